@@ -1,0 +1,232 @@
+//! The decision about one call, and its reasons.
+
+use crate::evidence::{Basis, Certificate, Evidence};
+use crate::score::{exceeds, threshold};
+use core::fmt;
+use hv_types::{Call, Ring, Sigma};
+
+/// Whether a call that needs a ring may run in it.
+///
+/// `sigma` is σ_eff for the action's class, computed now. `cap` is the least privileged of the agent's caps,
+/// [`Ring::Root`] where it has none. The certificates in `evidence` must be for exactly this `call`; they are
+/// as fresh as the time at which they were checked ([`Evidence::until`]).
+///
+/// INVARIANT (R1): more σ, more evidence or a weaker cap never turns a yes into a no.
+///
+/// ```
+/// use hv_rings::{ActionId, Call, Did, Digest, Evidence, Ring, SessionId, Timestamp, decide};
+///
+/// let call = Call {
+///     session: SessionId::new("release")?,
+///     agent: Did::new("did:mesh:alpha")?,
+///     action: ActionId::new("file.write")?,
+///     params: Digest::default(),
+///     deadline: Timestamp::MAX,
+/// };
+/// let try_with = |sigma: &str| {
+///     decide(Ring::Standard, sigma.parse().unwrap(), Ring::Root, &call, &Evidence::none())
+/// };
+/// assert_eq!(try_with("0.601"), Ok(Ring::Standard));
+/// assert_eq!(
+///     try_with("0.60").unwrap_err().to_string(),
+///     "Ring 2 (standard) needs σ_eff above 0.60; it is 0.60"
+/// );
+/// # Ok::<(), hv_types::BadIdent>(())
+/// ```
+///
+/// # Errors
+/// The first thing that is missing: [`Denial::Score`], [`Denial::Certificate`], [`Denial::Capped`], in this
+/// order.
+pub fn decide(need: Ring, sigma: Sigma, cap: Ring, call: &Call, evidence: &Evidence) -> Result<Ring, Denial> {
+    basis(need, sigma, cap, call, evidence).map(|_| need)
+}
+
+/// The most privileged ring in which exactly this call could run, caps aside.
+///
+/// INVARIANT (R2), (R3): it asks the function that [`decide`] asks, so what is assigned is what is checked:
+/// Ring 1 with more than 0.95 and a quorum, Ring 0 with a witness, else what the score earns.
+#[must_use]
+pub fn ring_with(sigma: Sigma, call: &Call, evidence: &Evidence) -> Ring {
+    let open = |need: &Ring| basis(*need, sigma, Ring::Root, call, evidence).is_ok();
+    Ring::ALL.into_iter().find(open).unwrap_or(Ring::Sandbox)
+}
+
+/// What a yes rests on.
+#[inline]
+pub(crate) fn basis(
+    need: Ring,
+    sigma: Sigma,
+    cap: Ring,
+    call: &Call,
+    evidence: &Evidence,
+) -> Result<Basis, Denial> {
+    if let Some(above) = threshold(need)
+        && !exceeds(sigma, above)
+    {
+        return Err(Denial::Score { need, sigma, above });
+    }
+    let certified = match need {
+        Ring::Sandbox => Ok(Basis::Open),
+        Ring::Standard => Ok(Basis::Score),
+        Ring::Privileged => evidence.consent(call).map_err(|lack| (Certificate::Quorum, lack)),
+        Ring::Root => evidence.witnessed(call).map_err(|lack| (Certificate::Witness, lack)),
+    };
+    let basis =
+        certified.map_err(|(certificate, lack)| Denial::Certificate { need, sigma, certificate, lack })?;
+    if cap.permits(need) { Ok(basis) } else { Err(Denial::Capped { need, sigma, cap }) }
+}
+
+/// Why a call may not run in the ring that it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case", tag = "missing"))]
+pub enum Denial {
+    /// The score does not exceed the ring's threshold.
+    Score {
+        /// The ring that the call needs.
+        need: Ring,
+        /// The score that there is.
+        sigma: Sigma,
+        /// The score to exceed.
+        above: Sigma,
+    },
+    /// The certificate that the ring needs is not there.
+    Certificate {
+        /// The ring that the call needs.
+        need: Ring,
+        /// The score that there is.
+        sigma: Sigma,
+        /// What is missing: a quorum for Ring 1, a witness for Ring 0.
+        certificate: Certificate,
+        /// In what way it is missing.
+        lack: Lack,
+    },
+    /// The agent's standing is capped below the ring.
+    Capped {
+        /// The ring that the call needs.
+        need: Ring,
+        /// The score that there is.
+        sigma: Sigma,
+        /// The ring to which the agent is capped.
+        cap: Ring,
+    },
+}
+
+hv_types::wire_enum!(Denial {
+    0 => Score { need, sigma, above },
+    1 => Certificate { need, sigma, certificate, lack },
+    2 => Capped { need, sigma, cap },
+});
+
+/// In what way a certificate is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+pub enum Lack {
+    /// None was brought.
+    Missing,
+    /// The one that was brought is for another call.
+    OtherCall,
+}
+
+hv_types::wire_enum!(Lack { 0 => Missing {}, 1 => OtherCall {} });
+
+impl Denial {
+    /// The ring that the call needs.
+    #[must_use]
+    pub const fn need(&self) -> Ring {
+        match *self {
+            Self::Score { need, .. } | Self::Certificate { need, .. } | Self::Capped { need, .. } => need,
+        }
+    }
+
+    /// The score that there was.
+    #[must_use]
+    pub const fn sigma(&self) -> Sigma {
+        match *self {
+            Self::Score { sigma, .. } | Self::Certificate { sigma, .. } | Self::Capped { sigma, .. } => sigma,
+        }
+    }
+
+    /// What would be enough.
+    #[must_use]
+    pub const fn needs(&self) -> Needs {
+        let needs = Needs::of(self.need());
+        match self {
+            Self::Score { .. } | Self::Certificate { .. } => needs,
+            Self::Capped { need, .. } => Needs { uncapped: Some(*need), ..needs },
+        }
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Score { need, sigma, above } => {
+                write!(f, "{need} needs σ_eff above {above}; it is {sigma}")
+            }
+            Self::Certificate { need, certificate, lack: Lack::Missing, .. } => {
+                write!(f, "{need} needs {certificate} for exactly this call; there is none")
+            }
+            Self::Certificate { need, certificate, lack: Lack::OtherCall, .. } => {
+                write!(f, "{need} needs {certificate} for exactly this call; the one brought is for another")
+            }
+            Self::Capped { need, cap, .. } => {
+                write!(f, "the call needs {need}; the agent is capped at {cap}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for Denial {}
+
+/// All that a ring asks for, as data: what would be enough.
+///
+/// ```
+/// use hv_rings::{Certificate, Needs, PRIVILEGED_ABOVE, Ring};
+///
+/// let needs = Needs::of(Ring::Privileged);
+/// assert_eq!((needs.above, needs.certificate), (Some(PRIVILEGED_ABOVE), Some(Certificate::Quorum)));
+/// assert_eq!(Needs::of(Ring::Sandbox).to_string(), "nothing");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Needs {
+    /// The score to exceed, if any.
+    pub above: Option<Sigma>,
+    /// The certificate to bring for exactly this call, if any.
+    pub certificate: Option<Certificate>,
+    /// The ring that the agent's caps must leave it, where one stands in the way.
+    pub uncapped: Option<Ring>,
+}
+
+impl Needs {
+    /// What a ring asks for.
+    #[must_use]
+    pub const fn of(ring: Ring) -> Self {
+        let certificate = match ring {
+            Ring::Root => Some(Certificate::Witness),
+            Ring::Privileged => Some(Certificate::Quorum),
+            Ring::Standard | Ring::Sandbox => None,
+        };
+        Self { above: threshold(ring), certificate, uncapped: None }
+    }
+}
+
+impl fmt::Display for Needs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { above, certificate, uncapped } = self;
+        let mut separator = "";
+        if let Some(above) = above {
+            write!(f, "σ_eff above {above}")?;
+            separator = " and ";
+        }
+        if let Some(certificate) = certificate {
+            write!(f, "{separator}{certificate} for exactly this call")?;
+            separator = " and ";
+        }
+        if let Some(ring) = uncapped {
+            write!(f, "{separator}no cap below {ring}")?;
+            separator = " and ";
+        }
+        if separator.is_empty() { f.write_str("nothing") } else { Ok(()) }
+    }
+}
