@@ -1,1 +1,30 @@
-//! Placeholder until the first real module lands.
+//! The trail: hash-chained streams in one log, Merkle trees over them, and verification.
+//!
+//! A [`Log`] takes atomic batches of records over numbered streams. Every record names the hash of the one
+//! before it in its stream, and that hash is also its leaf in the stream's Merkle tree. The node's stream
+//! commits to the beginning and the end of every other, so a dropped stream shows.
+//!
+//! This crate does not know what a record means. It has no clock and no randomness: both are arguments.
+
+mod log;
+
+mod record;
+
+mod hash;
+mod tree;
+
+mod batch;
+mod finding;
+mod memory;
+mod payload;
+
+pub use batch::Batch;
+pub use finding::{Finding, What};
+pub use hash::Blake3;
+pub use log::{
+    BATCH_MAX_BYTES, Doing, Expect, Head, LABEL_MAX_BYTES, Log, LogError, Lsn, PayloadRef, StreamNo,
+};
+pub use memory::MemoryLog;
+pub use payload::Entropy;
+pub use record::{Attachments, Entry, Heads, Kind};
+pub use tree::{CompactRange, TreeHash};

@@ -1,0 +1,52 @@
+//! The two keyed hashes of the trail, each under a key of its own.
+
+use crate::tree::TreeHash;
+use hv_types::Digest;
+
+/// The hash of the trail itself: BLAKE3 in its keyed mode.
+///
+/// A leaf is the hash of a record's bytes under one key, an inner node the hash of its two children under
+/// another, so neither can be shown as the other. The keys are `derive_key` of the contexts
+/// `hv 2026 audit leaf v1` and `hv 2026 audit node v1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blake3;
+
+impl TreeHash for Blake3 {
+    #[inline]
+    fn leaf(bytes: &[u8]) -> Digest {
+        Digest(*blake3::keyed_hash(&LEAF_KEY, bytes).as_bytes())
+    }
+
+    #[inline]
+    fn node(left: &Digest, right: &Digest) -> Digest {
+        let mut both = [0; 64];
+        let (first, second) = both.split_at_mut(32);
+        first.copy_from_slice(&left.0);
+        second.copy_from_slice(&right.0);
+        Digest(*blake3::keyed_hash(&NODE_KEY, &both).as_bytes())
+    }
+
+    fn empty() -> Digest {
+        Digest(*blake3::keyed_hash(&NODE_KEY, &[]).as_bytes())
+    }
+}
+
+const LEAF_KEY: [u8; 32] = [
+    13, 115, 135, 142, 252, 149, 144, 98, 17, 13, 17, 228, 117, 92, 106, 253, 54, 212, 195, 204, 150, 90,
+    108, 240, 121, 83, 243, 68, 32, 232, 118, 120,
+];
+const NODE_KEY: [u8; 32] = [
+    184, 146, 94, 198, 124, 116, 47, 103, 244, 125, 109, 234, 10, 78, 216, 212, 39, 44, 213, 155, 47, 226,
+    159, 239, 54, 212, 49, 90, 120, 24, 76, 27,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_are_derived_from_their_contexts() {
+        assert_eq!(blake3::derive_key("hv 2026 audit leaf v1", &[]), LEAF_KEY);
+        assert_eq!(blake3::derive_key("hv 2026 audit node v1", &[]), NODE_KEY);
+    }
+}

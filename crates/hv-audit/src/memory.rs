@@ -1,0 +1,183 @@
+//! The log in memory: the same records and the same hashes, gone with the process.
+
+use crate::batch::{Batch, Journal};
+use crate::finding::{Finding, What};
+use crate::hash::Blake3;
+use crate::log::{Expect, Head, Log, LogError, Lsn, PayloadRef, StreamNo};
+use crate::payload::{Entropy, payload_id};
+use crate::record::{Entry, Record, Tag, take_framed};
+use crate::tree::TreeHash;
+use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering};
+use hv_types::wire::Reader;
+use hv_types::{Digest, Illegal, Timestamp, Undecodable};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard};
+
+/// A log in memory. Everything in it is as durable as the process, so syncing costs nothing.
+///
+/// Keeps every record for [`replay`](Log::replay): about 55 bytes a record besides its body.
+pub struct MemoryLog {
+    inner: Mutex<Inner>,
+    last: AtomicU64,
+}
+
+struct Inner {
+    journal: Journal,
+    /// Full chunks of records, oldest first; the newest is the journal's own.
+    full: Vec<Vec<u8>>,
+    payloads: BTreeMap<Digest, Vec<u8>>,
+    entropy: Option<Entropy>,
+    sealed: bool,
+}
+
+impl MemoryLog {
+    /// An empty log. Allocates nothing.
+    ///
+    /// The keys of its payloads are counted, not random: nothing of it outlives the process.
+    #[must_use]
+    pub fn new() -> Self {
+        let journal = Journal::new();
+        let inner =
+            Inner { journal, full: Vec::new(), payloads: BTreeMap::new(), entropy: None, sealed: false };
+        Self { inner: Mutex::new(inner), last: AtomicU64::new(0) }
+    }
+
+    /// A log that begins as a [`FileLog`](crate::FileLog) does, with a record of who it is, and draws its
+    /// randomness from `entropy`: given the same, both engines hold the same records.
+    ///
+    /// # Errors
+    /// None of today; the same type as all that appends.
+    pub fn started(now: Timestamp, mut entropy: Entropy) -> Result<Self, LogError> {
+        let log = Self::new();
+        {
+            let mut inner = log.lock()?;
+            let nonce = entropy();
+            let nonce = nonce.first_chunk::<16>().copied().unwrap_or_default();
+            inner.entropy = Some(entropy);
+            let lsn =
+                inner.journal.append_own(Tag::Started, now, &[], |out| out.extend_from_slice(&nonce))?;
+            log.last.store(lsn.0, Ordering::Release);
+        }
+        Ok(log)
+    }
+
+    /// A panic while a batch was filled left it half done, so nothing more is taken.
+    fn lock(&self) -> Result<MutexGuard<'_, Inner>, LogError> {
+        self.inner.lock().map_err(|_| LogError::Poisoned)
+    }
+}
+
+impl Default for MemoryLog {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryLog").field("last", &self.durable()).finish_non_exhaustive()
+    }
+}
+
+impl Log for MemoryLog {
+    fn append(
+        &self,
+        expect: &[Expect],
+        now: Timestamp,
+        fill: &mut dyn FnMut(&mut Batch<'_>) -> Result<(), LogError>,
+    ) -> Result<Lsn, LogError> {
+        let mut inner = self.lock()?;
+        if inner.sealed {
+            return Err(LogError::Sealed);
+        }
+        inner.make_room();
+        let lsn = inner.journal.append(expect, now, fill)?;
+        self.last.store(lsn.0, Ordering::Release);
+        Ok(lsn)
+    }
+
+    fn sync(&self, _: Lsn) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    fn durable(&self) -> Lsn {
+        Lsn(self.last.load(Ordering::Acquire))
+    }
+
+    fn replay(&self, f: &mut dyn FnMut(Entry<'_>) -> Result<(), Illegal>) -> Result<Lsn, LogError> {
+        let inner = self.lock()?;
+        for chunk in inner.full.iter().chain([&inner.journal.out]) {
+            let mut reader = Reader::new(chunk);
+            while !reader.rest().is_empty() {
+                let (stream, bytes) = take_framed(&mut reader).map_err(damaged)?;
+                let record = Record::read(bytes).map_err(damaged)?;
+                let entry = record.entry(stream, Blake3::leaf(bytes));
+                f(entry).map_err(|cause| entry.illegal(cause))?;
+            }
+        }
+        Ok(inner.journal.lsn())
+    }
+
+    fn head(&self, stream: StreamNo) -> Option<Head> {
+        self.lock().ok()?.journal.head(stream)
+    }
+
+    fn put_payload(&self, bytes: &[u8]) -> Result<PayloadRef, LogError> {
+        let mut inner = self.lock()?;
+        if inner.sealed {
+            return Err(LogError::Sealed);
+        }
+        let count = inner.payloads.len() as u64;
+        let salt = match &mut inner.entropy {
+            Some(entropy) => entropy(),
+            None => Blake3::leaf(&count.to_le_bytes()).0,
+        };
+        let reference = PayloadRef { id: payload_id(&salt, bytes), length: bytes.len() as u64 };
+        inner.payloads.insert(reference.id, bytes.to_vec());
+        Ok(reference)
+    }
+
+    fn payload(&self, id: &Digest) -> Result<Option<Vec<u8>>, LogError> {
+        Ok(self.lock()?.payloads.get(id).cloned())
+    }
+
+    fn seal(&self, now: Timestamp) -> Result<Lsn, LogError> {
+        let mut inner = self.lock()?;
+        if inner.sealed {
+            return Err(LogError::Sealed);
+        }
+        let lsn = inner.journal.append_sealed(now, &[])?;
+        inner.sealed = true;
+        self.last.store(lsn.0, Ordering::Release);
+        Ok(lsn)
+    }
+}
+
+/// The first chunk's size in bytes, and the size up to which each next one doubles.
+const CHUNK_BYTES: (usize, usize) = (2 << 10, 1 << 20);
+
+/// A chunk with less room than this is full: it seldom moves while it grows.
+const ROOM_BYTES: usize = 512;
+
+impl Inner {
+    fn make_room(&mut self) {
+        let chunk = &mut self.journal.out;
+        if chunk.capacity() - chunk.len() < ROOM_BYTES {
+            let (first, last) = CHUNK_BYTES;
+            let next = Vec::with_capacity((chunk.capacity() * 2).clamp(first, last));
+            let full = core::mem::replace(chunk, next);
+            if !full.is_empty() {
+                self.full.push(full);
+            }
+        }
+    }
+}
+
+/// Memory that does not hold what was written: a defect or a broken machine.
+fn damaged(cause: Undecodable) -> LogError {
+    let what = What::NotARecord(cause);
+    let finding = Finding { file: PathBuf::new(), offset: 0, stream: None, record: None, lsn: None, what };
+    LogError::Damaged(Box::new(finding))
+}

@@ -1,0 +1,83 @@
+//! The running root of a Merkle tree: RFC 6962, section 2.1, over any hash.
+
+use core::fmt;
+use core::marker::PhantomData;
+use hv_types::Digest;
+
+/// The hash of a Merkle tree, which keeps leaves and inner nodes apart.
+pub trait TreeHash {
+    /// The hash of one entry.
+    fn leaf(bytes: &[u8]) -> Digest;
+    /// The hash of an inner node from those of its children.
+    fn node(left: &Digest, right: &Digest) -> Digest;
+    /// The root of the tree without leaves.
+    fn empty() -> Digest;
+}
+
+/// The roots of the full subtrees that cover all leaves so far, largest first: as much as is needed to add
+/// leaves and to know the root.
+///
+/// Holds one hash per set bit of the number of leaves. There is no padding and no duplicated leaf, so lists
+/// of different lengths never share a root.
+///
+/// ```
+/// use hv_audit::{Blake3, CompactRange, TreeHash};
+///
+/// let mut range = CompactRange::<Blake3>::default();
+/// let (a, b) = (Blake3::leaf(b"a"), Blake3::leaf(b"b"));
+/// range.push(a);
+/// assert_eq!(range.root(), a);
+/// range.push(b);
+/// assert_eq!(range.root(), Blake3::node(&a, &b));
+/// ```
+pub struct CompactRange<H> {
+    size: u64,
+    peaks: Vec<Digest>,
+    hash: PhantomData<fn() -> H>,
+}
+
+impl<H: TreeHash> CompactRange<H> {
+    /// Adds the next leaf. Costs one inner hash on average.
+    #[inline]
+    pub fn push(&mut self, leaf: Digest) {
+        let mut node = leaf;
+        for _ in 0..self.size.trailing_ones() {
+            let Some(left) = self.peaks.pop() else { break };
+            node = H::node(&left, &node);
+        }
+        self.peaks.push(node);
+        self.size += 1;
+    }
+
+    /// The root over all leaves so far. Costs one inner hash per set bit of their number.
+    #[must_use]
+    pub fn root(&self) -> Digest {
+        let mut peaks = self.peaks.iter().rev();
+        let smallest = peaks.next().copied();
+        smallest.map_or_else(H::empty, |smallest| peaks.fold(smallest, |right, left| H::node(left, &right)))
+    }
+
+    /// The number of leaves.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+impl<H> Default for CompactRange<H> {
+    fn default() -> Self {
+        Self { size: 0, peaks: Vec::new(), hash: PhantomData }
+    }
+}
+
+impl<H> Clone for CompactRange<H> {
+    fn clone(&self) -> Self {
+        Self { size: self.size, peaks: self.peaks.clone(), hash: PhantomData }
+    }
+}
+
+impl<H> fmt::Debug for CompactRange<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CompactRange").field("size", &self.size).field("peaks", &self.peaks).finish()
+    }
+}
