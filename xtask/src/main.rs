@@ -1,1 +1,181 @@
-fn main() {}
+//! `cargo xtask`: everything that is done to this workspace, as one program without dependencies worth
+//! mentioning.
+//!
+//! A command is a list of parts. Each part says what it runs and how long it took; a part that is left out
+//! says so and why; what failed is named once more at the end, and the exit code is then 1.
+
+// A tool for the terminal: its output is its purpose.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod bench;
+mod check;
+mod command;
+mod report;
+mod supplies;
+mod tidy;
+mod workspace;
+
+use report::Report;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use workspace::Workspace;
+
+const HELP: &str = "\
+Usage: cargo xtask COMMAND
+
+  test [--no-services]     every test of the workspace, with what they need prepared before
+                             --no-services  leave out what needs a Python package or a server
+  lint                     format, clippy, every feature on its own, no_std, licences, generated files
+  tidy [--root DIR]        the rules about the repository itself: floors, weights, invariants, and so on
+                             --root DIR     of another checkout
+  doc                      the documentation, warnings denied
+  bench peer [--json]      ours beside agent-hypervisor (Python), interleaved in one run
+                             --json         the array alone on stdout
+                             --rounds N     groups of four runs, ours, theirs, theirs, ours (default 3)
+                             --only NAME    one workload
+  bench gate               instructions per call of the measured functions, against benches/gate.toml
+  ci [--deep]              tidy, lint, doc, test, bench gate
+                             --deep         with the long versions of the tests (HV_DEEP=1)
+  help                     this
+
+Exit codes: 0 all parts passed, 1 a part failed, 2 the command line is wrong.
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match Task::parse(&arguments) {
+        Ok(Task::Help) => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        Ok(task) => match run(&task) {
+            Ok(report) => report.finish(),
+            Err(why) => {
+                eprintln!("cargo xtask: {why}");
+                ExitCode::FAILURE
+            }
+        },
+        Err(why) => {
+            eprintln!("cargo xtask: {why}; see `cargo xtask help`");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// What somebody asks for on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Task {
+    Help,
+    Test(check::Services),
+    Lint,
+    Tidy { root: Option<PathBuf> },
+    Doc,
+    Peer(bench::peer::Options),
+    Gate,
+    Ci(check::Depth),
+}
+
+impl Task {
+    fn parse(arguments: &[String]) -> Result<Self, String> {
+        let mut words = arguments.iter().map(String::as_str);
+        let task = match words.next() {
+            None | Some("help" | "--help" | "-h") => Self::Help,
+            Some("test") => match words.next() {
+                None => Self::Test(check::Services::Start),
+                Some("--no-services") => Self::Test(check::Services::LeaveOut),
+                Some(other) => return Err(format!("`test` does not know `{other}`")),
+            },
+            Some("lint") => Self::Lint,
+            Some("tidy") => match words.next() {
+                None => Self::Tidy { root: None },
+                Some("--root") => {
+                    let root = words.next().ok_or("`--root` needs a folder")?;
+                    Self::Tidy { root: Some(PathBuf::from(root)) }
+                }
+                Some(other) => return Err(format!("`tidy` does not know `{other}`")),
+            },
+            Some("doc") => Self::Doc,
+            Some("bench") => match words.next() {
+                Some("peer") => Self::Peer(bench::peer::Options::parse(&mut words)?),
+                Some("gate") => Self::Gate,
+                Some(other) => return Err(format!("there is no benchmark `{other}`")),
+                None => return Err("`bench` needs `peer` or `gate`".to_owned()),
+            },
+            Some("ci") => match words.next() {
+                None => Self::Ci(check::Depth::Daily),
+                Some("--deep") => Self::Ci(check::Depth::Deep),
+                Some(other) => return Err(format!("`ci` does not know `{other}`")),
+            },
+            Some(other) => return Err(format!("there is no command `{other}`")),
+        };
+        match words.next() {
+            None => Ok(task),
+            Some(more) => Err(format!("`{more}` is one word too many")),
+        }
+    }
+}
+
+fn run(task: &Task) -> Result<Report, String> {
+    let root = match task {
+        Task::Tidy { root: Some(root) } => root.clone(),
+        _ => workspace::own_root()?,
+    };
+    let workspace = Workspace::load(&root)?;
+    let mut report = Report::new();
+    match task {
+        Task::Help => {}
+        Task::Test(services) => check::test(&workspace, &mut report, *services, check::Depth::Daily),
+        Task::Lint => check::lint(&workspace, &mut report),
+        Task::Tidy { .. } => tidy::run(&workspace, &mut report),
+        Task::Doc => check::doc(&workspace, &mut report),
+        Task::Peer(options) => bench::peer::run(&workspace, &mut report, options),
+        Task::Gate => bench::gate::run(&workspace, &mut report),
+        Task::Ci(depth) => {
+            tidy::run(&workspace, &mut report);
+            check::lint(&workspace, &mut report);
+            check::doc(&workspace, &mut report);
+            check::test(&workspace, &mut report, check::Services::Start, *depth);
+            bench::gate::run(&workspace, &mut report);
+        }
+    }
+    Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Task, String> {
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        Task::parse(&words)
+    }
+
+    #[test]
+    fn every_command_is_understood_and_everything_else_refused() {
+        for (line, task) in [
+            ("", Task::Help),
+            ("help", Task::Help),
+            ("test", Task::Test(check::Services::Start)),
+            ("test --no-services", Task::Test(check::Services::LeaveOut)),
+            ("tidy --root elsewhere", Task::Tidy { root: Some(PathBuf::from("elsewhere")) }),
+            ("bench gate", Task::Gate),
+            ("ci --deep", Task::Ci(check::Depth::Deep)),
+        ] {
+            assert_eq!(parse(line), Ok(task), "{line}");
+        }
+        for line in [
+            "tests",
+            "test --no-service",
+            "lint all",
+            "tidy --root",
+            "bench",
+            "bench all",
+            "bench gate --json",
+            "bench peer --rounds none",
+            "bench peer --rounds 0",
+            "ci --deep deeper",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Functions whose instructions are counted.
+//!
+//! Each is called `measured_…` and never inlined, because the count goes on when such a function is entered and
+//! off when it is left. It is called once for every case of its table, so the count for a call is a mean over
+//! the table; the table's cases take every way through the function.
+
+use hv_rings::quorum::{Electorate, Verdict, Vote, tally};
+use hv_rings::{Denial, Evidence, Nonce, Scope, Spent, Statement, decide, earned, witness};
+use hv_types::{ActionId, BadIdent, Call, Did, Digest, Ring, SessionId, Sigma, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+use std::hint::black_box;
+
+/// A function whose instructions are counted.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted {
+    /// The function's name.
+    pub name: &'static str,
+    /// Calls it for every case and says how often that was.
+    pub run: fn() -> Result<u64, String>,
+}
+
+/// Every counted function.
+pub const COUNTED: &[Counted] = &[
+    Counted { name: "measured_ring_earned", run: ring_earned },
+    Counted { name: "measured_ring_decision", run: ring_decision },
+    Counted { name: "measured_certified_decision", run: certified_decision },
+];
+
+#[inline(never)]
+fn measured_ring_earned(sigma: Sigma) -> Ring {
+    earned(sigma)
+}
+
+/// Both sides of each threshold, and both ends.
+const SCORES: [u64; 7] = [0, 599_999, 600_000, 600_001, 950_000, 950_001, 1_000_000];
+
+fn ring_earned() -> Result<u64, String> {
+    let mut calls = 0;
+    for ppm in SCORES {
+        black_box(measured_ring_earned(black_box(Sigma::capped(ppm))));
+        calls += 1;
+    }
+    Ok(calls)
+}
+
+#[inline(never)]
+fn measured_ring_decision(
+    need: Ring,
+    sigma: Sigma,
+    cap: Ring,
+    call: &Call,
+    brought: &Evidence,
+) -> Result<Ring, Denial> {
+    decide(need, sigma, cap, call, brought)
+}
+
+/// Every ring, every score, every cap, and nothing brought.
+fn ring_decision() -> Result<u64, String> {
+    let call = black_box(call().map_err(|e| e.to_string())?);
+    let nothing = black_box(Evidence::none());
+    let mut calls = 0;
+    for need in Ring::ALL {
+        for cap in Ring::ALL {
+            for ppm in SCORES {
+                let sigma = black_box(Sigma::capped(ppm));
+                let answer = measured_ring_decision(black_box(need), sigma, black_box(cap), &call, &nothing);
+                _ = black_box(answer);
+                calls += 1;
+            }
+        }
+    }
+    Ok(calls)
+}
+
+#[inline(never)]
+fn measured_certified_decision(need: Ring, call: &Call, brought: &Evidence) -> Result<Ring, Denial> {
+    decide(need, Sigma::ONE, Ring::Root, call, brought)
+}
+
+/// A yes to Ring 1 with a quorum and to Ring 0 with a witness: every byte of the call is compared with that of
+/// the certificate. The calls are equal and share no memory, which is the slowest case.
+fn certified_decision() -> Result<u64, String> {
+    let brought = black_box(evidence().map_err(|e| e.to_string())?);
+    let call = black_box(call().map_err(|e| e.to_string())?);
+    let mut calls = 0;
+    for need in [Ring::Privileged, Ring::Root] {
+        let answer = black_box(measured_certified_decision(black_box(need), &call, &brought));
+        answer.map_err(|denial| denial.to_string())?;
+        calls += 1;
+    }
+    Ok(calls)
+}
+
+fn call() -> Result<Call, BadIdent> {
+    Ok(Call {
+        session: SessionId::new("release-2026-03-14")?,
+        agent: Did::new("did:mesh:alpha")?,
+        action: ActionId::new("git.push")?,
+        params: Digest::default(),
+        deadline: Timestamp(1_000),
+    })
+}
+
+/// A quorum and a witness, both for that call.
+fn evidence() -> Result<Evidence, BadIdent> {
+    let (call, node) = (call()?, Did::new("did:web:node.example")?);
+    let (voter, human) = (Did::new("did:mesh:beta")?, Did::new("did:mesh:gamma")?);
+    let members = BTreeMap::from([(voter.clone(), Ring::Standard)]);
+    let (tied, spent, humans) = (BTreeSet::new(), Spent::default(), BTreeSet::from([human.clone()]));
+    let scope = Scope { node: &node, call: &call, tied: &tied, spent: &spent, now: Timestamp(500) };
+    let says = |by: Did| Statement {
+        by,
+        audience: node.clone(),
+        call: call.clone(),
+        nonce: Nonce([1; 16]),
+        deadline: Timestamp(900),
+    };
+    let electorate = Electorate { members: &members, humans: &humans };
+    let votes = [voter, human.clone()].map(|by| Vote { statement: says(by), verdict: Verdict::For });
+    let mut brought = Evidence::none();
+    if let Ok(quorum) = tally(&scope, &electorate, &votes) {
+        brought = brought.with_quorum(quorum);
+    }
+    if let Ok(witness) = witness::check(&scope, &humans, &says(human)) {
+        brought = brought.with_witness(witness);
+    }
+    Ok(brought)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counted_function_is_called() {
+        for counted in COUNTED {
+            assert!(counted.name.starts_with("measured_"), "{}", counted.name);
+            assert!((counted.run)().unwrap() > 0, "{}", counted.name);
+        }
+    }
+}

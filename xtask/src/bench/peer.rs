@@ -1,0 +1,300 @@
+//! Ours beside agent-hypervisor (Python), on the same work, in one run.
+//!
+//! Both programs stay alive and take turns: ours, theirs, theirs, ours, several groups of that, so that a slow
+//! moment of the machine meets both. A run does as many calls as the Python package's own benchmark and times
+//! them together. What counts is the fastest run of each side; the medians are shown beside it.
+
+use crate::report::{Passed, Report};
+use crate::supplies;
+use crate::workspace::Workspace;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+/// A workload under the name that the Python package gives it.
+struct Workload {
+    name: &'static str,
+    /// How often its own benchmark calls it in a run.
+    calls: u64,
+    /// How many times as fast ours has to be.
+    budget: Option<f64>,
+}
+
+const fn workload(name: &'static str, calls: u64, budget: Option<f64>) -> Workload {
+    Workload { name, calls, budget }
+}
+
+const WORKLOADS: [Workload; 9] = [
+    workload("ring_computation", 50_000, Some(100.0)),
+    workload("vouching_sigma_eff", 10_000, Some(500.0)),
+    workload("delta_capture", 50_000, Some(20.0)),
+    workload("merkle_root_10_deltas", 10_000, None),
+    workload("merkle_root_100_deltas", 1_000, Some(20.0)),
+    workload("chain_verify_50_deltas", 2_000, Some(20.0)),
+    workload("session_lifecycle", 5_000, Some(8.0)),
+    workload("saga_3_steps", 5_000, Some(20.0)),
+    workload("full_governance_pipeline", 2_000, Some(10.0)),
+];
+
+/// How the comparison is done and shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Options {
+    shown: Shown,
+    /// Groups of four runs.
+    rounds: u32,
+    only: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Table,
+    /// The table on stderr, and the array alone on stdout.
+    Json,
+}
+
+impl Options {
+    pub(crate) fn parse<'a>(words: &mut impl Iterator<Item = &'a str>) -> Result<Self, String> {
+        let mut options = Self { shown: Shown::Table, rounds: 3, only: None };
+        while let Some(word) = words.next() {
+            match word {
+                "--json" => options.shown = Shown::Json,
+                "--rounds" => {
+                    let rounds = words.next().and_then(|rounds| rounds.parse().ok());
+                    options.rounds = rounds.filter(|n| *n > 0).ok_or("`--rounds` needs a number from 1")?;
+                }
+                "--only" => {
+                    let name = words.next().ok_or("`--only` needs the name of a workload")?;
+                    if !WORKLOADS.iter().any(|workload| workload.name == name) {
+                        return Err(format!("there is no workload `{name}`"));
+                    }
+                    options.only = Some(name.to_owned());
+                }
+                other => return Err(format!("`bench peer` does not know `{other}`")),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Prepares both sides, compares them, shows what came out. A budget that is missed fails nothing.
+pub(crate) fn run(workspace: &Workspace, report: &mut Report, options: &Options) {
+    let mut venv = None;
+    report.part("prepare agent-hypervisor", || {
+        venv = Some(supplies::PEER.prepare(workspace)?);
+        Ok(())
+    });
+    let built = report.part("build ours", || super::build(workspace, "hv-bench-peer"));
+    let (Some(venv), Passed::Yes) = (venv, built) else { return };
+    report.part("compare", || {
+        let mut ours = Side::start(&mut Command::new(workspace.target.join("release/hv-bench-peer")))?;
+        let script = workspace.root.join("benches/peer/peer.py");
+        let mut theirs = Side::start(Command::new(venv.join("bin/python")).arg("-I").arg(script))?;
+        let rows = compare(&mut ours, &mut theirs, options)?;
+        show(&rows);
+        if options.shown == Shown::Json {
+            println!("{:#}", Value::Array(rows.iter().map(Row::json).collect()));
+        }
+        Ok(())
+    });
+}
+
+/// What came out for one workload.
+struct Row {
+    name: &'static str,
+    budget: Option<f64>,
+    ours: Runs,
+    theirs: Runs,
+}
+
+/// The runs of one side, and what its last call answered.
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Runs {
+    nanoseconds: Vec<f64>,
+    answer: String,
+}
+
+impl Runs {
+    fn fastest(&self) -> f64 {
+        self.nanoseconds.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    /// The middle run; of an even number the slower of the two in the middle.
+    fn median(&self) -> f64 {
+        let mut sorted = self.nanoseconds.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+}
+
+impl Row {
+    fn ratio(&self) -> f64 {
+        self.theirs.fastest() / self.ours.fastest()
+    }
+
+    fn met(&self) -> Option<bool> {
+        self.budget.map(|budget| self.ratio() >= budget)
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "ours_ns": hundredths(self.ours.fastest()),
+            "peer_ns": hundredths(self.theirs.fastest()),
+            "ratio": hundredths(self.ratio()),
+            "budget": self.budget,
+            "met": self.met(),
+        })
+    }
+}
+
+fn hundredths(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+fn compare(ours: &mut Side, theirs: &mut Side, options: &Options) -> Result<Vec<Row>, String> {
+    let known = ours.ask("list")?;
+    let known: Vec<&str> = known.split_whitespace().collect();
+    let mut rows = Vec::new();
+    let wanted = |workload: &&Workload| options.only.as_ref().is_none_or(|only| only == workload.name);
+    for Workload { name, calls, budget } in WORKLOADS.iter().filter(wanted) {
+        if !known.contains(name) {
+            eprintln!("{name}: LEFT OUT: ours does not run it yet");
+            continue;
+        }
+        let mut row = Row { name, budget: *budget, ours: Runs::default(), theirs: Runs::default() };
+        for _ in 0..options.rounds {
+            ours.run(name, *calls, &mut row.ours)?;
+            theirs.run(name, *calls, &mut row.theirs)?;
+            theirs.run(name, *calls, &mut row.theirs)?;
+            ours.run(name, *calls, &mut row.ours)?;
+        }
+        eprintln!("{name}: {} runs of {calls} calls on each side", row.ours.nanoseconds.len());
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+fn show(rows: &[Row]) {
+    eprintln!(
+        "\n{:<26}{:>14}{:>14}{:>14}{:>14}{:>10}{:>8}",
+        "nanoseconds a call", "ours", "median", "theirs", "median", "ratio", "budget"
+    );
+    for row in rows {
+        let budget = row.budget.map(|budget| budget.to_string()).unwrap_or_default();
+        let missed = if row.met() == Some(false) { "  missed" } else { "" };
+        eprintln!(
+            "{:<26}{:>14.1}{:>14.1}{:>14.1}{:>14.1}{:>10.1}{budget:>8}{missed}",
+            row.name,
+            row.ours.fastest(),
+            row.ours.median(),
+            row.theirs.fastest(),
+            row.theirs.median(),
+            row.ratio(),
+        );
+    }
+    for row in rows {
+        eprintln!("{} answered: ours {}, theirs {}", row.name, row.ours.answer, row.theirs.answer);
+    }
+}
+
+/// A program that waits for a line, does what it says and answers in a line.
+struct Side {
+    child: Child,
+    to: Option<ChildStdin>,
+    from: BufReader<ChildStdout>,
+}
+
+impl Side {
+    fn start(command: &mut Command) -> Result<Self, String> {
+        let shown = Path::new(command.get_program()).display().to_string();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|e| format!("{shown} does not start: {e}"))?;
+        let (to, from) = (child.stdin.take(), child.stdout.take());
+        let from = BufReader::new(from.ok_or("a child without stdout")?);
+        Ok(Self { child, to, from })
+    }
+
+    fn ask(&mut self, line: &str) -> Result<String, String> {
+        let to = self.to.as_mut().ok_or("a child without stdin")?;
+        writeln!(to, "{line}").and_then(|()| to.flush()).map_err(|e| format!("`{line}`: {e}"))?;
+        let mut answer = String::new();
+        let read = self.from.read_line(&mut answer).map_err(|e| format!("`{line}`: {e}"))?;
+        if read == 0 {
+            return Err(format!("`{line}`: the program ended without an answer"));
+        }
+        Ok(answer.trim().to_owned())
+    }
+
+    fn run(&mut self, name: &str, calls: u64, runs: &mut Runs) -> Result<(), String> {
+        let answer = self.ask(&format!("run {name} {calls}"))?;
+        let mut words = answer.splitn(3, ' ');
+        let (Some(same), Some(nanoseconds), Some(last)) = (words.next(), words.next(), words.next()) else {
+            return Err(format!("{name}: `{answer}`"));
+        };
+        let nanoseconds: f64 = nanoseconds.parse().map_err(|_| format!("{name}: `{answer}`"))?;
+        if same != name || !nanoseconds.is_finite() || nanoseconds <= 0.0 {
+            return Err(format!("{name}: `{answer}`"));
+        }
+        runs.nanoseconds.push(nanoseconds);
+        last.clone_into(&mut runs.answer);
+        Ok(())
+    }
+}
+
+impl Drop for Side {
+    /// Both sides end by themselves when nothing more can come.
+    fn drop(&mut self) {
+        drop(self.to.take());
+        _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A side that answers every `run` with what the shell script prints for it.
+    fn side(script: &str) -> Side {
+        let script = format!("while read verb name calls; do {script}; done");
+        Side::start(Command::new("sh").args(["-c", &script])).unwrap()
+    }
+
+    fn options(line: &str) -> Options {
+        Options::parse(&mut line.split_whitespace()).unwrap()
+    }
+
+    const OURS: &str = "case $verb in list) echo ring_computation;; *) echo $name 2.5 2;; esac";
+
+    #[test]
+    fn only_what_ours_runs_is_compared_and_the_fastest_run_counts() {
+        let mut theirs = side("n=$((n+100)); echo $name $n two words");
+        let rows = compare(&mut side(OURS), &mut theirs, &options("--rounds 2")).unwrap();
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0].theirs.nanoseconds, [100.0, 200.0, 300.0, 400.0]);
+        assert_eq!(rows[0].theirs.answer, "two words");
+        assert_eq!(
+            rows[0].json(),
+            json!({"name": "ring_computation", "ours_ns": 2.5, "peer_ns": 100.0, "ratio": 40.0,
+                   "budget": 100.0, "met": false})
+        );
+    }
+
+    #[test]
+    fn a_side_that_answers_something_else_or_nothing_is_an_error() {
+        for script in ["echo error", "echo $name NaN 2", "echo $name 0 2", "echo other 1 2", "exit 0"] {
+            let all = compare(&mut side(OURS), &mut side(script), &options("--rounds 1"));
+            assert!(all.is_err(), "{script}");
+        }
+    }
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        let runs = |nanoseconds: &[f64]| Runs { nanoseconds: nanoseconds.to_vec(), answer: String::new() };
+        assert_eq!(runs(&[3.0, 1.0, 2.0]).median().to_bits(), 2.0_f64.to_bits());
+        assert_eq!(runs(&[4.0, 1.0, 2.0, 3.0]).median().to_bits(), 3.0_f64.to_bits());
+    }
+}

@@ -1,0 +1,219 @@
+//! Tests, lints and documentation: cargo, called so that nothing is forgotten.
+
+use crate::command::{self, cargo, stream};
+use crate::report::{Passed, Report};
+use crate::supplies;
+use crate::workspace::{Package, Workspace};
+
+/// Whether tests that need more than the toolchain take part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Services {
+    Start,
+    LeaveOut,
+}
+
+/// How long the tests may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Minutes.
+    Daily,
+    /// As long as it takes.
+    Deep,
+}
+
+/// A bare-metal target: what builds for it leans on no operating system.
+const BARE_METAL: &str = "thumbv7em-none-eabi";
+/// The crates that need no operating system.
+pub(crate) const NO_STD: [&str; 2] = ["hv-types", "hv-rings"];
+
+/// Every test of the workspace. The runner's own lines are passed through as they are.
+pub(crate) fn test(workspace: &Workspace, report: &mut Report, services: Services, depth: Depth) {
+    let mut found = Vec::new();
+    for venv in supplies::FOR_TESTS {
+        let name = format!("prepare {}", venv.name);
+        match services {
+            Services::LeaveOut => {
+                let why = format!("--no-services; tests that read {} leave themselves out", venv.variable);
+                report.leave_out(&name, &why);
+            }
+            Services::Start => {
+                report.part(&name, || {
+                    found.push((venv.variable, venv.prepare(workspace)?));
+                    Ok(())
+                });
+            }
+        }
+    }
+    let run = |arguments: &[&str]| {
+        let mut command = cargo(&workspace.root);
+        command.args(["test", "--workspace", "--all-features", "--no-fail-fast"]).args(arguments);
+        // What was not prepared here is not there, whatever the caller's environment says.
+        supplies::FOR_TESTS.iter().for_each(|venv| _ = command.env_remove(venv.variable));
+        command.envs(found.iter().map(|(variable, folder)| (variable, folder)));
+        if services == Services::LeaveOut {
+            command.env("HV_TEST_NO_SERVICES", "1");
+        }
+        if depth == Depth::Deep {
+            command.env("HV_DEEP", "1");
+        }
+        stream(&mut command)
+    };
+    match report.part("build the tests", || run(&["--no-run"])) {
+        Passed::Yes => _ = report.part("test", || run(&[])),
+        Passed::No => report.leave_out("test", "the tests do not build"),
+    }
+}
+
+/// Format, clippy, features, `no_std`, licences, generated files.
+pub(crate) fn lint(workspace: &Workspace, report: &mut Report) {
+    let root = &workspace.root;
+    report.part("fmt", || stream(cargo(root).args(["fmt", "--all", "--check"])));
+    report.part("clippy", || {
+        let arguments = ["clippy", "--workspace", "--all-targets", "--all-features", "--locked"];
+        stream(cargo(root).args(arguments).args(["--", "-D", "warnings"]))
+    });
+    report.part("features", || features(workspace));
+    no_std(workspace, report);
+    licences(workspace, report);
+    schema(workspace, report);
+}
+
+/// The documentation of every crate, with every warning an error.
+pub(crate) fn doc(workspace: &Workspace, report: &mut Report) {
+    report.part("doc", || {
+        stream(
+            cargo(&workspace.root)
+                .args(["doc", "--workspace", "--no-deps", "--all-features", "--locked"])
+                .env("RUSTDOCFLAGS", "-D warnings"),
+        )
+    });
+}
+
+/// Each crate without its features and with each one alone: features that only build together are a defect.
+fn features(workspace: &Workspace) -> Result<(), String> {
+    let mut wrong = Vec::new();
+    for package in workspace.crates() {
+        let alone = package.features.iter().map(|feature| Some(feature.as_str()));
+        for feature in std::iter::once(None).chain(alone) {
+            if let Err(why) = check_alone(workspace, package, feature, &[]) {
+                eprintln!("{why}");
+                wrong.push(format!(
+                    "{}{}",
+                    package.name,
+                    feature.map(|f| format!("/{f}")).unwrap_or_default()
+                ));
+            }
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(format!("do not build cleanly alone: {}", wrong.join(", "))) }
+}
+
+fn check_alone(
+    workspace: &Workspace,
+    package: &Package,
+    feature: Option<&str>,
+    more: &[&str],
+) -> Result<(), String> {
+    let mut command = cargo(&workspace.root);
+    command.args(["check", "--quiet", "--locked", "--no-default-features", "--package", &package.name]);
+    command.args(feature.iter().flat_map(|feature| ["--features", feature])).args(more);
+    let shown = format!("{} with {}", package.name, feature.unwrap_or("no feature"));
+    eprintln!("checking {shown}");
+    let output = command.output().map_err(|e| format!("cargo does not start: {e}"))?;
+    // With `--quiet` a clean check says nothing, so what is said is an error or a warning.
+    if output.status.success() && output.stderr.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{shown}:\n{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+fn no_std(workspace: &Workspace, report: &mut Report) {
+    report.part("no_std in the sources", || {
+        NO_STD.iter().try_for_each(|name| {
+            let file = format!("crates/{name}/src/lib.rs");
+            let text = workspace.text(&file)?.unwrap_or_default();
+            declares_no_std(&text).map_err(|why| format!("{file}: {why}"))
+        })
+    });
+    let sysroot = command::capture(command::program("rustc", &workspace.root).args(["--print", "sysroot"]));
+    let installed = sysroot.is_ok_and(|sysroot| {
+        std::path::Path::new(sysroot.trim()).join("lib/rustlib").join(BARE_METAL).is_dir()
+    });
+    let name = format!("no_std for {BARE_METAL}");
+    if !installed {
+        report
+            .leave_out(&name, "the target is not installed (`rustup target add` it); the sources were read");
+        return;
+    }
+    report.part(&name, || {
+        workspace
+            .crates()
+            .filter(|package| NO_STD.contains(&package.name.as_str()))
+            .try_for_each(|package| check_alone(workspace, package, None, &["--lib", "--target", BARE_METAL]))
+    });
+}
+
+/// That a crate root takes `core` and links the standard library only under a condition.
+///
+/// With no dependency that links it either (the weights of `tidy` see to that), this is what a build for
+/// bare metal would show.
+fn declares_no_std(text: &str) -> Result<(), String> {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    if !lines.contains(&"#![no_std]") {
+        return Err("no `#![no_std]`".to_owned());
+    }
+    let mut before = "";
+    for line in lines {
+        if line == "extern crate std;" && !before.starts_with("#[cfg(") {
+            return Err("`extern crate std` without a condition".to_owned());
+        }
+        before = line;
+    }
+    Ok(())
+}
+
+fn licences(workspace: &Workspace, report: &mut Report) {
+    let name = "licences, bans, sources";
+    if !command::exists("cargo-deny") {
+        report.leave_out(name, "cargo-deny is not installed (`cargo install cargo-deny --locked`)");
+        return;
+    }
+    report.part(name, || {
+        stream(cargo(&workspace.root).args(["deny", "--offline", "check", "bans", "licenses", "sources"]))
+    });
+}
+
+/// The checked-in JSON Schema is the one that the program prints.
+fn schema(workspace: &Workspace, report: &mut Report) {
+    let file = "docs/session.schema.json";
+    let name = format!("{file} is current");
+    if !workspace.root.join(file).is_file() {
+        report.leave_out(&name, "there is no such file");
+        return;
+    }
+    report.part(&name, || {
+        let arguments = ["run", "--quiet", "--package", "hv-cli", "--bin", "hv", "--", "schema"];
+        let printed = command::capture(cargo(&workspace.root).args(arguments))?;
+        let kept = workspace.text(file)?.unwrap_or_default();
+        if printed == kept {
+            return Ok(());
+        }
+        Err(format!("{file} differs from what `hv schema` prints; write it anew with `hv schema > {file}`"))
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_std_is_a_declaration_without_an_unconditional_way_back() {
+        assert!(declares_no_std("//! Docs.\n#![no_std]\nextern crate alloc;\n").is_ok());
+        assert!(
+            declares_no_std("#![no_std]\n#[cfg(any(test, feature = \"x\"))]\nextern crate std;\n").is_ok()
+        );
+        assert!(declares_no_std("#![no_std]\nextern crate std;\n").is_err());
+        assert!(declares_no_std("#![cfg_attr(not(test), no_std)]\n").is_err());
+        assert!(declares_no_std("//! `#![no_std]`\n").is_err());
+    }
+}
