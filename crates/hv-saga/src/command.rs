@@ -1,0 +1,212 @@
+//! What a saga is asked to do, and why it may refuse.
+
+use crate::definition::{Growth, Plan, PlanError, StepDef};
+use crate::state::SagaState;
+use crate::{AttemptRef, Verdict};
+use core::fmt;
+use hv_types::Illegal;
+use std::sync::Arc;
+
+/// What a saga is asked to do.
+///
+/// Commands that may start an attempt to execute carry `refused`, the ordinals of the steps whose start the
+/// gate refuses: for those the answer holds the denial and what follows from it in place of the start. Who
+/// runs the machine decides once with nothing refused, asks the gate about each start, and where one is
+/// refused decides again. Undo and probes cannot be refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SagaCommand {
+    /// Create the saga.
+    Create {
+        /// Its definition.
+        plan: Plan,
+        /// Whether what is ready starts at once.
+        begin: Begin,
+        /// Steps that the gate refuses.
+        refused: Vec<u32>,
+    },
+    /// Add steps after those before. Nothing starts by this alone; [`SagaCommand::Advance`] follows.
+    Append {
+        /// The steps.
+        steps: Vec<Arc<StepDef>>,
+        /// Whether more may follow.
+        growth: Growth,
+    },
+    /// Start whatever is ready.
+    Advance {
+        /// Steps that the gate refuses.
+        refused: Vec<u32>,
+    },
+    /// Start this step and whatever is ready, in a saga whose steps start when they are asked for.
+    Start {
+        /// The step's ordinal.
+        step: u32,
+        /// Steps that the gate refuses.
+        refused: Vec<u32>,
+    },
+    /// Take note of how an attempt ended, and start what follows.
+    Report {
+        /// Which attempt, and how it ended.
+        report: Report,
+        /// Steps that the gate refuses.
+        refused: Vec<u32>,
+    },
+    /// No more steps follow: the saga completes when every step has committed.
+    Seal,
+    /// The saga is to end now: completed where every step has committed, otherwise undone.
+    Finish,
+    /// Undo everything. Asked again, it changes nothing.
+    Cancel,
+    /// After a crash: every attempt that was running is in doubt, and what settles that starts.
+    Recover {
+        /// Steps that the gate refuses.
+        refused: Vec<u32>,
+    },
+}
+
+impl SagaCommand {
+    /// Creates the saga and starts what is ready.
+    #[must_use]
+    pub const fn begin(plan: Plan) -> Self {
+        Self::Create { plan, begin: Begin::Now, refused: Vec::new() }
+    }
+
+    /// Starts whatever is ready.
+    #[must_use]
+    pub const fn advance() -> Self {
+        Self::Advance { refused: Vec::new() }
+    }
+
+    /// Takes up the saga after a crash.
+    #[must_use]
+    pub const fn recover() -> Self {
+        Self::Recover { refused: Vec::new() }
+    }
+
+    /// Where the ordinals of refused steps go; nothing for a command that starts no execution.
+    pub const fn refused_mut(&mut self) -> Option<&mut Vec<u32>> {
+        match self {
+            Self::Create { refused, .. }
+            | Self::Advance { refused }
+            | Self::Start { refused, .. }
+            | Self::Report { refused, .. }
+            | Self::Recover { refused } => Some(refused),
+            Self::Append { .. } | Self::Seal | Self::Finish | Self::Cancel => None,
+        }
+    }
+
+    pub(crate) fn refused(&self) -> &[u32] {
+        match self {
+            Self::Create { refused, .. }
+            | Self::Advance { refused }
+            | Self::Start { refused, .. }
+            | Self::Report { refused, .. }
+            | Self::Recover { refused } => refused,
+            Self::Append { .. } | Self::Seal | Self::Finish | Self::Cancel => &[],
+        }
+    }
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Which attempt.
+    pub attempt: AttemptRef,
+    /// How it ended.
+    pub verdict: Verdict,
+}
+
+impl Report {
+    /// Says how an attempt ended.
+    #[must_use]
+    pub const fn of(attempt: AttemptRef, verdict: Verdict) -> Self {
+        Self { attempt, verdict }
+    }
+}
+
+impl From<Report> for SagaCommand {
+    fn from(report: Report) -> Self {
+        Self::Report { report, refused: Vec::new() }
+    }
+}
+
+/// Whether what is ready starts at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// With the creation, in the same answer.
+    Now,
+    /// With a later command.
+    Later,
+}
+
+/// Why a saga refuses a command. A refusal changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SagaDenial {
+    /// There is no saga yet.
+    NotCreated,
+    /// There is one already.
+    AlreadyCreated,
+    /// The definition cannot be used.
+    Plan(PlanError),
+    /// The saga has ended.
+    Over {
+        /// In this state.
+        state: SagaState,
+    },
+    /// No more steps may follow.
+    Sealed,
+    /// The saga is undoing what was done; nothing new starts.
+    TurnedBack,
+    /// There is no such step.
+    NoStep {
+        /// The ordinal asked for.
+        step: u32,
+        /// How many steps there are.
+        of: u32,
+    },
+    /// The step cannot start now: it has started before, waits for others, or the limit of attempts at the
+    /// same time is reached.
+    NotReady {
+        /// Its ordinal.
+        step: u32,
+    },
+    /// The attempt does not run: it was reported before, or given up as crashed.
+    Stale {
+        /// The attempt.
+        attempt: AttemptRef,
+    },
+    /// The machine refuses its own event: a defect of the machine.
+    Defect(Illegal),
+}
+
+impl fmt::Display for SagaDenial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotCreated => f.write_str("the saga was not created yet"),
+            Self::AlreadyCreated => f.write_str("a saga of this name exists already; choose another name"),
+            Self::Plan(error) => fmt::Display::fmt(error, f),
+            Self::Over { state } => write!(f, "the saga has ended: {state}"),
+            Self::Sealed => f.write_str("the saga is sealed; no step can follow"),
+            Self::TurnedBack => f.write_str("the saga is undoing what was done; nothing new can start"),
+            Self::NoStep { step, of } => write!(f, "there is no step number {step}; the saga has {of}"),
+            Self::NotReady { step } => write!(
+                f,
+                "step number {step} cannot start now: it started before, waits for others, or too many \
+                 attempts run already"
+            ),
+            Self::Stale { attempt } => write!(
+                f,
+                "attempt {} to {} step number {} does not run any more; its report changes nothing",
+                attempt.number, attempt.purpose, attempt.step
+            ),
+            Self::Defect(illegal) => write!(f, "the saga refuses its own event: {illegal}"),
+        }
+    }
+}
+
+impl core::error::Error for SagaDenial {}
+
+impl From<PlanError> for SagaDenial {
+    fn from(error: PlanError) -> Self {
+        Self::Plan(error)
+    }
+}

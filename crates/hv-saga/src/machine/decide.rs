@@ -1,0 +1,518 @@
+//! What follows from a command: the rules by which a saga goes forward, settles doubts, and turns back.
+
+use super::{Saga, drawn, elapsed};
+use crate::command::{Begin, Report, SagaCommand, SagaDenial};
+use crate::definition::{Growth, Pace, Plan, StepDef, check_steps};
+use crate::event::{Cause, Micros, Move, SagaEvent, StepRun};
+use crate::state::{SagaState, StepState};
+use crate::{AttemptRef, Class, Failure, ProbeAnswer, Purpose, Reason, Timestamp, Verdict};
+use hv_types::Machine;
+use std::sync::Arc;
+
+pub(super) fn decide(
+    saga: &Saga,
+    command: &SagaCommand,
+    now: Timestamp,
+) -> Result<Vec<SagaEvent>, SagaDenial> {
+    let mut draft =
+        Draft { saga: saga.clone(), events: Vec::with_capacity(4), now, refused: command.refused() };
+    draft.run(command)?;
+    Ok(draft.events)
+}
+
+/// A copy of the saga that runs ahead, and the events that brought it there.
+struct Draft<'a> {
+    saga: Saga,
+    events: Vec<SagaEvent>,
+    now: Timestamp,
+    refused: &'a [u32],
+}
+
+/// Whether a command may start executions; those that cannot be refused must not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Forward {
+    Yes,
+    No,
+}
+
+impl Draft<'_> {
+    fn run(&mut self, command: &SagaCommand) -> Result<(), SagaDenial> {
+        let state = self.saga.state;
+        match command {
+            SagaCommand::Create { plan, begin, .. } if state == SagaState::New => self.create(plan, *begin),
+            SagaCommand::Create { .. } => Err(SagaDenial::AlreadyCreated),
+            _ if state == SagaState::New => Err(SagaDenial::NotCreated),
+            SagaCommand::Advance { .. } => self.settle(Forward::Yes),
+            SagaCommand::Recover { .. } => {
+                let lost = Verdict::Failed(Failure::new(Class::Unknown, Reason::Crashed));
+                let running: Vec<_> = self.saga.running().collect();
+                running.into_iter().try_for_each(|attempt| self.ended(attempt, &lost))?;
+                self.settle(Forward::Yes)
+            }
+            SagaCommand::Report { report: Report { attempt, verdict }, .. } => {
+                let run = self.saga.runs.get(attempt.step as usize);
+                let current = run.is_some_and(|run| {
+                    run.state.purpose() == Some(attempt.purpose)
+                        && run.attempts(attempt.purpose) == attempt.number
+                });
+                if !current {
+                    return Err(SagaDenial::Stale { attempt: *attempt });
+                }
+                self.ended(*attempt, verdict)?;
+                self.settle(Forward::Yes)
+            }
+            _ if state.is_terminal() => Err(SagaDenial::Over { state }),
+            SagaCommand::Cancel => {
+                if state == SagaState::Running {
+                    self.turn(Cause::Cancelled {})?;
+                }
+                self.settle(Forward::No)
+            }
+            _ if state == SagaState::Compensating => Err(SagaDenial::TurnedBack),
+            SagaCommand::Append { steps, growth } => {
+                if self.saga.growth == Growth::Sealed {
+                    return Err(SagaDenial::Sealed);
+                }
+                check_steps(&self.saga.plan.defs, steps)?;
+                self.append(steps, *growth);
+                Ok(())
+            }
+            SagaCommand::Start { step, .. } => self.start_asked(*step),
+            SagaCommand::Seal => {
+                self.seal()?;
+                self.settle(Forward::No)
+            }
+            SagaCommand::Finish => {
+                self.seal()?;
+                if !self.saga.all_settled() || self.saga.fatal().is_some() {
+                    self.turn(Cause::Unfinished {})?;
+                }
+                self.settle(Forward::No)
+            }
+        }
+    }
+
+    fn create(&mut self, plan: &Plan, begin: Begin) -> Result<(), SagaDenial> {
+        plan.check()?;
+        let Plan { seed, limits, pace, growth, ref steps } = *plan;
+        self.emit(SagaEvent::Created { seed, limits, pace, at: self.now })?;
+        if !steps.is_empty() || growth == Growth::Sealed {
+            self.append(steps, growth);
+        }
+        match begin {
+            Begin::Now => self.settle(Forward::Yes),
+            Begin::Later => Ok(()),
+        }
+    }
+
+    /// Adds steps that were checked.
+    fn append(&mut self, steps: &[Arc<StepDef>], growth: Growth) {
+        self.saga.append(steps, growth);
+        self.events.push(SagaEvent::Appended { steps: steps.to_vec(), growth });
+    }
+
+    fn seal(&mut self) -> Result<(), SagaDenial> {
+        if self.saga.growth == Growth::Open { self.emit(SagaEvent::Sealed {}) } else { Ok(()) }
+    }
+
+    fn start_asked(&mut self, step: u32) -> Result<(), SagaDenial> {
+        let of = u32::try_from(self.saga.runs.len()).unwrap_or(u32::MAX);
+        let run = *self.saga.runs.get(step as usize).ok_or(SagaDenial::NoStep { step, of })?;
+        if run.state != StepState::Pending || !self.saga.is_ready(step) || !self.has_room() {
+            return Err(SagaDenial::NotReady { step });
+        }
+        self.execute(step, run)?;
+        self.settle(Forward::Yes)
+    }
+
+    /// What an ended attempt means for its step.
+    fn ended(&mut self, attempt: AttemptRef, verdict: &Verdict) -> Result<(), SagaDenial> {
+        let step = attempt.step;
+        let Some((def, &run)) = self.saga.step(step) else { return Err(SagaDenial::Stale { attempt }) };
+        let def = Arc::clone(def);
+        let to = match run.state {
+            StepState::Executing => self.executed(step, &def, run, verdict),
+            StepState::Probing => self.probed(step, &def, run, verdict),
+            StepState::Inspecting => self.inspected(step, &def, run, verdict),
+            StepState::Undoing => self.undone(step, &def, run, verdict),
+            StepState::Confirming => self.confirmed(step, &def, run, verdict),
+            _ => return Err(SagaDenial::Stale { attempt }),
+        };
+        self.moved(step, to)
+    }
+
+    fn executed(&self, step: u32, def: &StepDef, run: StepRun, verdict: &Verdict) -> Move {
+        let failure = match verdict {
+            Verdict::Done => return Move::Committed {},
+            Verdict::Failed(failure) => failure.clone(),
+            // Only a probe answers; what an executor that mixes them up has done is unknown.
+            Verdict::Answer(_) => Failure::new(Class::Unknown, Reason::CannotTell),
+        };
+        match failure.class {
+            Class::Retryable if self.may_execute_again(def, run) => {
+                Move::Retry { wait: self.wait(step, def, Purpose::Execute, run.executes, &failure), failure }
+            }
+            Class::Retryable | Class::Permanent => failed_for_good(def, failure),
+            Class::Unknown => {
+                let repeats = def.probe.is_none() && failure.reason != Reason::Crashed;
+                let wait = if repeats {
+                    self.wait(step, def, Purpose::Execute, run.executes, &failure)
+                } else {
+                    Micros(0)
+                };
+                Move::Doubt { wait, failure }
+            }
+        }
+    }
+
+    /// The answer about a step in doubt.
+    fn probed(&self, step: u32, def: &StepDef, run: StepRun, verdict: &Verdict) -> Move {
+        match answer(verdict) {
+            Ok(ProbeAnswer::Present) => Move::Committed {},
+            Ok(ProbeAnswer::Absent) => {
+                let failure = Failure::new(Class::Retryable, Reason::Absent);
+                if self.may_execute_again(def, run) {
+                    Move::Retry {
+                        wait: self.wait(step, def, Purpose::Execute, run.executes, &failure),
+                        failure,
+                    }
+                } else {
+                    Move::Failed { failure }
+                }
+            }
+            Ok(ProbeAnswer::Unknown) => self.ask_again(step, def, run, cannot_tell()),
+            Err(failure) => self.ask_again(step, def, run, failure),
+        }
+    }
+
+    fn ask_again(&self, step: u32, def: &StepDef, run: StepRun, failure: Failure) -> Move {
+        Move::Doubt { wait: self.wait(step, def, Purpose::Probe, run.asked, &failure), failure }
+    }
+
+    /// The answer about a step that failed for good.
+    fn inspected(&self, step: u32, def: &StepDef, run: StepRun, verdict: &Verdict) -> Move {
+        match answer(verdict) {
+            Ok(ProbeAnswer::Present) => {
+                Move::Assumed { failure: Failure::new(Class::Unknown, Reason::Present) }
+            }
+            Ok(ProbeAnswer::Absent) => {
+                Move::Failed { failure: Failure::new(Class::Permanent, Reason::Absent) }
+            }
+            unclear => {
+                let failure = unclear.err().unwrap_or_else(cannot_tell);
+                if may_ask(def, run, &failure) {
+                    Move::Suspect { wait: self.wait(step, def, Purpose::Probe, run.asked, &failure), failure }
+                } else {
+                    Move::Assumed { failure }
+                }
+            }
+        }
+    }
+
+    fn undone(&self, step: u32, def: &StepDef, run: StepRun, verdict: &Verdict) -> Move {
+        let failure = match verdict {
+            // INVARIANT (S1): undone is what the probe says, where there is one.
+            Verdict::Done if def.probe.is_some() => {
+                return Move::Unconfirmed { wait: Micros(0), failure: None };
+            }
+            Verdict::Done => return Move::Undone {},
+            Verdict::Failed(failure) => failure.clone(),
+            Verdict::Answer(_) => Failure::new(Class::Unknown, Reason::CannotTell),
+        };
+        let again = may_undo_again(def, run, &failure);
+        match failure.class {
+            Class::Retryable if again => self.undo_later(step, def, run, failure),
+            _ if def.probe.is_some() => Move::Unconfirmed { wait: Micros(0), failure: Some(failure) },
+            Class::Unknown if again && def.idempotent.covers(Purpose::Undo) => {
+                self.undo_later(step, def, run, failure)
+            }
+            _ => Move::UndoFailed { failure },
+        }
+    }
+
+    fn undo_later(&self, step: u32, def: &StepDef, run: StepRun, failure: Failure) -> Move {
+        Move::UndoRetry { wait: self.wait(step, def, Purpose::Undo, run.undos, &failure), failure }
+    }
+
+    /// The answer about a step that was undone as far as its undo says.
+    fn confirmed(&self, step: u32, def: &StepDef, run: StepRun, verdict: &Verdict) -> Move {
+        match answer(verdict) {
+            Ok(ProbeAnswer::Absent) => Move::Undone {},
+            Ok(ProbeAnswer::Present) => {
+                let failure = Failure::new(Class::Retryable, Reason::Present);
+                if may_undo_again(def, run, &failure) {
+                    self.undo_later(step, def, run, failure)
+                } else {
+                    Move::UndoFailed { failure }
+                }
+            }
+            unclear => {
+                let failure = unclear.err().unwrap_or_else(cannot_tell);
+                if may_ask(def, run, &failure) {
+                    let wait = self.wait(step, def, Purpose::Probe, run.asked, &failure);
+                    Move::Unconfirmed { wait, failure: Some(failure) }
+                } else {
+                    Move::UndoFailed { failure }
+                }
+            }
+        }
+    }
+
+    /// Everything that follows until the saga waits for somebody. Each round ends with an event or is the
+    /// last, and every event brings a step or the saga nearer to its end.
+    fn settle(&mut self, forward: Forward) -> Result<(), SagaDenial> {
+        loop {
+            let before = self.events.len();
+            if self.saga.state == SagaState::Running {
+                let over = self.saga.time_over().is_some_and(|over| self.elapsed() >= over);
+                let cause = self.saga.fatal().or_else(|| over.then_some(Cause::OutOfTime {}));
+                if let Some(cause) = cause {
+                    self.turn(cause)?;
+                }
+            }
+            self.settle_doubts(forward)?;
+            match self.saga.state {
+                SagaState::Running => self.go_forward(forward)?,
+                SagaState::Compensating => self.go_back()?,
+                _ => return Ok(()),
+            }
+            if self.events.len() == before {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Asks the probes that are due, and ends what cannot be asked.
+    fn settle_doubts(&mut self, forward: Forward) -> Result<(), SagaDenial> {
+        use StepState::{InDoubt, Suspect, Unconfirmed, Waiting};
+        if self.saga.tally.sum(&[InDoubt, Suspect, Unconfirmed, Waiting]) == 0 {
+            return Ok(());
+        }
+        let back = self.saga.state == SagaState::Compensating;
+        for step in 0..u32::try_from(self.saga.runs.len()).unwrap_or(u32::MAX) {
+            let Some((def, &run)) = self.saga.step(step) else { continue };
+            if run.state == Waiting && back {
+                let to = failed_for_good(def, Failure::new(Class::Retryable, Reason::TurnedBack));
+                self.moved(step, to)?;
+                continue;
+            }
+            if run.not_before > self.elapsed() {
+                continue;
+            }
+            match run.state {
+                Suspect | Unconfirmed => self.probe(step, run)?,
+                InDoubt => {
+                    let def = Arc::clone(def);
+                    self.settle_doubt(step, &def, run, forward)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A step in doubt: its probe is asked; or it is run again where that does no harm; or it is treated as
+    /// done.
+    fn settle_doubt(
+        &mut self,
+        step: u32,
+        def: &StepDef,
+        run: StepRun,
+        forward: Forward,
+    ) -> Result<(), SagaDenial> {
+        let running = self.saga.state == SagaState::Running;
+        let harmless = !def.has_effect() || def.idempotent.covers(Purpose::Execute);
+        // A step that may be repeated in doubt is, at least once, even where no failure is.
+        let allowed = 1u32.saturating_add(def.retry.max.max(1)).saturating_add(run.crashes);
+        if def.probe.is_some() && def.has_effect() && may_ask(def, run, &cannot_tell()) {
+            self.probe(step, run)
+        } else if running && harmless && run.executes < allowed && self.has_budget() {
+            if forward == Forward::No {
+                return Ok(());
+            }
+            self.execute(step, run)
+        } else if def.has_effect() {
+            self.moved(step, Move::Assumed { failure: cannot_tell() })
+        } else {
+            self.moved(step, Move::Failed { failure: cannot_tell() })
+        }
+    }
+
+    fn go_forward(&mut self, forward: Forward) -> Result<(), SagaDenial> {
+        if forward == Forward::Yes && self.saga.tally.sum(&[StepState::Pending, StepState::Waiting]) > 0 {
+            for step in 0..u32::try_from(self.saga.runs.len()).unwrap_or(u32::MAX) {
+                if !self.has_room() {
+                    break;
+                }
+                let Some(&run) = self.saga.runs.get(step as usize) else { break };
+                let due = match run.state {
+                    StepState::Pending => self.saga.pace == Pace::AsReady && self.saga.is_ready(step),
+                    StepState::Waiting => run.not_before <= self.elapsed(),
+                    _ => false,
+                };
+                if due {
+                    self.execute(step, run)?;
+                    if self.saga.fatal().is_some() {
+                        // Refused: the next round turns back before anything else starts.
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        if self.saga.growth == Growth::Sealed && self.saga.all_settled() && self.saga.fatal().is_none() {
+            self.finish(SagaState::Completed)?;
+        }
+        Ok(())
+    }
+
+    fn go_back(&mut self) -> Result<(), SagaDenial> {
+        if self.saga.tally.unsettled() > 0 {
+            return Ok(());
+        }
+        if self.saga.tally.of(StepState::UndoWaiting) > 0 {
+            for step in 0..u32::try_from(self.saga.runs.len()).unwrap_or(u32::MAX) {
+                let Some(&run) = self.saga.runs.get(step as usize) else { break };
+                let due = run.state == StepState::UndoWaiting && run.not_before <= self.elapsed();
+                if due && self.has_room() {
+                    self.start(step, Purpose::Undo, run)?;
+                }
+            }
+        }
+        // INVARIANT (S2): the last to commit is taken up first, and blocks the others until it may start.
+        while let Some(step) = self.saga.next_undo() {
+            let Some((def, &run)) = self.saga.step(step) else { break };
+            let too_late = def
+                .undo_window
+                .is_some_and(|window| self.elapsed().0 > run.moved.0.saturating_add(Micros::of(window).0));
+            if def.undo.is_none() {
+                self.moved(
+                    step,
+                    Move::UndoFailed { failure: Failure::new(Class::Permanent, Reason::NoUndo) },
+                )?;
+            } else if too_late {
+                self.moved(
+                    step,
+                    Move::UndoFailed { failure: Failure::new(Class::Permanent, Reason::TooLate) },
+                )?;
+            } else if self.has_room() && !self.saga.is_undo_blocked(step) {
+                self.start(step, Purpose::Undo, run)?;
+            } else {
+                break;
+            }
+        }
+        if self.saga.is_undone() {
+            let failed = self.saga.tally.of(StepState::CompensationFailed) > 0;
+            self.finish(if failed { SagaState::Escalated } else { SagaState::Compensated })?;
+        }
+        Ok(())
+    }
+
+    /// Starts an execution, or follows the gate's refusal.
+    fn execute(&mut self, step: u32, run: StepRun) -> Result<(), SagaDenial> {
+        if !self.refused.contains(&step) {
+            return if self.has_room() { self.start(step, Purpose::Execute, run) } else { Ok(()) };
+        }
+        let denied = Failure::new(Class::Permanent, Reason::Denied);
+        let suspicious = self.saga.step(step).is_some_and(|(def, _)| def.probe.is_some() && def.has_effect());
+        let has_effect = self.saga.step(step).is_some_and(|(def, _)| def.has_effect());
+        let to = match run.state {
+            StepState::InDoubt if has_effect => Move::Assumed { failure: denied },
+            StepState::InDoubt => Move::Failed { failure: denied },
+            StepState::Waiting if suspicious => Move::Suspect { wait: Micros(0), failure: denied },
+            _ => Move::Denied {},
+        };
+        self.moved(step, to)
+    }
+
+    fn probe(&mut self, step: u32, run: StepRun) -> Result<(), SagaDenial> {
+        if self.has_room() { self.start(step, Purpose::Probe, run) } else { Ok(()) }
+    }
+
+    fn start(&mut self, step: u32, purpose: Purpose, run: StepRun) -> Result<(), SagaDenial> {
+        let number = run.attempts(purpose).saturating_add(1);
+        let at = self.elapsed();
+        self.emit(SagaEvent::Started { step, purpose, number, at })
+    }
+
+    fn moved(&mut self, step: u32, to: Move) -> Result<(), SagaDenial> {
+        let at = self.elapsed();
+        self.emit(SagaEvent::Moved { step, to, at })
+    }
+
+    fn turn(&mut self, cause: Cause) -> Result<(), SagaDenial> {
+        let at = self.elapsed();
+        self.emit(SagaEvent::Turned { cause, at })
+    }
+
+    fn finish(&mut self, state: SagaState) -> Result<(), SagaDenial> {
+        let at = self.elapsed();
+        self.emit(SagaEvent::Finished { state, at })
+    }
+
+    fn emit(&mut self, event: SagaEvent) -> Result<(), SagaDenial> {
+        self.saga.apply(&event).map_err(SagaDenial::Defect)?;
+        self.events.push(event);
+        Ok(())
+    }
+
+    fn elapsed(&self) -> Micros {
+        elapsed(self.saga.created, self.now)
+    }
+
+    fn has_room(&self) -> bool {
+        self.saga.tally.running() < self.saga.limits.concurrency
+    }
+
+    fn has_budget(&self) -> bool {
+        self.saga.retries < self.saga.limits.retries
+    }
+
+    /// Whether a step that left nothing behind is tried again. A crash of the supervisor costs no retry.
+    fn may_execute_again(&self, def: &StepDef, run: StepRun) -> bool {
+        self.saga.state == SagaState::Running
+            && run.executes <= def.retry.max.saturating_add(run.crashes)
+            && self.has_budget()
+    }
+
+    /// How long the n-th repetition waits.
+    fn wait(&self, step: u32, def: &StepDef, purpose: Purpose, n: u32, failure: &Failure) -> Micros {
+        let retry = def.retry(purpose);
+        let drawn = drawn(retry.ceiling(n), self.saga.seed, step, purpose, n);
+        drawn.max(failure.retry_after.map_or(Micros(0), |asked| Micros::of(asked.min(retry.cap))))
+    }
+}
+
+/// What a probe's end says, or why it says nothing.
+fn answer(verdict: &Verdict) -> Result<ProbeAnswer, Failure> {
+    match verdict {
+        Verdict::Answer(answer) => Ok(*answer),
+        Verdict::Failed(failure) => Err(failure.clone()),
+        Verdict::Done => Ok(ProbeAnswer::Unknown),
+    }
+}
+
+fn cannot_tell() -> Failure {
+    Failure::new(Class::Unknown, Reason::CannotTell)
+}
+
+/// A failure that is not repeated: nothing is left behind, or a probe is to tell.
+fn failed_for_good(def: &StepDef, failure: Failure) -> Move {
+    if def.probe.is_some() && def.has_effect() {
+        Move::Suspect { wait: Micros(0), failure }
+    } else {
+        Move::Failed { failure }
+    }
+}
+
+/// Whether a probe without an answer is asked again. The crash that the failure tells of costs nothing.
+fn may_ask(def: &StepDef, run: StepRun, failure: &Failure) -> bool {
+    let crashed = u32::from(failure.reason == Reason::Crashed && run.crashes < crate::limits::CRASHES);
+    run.asked <= def.undo_retry.max.saturating_add(run.crashes).saturating_add(crashed)
+}
+
+/// Whether a failed undo is tried again. The crash that the failure tells of costs nothing.
+fn may_undo_again(def: &StepDef, run: StepRun, failure: &Failure) -> bool {
+    let crashed = u32::from(failure.reason == Reason::Crashed && run.crashes < crate::limits::CRASHES);
+    let least = u32::from(failure.class == Class::Unknown && crashed == 0);
+    run.undos <= def.undo_retry.max.max(least).saturating_add(run.crashes).saturating_add(crashed)
+}

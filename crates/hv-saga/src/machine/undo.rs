@@ -1,0 +1,41 @@
+//! The way back: in which order steps are undone, and when that is over.
+
+use super::Saga;
+use crate::state::StepState;
+
+impl Saga {
+    /// The step that is to be taken up for undo next. INVARIANT (S2): the last to commit among the rest.
+    pub(super) fn next_undo(&self) -> Option<u32> {
+        self.order.iter().rev().nth(self.undone as usize).copied()
+    }
+
+    /// Whether a step that depends on this one is still being undone. Steps without effect pass on what
+    /// depends on them.
+    pub(super) fn is_undo_blocked(&self, step: u32) -> bool {
+        if self.tally.undoing() == 0 {
+            return false;
+        }
+        let mut seen = vec![false; self.runs.len()];
+        let mut open = vec![step];
+        while let Some(step) = open.pop() {
+            for &dependent in self.plan.dependents.get(step as usize).map_or(&[][..], Vec::as_slice) {
+                let Some((def, run)) = self.step(dependent) else { continue };
+                use StepState::{Confirming, Unconfirmed, UndoWaiting, Undoing};
+                if matches!(run.state, Undoing | UndoWaiting | Unconfirmed | Confirming) {
+                    return true;
+                }
+                let first =
+                    seen.get_mut(dependent as usize).is_some_and(|seen| !core::mem::replace(seen, true));
+                if first && !def.has_effect() {
+                    open.push(dependent);
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether everything with a possible effect is undone, or known to be beyond undo.
+    pub(super) fn is_undone(&self) -> bool {
+        self.tally.unsettled() == 0 && self.tally.undoing() == 0 && self.undone as usize == self.order.len()
+    }
+}

@@ -1,0 +1,122 @@
+//! What a saga needs from outside: a permit for every attempt, somebody who carries it out, and somebody
+//! who makes events durable.
+
+use crate::command::{SagaCommand, SagaDenial};
+use crate::state::SagaState;
+use crate::{Attempt, Outcome, Output, Timestamp};
+use core::fmt;
+use core::pin::Pin;
+
+/// A future on the heap that may change threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The right to carry out one attempt, once.
+///
+/// `hv-core` implements it for the receipt of a durable record. Whoever uses this crate alone writes one,
+/// and sees that nothing governs then.
+pub trait Permit: Send {
+    /// Why it does not fit the attempt.
+    type Refusal: core::error::Error;
+
+    /// Uses it up for this attempt.
+    ///
+    /// # Errors
+    /// The refusal where it was given for something else, or came too late.
+    fn redeem(self, attempt: &Attempt, now: Timestamp) -> Result<(), Self::Refusal>;
+}
+
+/// Carries out attempts. Redeems the permit before any effect.
+///
+/// An executor cannot be asked without one:
+///
+/// ```compile_fail,E0061
+/// use hv_saga::{Attempt, Executor, Permit};
+///
+/// async fn ungoverned<P: Permit>(executor: &dyn Executor<P>, attempt: &Attempt) {
+///     let _ = executor.run(attempt).await;
+/// }
+/// ```
+///
+/// and a permit cannot be used twice:
+///
+/// ```compile_fail,E0382
+/// use hv_saga::{Attempt, Executor, Permit};
+///
+/// async fn twice<P: Permit>(executor: &dyn Executor<P>, permit: P, attempt: &Attempt) {
+///     let _ = executor.run(permit, attempt).await;
+///     let _ = executor.run(permit, attempt).await;
+/// }
+/// ```
+///
+/// With one, this compiles:
+///
+/// ```
+/// use hv_saga::{Attempt, Executor, Permit};
+///
+/// async fn once<P: Permit>(executor: &dyn Executor<P>, permit: P, attempt: &Attempt) {
+///     let _ = executor.run(permit, attempt).await;
+/// }
+/// ```
+pub trait Executor<P>: Send + Sync {
+    /// Carries out the attempt. Dropping the future stops it, with an unknown outcome.
+    fn run<'a>(&'a self, permit: P, attempt: &'a Attempt) -> BoxFuture<'a, Outcome>;
+}
+
+/// Makes events durable and hands out permits: the side of a saga that governs.
+pub trait Host: Send + Sync {
+    /// What allows an attempt.
+    type Permit: Send;
+
+    /// Decides a command, records the events, and answers once they are durable. `output` belongs to the
+    /// attempt that the command reports on.
+    fn commit(
+        &self,
+        command: SagaCommand,
+        output: Option<Output>,
+    ) -> BoxFuture<'_, Result<Progress<Self::Permit>, Halt>>;
+
+    /// The time.
+    fn now(&self) -> Timestamp;
+}
+
+/// Where a saga stands after a command, and what is to be carried out now.
+#[derive(Debug)]
+pub struct Progress<P> {
+    /// Attempts that have started, each with its permit.
+    pub starts: Vec<(Attempt, P)>,
+    /// When something becomes due by itself.
+    pub next_wake: Option<Timestamp>,
+    /// The saga's state.
+    pub state: SagaState,
+}
+
+/// Why a host cannot go on.
+#[derive(Debug)]
+pub enum Halt {
+    /// The saga refuses the command.
+    Denied(SagaDenial),
+    /// Somebody else runs the saga now, or it is gone.
+    Gone,
+    /// Nothing can be made durable, or something else that the host alone knows.
+    Host(Box<dyn core::error::Error + Send + Sync>),
+}
+
+impl fmt::Display for Halt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Denied(denial) => fmt::Display::fmt(denial, f),
+            Self::Gone => f.write_str("the saga is no longer run from here"),
+            Self::Host(error) => fmt::Display::fmt(error, f),
+        }
+    }
+}
+
+impl core::error::Error for Halt {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Denied(denial) => Some(denial),
+            Self::Gone => None,
+            Self::Host(error) => Some(&**error),
+        }
+    }
+}
