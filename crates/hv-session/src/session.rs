@@ -1,0 +1,414 @@
+//! The session itself: one machine over its lifecycle, its members and its files.
+
+use crate::roster::Roster;
+use crate::{
+    BadMove, ConsistencyMode, Eviction, MemberRef, ROSTER_MAX, SessionCommand, SessionConfig, SessionDenial,
+    SessionEvent, SessionState, Standing,
+};
+use hv_types::{Did, Illegal, Machine, SessionId, Timestamp};
+
+/// A session. The default value is one that was not created yet.
+///
+/// An active session has at least one member: who would be the last to leave may not, and where the last is
+/// put out the session begins to terminate first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Session {
+    genesis: Option<Genesis>,
+    state: SessionState,
+    /// Where it is not the mode of the settings.
+    forced: Option<ConsistencyMode>,
+    config: SessionConfig,
+    roster: Roster,
+    resuming: Option<Resuming>,
+}
+
+/// What never changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Genesis {
+    id: SessionId,
+    creator: Did,
+    at: Timestamp,
+}
+
+/// The events of a compacted session are still being applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Resuming;
+
+impl Session {
+    /// Its name; none before it was created.
+    #[must_use]
+    pub fn id(&self) -> Option<&SessionId> {
+        self.genesis.as_ref().map(|genesis| &genesis.id)
+    }
+
+    /// Who created it; no member unless it joined.
+    #[must_use]
+    pub fn creator(&self) -> Option<&Did> {
+        self.genesis.as_ref().map(|genesis| &genesis.creator)
+    }
+
+    /// Where it is in its life; [`SessionState::Created`] also before it was created.
+    #[must_use]
+    pub const fn state(&self) -> SessionState {
+        self.state
+    }
+
+    /// Its settings, as it was created with them.
+    #[must_use]
+    pub const fn config(&self) -> &SessionConfig {
+        &self.config
+    }
+
+    /// The mode that holds now: the one it was created with, unless strong was forced.
+    #[must_use]
+    pub const fn mode(&self) -> ConsistencyMode {
+        match self.forced {
+            Some(mode) => mode,
+            None => self.config.mode(),
+        }
+    }
+
+    /// When its time is over; none before it was created.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.genesis.as_ref().map(|genesis| genesis.at.after(self.config.max_duration()))
+    }
+
+    /// Whether members may act: it is active and its time is not over.
+    #[must_use]
+    pub fn live(&self, now: Timestamp) -> bool {
+        self.state == SessionState::Active && self.in_time(now).is_ok()
+    }
+
+    /// The member of this name; none where the agent is not in the session now. O(log n) of all ever in it.
+    #[must_use]
+    pub fn member(&self, did: &Did) -> Option<MemberRef<'_>> {
+        self.roster.find(did).filter(MemberRef::is_present)
+    }
+
+    /// The agent of this name, in the session now or formerly. O(log n) of all ever in it.
+    #[must_use]
+    pub fn known(&self, did: &Did) -> Option<MemberRef<'_>> {
+        self.roster.find(did)
+    }
+
+    /// The agent of this ordinal, in the session now or formerly.
+    #[must_use]
+    pub fn by_ordinal(&self, ordinal: u32) -> Option<MemberRef<'_>> {
+        self.roster.by_ordinal(ordinal)
+    }
+
+    /// Who is in the session now, in the order of first joins. O(n) of all ever in it.
+    pub fn members(&self) -> impl Iterator<Item = MemberRef<'_>> {
+        self.roster.iter().filter(MemberRef::is_present)
+    }
+
+    /// Who is or was in the session, in the order of first joins.
+    pub fn roster(&self) -> impl Iterator<Item = MemberRef<'_>> {
+        self.roster.iter()
+    }
+
+    /// How many are in the session now.
+    #[must_use]
+    pub const fn present(&self) -> u32 {
+        self.roster.present()
+    }
+
+    fn in_time(&self, now: Timestamp) -> Result<(), SessionDenial> {
+        match self.deadline() {
+            Some(deadline) if now < deadline => Ok(()),
+            Some(deadline) => Err(SessionDenial::Expired { deadline }),
+            None => Err(SessionDenial::NotCreated),
+        }
+    }
+
+    fn in_state(&self, command: &'static str, allowed: &[SessionState]) -> Result<(), SessionDenial> {
+        if allowed.contains(&self.state) {
+            return Ok(());
+        }
+        Err(SessionDenial::State { command, state: self.state })
+    }
+
+    fn present_member(&self, did: &Did) -> Result<MemberRef<'_>, SessionDenial> {
+        self.member(did).ok_or_else(|| SessionDenial::NotAMember { did: did.clone() })
+    }
+}
+
+/// Joins are possible in these states.
+const OPEN: [SessionState; 2] = [SessionState::Handshaking, SessionState::Active];
+
+/// Members can be put out and readmitted in these.
+const NOT_OVER: [SessionState; 3] =
+    [SessionState::Handshaking, SessionState::Active, SessionState::Terminating];
+
+impl Machine for Session {
+    type Command = SessionCommand;
+    type Event = SessionEvent;
+    type Denial = SessionDenial;
+
+    fn decide(&self, command: &SessionCommand, now: Timestamp) -> Result<Vec<SessionEvent>, SessionDenial> {
+        match (command, &self.genesis) {
+            (SessionCommand::Create { id, creator, config }, None) => Ok(vec![
+                SessionEvent::Created { id: id.clone(), creator: creator.clone(), config: *config, at: now },
+                SessionEvent::Moved { to: SessionState::Handshaking },
+            ]),
+            (SessionCommand::Create { .. }, Some(genesis)) => {
+                Err(SessionDenial::AlreadyCreated { id: genesis.id.clone() })
+            }
+            (_, None) => Err(SessionDenial::NotCreated),
+            (_, Some(_)) if self.resuming.is_some() => Err(SessionDenial::NotCreated),
+            (SessionCommand::Join { did, needs }, _) => self.join(did, None, *needs, now),
+            (SessionCommand::AddChild { parent, child, needs }, _) => {
+                self.join(child, Some(parent), *needs, now)
+            }
+            (SessionCommand::Activate, _) => self.activate(now),
+            (SessionCommand::Leave { did }, _) => self.leave(did, now),
+            (SessionCommand::Evict { did, reason }, _) => self.evict(did, *reason),
+            (SessionCommand::Readmit { did }, _) => self.readmit(did),
+            (SessionCommand::Terminate, _) => self.moved(SessionState::Terminating),
+            (SessionCommand::Archive, _) => self.moved(SessionState::Archived),
+            (SessionCommand::ForceStrong, _) => {
+                self.in_state("force the strong mode", &OPEN)?;
+                self.in_time(now)?;
+                Ok(self.strong_forced(ConsistencyMode::Strong).into_iter().collect())
+            }
+        }
+    }
+
+    fn apply(&mut self, event: &SessionEvent) -> Result<(), Illegal> {
+        if self.genesis.is_none() {
+            return self.created(event);
+        }
+        if self.resuming.is_some() {
+            return self.resume(event);
+        }
+        match event {
+            SessionEvent::Created { .. } => Err(Illegal::new("a session is created once")),
+            SessionEvent::Resumed { .. } | SessionEvent::Seated { .. } | SessionEvent::Complete => {
+                Err(Illegal::new("a session is resumed before anything else happens in it"))
+            }
+            SessionEvent::Moved { to } => {
+                let next = self.state.transition(*to).map_err(|BadMove { .. }| Illegal::new(MOVES))?;
+                let nobody = next == SessionState::Active && self.present() == 0;
+                rule(!nobody, "an active session has a member")?;
+                self.state = next;
+                Ok(())
+            }
+            SessionEvent::Joined { did, parent } => {
+                self.room_to_join()?;
+                rule(self.roster.find(did).is_none(), "an agent has one ordinal")?;
+                rule(self.roster.len() < ROSTER_MAX, "a session sees so many agents and no more")?;
+                rule(parent.is_none_or(|p| self.is_present(p)), "a child joins while its parent is there")?;
+                self.roster.add(did, *parent, Standing::Present);
+                Ok(())
+            }
+            SessionEvent::Rejoined { member } => {
+                self.room_to_join()?;
+                let back = self.by_ordinal(*member).filter(|back| back.standing == Standing::Left);
+                let back = back.ok_or(Illegal::new("only one that left joins again"))?;
+                let parent = back.parent;
+                rule(parent.is_none_or(|p| self.is_present(p)), "a child joins while its parent is there")?;
+                self.roster.set(*member, Standing::Present);
+                Ok(())
+            }
+            SessionEvent::Left { member } => {
+                rule(OPEN.contains(&self.state), "members leave while the session is open")?;
+                self.goes(*member, Standing::Left)
+            }
+            SessionEvent::Evicted { member, reason } => {
+                rule(NOT_OVER.contains(&self.state), "nobody is put out of a session that is over")?;
+                self.goes(*member, Standing::Evicted { reason: *reason })
+            }
+            SessionEvent::Readmitted { member } => {
+                rule(NOT_OVER.contains(&self.state), "nobody comes back to a session that is over")?;
+                let out = self.by_ordinal(*member).map(|out| out.standing);
+                let out = matches!(out, Some(Standing::Evicted { .. }));
+                rule(out, "only one that was put out is readmitted")?;
+                self.roster.set(*member, Standing::Left);
+                Ok(())
+            }
+            SessionEvent::StrongForced => {
+                rule(OPEN.contains(&self.state), "the mode changes while the session is open")?;
+                rule(self.mode() == ConsistencyMode::Eventual, "the strong mode is forced once")?;
+                self.forced = Some(ConsistencyMode::Strong);
+                Ok(())
+            }
+        }
+    }
+
+    fn compact(&self) -> Vec<SessionEvent> {
+        let Some(Genesis { id, creator, at }) = self.genesis.clone() else { return Vec::new() };
+        let (config, state, mode) = (self.config, self.state, self.mode());
+        let head = SessionEvent::Resumed { id, creator, config, at, state, mode };
+        let seats = self.roster.iter().map(|MemberRef { did, parent, standing, .. }| SessionEvent::Seated {
+            did: did.clone(),
+            parent,
+            standing,
+        });
+        let complete = self.resuming.is_none().then_some(SessionEvent::Complete);
+        core::iter::once(head).chain(seats).chain(complete).collect()
+    }
+}
+
+/// What each command comes to.
+impl Session {
+    fn join(
+        &self,
+        did: &Did,
+        parent: Option<&Did>,
+        needs: ConsistencyMode,
+        now: Timestamp,
+    ) -> Result<Vec<SessionEvent>, SessionDenial> {
+        self.in_state("join", &OPEN)?;
+        self.in_time(now)?;
+        let parent = parent.map(|parent| self.present_member(parent)).transpose()?;
+        let came = match self.known(did) {
+            Some(known) => self.rejoin(known, parent)?,
+            None if self.roster.len() >= ROSTER_MAX => return Err(SessionDenial::RosterFull),
+            None => SessionEvent::Joined { did: did.clone(), parent: parent.map(|parent| parent.ordinal) },
+        };
+        if self.present() >= self.config.max_participants() {
+            return Err(SessionDenial::Full { limit: self.config.max_participants() });
+        }
+        Ok([Some(came), self.strong_forced(needs)].into_iter().flatten().collect())
+    }
+
+    fn rejoin(
+        &self,
+        known: MemberRef<'_>,
+        parent: Option<MemberRef<'_>>,
+    ) -> Result<SessionEvent, SessionDenial> {
+        let did = || known.did.clone();
+        match known.standing {
+            Standing::Present => return Err(SessionDenial::AlreadyMember { did: did() }),
+            Standing::Evicted { reason } => return Err(SessionDenial::Evicted { did: did(), reason }),
+            Standing::Left => {}
+        }
+        if parent.is_some_and(|parent| Some(parent.ordinal) != known.parent) {
+            return Err(SessionDenial::ParentIsFixed { did: did() });
+        }
+        let absent = known.parent.and_then(|p| self.by_ordinal(p)).filter(|parent| !parent.is_present());
+        match absent {
+            Some(parent) => Err(SessionDenial::ParentAbsent { did: did(), parent: parent.did.clone() }),
+            None => Ok(SessionEvent::Rejoined { member: known.ordinal }),
+        }
+    }
+
+    fn activate(&self, now: Timestamp) -> Result<Vec<SessionEvent>, SessionDenial> {
+        let moved = self.moved(SessionState::Active)?;
+        self.in_time(now)?;
+        if self.present() == 0 { Err(SessionDenial::Nobody) } else { Ok(moved) }
+    }
+
+    fn leave(&self, did: &Did, now: Timestamp) -> Result<Vec<SessionEvent>, SessionDenial> {
+        self.in_state("leave", &OPEN)?;
+        self.in_time(now)?;
+        let line = self.roster.with_descendants(self.present_member(did)?.ordinal);
+        if self.empties(&line) {
+            return Err(SessionDenial::LastMember { did: did.clone() });
+        }
+        Ok(line.into_iter().map(|member| SessionEvent::Left { member }).collect())
+    }
+
+    fn evict(&self, did: &Did, reason: Eviction) -> Result<Vec<SessionEvent>, SessionDenial> {
+        self.in_state("evict", &NOT_OVER)?;
+        let first = self.present_member(did)?.ordinal;
+        let line = self.roster.with_descendants(first);
+        let end = self.empties(&line).then_some(SessionEvent::Moved { to: SessionState::Terminating });
+        let out = line.into_iter().map(|member| {
+            let reason = if member == first { reason } else { Eviction::ParentEvicted };
+            SessionEvent::Evicted { member, reason }
+        });
+        Ok(end.into_iter().chain(out).collect())
+    }
+
+    fn readmit(&self, did: &Did) -> Result<Vec<SessionEvent>, SessionDenial> {
+        self.in_state("readmit", &NOT_OVER)?;
+        let known = self.known(did).ok_or_else(|| SessionDenial::NotAMember { did: did.clone() })?;
+        match known.standing {
+            Standing::Evicted { .. } => Ok(vec![SessionEvent::Readmitted { member: known.ordinal }]),
+            Standing::Present | Standing::Left => Err(SessionDenial::NotEvicted { did: did.clone() }),
+        }
+    }
+
+    fn moved(&self, to: SessionState) -> Result<Vec<SessionEvent>, SessionDenial> {
+        Ok(vec![SessionEvent::Moved { to: self.state.transition(to)? }])
+    }
+
+    fn strong_forced(&self, needs: ConsistencyMode) -> Option<SessionEvent> {
+        let forced = needs == ConsistencyMode::Strong && self.mode() == ConsistencyMode::Eventual;
+        forced.then_some(SessionEvent::StrongForced)
+    }
+
+    /// Whether an active session would have nobody left.
+    fn empties(&self, line: &[u32]) -> bool {
+        self.state == SessionState::Active && line.len() >= usize::try_from(self.present()).unwrap_or(0)
+    }
+}
+
+/// The rules by which events are checked.
+impl Session {
+    fn created(&mut self, event: &SessionEvent) -> Result<(), Illegal> {
+        match event {
+            SessionEvent::Created { id, creator, config, at } => {
+                self.genesis = Some(Genesis { id: id.clone(), creator: creator.clone(), at: *at });
+                self.config = *config;
+                Ok(())
+            }
+            SessionEvent::Resumed { id, creator, config, at, state, mode } => {
+                let forced = (*mode != config.mode()).then_some(*mode);
+                rule(forced != Some(ConsistencyMode::Eventual), "a strong session stays strong")?;
+                self.genesis = Some(Genesis { id: id.clone(), creator: creator.clone(), at: *at });
+                (self.config, self.state, self.forced) = (*config, *state, forced);
+                self.resuming = Some(Resuming);
+                Ok(())
+            }
+            _ => Err(Illegal::new("a session begins with its creation")),
+        }
+    }
+
+    fn resume(&mut self, event: &SessionEvent) -> Result<(), Illegal> {
+        match event {
+            SessionEvent::Seated { did, parent, standing } => {
+                rule(self.roster.find(did).is_none(), "an agent has one ordinal")?;
+                rule(self.roster.len() < ROSTER_MAX, "a session sees so many agents and no more")?;
+                let known = |&ordinal: &u32| ordinal < self.roster.len();
+                rule(parent.as_ref().is_none_or(known), "a parent comes before its children")?;
+                self.roster.add(did, *parent, *standing);
+                Ok(())
+            }
+            SessionEvent::Complete => {
+                let (present, most) = (self.present(), self.config.max_participants());
+                rule(present <= most, "a session has so many members and no more")?;
+                let nobody = self.state == SessionState::Active && present == 0;
+                rule(!nobody, "an active session has a member")?;
+                self.resuming = None;
+                Ok(())
+            }
+            _ => Err(Illegal::new("a session is resumed before anything else happens in it")),
+        }
+    }
+
+    fn room_to_join(&self) -> Result<(), Illegal> {
+        rule(OPEN.contains(&self.state), "agents join while the session is open")?;
+        rule(self.present() < self.config.max_participants(), "a session has so many members and no more")
+    }
+
+    fn goes(&mut self, member: u32, standing: Standing) -> Result<(), Illegal> {
+        rule(self.is_present(member), "only a member goes")?;
+        let last = self.state == SessionState::Active && self.present() == 1;
+        rule(!last, "an active session has a member")?;
+        self.roster.set(member, standing);
+        Ok(())
+    }
+
+    fn is_present(&self, ordinal: u32) -> bool {
+        self.by_ordinal(ordinal).is_some_and(|member| member.is_present())
+    }
+}
+
+const MOVES: &str = "a session moves from each state to the next";
+
+const fn rule(holds: bool, rule: &'static str) -> Result<(), Illegal> {
+    if holds { Ok(()) } else { Err(Illegal::new(rule)) }
+}

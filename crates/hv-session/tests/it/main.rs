@@ -1,0 +1,6 @@
+//! Tests of sessions as a user of the crate sees them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod lifecycle;
+mod support;
