@@ -1,1 +1,18 @@
-//! Placeholder until the first real module lands.
+//! What teams already run, behind ports: who scores trust, who measures drift, who hands out manifests.
+//!
+//! The modules at the root are the ports: plain types and one trait each, which anybody implements. Each
+//! feature adds a native implementation with the answers of a published package, and the adapter that turns
+//! those answers into the words of hv. Nothing here decides: a score, a drift or a hint is an input.
+//!
+//! | port | feature | same answers as | packages that it adds |
+//! |---|---|---|---|
+//! | [`manifest`] | `iatp` | `inter-agent-trust-protocol` 0.5.0 | 5: serde_core, serde_json, itoa, memchr, zmij |
+//!
+//! Without features the crate has one dependency, `hv-types`.
+
+pub mod manifest;
+
+#[cfg(feature = "iatp")]
+pub mod iatp;
+#[cfg(any(feature = "iatp", feature = "nexus", feature = "cmvk"))]
+pub mod json;

@@ -1,0 +1,10 @@
+//! The native implementations beside the packages whose answers they give.
+//!
+//! `vectors` replays recorded cases; `peer` asks the installed packages themselves.
+
+// Helpers of tests may fail as tests do; clippy sees only what stands inside a test itself.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod iatp;
+mod peer;
+mod vectors;
