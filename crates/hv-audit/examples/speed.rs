@@ -66,7 +66,7 @@ fn per<T>(count: u32, mut f: impl FnMut() -> T) -> f64 {
     let mut best = f64::INFINITY;
     for _ in 0..ROUNDS {
         let started = Instant::now();
-        (0..count).for_each(|_| f());
+        (0..count).for_each(|_| drop(black_box(f())));
         best = best.min(started.elapsed().as_secs_f64() * 1e9 / f64::from(count));
     }
     best

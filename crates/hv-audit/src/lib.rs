@@ -14,6 +14,9 @@ mod hash;
 mod tree;
 
 mod batch;
+mod journal;
+mod streams;
+
 mod finding;
 mod memory;
 mod payload;

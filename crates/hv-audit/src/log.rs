@@ -128,11 +128,9 @@ impl StreamNo {
 
     /// What record 0 names as its parent: no hash, but the number itself, so that the first records of two
     /// streams never have the same bytes.
-    pub(crate) fn origin(self) -> Digest {
+    pub(crate) const fn origin(self) -> Digest {
         let mut bytes = [0; 32];
-        if let Some(last) = bytes.last_chunk_mut() {
-            *last = self.0.to_le_bytes();
-        }
+        [bytes[28], bytes[29], bytes[30], bytes[31]] = self.0.to_le_bytes();
         Digest(bytes)
     }
 }

@@ -1,8 +1,9 @@
 //! The log in memory: the same records and the same hashes, gone with the process.
 
-use crate::batch::{Batch, Journal};
+use crate::batch::Batch;
 use crate::finding::{Finding, What};
 use crate::hash::Blake3;
+use crate::journal::Journal;
 use crate::log::{Expect, Head, Log, LogError, Lsn, PayloadRef, StreamNo};
 use crate::payload::{Entropy, payload_id};
 use crate::record::{Entry, Record, Tag, take_framed};
@@ -155,22 +156,23 @@ impl Log for MemoryLog {
     }
 }
 
-/// The first chunk's size in bytes, and the size up to which each next one doubles.
-const CHUNK_BYTES: (usize, usize) = (2 << 10, 1 << 20);
+/// The first allocation for records, in bytes: what a small session takes.
+const FIRST_BYTES: usize = 1000;
 
-/// A chunk with less room than this is full: it seldom moves while it grows.
-const ROOM_BYTES: usize = 512;
+/// Records are kept in chunks of so many bytes, so that a large log does not move when it grows.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// A chunk with less room than this is full.
+const ROOM_BYTES: usize = 4 << 10;
 
 impl Inner {
     fn make_room(&mut self) {
         let chunk = &mut self.journal.out;
-        if chunk.capacity() - chunk.len() < ROOM_BYTES {
-            let (first, last) = CHUNK_BYTES;
-            let next = Vec::with_capacity((chunk.capacity() * 2).clamp(first, last));
-            let full = core::mem::replace(chunk, next);
-            if !full.is_empty() {
-                self.full.push(full);
-            }
+        let room = chunk.capacity() - chunk.len();
+        if chunk.capacity() >= CHUNK_BYTES && room < ROOM_BYTES {
+            self.full.push(core::mem::replace(chunk, Vec::with_capacity(CHUNK_BYTES)));
+        } else if chunk.capacity() == 0 {
+            chunk.reserve(FIRST_BYTES);
         }
     }
 }

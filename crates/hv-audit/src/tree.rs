@@ -36,6 +36,20 @@ pub struct CompactRange<H> {
     hash: PhantomData<fn() -> H>,
 }
 
+impl<H> CompactRange<H> {
+    /// No leaves. Allocates nothing.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { size: 0, peaks: Vec::new(), hash: PhantomData }
+    }
+
+    /// The number of leaves.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+}
+
 impl<H: TreeHash> CompactRange<H> {
     /// Adds the next leaf. Costs one inner hash on average.
     #[inline]
@@ -56,17 +70,11 @@ impl<H: TreeHash> CompactRange<H> {
         let smallest = peaks.next().copied();
         smallest.map_or_else(H::empty, |smallest| peaks.fold(smallest, |right, left| H::node(left, &right)))
     }
-
-    /// The number of leaves.
-    #[must_use]
-    pub const fn size(&self) -> u64 {
-        self.size
-    }
 }
 
 impl<H> Default for CompactRange<H> {
     fn default() -> Self {
-        Self { size: 0, peaks: Vec::new(), hash: PhantomData }
+        Self::new()
     }
 }
 

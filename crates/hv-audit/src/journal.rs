@@ -1,0 +1,222 @@
+//! The writing side that all engines share: how a batch moves every stream, or none.
+
+use crate::batch::Batch;
+use crate::hash::Blake3;
+use crate::log::{BATCH_MAX_BYTES, Expect, Head, LABEL_MAX_BYTES, LogError, Lsn, PayloadRef, StreamNo};
+use crate::record::{Preamble, Tag, put_head, put_record};
+use crate::streams::{Stream, Streams};
+use crate::tree::TreeHash;
+use hv_types::{Digest, Timestamp};
+
+/// Where every open stream ends, and the bytes of what was appended since an engine last took them.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    streams: Streams,
+    lsn: Lsn,
+    time: Timestamp,
+    /// The appended records; an engine takes them away and frames them as it likes.
+    pub(crate) out: Vec<u8>,
+    /// The content that is being encoded. What encodes it cannot reach anything else.
+    content: Vec<u8>,
+    batch: Pending,
+}
+
+/// What a batch has done so far, as far as it takes to undo it.
+#[derive(Debug, Default)]
+struct Pending {
+    start: usize,
+    opened: u32,
+    time: Timestamp,
+    touched: Vec<StreamNo>,
+    failed: Option<LogError>,
+}
+
+impl Journal {
+    pub(crate) fn new() -> Self {
+        Self::resume(Streams::new(), Lsn(0), Timestamp(0))
+    }
+
+    /// The journal of a log that was read to its end.
+    pub(crate) fn resume(streams: Streams, lsn: Lsn, time: Timestamp) -> Self {
+        Self { streams, lsn, time, out: Vec::new(), content: Vec::new(), batch: Pending::default() }
+    }
+
+    /// The last batch.
+    pub(crate) const fn lsn(&self) -> Lsn {
+        self.lsn
+    }
+
+    /// The time of the last record, or of the batch that is being filled.
+    pub(crate) const fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// The number of streams that the batch touches.
+    pub(crate) const fn pending(&self) -> usize {
+        self.batch.touched.len()
+    }
+
+    /// Appends a batch to `out`, or leaves everything as it was.
+    #[inline]
+    pub(crate) fn append(
+        &mut self,
+        expect: &[Expect],
+        now: Timestamp,
+        fill: &mut dyn FnMut(&mut Batch<'_>) -> Result<(), LogError>,
+    ) -> Result<Lsn, LogError> {
+        for &Expect { stream, length } in expect {
+            let found = self.streams.get(stream)?.length();
+            if found != length {
+                return Err(LogError::Stale { stream, expected: length, found });
+            }
+        }
+        self.begin(now);
+        let filled = fill(&mut Batch { journal: self });
+        match self.batch.failed.take().map_or(filled, Err) {
+            Ok(()) if !self.batch.touched.is_empty() => Ok(self.commit()),
+            Ok(()) => self.roll_back(LogError::Empty),
+            Err(error) => self.roll_back(error),
+        }
+    }
+
+    /// Appends a single record that the log writes itself to the node stream.
+    pub(crate) fn append_own(
+        &mut self,
+        tag: Tag,
+        now: Timestamp,
+        attachments: &[PayloadRef],
+        content: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Lsn, LogError> {
+        self.begin(now);
+        match self.push(StreamNo::NODE, tag, attachments, content) {
+            Ok(_) => Ok(self.commit()),
+            Err(error) => self.roll_back(error),
+        }
+    }
+
+    /// Appends the record that ends the log cleanly.
+    pub(crate) fn append_sealed(
+        &mut self,
+        now: Timestamp,
+        attachments: &[PayloadRef],
+    ) -> Result<Lsn, LogError> {
+        let heads = self.streams.heads();
+        self.append_own(Tag::Sealed, now, attachments, |out| {
+            heads.iter().for_each(|(stream, head)| put_head(*stream, head, out));
+        })
+    }
+
+    /// Where an open stream ends in the log.
+    pub(crate) fn head(&mut self, stream: StreamNo) -> Option<Head> {
+        self.streams.get_mut(stream).ok().map(Stream::head)
+    }
+
+    /// Where an open stream ends with the batch that is being filled.
+    pub(crate) fn next_head(&self, stream: StreamNo) -> Option<Head> {
+        self.streams.get(stream).ok().filter(|open| !open.is_closing()).map(Stream::next_head)
+    }
+
+    /// Adds a record to the batch.
+    #[inline]
+    pub(crate) fn push(
+        &mut self,
+        number: StreamNo,
+        tag: Tag,
+        attachments: &[PayloadRef],
+        content: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Digest, LogError> {
+        self.content.clear();
+        content(&mut self.content);
+        let sizes = [self.out.len() - self.batch.start, self.content.len(), attachments.len() * 48, 96];
+        if sizes.iter().sum::<usize>() > BATCH_MAX_BYTES {
+            return self.fail(LogError::TooLarge);
+        }
+        let stream = match self.streams.get_mut(number) {
+            Ok(stream) if stream.is_closing() => return self.fail(LogError::Closed { stream: number }),
+            Ok(stream) => stream,
+            Err(error) => return self.fail(error),
+        };
+        let (parent, seq) = (stream.next_tip(), stream.next_length());
+        let preamble = Preamble { parent, tag, seq, lsn: self.lsn.next(), time: self.time, attachments };
+        let start = put_record(number, &preamble, &self.content, &mut self.out);
+        let leaf = Blake3::leaf(self.out.get(start..).unwrap_or_default());
+        if stream.push(leaf) {
+            self.batch.touched.push(number);
+        }
+        Ok(leaf)
+    }
+
+    /// Opens a stream in the batch.
+    pub(crate) fn open_stream(&mut self, label: &str) -> Result<StreamNo, LogError> {
+        if label.len() > LABEL_MAX_BYTES {
+            return self.fail(LogError::LabelTooLong { bytes: label.len() });
+        }
+        self.streams.open().or_else(|error| self.fail(error))
+    }
+
+    /// Where a stream ends that may be closed.
+    pub(crate) fn closable(&mut self, stream: StreamNo) -> Result<Head, LogError> {
+        if stream < StreamNo::FIRST_SESSION {
+            return self.fail(LogError::NeverCloses { stream });
+        }
+        match self.streams.get(stream) {
+            Ok(open) if open.is_closing() => self.fail(LogError::Closed { stream }),
+            Ok(open) => Ok(open.next_head()),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Lets nothing follow in a stream.
+    pub(crate) fn close(&mut self, stream: StreamNo) {
+        if let Ok(stream) = self.streams.get_mut(stream) {
+            stream.close();
+        }
+    }
+
+    fn begin(&mut self, now: Timestamp) {
+        let batch = &mut self.batch;
+        (batch.start, batch.opened, batch.time) = (self.out.len(), self.streams.opened(), self.time);
+        batch.touched.clear();
+        batch.failed = None;
+        self.time = self.time.max(now);
+    }
+
+    #[inline]
+    fn commit(&mut self) -> Lsn {
+        for &number in &self.batch.touched {
+            if let Ok(stream) = self.streams.get_mut(number) {
+                stream.keep();
+                if stream.is_closing() {
+                    self.streams.remove(number);
+                }
+            }
+        }
+        self.lsn = self.lsn.next();
+        self.lsn
+    }
+
+    fn roll_back(&mut self, error: LogError) -> Result<Lsn, LogError> {
+        self.out.truncate(self.batch.start);
+        self.streams.unopen(self.batch.opened);
+        for number in &self.batch.touched {
+            if let Ok(stream) = self.streams.get_mut(*number) {
+                stream.forget();
+            }
+        }
+        self.time = self.batch.time;
+        Err(error)
+    }
+
+    /// What fails once fails the batch, whatever is made of the answer.
+    #[cold]
+    fn fail<T>(&mut self, error: LogError) -> Result<T, LogError> {
+        self.batch.failed.get_or_insert_with(|| error.clone());
+        Err(error)
+    }
+}
+
+impl Lsn {
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
