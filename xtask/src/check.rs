@@ -179,6 +179,8 @@ fn licences(workspace: &Workspace, report: &mut Report) {
         return;
     }
     report.part(name, || {
+        // All platforms' packages are judged, so all have to be here.
+        stream(cargo(&workspace.root).args(["fetch", "--quiet", "--locked"]))?;
         stream(cargo(&workspace.root).args(["deny", "--offline", "check", "bans", "licenses", "sources"]))
     });
 }

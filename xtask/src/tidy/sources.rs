@@ -49,11 +49,13 @@ const WORDS: [&str; 5] = [
     concat!("FIX", "ME"),
 ];
 
-/// Every source begins with its `//!` documentation and is not too long.
+/// Every source begins with its `//!` documentation and is not too long. A program that must not compile, known
+/// by the `.stderr` beside it, needs no documentation.
 pub(crate) fn headers(workspace: &Workspace) -> Result<Findings, String> {
     let mut found = Findings::default();
     for (file, text) in workspace.sources()? {
-        if !text.starts_with("//! ") {
+        let refused = file.trim_end_matches("rs").to_owned() + "stderr";
+        if !text.starts_with("//! ") && workspace.files.binary_search(&refused).is_err() {
             found.problem(format!("{file}:1"), "begins without `//!`; say what the file is");
         }
         match text.lines().count() {
@@ -164,6 +166,65 @@ fn test_modules(sources: &[(&str, String)]) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A checkout with these files and nothing else.
+    fn problems(rule: fn(&Workspace) -> Result<Findings, String>, files: &[(&str, &str)]) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        for (file, text) in files {
+            let file = folder.path().join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        let workspace = Workspace {
+            root: folder.path().to_path_buf(),
+            target: folder.path().join("target"),
+            packages: Vec::new(),
+            files: files.iter().map(|(file, _)| (*file).to_owned()).collect(),
+        };
+        rule(&workspace).unwrap().problems
+    }
+
+    #[test]
+    fn a_source_without_its_head_or_too_long_is_found() {
+        let long = format!("//! Long.\n{}", "\n".repeat(LONGEST));
+        let files = [
+            ("a.rs", "fn a() {}\n"),
+            ("b.rs", "//! B.\n"),
+            ("c.rs", &long),
+            ("d.rs", "fn d() -> {}\n"),
+            ("d.stderr", "error\n"),
+        ];
+        assert_eq!(
+            problems(headers, &files),
+            [
+                "a.rs:1: begins without `//!`; say what the file is",
+                "c.rs: 701 lines, at most 700; a file is one idea"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_clock_in_a_machine_and_a_print_in_a_library_are_found() {
+        let source = "//! X.\nfn now() { println!(\"{:?}\", std::time::Instant::now()) }\n";
+        let found = |file| problems(purity, &[(file, source)]);
+        assert_eq!(found("crates/hv-session/src/a.rs").len(), 3);
+        assert_eq!(
+            found("crates/hv-audit/src/a.rs"),
+            ["crates/hv-audit/src/a.rs:2: hv-audit does not use `println!`"]
+        );
+        for free in ["crates/hv-cli/src/a.rs", "crates/hv-session/tests/a.rs", "xtask/src/a.rs"] {
+            assert_eq!(found(free), Vec::<String>::new(), "{free}");
+        }
+    }
+
+    #[test]
+    fn words_of_one_machine_are_found_in_any_text() {
+        let [folder, .., mark] = WORDS;
+        let text = format!("one\n// {folder}x\n# {mark}: more\n");
+        let found = problems(words, &[("docs/a.md", &text), ("b.sh", "echo /workshop/ TODOS\n")]);
+        assert_eq!(found.len(), 2);
+        assert!(found[0].starts_with("docs/a.md:2: ") && found[1].starts_with("docs/a.md:3: "), "{found:?}");
+    }
 
     #[test]
     fn words_are_found_whole() {
