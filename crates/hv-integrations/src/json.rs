@@ -367,6 +367,34 @@ impl<'n, 'a> Field<'n, 'a> {
             .map_err(|_| self.bad(Problem::Range { allowed: "a whole number from 0 to 2⁶⁴ − 1" }))
     }
 
+    /// True or false, and nothing that stands for it.
+    pub(crate) fn truth(&self) -> Result<bool, BadField> {
+        match self.node {
+            Node::Bool(value) => Ok(*value),
+            _ => Err(self.other("true or false")),
+        }
+    }
+
+    /// A whole number from 0, written as a number.
+    pub(crate) fn whole(&self) -> Result<u64, BadField> {
+        match self.node {
+            Node::Whole(_) | Node::Float(_) => self.count(),
+            _ => Err(self.other("a whole number")),
+        }
+    }
+
+    /// The halves in a number from 0 that has no fraction but one half.
+    pub(crate) fn halves(&self) -> Result<u64, BadField> {
+        let halves = match self.node {
+            Node::Whole(number) => Some(*number * 2),
+            Node::Float(number) => whole(*number * 2.0),
+            _ => return Err(self.other("a number")),
+        };
+        let allowed = "a number from 0 without a fraction, or with one half";
+        let halves = halves.and_then(|halves| u64::try_from(halves).ok());
+        halves.ok_or_else(|| self.bad(Problem::Range { allowed }))
+    }
+
     /// One of these words, exactly.
     pub(crate) fn word<T: Copy>(
         &self,

@@ -6,5 +6,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 mod iatp;
+mod nexus;
 mod peer;
 mod vectors;

@@ -9,6 +9,8 @@ import sys
 from importlib import metadata
 
 PACKAGES = {
+    "nexus": ("nexus-trust-exchange", "0.1.0"),
+    "nexus_engine": ("nexus-trust-exchange", "0.1.0"),
     "iatp": ("inter-agent-trust-protocol", "0.5.0"),
 }
 
@@ -61,6 +63,85 @@ def iatp(rng):
             yield case, None
         else:
             yield case, {"trust_score": manifest.calculate_trust_score()}
+
+
+def reputation():
+    """The package installs its modules flat, so this one is loaded by its file."""
+    import importlib.util
+    import pathlib
+
+    files = metadata.files("nexus-trust-exchange") or []
+    path = next(pathlib.Path(f.locate()) for f in files if f.name == "reputation.py")
+    spec = importlib.util.spec_from_file_location("reputation", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["reputation"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def nexus(rng):
+    """Everything that the formula reads, small, large, half and missing."""
+    module = reputation()
+    engine = module.ReputationEngine()
+    words = ["full", "partial", "none", "Full", "ephemeral", "permanent", "session", "temporary", "reject",
+             "anonymize", "accept", "", None]
+
+    def count():
+        return rng.choice([0, 1, rng.randrange(10), rng.randrange(400), rng.randrange(2000), 10**9])
+
+    def some(fields):
+        return {k: v for k, v in fields.items() if rng.random() < 0.9}
+
+    while True:
+        history = some({
+            "successful_tasks": count() + rng.choice([0, 0, 0.5]),
+            "failed_tasks": rng.randrange(40) + rng.choice([0, 0, 0.5]),
+            "disputes_won": rng.randrange(8),
+            "disputes_lost": rng.randrange(8),
+            "uptime_days": count(),
+            "times_slashed": rng.randrange(6),
+        })
+        capabilities = rng.choice([None, some({
+            "reversibility": rng.choice(words),
+            "idempotency": rng.choice([True, False, None]),
+        })])
+        privacy = rng.choice([None, some({
+            "retention_policy": rng.choice(words),
+            "training_consent": rng.choice([True, False, None]),
+            "pii_handling": rng.choice(words),
+        })])
+        level = rng.choice(["verified_partner", "verified", "registered", "unknown", "standard", ""])
+        score = engine.calculate_trust_score(
+            level, module.ReputationHistory(agent_did="did:mesh:a", **history), capabilities, privacy)
+        yield (
+            {"verification_level": level, "history": history, "capabilities": capabilities, "privacy": privacy},
+            {"total_score": score.total_score, "tier": score.tier.value, "base_score": score.base_score,
+             "behavioral_modifier": score.behavioral_modifier, "capability_modifier": score.capability_modifier},
+        )
+
+
+def nexus_engine(rng):
+    """What happens to an agent, and what the engine says after each of it."""
+    module = reputation()
+    while True:
+        engine = module.ReputationEngine()
+        told, answers = [], []
+        for _ in range(rng.randrange(12)):
+            what = rng.choice(["success", "failure", "partial", "won", "lost", "low", "medium", "high", "critical"])
+            told.append(what)
+            # The package keeps a score until the next slash; the point here is the score as it is now.
+            engine._score_cache.clear()
+            engine.check_trust_threshold("did:mesh:a")
+            if what in ("success", "failure", "partial"):
+                engine.record_task_outcome("did:mesh:a", what)
+            elif what in ("won", "lost"):
+                engine.record_dispute_outcome("did:mesh:a", what)
+            else:
+                event = engine.slash_reputation("did:mesh:a", "policy_violation", what)
+                answers.append([event.score_before, event.score_reduction, event.score_after])
+            engine._score_cache.clear()
+            answers.append(engine.check_trust_threshold("did:mesh:a")[1].total_score)
+        yield told, answers
 
 
 def main():

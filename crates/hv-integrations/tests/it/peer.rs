@@ -51,5 +51,5 @@ fn skip(kind: &str, why: &str) -> Option<Vec<(Value, Value)>> {
 
 /// Past the capture of the test's output, so that it is seen where the test passes.
 fn say(text: &str) {
-    writeln!(std::io::stderr(), "{text}").unwrap();
+    std::io::stderr().write_all(format!("{text}\n").as_bytes()).unwrap();
 }
