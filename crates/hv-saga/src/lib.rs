@@ -32,6 +32,11 @@ mod task;
 
 mod machine;
 
+#[cfg(feature = "tokio")]
+pub mod drive;
+#[cfg(feature = "tokio")]
+pub mod exec;
+
 pub use attempt::{
     Attempt, AttemptRef, Class, Failure, Outcome, Output, ProbeAnswer, Purpose, Reason, StartProblem, Verdict,
 };

@@ -1,0 +1,170 @@
+//! The driver: carries out what a saga starts, reports how it ended, and wakes the saga when it is due.
+//!
+//! It decides nothing and records nothing; a [`Host`] does. So outcome and next start come out of one commit.
+
+mod control;
+mod running;
+mod solo;
+
+pub use control::Control;
+pub use solo::SoloHost;
+
+use crate::{
+    Class, Executor, Halt, Host, Outcome, Progress, Purpose, Reason, Report, SagaCommand, SagaState,
+};
+use control::{Signal, Stop};
+use core::future::poll_fn;
+use core::pin::pin;
+use core::task::Poll;
+use core::time::Duration;
+use running::Running;
+
+/// How long after its deadline an attempt that does not end is dropped, where its executor did not see to it.
+pub const OVERRUN: Duration = Duration::from_secs(30);
+
+/// Runs a saga from the command `first` until nothing is left to do here: to its end; or, in a saga that may
+/// grow, until it waits for steps; or until it is abandoned. The state tells which.
+///
+/// `first` creates the saga, advances it, or recovers it. Attempts run at the same time, on the task that
+/// polls this; an executor that panics fails its own attempt only.
+///
+/// ```
+/// use hv_saga::drive::{Control, SoloHost, drive};
+/// use hv_saga::exec::Closures;
+/// use hv_saga::{Attempt, Outcome, Permit, Plan, SagaCommand, SagaState, Timestamp};
+/// use hv_types::{ActionId, Did, SagaId, SessionId, StepId};
+///
+/// // Nothing governs here: whoever uses this crate alone writes a permit and sees that it permits all.
+/// struct Ungoverned;
+/// impl Permit for Ungoverned {
+///     type Refusal = std::convert::Infallible;
+///     fn redeem(self, _: &Attempt, _: Timestamp) -> Result<(), Self::Refusal> {
+///         Ok(())
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let mut closures = Closures::new();
+/// closures.add("book", |_| async { Outcome::done() }, |_| async { Outcome::done() });
+/// let (id, action) = (StepId::new("book").unwrap(), ActionId::new("travel.book").unwrap());
+/// let step = Closures::step(id, action, Did::new("did:mesh:a").unwrap(), "book");
+///
+/// let (session, saga) = (SessionId::new("s").unwrap(), SagaId::new("g").unwrap());
+/// let host = SoloHost::new(session, saga, |_: &Attempt| Some(Ungoverned));
+/// let first = SagaCommand::begin(Plan::new(vec![step.into()]));
+/// let end = drive(&host, &closures, &Control::new(), first).await.unwrap();
+/// assert_eq!(end, SagaState::Completed);
+/// # });
+/// ```
+///
+/// # Errors
+/// What the host answers where it cannot go on. Attempts that run are then stopped; the saga can be recovered.
+pub async fn drive<H, E>(
+    host: &H,
+    executor: &E,
+    control: &Control,
+    first: SagaCommand,
+) -> Result<SagaState, Halt>
+where
+    H: Host + ?Sized,
+    E: Executor<H::Permit> + ?Sized,
+{
+    let mut signals = control.subscribe();
+    // Wakes from before are answered by the first command; requests to stop are not.
+    let mut seen = Signal { stop: Stop::Go, ..*signals.borrow() };
+    let mut running = Running::default();
+    let mut patience = None;
+    let mut progress = host.commit(first, None).await?;
+    loop {
+        take_up(&mut running, &mut progress, executor, host);
+        if progress.state.is_terminal() {
+            return Ok(progress.state);
+        }
+        let signal = *signals.borrow_and_update();
+        if signal != seen {
+            let before = core::mem::replace(&mut seen, signal);
+            match signal.stop {
+                Stop::Abandon => return Ok(progress.state),
+                Stop::Cancel { within } if before.stop == Stop::Go => {
+                    patience = Some(Box::pin(tokio::time::sleep(within)));
+                    progress = host.commit(SagaCommand::Cancel, None).await?;
+                }
+                Stop::Go | Stop::Cancel { .. } => {
+                    progress = host.commit(SagaCommand::advance(), None).await?;
+                }
+            }
+            continue;
+        }
+        if running.is_empty() && progress.next_wake.is_none() {
+            return Ok(progress.state);
+        }
+        let wake = progress.next_wake.map(|at| tokio::time::sleep(at.since(host.now())));
+        let mut wake = pin!(wake);
+        let mut changed = pin!(signals.changed());
+        // Always in this order: requests to stop, ends of attempts, time.
+        let next = poll_fn(|cx| {
+            if changed.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Next::Signal);
+            }
+            if let Poll::Ready((attempt, outcome)) = running.poll_next(cx) {
+                return Poll::Ready(Next::Ended(attempt, outcome));
+            }
+            if patience.as_mut().is_some_and(|patience| patience.as_mut().poll(cx).is_ready()) {
+                return Poll::Ready(Next::Impatient);
+            }
+            match wake.as_mut().as_pin_mut().map(|wake| wake.poll(cx)) {
+                Some(Poll::Ready(())) => Poll::Ready(Next::Due),
+                _ => Poll::Pending,
+            }
+        })
+        .await;
+        progress = match next {
+            Next::Signal => progress,
+            Next::Due => host.commit(SagaCommand::advance(), None).await?,
+            Next::Ended(attempt, Outcome { verdict, output }) => {
+                host.commit(Report::of(attempt, verdict).into(), output).await?
+            }
+            Next::Impatient => {
+                patience = None;
+                // Undo and probes are not stopped: only they lead to the end.
+                for attempt in running.stop(Purpose::Execute) {
+                    let stopped = Outcome::failed(Class::Unknown, Reason::Stopped);
+                    progress = host.commit(Report::of(attempt, stopped.verdict).into(), None).await?;
+                    take_up(&mut running, &mut progress, executor, host);
+                }
+                progress
+            }
+        };
+    }
+}
+
+/// What the driver waits for.
+enum Next {
+    Signal,
+    Ended(crate::AttemptRef, Outcome),
+    Impatient,
+    Due,
+}
+
+fn take_up<'a, H, E>(running: &mut Running<'a>, progress: &mut Progress<H::Permit>, executor: &'a E, host: &H)
+where
+    H: Host + ?Sized,
+    E: Executor<H::Permit> + ?Sized,
+    H::Permit: 'a,
+{
+    for (attempt, permit) in progress.starts.drain(..) {
+        let at = attempt.at();
+        let left = attempt.deadline.since(host.now()).saturating_add(OVERRUN);
+        running.push(at, Box::pin(async move { attend(executor, attempt, permit, left).await }));
+    }
+}
+
+async fn attend<P, E: Executor<P> + ?Sized>(
+    executor: &E,
+    attempt: crate::Attempt,
+    permit: P,
+    left: Duration,
+) -> Outcome {
+    let outcome = tokio::time::timeout(left, executor.run(permit, &attempt)).await;
+    outcome.unwrap_or_else(|_| Outcome::failed(Class::Unknown, Reason::TimedOut))
+}

@@ -1,0 +1,274 @@
+//! Programs as steps: no shell, a listed environment, a process group that ends with the step.
+
+mod capture;
+mod group;
+
+use super::router::not_mine;
+use super::secrets::Secrets;
+use super::{Clock, redeem, system_clock};
+use crate::attempt::StartProblem;
+use crate::{
+    Attempt, BoxFuture, Class, CommandTask, Executor, Outcome, Output, Permit, ProbeAnswer, Purpose, Reason,
+    Task, Verdict,
+};
+use capture::Capture;
+use core::fmt;
+use core::future::ready;
+use core::time::Duration;
+use group::Group;
+use hv_types::Digest;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use tokio::process::Child;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// The variables of the supervisor's own environment that a program gets, besides those that its task
+/// declares and those that begin with `HV_`.
+pub const PASSED: [&str; 12] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "TERM",
+    "XDG_RUNTIME_DIR",
+];
+
+/// Tells whether the file at the path has the pinned digest.
+pub type Pinned = Arc<dyn Fn(&Path, &Digest) -> bool + Send + Sync>;
+
+/// Runs programs.
+///
+/// A program runs in a process group of its own, so that a signal to the supervisor's terminal does not reach
+/// it. When its time is over, the group gets SIGTERM, then SIGKILL after a grace, and the outcome is unknown.
+/// When the program itself has ended, what it left running in its group is killed, because nobody would
+/// govern it any more. Dropping the future kills the group.
+///
+/// Exit code 0 is success. 126 and 127 (not executable, not found; POSIX.1-2024, XCU 2.8.2) fail for good, as
+/// does a program that cannot be started; any other code may be tried again. A signal that somebody else sent
+/// leaves the outcome unknown. A probe answers 0 for present, 1 for absent, anything else for unknown.
+///
+/// A program finds `HV_SESSION`, `HV_SAGA`, `HV_STEP`, `HV_PURPOSE`, `HV_ATTEMPT` (a number), and
+/// `HV_IDEMPOTENCY_KEY` in its environment, and `HV_RUN`, by which [`survivors`](super::survivors) finds it.
+#[derive(Clone)]
+pub struct CommandExecutor {
+    run: String,
+    keep: usize,
+    grace: Duration,
+    pinned: Option<Pinned>,
+    clock: Clock,
+}
+
+impl CommandExecutor {
+    /// An executor whose programs carry this token, which tells the run from all others; keeps 64 KiB of each
+    /// output, gives 5 s between SIGTERM and SIGKILL, and refuses pinned programs for want of a comparison.
+    #[must_use]
+    pub fn new(run: &str) -> Self {
+        Self {
+            run: run.replace('\0', ""),
+            keep: 65_536,
+            grace: Duration::from_secs(5),
+            pinned: None,
+            clock: system_clock(),
+        }
+    }
+
+    /// The same keeping so many bytes of standard output and of standard error each.
+    #[must_use]
+    pub fn with_output_bytes(self, keep: usize) -> Self {
+        Self { keep, ..self }
+    }
+
+    /// The same with another time between SIGTERM and SIGKILL.
+    #[must_use]
+    pub fn with_grace(self, grace: Duration) -> Self {
+        Self { grace, ..self }
+    }
+
+    /// The same with a comparison for pinned programs. It is called on a thread that may block, and what it
+    /// refuses fails for good.
+    #[must_use]
+    pub fn with_pinned(self, pinned: Pinned) -> Self {
+        Self { pinned: Some(pinned), ..self }
+    }
+
+    /// The same with another clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    async fn execute(
+        &self,
+        attempt: &Attempt,
+        task: &CommandTask,
+        left: Duration,
+    ) -> Result<Outcome, Reason> {
+        let until = Instant::now() + left;
+        let mut secrets = Secrets::default();
+        let mut command = self.prepare(attempt, task, &mut secrets)?;
+        let input = task.stdin.as_ref().map(|value| secrets.resolve(value)).transpose()?;
+        if let Some(pin) = &task.pin {
+            self.check_pin(task, pin).await?;
+        }
+        command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => return Ok(not_started(&error)),
+        };
+        let group = Group::of(&child);
+        let mut capture = Capture::of(&mut child, input, self.keep.saturating_add(secrets.longest()));
+        let ended = timeout_at(until, capture.until_exit(&mut child)).await;
+        let (status, in_time) = match ended {
+            Ok(status) => (status, true),
+            Err(_) => (self.stop(&group, &mut child, &mut capture).await, false),
+        };
+        // Whatever is left in the group holds the outputs open and is governed by nobody.
+        group.kill();
+        capture.drain().await;
+        let output = self.output(&capture, &secrets, status);
+        let verdict = match status {
+            Some(status) if in_time => verdict(attempt.purpose, status),
+            _ if in_time => unknown(Reason::CannotTell),
+            _ => unknown(Reason::TimedOut),
+        };
+        Ok(Outcome { verdict, output: Some(output) })
+    }
+
+    fn prepare(
+        &self,
+        attempt: &Attempt,
+        task: &CommandTask,
+        secrets: &mut Secrets,
+    ) -> Result<tokio::process::Command, Reason> {
+        let mut argv = task.argv.iter();
+        let mut command = std::process::Command::new(argv.next().ok_or(Reason::NoExecutor)?);
+        command.args(argv).env_clear();
+        for name in PASSED {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        for (name, value) in &task.env {
+            let bytes = secrets.resolve(value)?;
+            if bytes.contains(&0) {
+                return Err(Reason::BadReference { reference: value.to_string() });
+            }
+            command.env(name, OsString::from_vec(bytes));
+        }
+        if let Some(cwd) = &task.cwd {
+            command.current_dir(cwd);
+        }
+        command.env("HV_SESSION", attempt.session.as_str());
+        command.env("HV_SAGA", attempt.saga.as_str());
+        command.env("HV_STEP", attempt.step.as_str());
+        command.env("HV_PURPOSE", attempt.purpose.name());
+        command.env("HV_ATTEMPT", attempt.number.to_string());
+        command.env("HV_IDEMPOTENCY_KEY", attempt.key());
+        command.env("HV_RUN", &self.run);
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(tokio::process::Command::from(command))
+    }
+
+    async fn check_pin(&self, task: &CommandTask, pin: &Digest) -> Result<(), Reason> {
+        let pinned = self.pinned.clone().ok_or(Reason::PinMismatch)?;
+        let path = task.argv.first().and_then(|program| found(program)).ok_or(Reason::PinMismatch)?;
+        let pin = *pin;
+        let same = tokio::task::spawn_blocking(move || pinned(&path, &pin)).await;
+        if same.unwrap_or(false) { Ok(()) } else { Err(Reason::PinMismatch) }
+    }
+
+    /// Ends a program whose time is over.
+    async fn stop(&self, group: &Group, child: &mut Child, capture: &mut Capture) -> Option<ExitStatus> {
+        group.terminate();
+        if let Ok(status) = timeout(self.grace, capture.until_exit(child)).await {
+            return status;
+        }
+        group.kill();
+        // Nothing survives SIGKILL, except in the kernel: then nobody waits for it any longer.
+        timeout(self.grace.max(Duration::from_secs(1)), capture.until_exit(child)).await.unwrap_or(None)
+    }
+
+    fn output(&self, capture: &Capture, secrets: &Secrets, status: Option<ExitStatus>) -> Output {
+        let (stdout, cut_out) = secrets.redact(capture.stdout(), self.keep);
+        let (stderr, cut_err) = secrets.redact(capture.stderr(), self.keep);
+        let dropped = capture.dropped().saturating_add((cut_out + cut_err) as u64);
+        Output { exit: status.and_then(|status| status.code()), stdout, stderr, dropped }
+    }
+}
+
+impl fmt::Debug for CommandExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommandExecutor")
+            .field("keep", &self.keep)
+            .field("grace", &self.grace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<P: Permit> Executor<P> for CommandExecutor {
+    fn run<'a>(&'a self, permit: P, attempt: &'a Attempt) -> BoxFuture<'a, Outcome> {
+        let now = (self.clock)();
+        let Task::Command(task) = &*attempt.task else { return not_mine(permit, attempt, now) };
+        if let Err(outcome) = redeem(permit, attempt, now) {
+            return Box::pin(ready(outcome));
+        }
+        let left = attempt.deadline.since(now);
+        Box::pin(async move {
+            let outcome = self.execute(attempt, task, left).await;
+            outcome.unwrap_or_else(|reason| Outcome::failed(Class::Permanent, reason))
+        })
+    }
+}
+
+/// What an exit means.
+fn verdict(purpose: Purpose, status: ExitStatus) -> Verdict {
+    let code = match status.code() {
+        Some(code) => code,
+        None => return unknown(Reason::Signal { signal: status.signal().unwrap_or(0) }),
+    };
+    match (purpose, code) {
+        (Purpose::Probe, 0) => Verdict::Answer(ProbeAnswer::Present),
+        (Purpose::Probe, 1) => Verdict::Answer(ProbeAnswer::Absent),
+        (Purpose::Probe, _) => unknown(Reason::Exit { code }),
+        (_, 0) => Verdict::Done,
+        (_, 126 | 127) => Outcome::failed(Class::Permanent, Reason::Exit { code }).verdict,
+        _ => Outcome::failed(Class::Retryable, Reason::Exit { code }).verdict,
+    }
+}
+
+fn unknown(reason: Reason) -> Verdict {
+    Outcome::failed(Class::Unknown, reason).verdict
+}
+
+fn not_started(error: &std::io::Error) -> Outcome {
+    use std::io::ErrorKind;
+    let (class, problem) = match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => (Class::Permanent, StartProblem::NotFound),
+        ErrorKind::PermissionDenied => (Class::Permanent, StartProblem::NotAllowed),
+        ErrorKind::WouldBlock | ErrorKind::OutOfMemory | ErrorKind::ExecutableFileBusy => {
+            (Class::Retryable, StartProblem::NoRoom)
+        }
+        _ => (Class::Permanent, StartProblem::Other),
+    };
+    Outcome::failed(class, Reason::NotStarted { problem })
+}
+
+/// The file that a program name leads to, looked up in `PATH` as the system does.
+fn found(program: &str) -> Option<PathBuf> {
+    if program.contains('/') {
+        return Some(PathBuf::from(program));
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}

@@ -1,0 +1,274 @@
+//! Requests as steps: one connection each, the idempotency key in a header, no redirects.
+
+use super::router::not_mine;
+use super::secrets::Secrets;
+use super::{Clock, redeem, system_clock};
+use crate::{
+    Attempt, BoxFuture, Class, Executor, Failure, HttpTask, Outcome, Output, Permit, ProbeAnswer, Purpose,
+    Reason, Task, Verdict,
+};
+use core::fmt;
+use core::future::ready;
+use core::time::Duration;
+use std::io::Read;
+use std::sync::Arc;
+use ureq::http::{HeaderValue, Request, Response, StatusCode};
+use ureq::{Agent, Body};
+
+/// Sends requests.
+///
+/// Every request has the header `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header) with the key of
+/// the attempt, quoted as the draft has it. Redirects are not followed, and no proxy is used.
+///
+/// | what happens | what it means |
+/// |---|---|
+/// | 2xx, or a status that the task expects | success |
+/// | 408, 425, 429, 500 to 599 | may be tried again, after `Retry-After` where it is given |
+/// | any other status | fails for good |
+/// | no connection | nothing was sent; may be tried again |
+/// | no answer in time, or the connection breaks | unknown |
+///
+/// A probe finds its effect present at success, absent at 404 and 410; anything else tells nothing.
+#[derive(Clone)]
+pub struct HttpExecutor {
+    agent: Agent,
+    base: Option<Arc<str>>,
+    keep: usize,
+    clock: Clock,
+}
+
+/// A base URL that does not start with `http://` or `https://`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotABase(pub String);
+
+impl fmt::Display for NotABase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is no base URL; one starts with http:// or https://", self.0)
+    }
+}
+
+impl core::error::Error for NotABase {}
+
+impl Default for HttpExecutor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl HttpExecutor {
+    /// An executor without a base URL that keeps 64 KiB of each answer.
+    #[must_use]
+    pub fn new() -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            // A connection that was kept may break after the request was sent; a fresh one cannot be stale.
+            .max_idle_connections(0)
+            .user_agent("hv")
+            .build();
+        Self { agent: config.new_agent(), base: None, keep: 65_536, clock: system_clock() }
+    }
+
+    /// The same with a base that completes URLs which are only a path.
+    ///
+    /// # Errors
+    /// [`NotABase`] where it starts with neither `http://` nor `https://`.
+    pub fn with_base(self, base: &str) -> Result<Self, NotABase> {
+        let rest = base.strip_prefix("http://").or_else(|| base.strip_prefix("https://"));
+        match rest {
+            Some(rest) if !rest.is_empty() => {
+                Ok(Self { base: Some(Arc::from(base.trim_end_matches('/'))), ..self })
+            }
+            _ => Err(NotABase(base.chars().take(80).collect())),
+        }
+    }
+
+    /// The same keeping so many bytes of each answer.
+    #[must_use]
+    pub fn with_output_bytes(self, keep: usize) -> Self {
+        Self { keep, ..self }
+    }
+
+    /// The same with another clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Builds the request. References are read here.
+    fn request(&self, attempt: &Attempt, task: &HttpTask) -> Result<(Request<Vec<u8>>, Secrets), Reason> {
+        let mut secrets = Secrets::default();
+        let bad = |reference: &str| Reason::BadReference { reference: reference.chars().take(200).collect() };
+        let base =
+            if task.url.starts_with('/') { self.base.as_deref().ok_or_else(|| bad(&task.url))? } else { "" };
+        let key = format!("\"{}\"", attempt.key());
+        let mut request = Request::builder()
+            .method(task.method.as_str())
+            .uri(format!("{base}{}", task.url))
+            .header("Idempotency-Key", key);
+        for (name, value) in &task.headers {
+            let bytes = secrets.resolve(value)?;
+            let mut header = HeaderValue::from_bytes(&bytes).map_err(|_| bad(&value.to_string()))?;
+            header.set_sensitive(true);
+            request = request.header(name.as_str(), header);
+        }
+        let body = task.body.as_ref().map(|value| secrets.resolve(value)).transpose()?.unwrap_or_default();
+        let request = request.body(body).map_err(|_| bad(&task.url))?;
+        Ok((request, secrets))
+    }
+
+    fn send(&self, attempt: &Attempt, task: &HttpTask, left: Duration) -> Result<Outcome, Reason> {
+        let (request, secrets) = self.request(attempt, task)?;
+        let request = self
+            .agent
+            .configure_request(request)
+            .timeout_global(Some(left))
+            .allow_non_standard_methods(true)
+            .build();
+        match self.agent.run(request) {
+            Ok(response) => Ok(self.answered(attempt.purpose, task, response, &secrets)),
+            Err(error) => Ok(not_answered(&error)),
+        }
+    }
+
+    fn answered(
+        &self,
+        purpose: Purpose,
+        task: &HttpTask,
+        mut response: Response<Body>,
+        secrets: &Secrets,
+    ) -> Outcome {
+        let status = response.status();
+        let retry_after = response.headers().get("Retry-After").and_then(|value| self.retry_after(value));
+        let mut body = Vec::new();
+        let keep = self.keep.saturating_add(secrets.longest()) as u64;
+        let length = response.body().content_length().unwrap_or(0);
+        // The status decides; a body that breaks off is kept as far as it came.
+        let _ = response.body_mut().as_reader().take(keep).read_to_end(&mut body);
+        let (stdout, cut) = secrets.redact(&body, self.keep);
+        let dropped = length.saturating_sub(body.len() as u64).saturating_add(cut as u64);
+        let output = Output { exit: Some(i32::from(status.as_u16())), stdout, stderr: Vec::new(), dropped };
+        let mut verdict = verdict(purpose, task, status);
+        if let Verdict::Failed(failure) = &mut verdict {
+            failure.retry_after = retry_after;
+        }
+        Outcome { verdict, output: Some(output) }
+    }
+
+    /// RFC 9110, section 10.2.3: a number of seconds, or a date.
+    fn retry_after(&self, value: &HeaderValue) -> Option<Duration> {
+        let text = value.to_str().ok()?.trim();
+        match text.parse() {
+            Ok(seconds) => Some(Duration::from_secs(seconds)),
+            Err(_) => Some(http_date(text)?.since((self.clock)())),
+        }
+    }
+}
+
+impl fmt::Debug for HttpExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpExecutor")
+            .field("base", &self.base)
+            .field("keep", &self.keep)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<P: Permit> Executor<P> for HttpExecutor {
+    fn run<'a>(&'a self, permit: P, attempt: &'a Attempt) -> BoxFuture<'a, Outcome> {
+        let now = (self.clock)();
+        if !matches!(*attempt.task, Task::Http(_)) {
+            return not_mine(permit, attempt, now);
+        }
+        if let Err(outcome) = redeem(permit, attempt, now) {
+            return Box::pin(ready(outcome));
+        }
+        let left = attempt.deadline.since(now);
+        Box::pin(async move {
+            let (executor, attempt) = (self.clone(), attempt.clone());
+            let sent = tokio::task::spawn_blocking(move || match &*attempt.task {
+                Task::Http(task) => executor.send(&attempt, task, left),
+                _ => Err(Reason::NoExecutor),
+            });
+            match sent.await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(reason)) => Outcome::failed(Class::Permanent, reason),
+                Err(_) => Outcome::failed(Class::Unknown, Reason::Panicked),
+            }
+        })
+    }
+}
+
+/// What a status means.
+fn verdict(purpose: Purpose, task: &HttpTask, status: StatusCode) -> Verdict {
+    let code = status.as_u16();
+    let good = if task.expect.is_empty() { status.is_success() } else { task.expect.contains(&code) };
+    let failed = |class| Verdict::Failed(Failure::new(class, Reason::Http { status: code }));
+    match (purpose, code) {
+        (Purpose::Probe, _) if good => Verdict::Answer(ProbeAnswer::Present),
+        (Purpose::Probe, 404 | 410) => Verdict::Answer(ProbeAnswer::Absent),
+        (Purpose::Probe, _) => failed(Class::Unknown),
+        (_, _) if good => Verdict::Done,
+        (_, 408 | 425 | 429 | 500..=599) => failed(Class::Retryable),
+        _ => failed(Class::Permanent),
+    }
+}
+
+/// What it means that no answer came. The error itself is not kept: it may quote the address or a header.
+fn not_answered(error: &ureq::Error) -> Outcome {
+    use std::io::ErrorKind;
+    use ureq::{Error, Timeout};
+    match error {
+        Error::HostNotFound
+        | Error::ConnectionFailed
+        | Error::Timeout(Timeout::Resolve | Timeout::Connect)
+        | Error::Tls(_)
+        | Error::Rustls(_)
+        | Error::TlsRequired => Outcome::failed(Class::Retryable, Reason::NotConnected),
+        Error::Io(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::ConnectionRefused
+                    | ErrorKind::HostUnreachable
+                    | ErrorKind::NetworkUnreachable
+                    | ErrorKind::AddrNotAvailable
+            ) =>
+        {
+            Outcome::failed(Class::Retryable, Reason::NotConnected)
+        }
+        Error::BadUri(_) | Error::Http(_) | Error::RequireHttpsOnly(_) => {
+            Outcome::failed(Class::Permanent, Reason::NotConnected)
+        }
+        Error::Timeout(_) => Outcome::failed(Class::Unknown, Reason::TimedOut),
+        _ => Outcome::failed(Class::Unknown, Reason::Disconnected),
+    }
+}
+
+/// The preferred form of a date, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7).
+fn http_date(text: &str) -> Option<crate::Timestamp> {
+    let mut words = text.strip_suffix(" GMT")?.split_once(", ")?.1.split(' ');
+    let number = |word: Option<&str>| word?.parse::<u64>().ok();
+    let day = number(words.next())?;
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let month = words.next().and_then(|name| months.iter().position(|month| *month == name))? as u64 + 1;
+    let year = number(words.next())?;
+    let mut clock = words.next()?.split(':');
+    let (hour, minute, second) = (number(clock.next())?, number(clock.next())?, number(clock.next())?);
+    if words.next().is_some()
+        || !(1970..=2500).contains(&year)
+        || day == 0
+        || day > 31
+        || hour > 23
+        || minute > 59
+    {
+        return None;
+    }
+    // Years that begin in March have their leap day at the end (Howard Hinnant, "chrono-compatible low-level
+    // date algorithms").
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
+    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
+    Some(crate::Timestamp(0).after(Duration::from_secs(seconds)))
+}

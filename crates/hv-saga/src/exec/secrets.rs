@@ -1,0 +1,130 @@
+//! Reading what is only named, and cutting it out of whatever is shown or kept.
+
+use crate::{Reason, Value};
+use std::io::Read;
+use std::os::unix::ffi::OsStringExt;
+
+/// The longest secret that is read, in bytes.
+const LONGEST: u64 = 1_048_576;
+
+/// What takes the place of a secret.
+const REDACTED: &[u8] = b"[redacted]";
+
+/// The secrets that one attempt has read. Never shown, so there is no `Debug`.
+#[derive(Default)]
+pub(super) struct Secrets {
+    /// The longest first, so that no part of one is left when another is a part of it.
+    values: Vec<Vec<u8>>,
+}
+
+impl Secrets {
+    /// The bytes that a value stands for, read now.
+    pub(super) fn resolve(&mut self, value: &Value) -> Result<Vec<u8>, Reason> {
+        let bad = || Reason::BadReference { reference: value.to_string().chars().take(200).collect() };
+        match value {
+            Value::Literal(text) => Ok(text.clone().into_bytes()),
+            Value::Env(name) => {
+                let usable = !name.is_empty() && !name.contains(['=', '\0']);
+                let found = usable.then(|| std::env::var_os(name)).flatten().ok_or_else(bad)?;
+                Ok(self.learn(found.into_vec()))
+            }
+            Value::File(path) => {
+                let mut bytes = Vec::new();
+                let file = std::fs::File::open(path).map_err(|_| bad())?;
+                let read = file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|_| bad())?;
+                if read as u64 > LONGEST {
+                    return Err(bad());
+                }
+                // An editor ends a file with a line break that is no part of the secret.
+                if bytes.last() == Some(&b'\n') {
+                    bytes.pop();
+                }
+                if bytes.last() == Some(&b'\r') {
+                    bytes.pop();
+                }
+                Ok(self.learn(bytes))
+            }
+        }
+    }
+
+    /// Takes note of a secret, as it is and as a program may print it: trimmed, or line by line.
+    fn learn(&mut self, secret: Vec<u8>) -> Vec<u8> {
+        let lines =
+            secret.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| line.len() >= 8);
+        let forms = [secret.as_slice(), secret.trim_ascii()].into_iter().chain(lines);
+        let forms: Vec<_> = forms.filter(|form| !form.is_empty()).map(<[u8]>::to_vec).collect();
+        self.values.extend(forms);
+        self.values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        self.values.dedup();
+        secret
+    }
+
+    /// How many bytes beyond a limit must be captured so that no secret is cut in two before it is found.
+    pub(super) fn longest(&self) -> usize {
+        self.values.first().map_or(0, Vec::len)
+    }
+
+    /// The bytes without any secret, cut to a limit, and how many bytes the cut took away.
+    pub(super) fn redact(&self, captured: &[u8], limit: usize) -> (Vec<u8>, usize) {
+        let mut out = Vec::with_capacity(captured.len().min(limit));
+        let mut rest = captured;
+        // What starts within the limit is kept or redacted as a whole; the limit counts captured bytes.
+        while let Some((&first, tail)) = rest.split_first() {
+            if captured.len() - rest.len() >= limit {
+                break;
+            }
+            if let Some(secret) = self.values.iter().find(|secret| rest.starts_with(secret)) {
+                out.extend_from_slice(REDACTED);
+                rest = rest.get(secret.len()..).unwrap_or_default();
+            } else {
+                out.push(first);
+                rest = tail;
+            }
+        }
+        (out, rest.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn knowing(secrets: &[&[u8]]) -> Secrets {
+        let mut known = Secrets::default();
+        for secret in secrets {
+            known.learn(secret.to_vec());
+        }
+        known
+    }
+
+    #[test]
+    fn secrets_are_cut_out_whole() {
+        for (secrets, text, limit, left) in [
+            (&[&b"hunter2"[..]][..], &b"pw=hunter2!"[..], 100, &b"pw=[redacted]!"[..]),
+            (&[b"hunter2\n "], b"pw=hunter2!", 100, b"pw=[redacted]!"),
+            (&[b"abc", b"abcdef"], b"abcdefabc", 100, b"[redacted][redacted]"),
+            (&[b"hunter2"], b"xxxhunter2yyy", 5, b"xxx[redacted]"),
+            (&[b"hunter2"], b"xxxhunter2yyy", 3, b"xxx"),
+            (&[b"first-line\nsecond-line"], b"got second-line", 100, b"got [redacted]"),
+            (&[b""], b"nothing", 100, b"nothing"),
+        ] {
+            let (out, _) = knowing(secrets).redact(text, limit);
+            assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(left));
+        }
+    }
+
+    #[test]
+    fn a_reference_that_leads_nowhere_is_named_and_not_followed() {
+        let mut secrets = Secrets::default();
+        for value in [
+            Value::Env("HV_NO_SUCH_VARIABLE".into()),
+            Value::Env(String::new()),
+            Value::File("/no/such/file".into()),
+            Value::File("/".into()),
+            Value::File("/dev/zero".into()),
+        ] {
+            let reference = value.to_string();
+            assert_eq!(secrets.resolve(&value), Err(Reason::BadReference { reference }));
+        }
+    }
+}

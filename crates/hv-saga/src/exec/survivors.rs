@@ -1,0 +1,137 @@
+//! Programs that outlived the supervisor that started them: finding them, waiting for them, ending them.
+//!
+//! A supervisor that is killed takes nothing with it: its programs go on, and would have their effects while
+//! a resumed run asks its probes. So a resumed run first calls [`settle`] with the token of the old one.
+//!
+//! What this cannot see: a program that has cleared or replaced its environment, one that runs as another
+//! user, and one on another machine (a remote job that a program started). Linux only.
+
+use core::fmt;
+use core::time::Duration;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Instant;
+
+/// How long [`settle`] waits after SIGTERM, and again after SIGKILL.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long it looks at least: a program that was being started when its supervisor died carries the token
+/// only a moment later.
+const LEAST: Duration = Duration::from_millis(50);
+/// How often it looks.
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// A program of an earlier run that is still there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survivor {
+    /// Its process id.
+    pub pid: i32,
+    /// Its process group.
+    pub pgid: i32,
+    /// The idempotency key of the attempt that it belongs to.
+    pub key: String,
+}
+
+impl fmt::Display for Survivor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} of {}", self.pid, self.key)
+    }
+}
+
+/// What became of the survivors.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// They ended by themselves.
+    pub ended: Vec<Survivor>,
+    /// They were stopped.
+    pub stopped: Vec<Survivor>,
+    /// They could not be stopped; what they do is not known.
+    pub left: Vec<Survivor>,
+}
+
+/// The programs that carry the token of a run, in the order of their ids. Reads the environment of every
+/// process that this user may look at.
+///
+/// # Errors
+/// Where `/proc` cannot be read.
+pub fn survivors(run: &str) -> io::Result<Vec<Survivor>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let Ok(entry) = entry else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        found.extend(look(pid, run));
+    }
+    found.sort_by_key(|survivor| survivor.pid);
+    Ok(found)
+}
+
+/// Waits this long for the programs of a run to end by themselves, then stops them.
+///
+/// Blocks for at least 50 ms, and for up to `wait` and two times 5 s more.
+///
+/// # Errors
+/// Where `/proc` cannot be read.
+pub fn settle(run: &str, wait: Duration) -> io::Result<Settled> {
+    std::thread::sleep(LEAST);
+    let first = survivors(run)?;
+    let (mut seen, mut left) = (first.clone(), until_none(run, wait, first)?);
+    let mut asked: Vec<Survivor> = Vec::new();
+    for signal in [Signal::TERM, Signal::KILL] {
+        if left.is_empty() {
+            break;
+        }
+        for survivor in &left {
+            if !asked.contains(survivor) {
+                asked.push(survivor.clone());
+            }
+            if !seen.contains(survivor) {
+                seen.push(survivor.clone());
+            }
+            send(survivor.pid, run, signal);
+        }
+        left = until_none(run, GRACE, left)?;
+    }
+    let (stopped, ended) = seen.into_iter().filter(|s| !left.contains(s)).partition(|s| asked.contains(s));
+    Ok(Settled { ended, stopped, left })
+}
+
+/// Looks again and again until there are none or the time is over. Who starts others while being watched is
+/// found with them.
+fn until_none(run: &str, wait: Duration, mut left: Vec<Survivor>) -> io::Result<Vec<Survivor>> {
+    let until = Instant::now() + wait;
+    while !left.is_empty() && Instant::now() < until {
+        std::thread::sleep(INTERVAL);
+        left = survivors(run)?;
+    }
+    Ok(left)
+}
+
+/// The process if it carries the token. One that has ended and waits for its parent has no environment.
+fn look(pid: i32, run: &str) -> Option<Survivor> {
+    let folder = Path::new("/proc").join(pid.to_string());
+    let environment = fs::read(folder.join("environ")).ok()?;
+    let value = |name: &str| {
+        let mut entries = environment.split(|&byte| byte == 0);
+        entries.find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+    };
+    if pid == i32::try_from(std::process::id()).ok()? || value("HV_RUN")? != run.as_bytes() {
+        return None;
+    }
+    let stat = fs::read_to_string(folder.join("stat")).ok()?;
+    // The name in brackets may hold anything; the group is the third field after it.
+    let pgid = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(2)?.parse().ok()?;
+    let key = String::from_utf8_lossy(value("HV_IDEMPOTENCY_KEY").unwrap_or_default()).into_owned();
+    Some(Survivor { pid, pgid, key })
+}
+
+/// Signals a process through a handle that is taken before the process is looked at once more, so that
+/// another one with the same id is never hit.
+fn send(pid: i32, run: &str, signal: Signal) {
+    let handle = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    if let Some(handle) = handle
+        && look(pid, run).is_some()
+    {
+        let _ = pidfd_send_signal(handle, signal);
+    }
+}
