@@ -1,1 +1,1 @@
-//! What crosses crates is tested here.
+//! Nothing here is for use: this package holds the tests of what crosses crates, under `it/`.

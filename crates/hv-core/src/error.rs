@@ -1,0 +1,120 @@
+//! Why an operation did not do what it was asked for.
+
+use hv_audit::{LogError, Lsn};
+use hv_types::{Did, Illegal, SagaId, SessionId};
+use std::fmt;
+
+/// Why an operation of the hypervisor failed.
+#[derive(Debug)]
+pub enum Error {
+    /// It was refused, and the refusal is on the trail.
+    Denied(Box<Denied>),
+    /// There is no such session on this node, or it has ended.
+    NoSession(SessionId),
+    /// There is no such saga in the session.
+    NoSaga(SagaId),
+    /// The log failed or refused.
+    Log(LogError),
+    /// The record and the state disagree. Nothing more is done; open the log again.
+    Illegal(Illegal),
+    /// An earlier failure left open what is durable. Nothing more is done; open the log again.
+    Poisoned,
+}
+
+/// A refusal: why, and where on the trail it stands.
+#[derive(Debug)]
+pub struct Denied {
+    /// Why.
+    pub reason: Reason,
+    /// The batch of the log that holds the refusal.
+    pub lsn: Lsn,
+}
+
+/// The rule that refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// The gate.
+    Gate(Box<hv_rings::gate::GateDenial>),
+    /// The session: its lifecycle, its limits, its files.
+    Session(Box<hv_session::SessionDenial>),
+    /// The ledger.
+    Ledger(Box<hv_liability::Denial>),
+    /// The saga.
+    Saga(Box<hv_saga::SagaDenial>),
+    /// The name is taken by another session of this node.
+    SessionExists(SessionId),
+    /// There is no such session on this node, or it has ended.
+    NoSession(SessionId),
+    /// The session has no saga of this name.
+    NoSaga(SagaId),
+    /// A saga of the session has not ended.
+    SagaUnfinished(SagaId),
+    /// The agent is under quarantine.
+    Quarantined(Did),
+}
+
+impl Reason {
+    /// What would be enough, where something would.
+    #[must_use]
+    pub fn needs(&self) -> String {
+        match self {
+            Self::Gate(denial) => denial.needs().map(|needs| needs.to_string()).unwrap_or_default(),
+            Self::SagaUnfinished(_) => "the saga driven to its end first".to_owned(),
+            Self::Quarantined(_) => "the end of the quarantine, or rehabilitation".to_owned(),
+            _ => String::new(),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Denied(denied) => fmt::Display::fmt(&denied.reason, f),
+            Self::NoSession(id) => write!(f, "there is no open session `{id}` on this node"),
+            Self::NoSaga(id) => write!(f, "the session has no saga `{id}`"),
+            Self::Log(error) => fmt::Display::fmt(error, f),
+            Self::Illegal(illegal) => write!(f, "{illegal}; nothing more is done until the log is opened again"),
+            Self::Poisoned => f.write_str(
+                "an earlier failure left open what is durable; nothing more is done until the log is opened again",
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gate(denial) => fmt::Display::fmt(denial, f),
+            Self::Session(denial) => fmt::Display::fmt(denial, f),
+            Self::Ledger(denial) => fmt::Display::fmt(denial, f),
+            Self::Saga(denial) => fmt::Display::fmt(denial, f),
+            Self::SessionExists(id) => write!(f, "a session `{id}` exists on this node; choose another name"),
+            Self::NoSession(id) => write!(f, "there is no open session `{id}` on this node"),
+            Self::NoSaga(id) => write!(f, "the session has no saga `{id}`"),
+            Self::SagaUnfinished(id) => write!(f, "saga `{id}` has not ended"),
+            Self::Quarantined(did) => write!(f, "{did} is under quarantine"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Log(error) => Some(error),
+            Self::Illegal(illegal) => Some(illegal),
+            _ => None,
+        }
+    }
+}
+
+impl From<LogError> for Error {
+    fn from(error: LogError) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(Box::new(denied))
+    }
+}

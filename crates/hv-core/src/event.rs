@@ -1,0 +1,173 @@
+//! What the records of each stream say.
+//!
+//! The body of a record is a version byte and one or more events, until the bytes end.
+
+use crate::error::Reason;
+use hv_rings::class::{Claim, Source};
+use hv_rings::standing::Cap;
+use hv_types::wire::Reader;
+use hv_types::{ActionId, Did, Digest, Ring, SagaId, Sigma, Timestamp, Undecodable, Wire};
+use std::fmt;
+
+pub use hv_liability::Event as LedgerEvent;
+pub use hv_saga::SagaEvent;
+pub use hv_session::SessionEvent as MembershipEvent;
+
+/// The version of the records that are written.
+pub const RECORD_VERSION: u8 = 1;
+
+/// What the node stream says besides what the log itself keeps there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeEvent {
+    /// A request that concerns no session was refused.
+    Denied {
+        /// By what rule, to whom, and what would be enough.
+        denial: Denial,
+    },
+}
+
+/// What the stream of a session says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionEvent {
+    /// Members, lifecycle and files changed.
+    Session {
+        /// What the session's machine says.
+        event: MembershipEvent,
+    },
+    /// A member's standing was assessed.
+    Assessed {
+        /// The member's ordinal.
+        member: u32,
+        /// Its σ_eff at that time, for what can be undone entirely.
+        sigma: Sigma,
+        /// Its standing ring.
+        ring: Ring,
+        /// What keeps it from standing higher, whatever its score.
+        caps: Vec<Cap>,
+    },
+    /// Somebody said something about an action; what was said of it before still counts.
+    Registered {
+        /// The action.
+        action: ActionId,
+        /// Who says it.
+        source: Source,
+        /// What is said.
+        claim: Claim,
+    },
+    /// A saga begins; the ones after it are numbered on.
+    SagaOpened {
+        /// Its name.
+        id: SagaId,
+        /// The steps whose undo the operator accepts without proof, by ordinal.
+        unproven: Vec<u32>,
+    },
+    /// A saga changed.
+    Saga {
+        /// The saga's number in its session.
+        saga: u32,
+        /// What the saga's machine says.
+        event: SagaEvent,
+    },
+    /// The gate let one attempt pass; what it said is in the event before.
+    Granted {
+        /// Digest of the parameters of the call.
+        params: Digest,
+        /// The last point in time at which it may start.
+        deadline: Timestamp,
+        /// The ring that it needs.
+        ring: Ring,
+        /// The agent's σ_eff at that time, for the action's class.
+        sigma: Sigma,
+    },
+    /// A request was refused.
+    Denied {
+        /// By what rule, to whom, and what would be enough.
+        denial: Denial,
+    },
+    /// The embedding program keeps something under a name: the record's attachment.
+    Noted {
+        /// The name; a later note of the same name replaces an earlier one.
+        key: String,
+    },
+}
+
+/// A refusal, as the trail keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// Who asked, where that is known.
+    pub agent: Option<Did>,
+    /// The action that was asked for, or nothing where it was a request to the supervisor itself.
+    pub action: Option<ActionId>,
+    /// What was asked for, as one word: `join`, `step`, `write`.
+    pub request: String,
+    /// Why it was refused.
+    pub reason: String,
+    /// What would be enough; empty where nothing would.
+    pub needs: String,
+}
+
+impl Denial {
+    pub(crate) fn of(
+        request: &str,
+        agent: Option<&Did>,
+        action: Option<&ActionId>,
+        reason: &Reason,
+    ) -> Self {
+        Self {
+            agent: agent.cloned(),
+            action: action.cloned(),
+            request: request.to_owned(),
+            reason: reason.to_string(),
+            needs: reason.needs(),
+        }
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} denied", self.request)?;
+        if let Some(agent) = &self.agent {
+            write!(f, " to {agent}")?;
+        }
+        if let Some(action) = &self.action {
+            write!(f, " for {action}")?;
+        }
+        write!(f, ": {}", self.reason)?;
+        if self.needs.is_empty() { Ok(()) } else { write!(f, " (enough would be: {})", self.needs) }
+    }
+}
+
+hv_types::wire_struct!(Denial { agent, action, request, reason, needs });
+hv_types::wire_enum!(NodeEvent { 0 => Denied { denial } });
+hv_types::wire_enum!(SessionEvent {
+    0 => Session { event },
+    1 => Assessed { member, sigma, ring, caps },
+    2 => Registered { action, source, claim },
+    3 => SagaOpened { id, unproven },
+    4 => Saga { saga, event },
+    5 => Granted { params, deadline, ring, sigma },
+    6 => Denied { denial },
+    7 => Noted { key },
+});
+
+/// Appends the body of a record.
+pub(crate) fn put_body<E: Wire>(events: &[E], out: &mut Vec<u8>) {
+    out.push(RECORD_VERSION);
+    events.iter().for_each(|event| event.put(out));
+}
+
+/// Reads the body of a record.
+///
+/// # Errors
+/// [`Undecodable`] for another version, and where the bytes are not events to the last.
+pub fn read_body<E: Wire>(body: &[u8]) -> Result<Vec<E>, Undecodable> {
+    let mut reader = Reader::new(body);
+    if reader.byte()? != RECORD_VERSION {
+        return Err(reader.invalid("record version"));
+    }
+    let mut events = Vec::new();
+    while !reader.rest().is_empty() {
+        events.push(E::take(&mut reader)?);
+    }
+    Ok(events)
+}

@@ -1,0 +1,131 @@
+//! The only thing that starts an effect.
+
+use crate::node::Node;
+use hv_audit::Lsn;
+use hv_saga::{Attempt, Permit};
+use hv_types::{Call, Digest, Timestamp};
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+/// The receipt of a durable record that one call may start, once.
+///
+/// Only the sequencer makes one, after the record is durable. It cannot be copied, and using it uses it up.
+/// INVARIANT (C1): every effect that hv runs has one durable grant before it.
+///
+/// ```compile_fail
+/// let forged = hv_core::Grant { call: unimplemented!(), lsn: unimplemented!(), node: unimplemented!() };
+/// ```
+/// ```compile_fail
+/// fn twice(grant: hv_core::Grant) -> (hv_core::Grant, hv_core::Grant) { (grant.clone(), grant) }
+/// ```
+#[must_use = "a grant that is not redeemed opens nothing"]
+pub struct Grant {
+    call: Call,
+    lsn: Lsn,
+    node: Arc<Node>,
+    right: Right,
+}
+
+/// What lets the call pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Right {
+    /// The agent's own standing, which must still be there when the effect starts.
+    Standing,
+    /// The grant of what is now undone or asked about. Losing trust later does not take it away: it would
+    /// make the damage permanent.
+    Earlier,
+}
+
+impl Grant {
+    pub(crate) fn new(call: Call, lsn: Lsn, node: Arc<Node>, right: Right) -> Self {
+        Self { call, lsn, node, right }
+    }
+
+    /// The call that may start.
+    #[must_use]
+    pub const fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// Uses the grant up for this call; gives the number of the batch that holds the record.
+    ///
+    /// Asks the node once more, under its lock, whether the agent may still act, so that a loss committed
+    /// before the effect starts is seen by it. INVARIANT (R4)
+    ///
+    /// # Errors
+    /// [`Mismatch`] where the call is another one, too late, or the agent may not act any more.
+    pub fn redeem(self, call: &Call, now: Timestamp) -> Result<u64, Mismatch> {
+        if self.call != *call {
+            return Err(Mismatch::OtherCall);
+        }
+        if now > self.call.deadline {
+            return Err(Mismatch::TooLate { deadline: self.call.deadline });
+        }
+        if self.right == Right::Standing {
+            let standing = self.node.read(|state, now| state.may_act(&call.session, &call.agent, now));
+            match standing {
+                Ok(true) => {}
+                Ok(false) => return Err(Mismatch::Withdrawn),
+                Err(_) => return Err(Mismatch::NodeFailed),
+            }
+        }
+        Ok(self.lsn.0)
+    }
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grant").field("call", &self.call).field("lsn", &self.lsn).finish_non_exhaustive()
+    }
+}
+
+impl Permit for Grant {
+    type Refusal = Mismatch;
+
+    fn redeem(self, attempt: &Attempt, now: Timestamp) -> Result<(), Mismatch> {
+        let call = call_of(attempt);
+        self.redeem(&call, now).map(|_| ())
+    }
+}
+
+static PARAMETERS_KEY: LazyLock<[u8; 32]> = LazyLock::new(|| blake3::derive_key("hv 2026 call parameters v1", &[]));
+
+/// The call that an attempt makes.
+pub(crate) fn call_of(attempt: &Attempt) -> Call {
+    Call {
+        session: attempt.session.clone(),
+        agent: attempt.agent.clone(),
+        action: attempt.action.clone(),
+        params: Digest(*blake3::keyed_hash(&PARAMETERS_KEY, &attempt.parameters()).as_bytes()),
+        deadline: attempt.deadline,
+    }
+}
+
+/// Why a grant does not open a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mismatch {
+    /// It was given for another call.
+    OtherCall,
+    /// The call had to start earlier.
+    TooLate {
+        /// The last point in time at which it could.
+        deadline: Timestamp,
+    },
+    /// The agent left, was quarantined or lost its standing since.
+    Withdrawn,
+    /// The node failed since.
+    NodeFailed,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherCall => f.write_str("the grant is for another call"),
+            Self::TooLate { deadline } => write!(f, "the grant counted until {deadline}"),
+            Self::Withdrawn => f.write_str("the agent may not act any more"),
+            Self::NodeFailed => f.write_str("the node failed since the grant was given"),
+        }
+    }
+}
+
+impl std::error::Error for Mismatch {}

@@ -1,0 +1,430 @@
+//! What an embedding program calls.
+
+use crate::clock::{Clock, SystemClock};
+use crate::error::{Error, Reason};
+use crate::event::SessionEvent;
+use crate::host::SagaHost;
+use crate::node::{Draft, Node, Refusal};
+use crate::state::{Slot, State, UNKNOWN_SIGMA};
+use hv_audit::{Log, MemoryLog};
+use hv_liability::{Command as LedgerCommand, Event as LedgerEvent, Source as TrustSource, Stake, VouchOrder};
+use hv_rings::class::{Claim, Source};
+use hv_rings::standing::{Cap, standing};
+use hv_saga::{Begin, Plan, SagaCommand};
+use hv_session::{SessionCommand, SessionConfig};
+use hv_types::{ActionId, Did, Digest, Machine, Reversibility, Ring, SagaId, SessionId, Sigma, Timestamp};
+use std::sync::Arc;
+
+/// The supervisor: sessions, members, trust and sagas behind one gate, on one log.
+///
+/// Cloning gives another handle to the same node.
+#[derive(Debug, Clone)]
+pub struct Hypervisor {
+    node: Arc<Node>,
+}
+
+/// How an agent presents itself to a session.
+#[derive(Debug, Clone)]
+pub struct Entrant {
+    did: Did,
+    trust: Trust,
+    caps: Vec<Cap>,
+    claims: Vec<(ActionId, Claim)>,
+}
+
+/// What is said about an agent that the ledger does not know. For one that it knows, this changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    Said(Sigma, TrustSource),
+    Nothing,
+}
+
+impl Entrant {
+    /// An agent of whom nothing is said.
+    #[must_use]
+    pub const fn new(did: Did) -> Self {
+        Self { did, trust: Trust::Nothing, caps: Vec::new(), claims: Vec::new() }
+    }
+
+    /// With a score for which the embedding program vouches. It opens the agent's account; for an agent that
+    /// the ledger knows, its reputation there counts instead.
+    #[must_use]
+    pub fn with_sigma(self, sigma: Sigma) -> Self {
+        Self { trust: Trust::Said(sigma, TrustSource::Asserted), ..self }
+    }
+
+    /// With a reason for which it stands no higher than a ring.
+    #[must_use]
+    pub fn with_cap(mut self, cap: Cap) -> Self {
+        self.caps.push(cap);
+        self
+    }
+
+    /// With what its manifest says about an action. It can make an action stricter, never laxer.
+    #[must_use]
+    pub fn with_claim(mut self, action: ActionId, claim: Claim) -> Self {
+        self.claims.push((action, claim));
+        self
+    }
+}
+
+impl Hypervisor {
+    /// A node whose trail ends with the process.
+    ///
+    /// # Errors
+    /// None that an empty log can cause.
+    pub fn in_memory() -> Result<Self, Error> {
+        Self::open(Arc::new(MemoryLog::new()), Arc::new(SystemClock))
+    }
+
+    /// A node on a log; its state is what the log says. Costs time in proportion to the log.
+    ///
+    /// # Errors
+    /// [`Error::Log`] where the log cannot be read or holds what no honest run could have written.
+    pub fn open(log: Arc<dyn Log>, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        Ok(Self { node: Arc::new(Node::open(log, clock)?) })
+    }
+
+    /// The log, for reading.
+    #[must_use]
+    pub fn log(&self) -> &Arc<dyn Log> {
+        self.node.log()
+    }
+
+    /// The time that the next record would have.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.node.now()
+    }
+
+    /// The names of the sessions that have not ended, in order.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`].
+    pub fn open_sessions(&self) -> Result<Vec<SessionId>, Error> {
+        self.node.read(|state, _| state.sessions().into_iter().collect())
+    }
+
+    /// Creates a session that agents can join.
+    ///
+    /// # Errors
+    /// [`Reason::SessionExists`] where the name is taken; [`Error::Log`], [`Error::Poisoned`].
+    pub async fn create_session(
+        &self,
+        id: &SessionId,
+        config: SessionConfig,
+        creator: &Did,
+    ) -> Result<(), Error> {
+        let create = SessionCommand::Create { id: id.clone(), creator: creator.clone(), config };
+        self.node
+            .commit(|state, now| {
+                if state.slot(id).is_some() {
+                    let reason = Reason::SessionExists(id.clone());
+                    return Err(Refusal::on_node("create_session", Some(creator), reason));
+                }
+                let events = hv_session::Session::default().decide(&create, now).map_err(|denial| {
+                    Refusal::on_node("create_session", Some(creator), Reason::Session(Box::new(denial)))
+                })?;
+                Ok((Draft::default().open(id.clone(), wrapped(events)), ()))
+            })
+            .await
+    }
+
+    /// Lets an agent join; gives the ring in which it stands.
+    ///
+    /// An agent whose σ_eff is below what the session asks joins all the same, capped at Ring 3. One of whom
+    /// nothing is known counts as 0.50, which is Ring 3 too.
+    ///
+    /// # Errors
+    /// [`Reason::Session`] where the session does not take it, [`Reason::Quarantined`] where it is under
+    /// quarantine; [`Error::NoSession`], [`Error::Log`], [`Error::Poisoned`].
+    pub async fn join_session(&self, session: &SessionId, entrant: &Entrant) -> Result<Ring, Error> {
+        self.node.commit(|state, now| join(state, now, session, entrant)).await
+    }
+
+    /// Starts a session that somebody has joined.
+    ///
+    /// # Errors
+    /// [`Reason::Session`] with both states where it cannot be; [`Error::NoSession`], [`Error::Log`],
+    /// [`Error::Poisoned`].
+    pub async fn activate_session(&self, session: &SessionId) -> Result<(), Error> {
+        self.node
+            .commit(|state, now| {
+                let slot = find(state, "activate_session", session)?;
+                let events = slot.session.decide(&SessionCommand::Activate, now);
+                let events = events.map_err(|denial| slot.refuse_session("activate_session", None, denial))?;
+                Ok((Draft::default().session(slot.stream, wrapped(events)), ()))
+            })
+            .await
+    }
+
+    /// Says something about an action in a session; what was said of it before still counts, and the strictest
+    /// wins. What cannot be undone and is not read-only forces the session into the strong mode.
+    ///
+    /// # Errors
+    /// [`Reason::Session`] where the session is over; [`Error::NoSession`], [`Error::Log`],
+    /// [`Error::Poisoned`].
+    pub async fn register_action(
+        &self,
+        session: &SessionId,
+        action: &ActionId,
+        claim: Claim,
+    ) -> Result<(), Error> {
+        self.node
+            .commit(|state, now| {
+                let slot = find(state, "register_action", session)?;
+                let mut events = Vec::new();
+                if claim.reversibility == Some(Reversibility::None) {
+                    let forced = slot.session.decide(&SessionCommand::ForceStrong, now);
+                    events = wrapped(
+                        forced.map_err(|denial| slot.refuse_session("register_action", None, denial))?,
+                    );
+                }
+                events.push(SessionEvent::Registered { action: action.clone(), source: Source::Registry, claim });
+                Ok((Draft::default().session(slot.stream, events), ()))
+            })
+            .await
+    }
+
+    /// Lets one member vouch for another: part of its reputation is locked, and lifts the other.
+    ///
+    /// # Errors
+    /// [`Reason::Ledger`] with what would be possible; [`Reason::Session`] where one of them is no member;
+    /// [`Error::NoSession`], [`Error::Log`], [`Error::Poisoned`].
+    pub async fn vouch(
+        &self,
+        session: &SessionId,
+        voucher: &Did,
+        vouchee: &Did,
+        stake: Stake,
+    ) -> Result<(), Error> {
+        self.node
+            .commit(|state, now| {
+                let slot = find(state, "vouch", session)?;
+                for did in [voucher, vouchee] {
+                    if slot.session.member(did).is_none() {
+                        let denial = hv_session::SessionDenial::NotAMember { did: did.clone() };
+                        return Err(slot.refuse_session("vouch", Some(voucher), denial));
+                    }
+                }
+                let order = VouchOrder {
+                    session: slot.ledger_no(),
+                    voucher: voucher.clone(),
+                    vouchee: vouchee.clone(),
+                    stake,
+                    expires: None,
+                };
+                let events = state.ledger.decide(&LedgerCommand::Vouch(order), now);
+                let events = events.map_err(|denial| {
+                    slot.refuse("vouch", Some(voucher), None, Reason::Ledger(Box::new(denial)))
+                })?;
+                Ok((Draft::default().ledger(events), ()))
+            })
+            .await?;
+        self.reassess(session, &[voucher, vouchee]).await
+    }
+
+    /// Records where members stand now. The gate computes it anew for every call; this is for the reader.
+    async fn reassess(&self, session: &SessionId, agents: &[&Did]) -> Result<(), Error> {
+        self.node
+            .commit(|state, now| {
+                let slot = find(state, "assess", session)?;
+                let events = agents.iter().filter_map(|agent| {
+                    let member = slot.session.member(agent)?.ordinal;
+                    let (sigma, standing) = state.standing(slot, agent, now);
+                    let caps = slot.caps(agent).to_vec();
+                    Some(SessionEvent::Assessed { member, sigma, ring: standing.ring(), caps })
+                });
+                Ok((Draft::default().session(slot.stream, events.collect()), ()))
+            })
+            .await
+    }
+
+    /// Where a member of a session stands now, and its σ_eff for what can be undone entirely.
+    ///
+    /// # Errors
+    /// [`Error::NoSession`], [`Error::Poisoned`].
+    pub fn standing(&self, session: &SessionId, agent: &Did) -> Result<(Sigma, Ring), Error> {
+        self.node.read(|state, now| {
+            let slot = state.slot(session).ok_or_else(|| Error::NoSession(session.clone()))?;
+            let (sigma, standing) = state.standing(slot, agent, now);
+            Ok((sigma, standing.ring()))
+        })?
+    }
+
+    /// Creates a saga; nothing of it starts yet. `unproven` names the steps whose undo the operator accepts
+    /// without proof.
+    ///
+    /// # Errors
+    /// [`Reason::Saga`] where the definition is refused or the name is taken; [`Error::NoSession`],
+    /// [`Error::Log`], [`Error::Poisoned`].
+    pub async fn create_saga(
+        &self,
+        session: &SessionId,
+        saga: &SagaId,
+        plan: Plan,
+        unproven: Vec<u32>,
+    ) -> Result<SagaHost, Error> {
+        let command = SagaCommand::Create { plan, begin: Begin::Later, refused: Vec::new() };
+        self.node
+            .commit(|state, now| {
+                let slot = find(state, "create_saga", session)?;
+                let refuse = |denial| slot.refuse("create_saga", None, None, Reason::Saga(Box::new(denial)));
+                if slot.saga(saga).is_some() {
+                    return Err(refuse(hv_saga::SagaDenial::AlreadyCreated));
+                }
+                let number = u32::try_from(slot.sagas.len()).unwrap_or(u32::MAX);
+                let events = hv_saga::Saga::default().decide(&command, now).map_err(refuse)?;
+                let opened = SessionEvent::SagaOpened { id: saga.clone(), unproven };
+                let events = events.into_iter().map(|event| SessionEvent::Saga { saga: number, event });
+                let events = std::iter::once(opened).chain(events).collect();
+                Ok((Draft::default().session(slot.stream, events), ()))
+            })
+            .await?;
+        Ok(self.saga(session, saga))
+    }
+
+    /// A saga of a session, for a driver.
+    #[must_use]
+    pub fn saga(&self, session: &SessionId, saga: &SagaId) -> SagaHost {
+        SagaHost::new(Arc::clone(&self.node), session.clone(), saga.clone())
+    }
+
+    /// The names of a session's sagas, in the order in which they were created.
+    ///
+    /// # Errors
+    /// [`Error::NoSession`], [`Error::Poisoned`].
+    pub fn sagas(&self, session: &SessionId) -> Result<Vec<SagaId>, Error> {
+        self.node.read(|state, _| {
+            let slot = state.slot(session).ok_or_else(|| Error::NoSession(session.clone()))?;
+            Ok(slot.sagas.iter().map(|saga| saga.id.clone()).collect())
+        })?
+    }
+
+    /// Keeps bytes with a session under a name, outside its records and so purgeable; a later note of the same
+    /// name replaces this one.
+    ///
+    /// # Errors
+    /// [`Error::NoSession`], [`Error::Log`], [`Error::Poisoned`].
+    pub async fn note(&self, session: &SessionId, key: &str, bytes: Vec<u8>) -> Result<(), Error> {
+        let payload = self.node.put_payload(bytes).await?;
+        self.node
+            .commit(|state, _| {
+                let slot = find(state, "note", session)?;
+                let noted = vec![SessionEvent::Noted { key: key.to_owned() }];
+                Ok((Draft::default().session_with(slot.stream, noted, vec![payload]), ()))
+            })
+            .await
+    }
+
+    /// What was kept under a name.
+    ///
+    /// # Errors
+    /// [`Error::NoSession`], [`Error::Log`], [`Error::Poisoned`].
+    pub fn noted(&self, session: &SessionId, key: &str) -> Result<Option<Vec<u8>>, Error> {
+        let id = self.node.read(|state, _| {
+            let slot = state.slot(session).ok_or_else(|| Error::NoSession(session.clone()))?;
+            Ok::<_, Error>(slot.note(key))
+        })??;
+        match id {
+            Some(id) => Ok(self.node.log().payload(&id)?),
+            None => Ok(None),
+        }
+    }
+
+    /// Ends a session: its bonds are released, its stream is closed; gives the root over its records.
+    ///
+    /// # Errors
+    /// [`Reason::SagaUnfinished`] where a saga still has to be driven to its end; [`Reason::Session`] where
+    /// the session cannot end now; [`Error::NoSession`], [`Error::Log`], [`Error::Poisoned`].
+    pub async fn terminate_session(&self, session: &SessionId) -> Result<Digest, Error> {
+        let root = self
+            .node
+            .commit_closing(|state, now| {
+                let slot = find(state, "terminate_session", session)?;
+                if let Some(saga) = slot.sagas.iter().find(|saga| !saga.machine.state().is_terminal()) {
+                    let reason = Reason::SagaUnfinished(saga.id.clone());
+                    return Err(slot.refuse("terminate_session", None, None, reason));
+                }
+                let mut over = slot.session.clone();
+                let mut events = Vec::new();
+                for command in [SessionCommand::Terminate, SessionCommand::Archive] {
+                    let more = over.decide(&command, now);
+                    let more = more.map_err(|denial| slot.refuse_session("terminate_session", None, denial))?;
+                    // The session takes what it has decided; applying the record checks it once more.
+                    let _ = more.iter().try_for_each(|event| over.apply(event));
+                    events.extend(more);
+                }
+                let release = LedgerCommand::ReleaseSession { session: slot.ledger_no() };
+                let released = state.ledger.decide(&release, now).map_err(|denial| {
+                    slot.refuse("terminate_session", None, None, Reason::Ledger(Box::new(denial)))
+                })?;
+                let draft = Draft::default().session(slot.stream, wrapped(events));
+                Ok((draft.ledger(released).close(slot.stream), ()))
+            })
+            .await?;
+        Ok(root)
+    }
+
+    /// Ends the log cleanly: afterwards every byte of it is covered, and nothing can be appended through this
+    /// node.
+    ///
+    /// # Errors
+    /// [`Error::Log`], [`Error::Poisoned`].
+    pub async fn seal(&self) -> Result<(), Error> {
+        self.node.seal().await
+    }
+}
+
+fn find<'a>(state: &'a State, request: &'static str, session: &SessionId) -> Result<&'a Slot, Box<Refusal>> {
+    state.slot(session).ok_or_else(|| Refusal::no_session(request, None, session))
+}
+
+fn wrapped(events: Vec<hv_session::SessionEvent>) -> Vec<SessionEvent> {
+    events.into_iter().map(|event| SessionEvent::Session { event }).collect()
+}
+
+fn join(
+    state: &State,
+    now: Timestamp,
+    session: &SessionId,
+    entrant: &Entrant,
+) -> Result<(Draft, Ring), Box<Refusal>> {
+    let slot = find(state, "join", session)?;
+    let Entrant { did, trust, caps, claims } = entrant;
+    if state.ledger.quarantined(did, now).is_some() {
+        return Err(slot.refuse("join", Some(did), None, Reason::Quarantined(did.clone())));
+    }
+    let joined = slot.session.decide(&SessionCommand::join(did.clone()), now);
+    let joined = joined.map_err(|denial| slot.refuse_session("join", Some(did), denial))?;
+    let refuse_ledger = |denial| slot.refuse("join", Some(did), None, Reason::Ledger(Box::new(denial)));
+    let mut endowed = Vec::new();
+    let mut sigma = UNKNOWN_SIGMA;
+    let mut caps = caps.clone();
+    if state.ledger.agent(did).is_some() {
+        sigma = state.sigma_eff(slot, did, Reversibility::Full, now);
+    } else if let Trust::Said(said, source) = *trust {
+        let endow = LedgerCommand::Endow { agent: did.clone(), sigma: said, source };
+        endowed = state.ledger.decide(&endow, now).map_err(refuse_ledger)?;
+        for event in &endowed {
+            if let LedgerEvent::Opened { sigma: opened, .. } = event {
+                sigma = *opened;
+            }
+        }
+        // Whoever is new has no history that could be checked.
+        caps.push(Cap::Probation);
+    }
+    let known = slot.session.known(did).map(|member| member.ordinal);
+    let member = known.unwrap_or(u32::try_from(slot.session.roster().count()).unwrap_or(u32::MAX));
+    let minimum = Cap::below_minimum(slot.session.config().min_sigma_eff(), sigma);
+    let all: Vec<Cap> = caps.iter().cloned().chain(minimum).collect();
+    let ring = standing(sigma, &all, now).ring();
+    let mut events = wrapped(joined);
+    events.push(SessionEvent::Assessed { member, sigma, ring, caps });
+    events.extend(claims.iter().map(|(action, claim)| SessionEvent::Registered {
+        action: action.clone(),
+        source: Source::Manifest,
+        claim: *claim,
+    }));
+    Ok((Draft::default().ledger(endowed).session(slot.stream, events), ring))
+}

@@ -1,0 +1,280 @@
+//! What the log says, taken together: the state of the node.
+
+use crate::error::Reason;
+use crate::event::{self, LedgerEvent, NodeEvent, SessionEvent};
+use crate::node::Refusal;
+use hv_audit::{Entry, Kind, PayloadRef, StreamNo};
+use hv_liability::{Ledger, SessionNo};
+use hv_rings::class::{Class, Claims, Undo, Unproven};
+use hv_rings::standing::{Cap, Standing, standing};
+use hv_saga::{Saga, StepDef};
+use hv_session::Session;
+use hv_types::{ActionId, Did, Digest, Illegal, Machine, Reversibility, SagaId, SessionId, Sigma, Timestamp};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// The σ of an agent of whom nothing is known. It earns Ring 3, and is never posted as a reputation.
+pub(crate) const UNKNOWN_SIGMA: Sigma = Sigma::capped(500_000);
+
+/// The state of the node.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) ledger: Ledger,
+    /// Records of the ledger stream.
+    pub(crate) ledger_length: u64,
+    names: HashMap<SessionId, StreamNo>,
+    sessions: HashMap<StreamNo, Box<Slot>>,
+}
+
+/// One open session, with everything that happens in it.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) id: SessionId,
+    pub(crate) stream: StreamNo,
+    /// Records of the session's stream.
+    pub(crate) length: u64,
+    pub(crate) session: Session,
+    pub(crate) sagas: Vec<NamedSaga>,
+    registry: BTreeMap<ActionId, Claims>,
+    /// By ordinal of the member.
+    caps: Vec<Vec<Cap>>,
+    notes: BTreeMap<String, Digest>,
+}
+
+/// A saga with its name and the undos that the operator accepts without proof.
+#[derive(Debug)]
+pub(crate) struct NamedSaga {
+    pub(crate) id: SagaId,
+    pub(crate) machine: Saga,
+    unproven: BTreeSet<u32>,
+}
+
+impl State {
+    /// Takes up one record of the log.
+    pub(crate) fn replay(&mut self, entry: &Entry<'_>) -> Result<(), Illegal> {
+        const UNREADABLE: Illegal = Illegal::new("a record holds events of a known version");
+        match (entry.kind, entry.stream) {
+            (Kind::Data, StreamNo::NODE) => {
+                let events: Vec<NodeEvent> = event::read_body(entry.body).map_err(|_| UNREADABLE)?;
+                events.iter().try_for_each(|event| self.apply_node(event))
+            }
+            (Kind::Data, StreamNo::LEDGER) => {
+                let events: Vec<LedgerEvent> = event::read_body(entry.body).map_err(|_| UNREADABLE)?;
+                self.apply_ledger(&events)
+            }
+            (Kind::Data | Kind::Genesis { .. }, stream) => {
+                if let Kind::Genesis { label } = entry.kind {
+                    let id = SessionId::new(label).map_err(|_| Illegal::new("a session is named by an id"))?;
+                    self.open_session(stream, &id)?;
+                }
+                let events: Vec<SessionEvent> = event::read_body(entry.body).map_err(|_| UNREADABLE)?;
+                let attached: Vec<PayloadRef> = entry.attachments.collect();
+                self.apply_session(stream, &events, &attached)
+            }
+            (Kind::Close { .. }, stream) => self.close_session(stream),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn apply_node(&mut self, event: &NodeEvent) -> Result<(), Illegal> {
+        match event {
+            NodeEvent::Denied { .. } => Ok(()),
+        }
+    }
+
+    pub(crate) fn apply_ledger(&mut self, events: &[LedgerEvent]) -> Result<(), Illegal> {
+        events.iter().try_for_each(|event| self.ledger.apply(event))?;
+        self.ledger_length += 1;
+        Ok(())
+    }
+
+    pub(crate) fn open_session(&mut self, stream: StreamNo, id: &SessionId) -> Result<(), Illegal> {
+        if self.names.insert(id.clone(), stream).is_some() {
+            return Err(Illegal::new("open sessions have different names"));
+        }
+        let slot = Slot {
+            id: id.clone(),
+            stream,
+            length: 0,
+            session: Session::default(),
+            sagas: Vec::new(),
+            registry: BTreeMap::new(),
+            caps: Vec::new(),
+            notes: BTreeMap::new(),
+        };
+        self.sessions.insert(stream, Box::new(slot));
+        Ok(())
+    }
+
+    pub(crate) fn apply_session(
+        &mut self,
+        stream: StreamNo,
+        events: &[SessionEvent],
+        attached: &[PayloadRef],
+    ) -> Result<(), Illegal> {
+        let slot = self.sessions.get_mut(&stream).ok_or(Illegal::new("a record belongs to an open session"))?;
+        events.iter().try_for_each(|event| slot.apply(event, attached))?;
+        slot.length += 1;
+        Ok(())
+    }
+
+    /// Forgets a session that is over; its trail remains.
+    pub(crate) fn close_session(&mut self, stream: StreamNo) -> Result<(), Illegal> {
+        let slot = self.sessions.remove(&stream).ok_or(Illegal::new("an open session is closed"))?;
+        self.names.remove(&slot.id);
+        Ok(())
+    }
+
+    pub(crate) fn slot(&self, id: &SessionId) -> Option<&Slot> {
+        self.names.get(id).and_then(|stream| self.sessions.get(stream)).map(|slot| &**slot)
+    }
+
+    /// Records of a stream that a decision may have read.
+    pub(crate) fn length(&self, stream: StreamNo) -> Option<u64> {
+        match stream {
+            StreamNo::LEDGER => Some(self.ledger_length),
+            stream => self.sessions.get(&stream).map(|slot| slot.length),
+        }
+    }
+
+    /// The open sessions, by name.
+    pub(crate) fn sessions(&self) -> BTreeSet<SessionId> {
+        self.names.keys().cloned().collect()
+    }
+
+    /// σ_eff of an agent in a session, for a class of action. INVARIANT (R4): computed from the ledger as it
+    /// is now, never kept.
+    pub(crate) fn sigma_eff(&self, slot: &Slot, agent: &Did, class: Reversibility, now: Timestamp) -> Sigma {
+        match self.ledger.agent(agent) {
+            Some(_) => self.ledger.sigma_eff(agent, slot.ledger_no(), class, now),
+            None => UNKNOWN_SIGMA,
+        }
+    }
+
+    /// Where a member stands now.
+    pub(crate) fn standing(&self, slot: &Slot, agent: &Did, now: Timestamp) -> (Sigma, Standing) {
+        let sigma = self.sigma_eff(slot, agent, Reversibility::Full, now);
+        let caps = slot.caps(agent);
+        let minimum = Cap::below_minimum(slot.session.config().min_sigma_eff(), sigma);
+        let standing = match minimum {
+            None => standing(sigma, caps, now),
+            Some(minimum) => standing(sigma, &[caps, &[minimum]].concat(), now),
+        };
+        (sigma, standing)
+    }
+
+    /// Whether an effect of this agent may start now, if it was granted.
+    pub(crate) fn may_act(&self, session: &SessionId, agent: &Did, now: Timestamp) -> bool {
+        self.slot(session).is_some_and(|slot| {
+            slot.session.live(now) && slot.session.member(agent).is_some() && self.ledger.quarantined(agent, now).is_none()
+        })
+    }
+}
+
+impl Slot {
+    /// The session's number on the ledger: that of its stream.
+    pub(crate) fn ledger_no(&self) -> SessionNo {
+        SessionNo(self.stream.0)
+    }
+
+    fn apply(&mut self, event: &SessionEvent, attached: &[PayloadRef]) -> Result<(), Illegal> {
+        match event {
+            SessionEvent::Session { event } => self.session.apply(event),
+            SessionEvent::Assessed { member, caps, .. } => {
+                let index = *member as usize;
+                if self.session.by_ordinal(*member).is_none() {
+                    return Err(Illegal::new("only members are assessed"));
+                }
+                if self.caps.len() <= index {
+                    self.caps.resize(index + 1, Vec::new());
+                }
+                if let Some(kept) = self.caps.get_mut(index) {
+                    kept.clone_from(caps);
+                }
+                Ok(())
+            }
+            SessionEvent::Registered { action, source, claim } => {
+                let claims = self.registry.entry(action.clone()).or_default();
+                *claims = claims.with(*source, claim);
+                Ok(())
+            }
+            SessionEvent::SagaOpened { id, unproven } => {
+                if self.saga(id).is_some() {
+                    return Err(Illegal::new("the sagas of a session have different names"));
+                }
+                let unproven = unproven.iter().copied().collect();
+                self.sagas.push(NamedSaga { id: id.clone(), machine: Saga::default(), unproven });
+                Ok(())
+            }
+            SessionEvent::Saga { saga, event } => {
+                let saga = self.sagas.get_mut(*saga as usize).ok_or(Illegal::new("a saga is opened first"))?;
+                saga.machine.apply(event)
+            }
+            SessionEvent::Granted { .. } | SessionEvent::Denied { .. } => Ok(()),
+            SessionEvent::Noted { key } => {
+                let payload = attached.first().ok_or(Illegal::new("a note has an attachment"))?;
+                self.notes.insert(key.clone(), payload.id());
+                Ok(())
+            }
+        }
+    }
+
+    /// A saga by name, and its number.
+    pub(crate) fn saga(&self, id: &SagaId) -> Option<(u32, &NamedSaga)> {
+        let (number, saga) = self.sagas.iter().enumerate().find(|(_, saga)| saga.id == *id)?;
+        Some((u32::try_from(number).ok()?, saga))
+    }
+
+    /// What was said about an action; nothing where nobody registered it.
+    pub(crate) fn claims(&self, action: &ActionId) -> Option<&Claims> {
+        self.registry.get(action).filter(|claims| claims.registered())
+    }
+
+    /// The caps on a member, as they were assessed last.
+    pub(crate) fn caps(&self, agent: &Did) -> &[Cap] {
+        let ordinal = self.session.known(agent).map(|member| member.ordinal as usize);
+        ordinal.and_then(|ordinal| self.caps.get(ordinal)).map_or(&[], Vec::as_slice)
+    }
+
+    /// A refusal that stands on this session's trail.
+    pub(crate) fn refuse(
+        &self,
+        request: &'static str,
+        agent: Option<&Did>,
+        action: Option<&ActionId>,
+        reason: Reason,
+    ) -> Box<Refusal> {
+        Refusal::on(self.stream, request, agent, action, reason)
+    }
+
+    /// The session's own refusal.
+    pub(crate) fn refuse_session(
+        &self,
+        request: &'static str,
+        agent: Option<&Did>,
+        denial: hv_session::SessionDenial,
+    ) -> Box<Refusal> {
+        self.refuse(request, agent, None, Reason::Session(Box::new(denial)))
+    }
+
+    pub(crate) fn note(&self, key: &str) -> Option<Digest> {
+        self.notes.get(key).copied()
+    }
+}
+
+impl NamedSaga {
+    /// What one of its steps counts as. An undo counts if a probe can show that it worked, or if the operator
+    /// accepts it without.
+    pub(crate) fn class(&self, claims: &Claims, ordinal: u32, step: &StepDef) -> Class {
+        class_of(claims, step, self.unproven.contains(&ordinal))
+    }
+}
+
+/// What a step counts as.
+pub(crate) fn class_of(claims: &Claims, step: &StepDef, accepted: bool) -> Class {
+    let undo = match (&step.undo, &step.probe) {
+        (None, _) => Undo::Absent,
+        (Some(_), None) => Undo::Declared,
+        (Some(_), Some(_)) => Undo::Proven,
+    };
+    claims.class(undo, if accepted { Unproven::Counts } else { Unproven::DoesNotCount })
+}

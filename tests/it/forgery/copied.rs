@@ -1,0 +1,7 @@
+use hv_core::Grant;
+
+fn twice(grant: Grant) -> (Grant, Grant) {
+    (grant.clone(), grant)
+}
+
+fn main() {}

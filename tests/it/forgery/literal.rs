@@ -1,0 +1,5 @@
+use hv_core::Grant;
+
+fn main() {
+    let _ = Grant { call: unimplemented!(), lsn: unimplemented!(), node: unimplemented!(), right: unimplemented!() };
+}

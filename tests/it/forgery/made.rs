@@ -1,0 +1,6 @@
+use hv_core::Grant;
+
+fn main() {
+    let call = unimplemented!();
+    let _ = Grant::new(call, unimplemented!(), unimplemented!(), unimplemented!());
+}

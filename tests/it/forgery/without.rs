@@ -1,0 +1,8 @@
+use hv_core::Grant;
+use hv_saga::{Attempt, CommandExecutor, Executor};
+
+fn run(executor: &CommandExecutor, attempt: &Attempt) {
+    let _ = <CommandExecutor as Executor<Grant>>::run(executor, (), attempt);
+}
+
+fn main() {}

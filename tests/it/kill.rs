@@ -1,0 +1,89 @@
+//! `kill -9` at random moments: after a resume, everything is as after an undisturbed run.
+
+use crate::support::{Run, json, look};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// Kills of each example: 100 of each make the 200 that are promised. `HV_KILLS` sets another number.
+fn kills() -> u32 {
+    std::env::var("HV_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(100)
+}
+
+fn state(report: &Value) -> BTreeMap<String, String> {
+    ["repository", "remote"]
+        .into_iter()
+        .map(|name| (name.to_owned(), look(Path::new(report["paths"][name].as_str().unwrap()))))
+        .collect()
+}
+
+/// An undisturbed run: how long it takes, how it ends, and what it leaves.
+struct Undisturbed {
+    takes: Duration,
+    status: ExitStatus,
+    state: BTreeMap<String, String>,
+}
+
+fn undisturbed(example: &str) -> Undisturbed {
+    let run = Run::of(example);
+    let began = Instant::now();
+    let output = run.start().output().unwrap();
+    let takes = began.elapsed();
+    let report = json(&output);
+    Undisturbed { takes, status: output.status, state: state(&report) }
+}
+
+/// A small generator of its own (SplitMix64), so that a failing seed can be run again.
+fn next(seed: &mut u64) -> u64 {
+    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+fn kill_at_random_moments(example: &str, other: &str) {
+    let ends = [undisturbed(example), undisturbed(other)];
+    let takes = ends[0].takes;
+    let mut seed = std::env::var("HV_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_261_122);
+    let (mut interrupted, mut nothing) = (0, 0);
+    for round in 0..kills() {
+        let run = Run::of(example);
+        let after = Duration::from_nanos(next(&mut seed) % (takes.as_nanos() as u64 + 1));
+        let mut child = run.start().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(after);
+        interrupted += u32::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if !run.data().exists() {
+            nothing += 1;
+            continue;
+        }
+        let output = run.resume().output().unwrap();
+        let context = || format!("round {round}, killed after {after:?}: {}", String::from_utf8_lossy(&output.stderr));
+        if output.status.code() == Some(3) && !run.work().join("repository").exists() {
+            // Killed before anything was done: rolled back to nothing.
+            continue;
+        }
+        let report = json(&output);
+        let end = ends.iter().find(|end| end.status.code() == output.status.code());
+        let end = end.unwrap_or_else(|| panic!("{}\n{report:#}", context()));
+        assert_eq!(state(&report), end.state, "{}", context());
+        let verified = run.verify();
+        assert_eq!(verified.status.code(), Some(0), "{}", context());
+        assert_eq!(json(&verified)["verdict"], "complete", "{}", context());
+    }
+    println!("{example}: {interrupted} of {} were interrupted, {nothing} before the trail began", kills());
+    assert!(interrupted > kills() / 2, "most kills must hit the run while it works");
+}
+
+#[test]
+fn c2_a_killed_release_ends_as_an_undisturbed_one() {
+    kill_at_random_moments("release.toml", "release-fails.toml");
+}
+
+#[test]
+fn c2_a_killed_release_that_fails_ends_as_an_undisturbed_one() {
+    kill_at_random_moments("release-fails.toml", "release.toml");
+}

@@ -1,0 +1,6 @@
+//! Tests of what crosses crates, with the real program, real processes and real repositories.
+
+mod forgery;
+mod kill;
+mod release;
+mod support;

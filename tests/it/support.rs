@@ -1,0 +1,99 @@
+//! The program, the examples, and what a repository looks like from outside.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+/// The folder of the workspace.
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The program `hv`, built once from what is checked out.
+pub fn hv() -> Command {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    Command::new(PROGRAM.get_or_init(|| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = Command::new(cargo)
+            .args(["build", "--package", "hv-cli", "--bin", "hv", "--message-format", "json"])
+            .current_dir(workspace())
+            .output()
+            .expect("cargo runs");
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        let messages = String::from_utf8(built.stdout).unwrap();
+        let executable = messages
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|message| message["target"]["name"] == "hv")
+            .find_map(|message| message["executable"].as_str().map(PathBuf::from));
+        executable.expect("cargo names the program that it built")
+    }))
+}
+
+/// A run of a session file in folders of its own.
+pub struct Run {
+    pub folder: tempfile::TempDir,
+    pub file: PathBuf,
+}
+
+impl Run {
+    pub fn of(example: &str) -> Self {
+        Self::of_file(workspace().join("examples").join(example))
+    }
+
+    pub fn of_file(file: PathBuf) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), file }
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("trail")
+    }
+
+    pub fn work(&self) -> PathBuf {
+        self.folder.path().join("work")
+    }
+
+    /// `hv run FILE`
+    pub fn start(&self) -> Command {
+        let mut command = hv();
+        command.arg("run").arg(&self.file).arg("--data").arg(self.data());
+        command.arg("--work").arg(self.work()).arg("--json");
+        command
+    }
+
+    /// `hv run --resume`
+    pub fn resume(&self) -> Command {
+        let mut command = hv();
+        command.args(["run", "--resume", "--json", "--data"]).arg(self.data());
+        command
+    }
+
+    /// `hv audit verify`
+    pub fn verify(&self) -> Output {
+        hv().args(["audit", "verify", "--json"]).arg(self.data()).output().unwrap()
+    }
+}
+
+/// What a program wrote to standard output, as one JSON document.
+pub fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!("{error}: {}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    })
+}
+
+/// Everything that can be seen of a repository: commits, branches, tags, status.
+pub fn look(repository: &Path) -> String {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").arg("-C").arg(repository).args(arguments).output().unwrap();
+        format!("{arguments:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stdout))
+    };
+    let bare = git(&["rev-parse", "--is-bare-repository"]).contains("true");
+    let mut seen = git(&["log", "--all", "--oneline", "--decorate", "--graph"]);
+    seen += &git(&["for-each-ref", "--format=%(refname) %(objectname)"]);
+    seen += &git(&["symbolic-ref", "HEAD"]);
+    if !bare {
+        seen += &git(&["status", "--porcelain=v2", "--branch", "--untracked-files=all"]);
+    }
+    seen
+}
