@@ -1,0 +1,134 @@
+//! A hash index over rows that live elsewhere: four bytes an entry, and only ever asked for one row, so that
+//! no order can leak from it.
+
+/// An open-addressing table of row numbers plus one; 0 is an empty place.
+///
+/// The rows know what is equal and what hashes how; the index is given both with every call. Probing is
+/// linear, and a removal closes the gap, so that the table never fills with tombstones.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Index {
+    places: Vec<u32>,
+    used: usize,
+}
+
+/// The smallest table that holds anything.
+const PLACES_MIN: usize = 8;
+
+impl Index {
+    /// The row that hashes like this and is the `same`.
+    pub(crate) fn find(&self, hash: u64, same: impl Fn(u32) -> bool) -> Option<u32> {
+        let mut place = self.home(hash)?;
+        loop {
+            let row = self.places.get(place)?.checked_sub(1)?;
+            if same(row) {
+                return Some(row);
+            }
+            place = self.next(place);
+        }
+    }
+
+    /// Adds a row that is not there yet; `hash_of` is asked where the table grows.
+    pub(crate) fn insert(&mut self, row: u32, hash_of: impl Fn(u32) -> u64) {
+        if (self.used + 1) * 4 > self.places.len() * 3 {
+            let old = core::mem::take(&mut self.places);
+            self.places = vec![0; (old.len() * 2).max(PLACES_MIN)];
+            for row in old.into_iter().filter_map(|place| place.checked_sub(1)) {
+                self.put(row, hash_of(row));
+            }
+        }
+        self.put(row, hash_of(row));
+        self.used += 1;
+    }
+
+    /// Takes a row out, if it is there.
+    pub(crate) fn remove(&mut self, row: u32, hash_of: impl Fn(u32) -> u64) {
+        let Some(mut gap) = self.home(hash_of(row)) else { return };
+        while self.places.get(gap).is_some_and(|&entry| entry != 0 && entry != row + 1) {
+            gap = self.next(gap);
+        }
+        if self.places.get(gap) != Some(&(row + 1)) {
+            return;
+        }
+        self.used -= 1;
+        let mut place = gap;
+        loop {
+            place = self.next(place);
+            let Some(moved) = self.places.get(place).and_then(|entry| entry.checked_sub(1)) else { break };
+            // A row may move into the gap unless its home lies after the gap on its way to where it is.
+            let home = self.home(hash_of(moved)).unwrap_or(place);
+            let (to_place, to_gap) = (self.distance(home, place), self.distance(home, gap));
+            if to_gap < to_place {
+                self.set(gap, moved + 1);
+                gap = place;
+            }
+        }
+        self.set(gap, 0);
+    }
+
+    fn put(&mut self, row: u32, hash: u64) {
+        let Some(mut place) = self.home(hash) else { return };
+        while self.places.get(place).is_some_and(|&entry| entry != 0) {
+            place = self.next(place);
+        }
+        self.set(place, row + 1);
+    }
+
+    fn set(&mut self, place: usize, entry: u32) {
+        if let Some(slot) = self.places.get_mut(place) {
+            *slot = entry;
+        }
+    }
+
+    /// Where the search for this hash begins; nowhere in an empty table. The length is a power of two.
+    #[allow(clippy::cast_possible_truncation)]
+    fn home(&self, hash: u64) -> Option<usize> {
+        Some(hash as usize & self.places.len().checked_sub(1)?)
+    }
+
+    fn next(&self, place: usize) -> usize {
+        (place + 1) & self.places.len().saturating_sub(1)
+    }
+
+    fn distance(&self, from: usize, to: usize) -> usize {
+        to.wrapping_sub(from) & self.places.len().saturating_sub(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        /// Few hashes for many rows, so that probing and closing gaps across the end of the table happen.
+        #[test]
+        fn behaves_like_a_set(steps in prop::collection::vec((0u32..60, any::<bool>()), 0..300), hashes in 1u64..20) {
+            let hash = |row: u32| (u64::from(row) % hashes).wrapping_sub(10);
+            let (mut index, mut model) = (Index::default(), BTreeSet::new());
+            for (row, add) in steps {
+                if add {
+                    if model.insert(row) {
+                        index.insert(row, hash);
+                    }
+                } else {
+                    model.remove(&row);
+                    index.remove(row, hash);
+                }
+                for row in 0..60 {
+                    prop_assert_eq!(index.find(hash(row), |r| r == row).is_some(), model.contains(&row));
+                }
+                prop_assert_eq!(index.used, model.len());
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_one_has_allocated_nothing() {
+        let mut index = Index::default();
+        assert_eq!(index.places.capacity(), 0);
+        assert_eq!(index.find(1, |_| true), None);
+        index.remove(1, u64::from);
+        assert_eq!(index.places.capacity(), 0);
+    }
+}

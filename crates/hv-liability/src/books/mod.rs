@@ -1,0 +1,585 @@
+//! The ledger's storage: rows in plain vectors, tied together by numbers, and nothing that decides.
+//!
+//! A bond hangs in two lists, that of its voucher and that of its *backing*: all bonds for one agent in one
+//! session, with their running sum. Backings hang in the lists of their agent and of their session. So what
+//! an agent is lifted by in a session is one lookup, and ending or burning a bond touches only its
+//! neighbours. Lists have no order that means anything; whatever leaves the crate is sorted first.
+
+mod index;
+mod order;
+mod timer;
+
+use crate::{AgentNo, BondNo, BondState, SessionNo, Source};
+use core::cmp::Reverse;
+use hv_types::{Did, Sigma, Timestamp};
+use std::collections::BinaryHeap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
+use index::Index;
+pub(crate) use order::Fit;
+use order::{Edges, Order};
+use timer::Timer;
+
+/// The number of no row.
+pub(crate) const NIL: u32 = u32::MAX;
+
+/// An agent's account.
+#[derive(Debug, Clone)]
+pub(crate) struct AccountRow {
+    pub(crate) did: Did,
+    /// Until when it is quarantined: [`Timestamp::MAX`] until rehabilitation, 0 not at all.
+    pub(crate) quarantine: Timestamp,
+    /// ρ, in parts per million.
+    pub(crate) reputation: u32,
+    /// E, the sum of what is left of its bonds, active and unbonding.
+    pub(crate) bonded: u32,
+    /// What it earned on `gain_day`.
+    pub(crate) gained: u32,
+    pub(crate) gain_day: u32,
+    /// Open charges.
+    pub(crate) cases: u32,
+    pub(crate) slashes: u32,
+    pub(crate) source: Source,
+    first_given: u32,
+    first_backing: u32,
+}
+
+/// A bond. The row of a place that is free keeps only its `turn`.
+#[derive(Debug, Clone)]
+pub(crate) struct BondRow {
+    pub(crate) since: Timestamp,
+    /// When it expires (active) or is paid back (unbonding); [`Timestamp::MAX`] if it never expires.
+    pub(crate) ends: Timestamp,
+    pub(crate) voucher: u32,
+    /// The backing it belongs to; [`NIL`] marks a free place.
+    pub(crate) backing: u32,
+    pub(crate) initial: u32,
+    pub(crate) remaining: u32,
+    pub(crate) turn: u32,
+    timer_at: u32,
+    of_voucher: Link,
+    of_backing: Link,
+    pub(crate) state: BondState,
+}
+
+/// All bonds for one agent in one session.
+#[derive(Debug, Clone)]
+pub(crate) struct Backing {
+    /// The sum of the active ones, in parts per million.
+    pub(crate) active: u64,
+    pub(crate) vouchee: u32,
+    session: u32,
+    first_bond: u32,
+    of_agent: Link,
+    of_session: Link,
+}
+
+/// A session in which there are bonds.
+#[derive(Debug, Clone)]
+struct SessionRow {
+    no: SessionNo,
+    first_backing: u32,
+}
+
+/// A row's neighbours in a list.
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    before: u32,
+    after: u32,
+}
+
+impl Link {
+    const ALONE: Self = Self { before: NIL, after: NIL };
+}
+
+/// Rows whose places are used again; what they are numbered is nobody else's business.
+#[derive(Debug, Clone)]
+struct Slab<T> {
+    rows: Vec<T>,
+    free: Vec<u32>,
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<T> Slab<T> {
+    fn add(&mut self, row: T) -> u32 {
+        if let Some(at) = self.free.pop()
+            && let Some(place) = self.rows.get_mut(at as usize)
+        {
+            *place = row;
+            return at;
+        }
+        let at = u32::try_from(self.rows.len()).unwrap_or(NIL);
+        self.rows.push(row);
+        at
+    }
+
+    fn get(&self, at: u32) -> Option<&T> {
+        self.rows.get(at as usize)
+    }
+}
+
+/// All rows of a ledger.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Books {
+    accounts: Vec<AccountRow>,
+    by_did: Index,
+    bonds: Vec<BondRow>,
+    /// The lowest free place is used first, so that which place a bond gets does not depend on the order in
+    /// which places became free.
+    free_bonds: BinaryHeap<Reverse<u32>>,
+    /// How many places hold a bond.
+    live_bonds: usize,
+    backings: Slab<Backing>,
+    by_agent_and_session: Index,
+    sessions: Slab<SessionRow>,
+    by_session: Index,
+    timer: Timer,
+    order: Order,
+    /// The key of the hash indexes: agents choose their names, and must not be able to choose their places.
+    key: RandomState,
+}
+
+impl Books {
+    pub(crate) const fn accounts(&self) -> &[AccountRow] {
+        self.accounts.as_slice()
+    }
+
+    pub(crate) const fn bonds(&self) -> &[BondRow] {
+        self.bonds.as_slice()
+    }
+
+    pub(crate) fn account(&self, agent: u32) -> Option<&AccountRow> {
+        self.accounts.get(agent as usize)
+    }
+
+    pub(crate) fn account_mut(&mut self, agent: u32) -> Option<&mut AccountRow> {
+        self.accounts.get_mut(agent as usize)
+    }
+
+    pub(crate) fn backing(&self, backing: u32) -> Option<&Backing> {
+        self.backings.get(backing)
+    }
+
+    /// How many bonds there are, active and unbonding.
+    pub(crate) const fn bond_count(&self) -> usize {
+        self.live_bonds
+    }
+
+    /// The bond in a place, if there is one.
+    pub(crate) fn bond(&self, slot: u32) -> Option<&BondRow> {
+        self.bonds.get(slot as usize).filter(|bond| bond.backing != NIL)
+    }
+
+    /// The bond of this number, if it is still there.
+    pub(crate) fn bond_no(&self, no: BondNo) -> Option<&BondRow> {
+        self.bond(no.slot).filter(|bond| bond.turn == no.turn)
+    }
+
+    /// The account of an agent. One hash and one comparison.
+    pub(crate) fn find(&self, did: &Did) -> Option<AgentNo> {
+        let same = |row: u32| self.account(row).is_some_and(|account| account.did == *did);
+        self.by_did.find(self.key.hash_one(did), same).map(AgentNo)
+    }
+
+    /// The number of the next account; none when all are used.
+    pub(crate) fn next_agent(&self) -> Option<AgentNo> {
+        u32::try_from(self.accounts.len()).ok().filter(|&agent| agent != NIL).map(AgentNo)
+    }
+
+    /// Opens an account.
+    pub(crate) fn open(&mut self, did: Did, source: Source, reputation: Sigma) -> Option<()> {
+        let AgentNo(agent) = self.next_agent()?;
+        self.accounts.push(AccountRow {
+            did,
+            quarantine: Timestamp(0),
+            reputation: reputation.ppm(),
+            bonded: 0,
+            gained: 0,
+            gain_day: 0,
+            cases: 0,
+            slashes: 0,
+            source,
+            first_given: NIL,
+            first_backing: NIL,
+        });
+        let (accounts, key) = (&self.accounts, &self.key);
+        let hash_of = |row: u32| accounts.get(row as usize).map_or(0, |account| key.hash_one(&account.did));
+        self.by_did.insert(agent, hash_of);
+        self.order.append();
+        Some(())
+    }
+
+    /// The number of the next bond; none when all are used.
+    pub(crate) fn next_bond(&self) -> Option<BondNo> {
+        let Some(&Reverse(slot)) = self.free_bonds.peek() else {
+            let slot = u32::try_from(self.bonds.len()).ok().filter(|&slot| slot != NIL)?;
+            return Some(BondNo { slot, turn: 0 });
+        };
+        Some(BondNo { slot, turn: self.bonds.get(slot as usize)?.turn })
+    }
+
+    /// Adds a place for bonds that is free, behind all others.
+    pub(crate) fn add_free_slot(&mut self, turn: u32) -> Option<()> {
+        let slot = u32::try_from(self.bonds.len()).ok().filter(|&slot| slot != NIL)?;
+        self.bonds.push(BondRow { turn, ..BondRow::free() });
+        if turn != NIL {
+            self.free_bonds.push(Reverse(slot));
+        }
+        Some(())
+    }
+
+    /// Locks a bond, in the place that [`next_bond`](Books::next_bond) names, and makes room in the order for
+    /// the edge as `fit` says.
+    pub(crate) fn lock(
+        &mut self,
+        ends: (u32, u32),
+        session: SessionNo,
+        row: &BondRow,
+        fit: &Fit,
+    ) -> Option<()> {
+        let no = self.next_bond()?;
+        let bonded = self.bonded_with(ends, row.remaining)?;
+        if self.free_bonds.pop().is_none() {
+            self.bonds.push(BondRow::free());
+        }
+        self.hang(no, ends, session, row, bonded);
+        self.order.make_room(ends.0, ends.1, fit);
+        Some(())
+    }
+
+    /// Puts a bond in a place behind all others, as it was before a snapshot.
+    pub(crate) fn keep(
+        &mut self,
+        turn: u32,
+        ends: (u32, u32),
+        session: SessionNo,
+        row: &BondRow,
+        fit: &Fit,
+    ) -> Option<()> {
+        let slot = u32::try_from(self.bonds.len()).ok().filter(|&slot| slot != NIL)?;
+        let bonded = self.bonded_with(ends, row.remaining)?;
+        self.bonds.push(BondRow::free());
+        self.hang(BondNo { slot, turn }, ends, session, row, bonded);
+        self.order.make_room(ends.0, ends.1, fit);
+        Some(())
+    }
+
+    /// What the voucher will have bonded, if both it and the vouchee are there.
+    fn bonded_with(&self, (voucher, vouchee): (u32, u32), amount: u32) -> Option<u32> {
+        self.account(vouchee)?;
+        self.account(voucher)?.bonded.checked_add(amount)
+    }
+
+    fn hang(
+        &mut self,
+        BondNo { slot, turn }: BondNo,
+        (voucher, vouchee): (u32, u32),
+        session: SessionNo,
+        row: &BondRow,
+        bonded: u32,
+    ) {
+        self.live_bonds += 1;
+        let at = self.backing_for(vouchee, session);
+        if let Some(backing) = self.backings.rows.get_mut(at as usize) {
+            if row.state == BondState::Active {
+                backing.active += u64::from(row.remaining);
+            }
+            if let Some(place) = self.bonds.get_mut(slot as usize) {
+                *place = BondRow { turn, voucher, backing: at, ..row.clone() };
+            }
+            push(&mut self.bonds, |bond| &mut bond.of_backing, &mut backing.first_bond, slot);
+        }
+        if let Some(account) = self.accounts.get_mut(voucher as usize) {
+            account.bonded = bonded;
+            push(&mut self.bonds, |bond| &mut bond.of_voucher, &mut account.first_given, slot);
+        }
+        self.timer.push(&mut self.bonds, slot);
+    }
+
+    /// Ends an active bond: it lifts no more, and comes due again at `ends`.
+    pub(crate) fn unbond(&mut self, slot: u32, ends: Timestamp) {
+        let Some(bond) = self.bonds.get_mut(slot as usize) else { return };
+        if bond.state != BondState::Active {
+            return;
+        }
+        bond.state = BondState::Unbonding;
+        let (backing, remaining) = (bond.backing, u64::from(bond.remaining));
+        if let Some(backing) = self.backings.rows.get_mut(backing as usize) {
+            backing.active = backing.active.saturating_sub(remaining);
+        }
+        self.timer.remove(&mut self.bonds, slot);
+        if let Some(bond) = self.bonds.get_mut(slot as usize) {
+            bond.ends = ends;
+        }
+        self.timer.push(&mut self.bonds, slot);
+    }
+
+    /// Burns a part of a bond: it is gone from the bond and from what its voucher has bonded.
+    ///
+    /// Whether it is gone from the voucher's reputation is for the caller: that may have lost it already.
+    pub(crate) fn burn(&mut self, slot: u32, amount: u32) {
+        let Some(bond) = self.bonds.get_mut(slot as usize) else { return };
+        let amount = amount.min(bond.remaining);
+        bond.remaining -= amount;
+        let (backing, voucher, active) = (bond.backing, bond.voucher, bond.state == BondState::Active);
+        if let Some(backing) = self.backings.rows.get_mut(backing as usize).filter(|_| active) {
+            backing.active = backing.active.saturating_sub(u64::from(amount));
+        }
+        if let Some(account) = self.accounts.get_mut(voucher as usize) {
+            account.bonded = account.bonded.saturating_sub(amount);
+        }
+    }
+
+    /// Pays a bond back: what is left of it is free, and its place too. `INVARIANT (L3)`
+    pub(crate) fn pay_back(&mut self, slot: u32) {
+        let Some(bond) = self.bond(slot) else { return };
+        let (voucher, remaining) = (bond.voucher, bond.remaining);
+        self.live_bonds -= 1;
+        self.unbond(slot, Timestamp::MAX);
+        self.timer.remove(&mut self.bonds, slot);
+        if let Some(account) = self.accounts.get_mut(voucher as usize) {
+            account.bonded = account.bonded.saturating_sub(remaining);
+            unlink(&mut self.bonds, |bond| &mut bond.of_voucher, &mut account.first_given, slot);
+        }
+        let at = self.bonds.get(slot as usize).map_or(NIL, |bond| bond.backing);
+        if let Some(backing) = self.backings.rows.get_mut(at as usize) {
+            unlink(&mut self.bonds, |bond| &mut bond.of_backing, &mut backing.first_bond, slot);
+            if backing.first_bond == NIL {
+                self.forget_backing(at);
+            }
+        }
+        if let Some(place) = self.bonds.get_mut(slot as usize) {
+            let turn = next_turn(place.turn);
+            *place = BondRow { turn: turn.unwrap_or(NIL), ..BondRow::free() };
+            if turn.is_some() {
+                self.free_bonds.push(Reverse(slot));
+            }
+        }
+    }
+
+    /// Takes an unbonding bond off the clock, because it is held.
+    pub(crate) fn hold(&mut self, slot: u32) {
+        self.timer.remove(&mut self.bonds, slot);
+    }
+
+    /// Puts the bonds of a session that were held back on the clock.
+    pub(crate) fn unhold(&mut self, session: SessionNo) {
+        for slot in self.in_session(session).collect::<Vec<_>>() {
+            if self.bond(slot).is_some_and(|bond| bond.timer_at == NIL) {
+                self.timer.push(&mut self.bonds, slot);
+            }
+        }
+    }
+
+    /// The next time at which a bond comes due, and that bond.
+    pub(crate) fn next_due(&self) -> Option<(Timestamp, u32)> {
+        self.timer.next(&self.bonds)
+    }
+
+    /// Calls back for every bond that has come due, in no order that means anything.
+    pub(crate) fn due(&self, now: Timestamp, visit: &mut dyn FnMut(u32, &BondRow)) {
+        self.timer.due(&self.bonds, now, visit);
+    }
+
+    /// The bonds that an agent gave, in no order that means anything.
+    pub(crate) fn given(&self, agent: u32) -> impl Iterator<Item = u32> {
+        let first = self.account(agent).map_or(NIL, |account| account.first_given);
+        walk(first, |slot| self.bonds.get(slot as usize).map(|bond| bond.of_voucher))
+    }
+
+    /// The backings of an agent, one for each session, in no order that means anything.
+    pub(crate) fn backings_of(&self, agent: u32) -> impl Iterator<Item = u32> {
+        let first = self.account(agent).map_or(NIL, |account| account.first_backing);
+        walk(first, |at| self.backings.get(at).map(|backing| backing.of_agent))
+    }
+
+    /// The bonds of a backing, in no order that means anything.
+    pub(crate) fn in_backing(&self, backing: u32) -> impl Iterator<Item = u32> {
+        let first = self.backings.get(backing).map_or(NIL, |backing| backing.first_bond);
+        walk(first, |slot| self.bonds.get(slot as usize).map(|bond| bond.of_backing))
+    }
+
+    /// The bonds of a session, in no order that means anything.
+    pub(crate) fn in_session(&self, session: SessionNo) -> impl Iterator<Item = u32> {
+        let row = self.find_session(session).and_then(|row| self.sessions.get(row));
+        let first = row.map_or(NIL, |row| row.first_backing);
+        walk(first, |at| self.backings.get(at).map(|backing| backing.of_session))
+            .flat_map(|backing| self.in_backing(backing))
+    }
+
+    /// The backing of an agent in a session, if it has one there. One hash.
+    pub(crate) fn find_backing(&self, vouchee: u32, session: SessionNo) -> Option<u32> {
+        let same = |at: u32| {
+            self.backings.get(at).is_some_and(|backing| {
+                backing.vouchee == vouchee && self.session_of(backing) == Some(session)
+            })
+        };
+        self.by_agent_and_session.find(self.key.hash_one((vouchee, session)), same)
+    }
+
+    /// The session of a backing.
+    pub(crate) fn session_of(&self, backing: &Backing) -> Option<SessionNo> {
+        self.sessions.get(backing.session).map(|row| row.no)
+    }
+
+    /// How an edge fits the order, where the edges that `ended` names count no more.
+    pub(crate) fn fit(&self, voucher: u32, vouchee: u32, ended: &dyn Fn(&BondRow) -> bool) -> Fit {
+        self.order.fit(voucher, vouchee, &Graph { books: self, ended })
+    }
+
+    fn find_session(&self, session: SessionNo) -> Option<u32> {
+        let same = |row: u32| self.sessions.get(row).is_some_and(|row| row.no == session);
+        self.by_session.find(self.key.hash_one(session), same)
+    }
+
+    fn backing_for(&mut self, vouchee: u32, no: SessionNo) -> u32 {
+        if let Some(backing) = self.find_backing(vouchee, no) {
+            return backing;
+        }
+        let session = self.find_session(no).unwrap_or_else(|| {
+            let session = self.sessions.add(SessionRow { no, first_backing: NIL });
+            let (sessions, key) = (&self.sessions, &self.key);
+            self.by_session
+                .insert(session, |row| sessions.get(row).map_or(0, |session| key.hash_one(session.no)));
+            session
+        });
+        let backing = self.backings.add(Backing {
+            active: 0,
+            vouchee,
+            session,
+            first_bond: NIL,
+            of_agent: Link::ALONE,
+            of_session: Link::ALONE,
+        });
+        if let Some(account) = self.accounts.get_mut(vouchee as usize) {
+            push(&mut self.backings.rows, |row| &mut row.of_agent, &mut account.first_backing, backing);
+        }
+        if let Some(session) = self.sessions.rows.get_mut(session as usize) {
+            push(&mut self.backings.rows, |row| &mut row.of_session, &mut session.first_backing, backing);
+        }
+        let (backings, sessions, key) = (&self.backings, &self.sessions, &self.key);
+        self.by_agent_and_session.insert(backing, |at| hash_of_backing(key, backings, sessions, at));
+        backing
+    }
+
+    fn forget_backing(&mut self, at: u32) {
+        let (backings, sessions, key) = (&self.backings, &self.sessions, &self.key);
+        self.by_agent_and_session.remove(at, |at| hash_of_backing(key, backings, sessions, at));
+        let Some(&Backing { vouchee, session, .. }) = self.backings.get(at) else { return };
+        if let Some(account) = self.accounts.get_mut(vouchee as usize) {
+            unlink(&mut self.backings.rows, |row| &mut row.of_agent, &mut account.first_backing, at);
+        }
+        if let Some(row) = self.sessions.rows.get_mut(session as usize) {
+            unlink(&mut self.backings.rows, |row| &mut row.of_session, &mut row.first_backing, at);
+            if row.first_backing == NIL {
+                let (sessions, key) = (&self.sessions, &self.key);
+                self.by_session
+                    .remove(session, |row| sessions.get(row).map_or(0, |row| key.hash_one(row.no)));
+                self.sessions.free.push(session);
+            }
+        }
+        self.backings.free.push(at);
+    }
+}
+
+impl BondRow {
+    /// A bond as it is locked; the books fill in where it hangs.
+    pub(crate) const fn new(
+        initial: u32,
+        remaining: u32,
+        state: BondState,
+        since: Timestamp,
+        ends: Timestamp,
+    ) -> Self {
+        Self { initial, remaining, state, since, ends, ..Self::free() }
+    }
+
+    const fn free() -> Self {
+        Self {
+            since: Timestamp(0),
+            ends: Timestamp::MAX,
+            voucher: NIL,
+            backing: NIL,
+            initial: 0,
+            remaining: 0,
+            turn: 0,
+            timer_at: NIL,
+            of_voucher: Link::ALONE,
+            of_backing: Link::ALONE,
+            state: BondState::Unbonding,
+        }
+    }
+}
+
+/// The turn of the next bond in a place; after 2³² bonds it is used no more, rather than have a number come
+/// again.
+pub(crate) fn next_turn(turn: u32) -> Option<u32> {
+    turn.checked_add(1).filter(|&turn| turn != NIL)
+}
+
+/// The vouch graph as the order sees it.
+struct Graph<'a> {
+    books: &'a Books,
+    ended: &'a dyn Fn(&BondRow) -> bool,
+}
+
+impl Edges for Graph<'_> {
+    fn heads(&self, agent: u32) -> impl Iterator<Item = Option<u32>> {
+        self.books.given(agent).map(|slot| {
+            let bond = self.books.bond(slot).filter(|bond| !(self.ended)(bond))?;
+            self.books.backing(bond.backing).map(|backing| backing.vouchee)
+        })
+    }
+
+    fn tails(&self, agent: u32) -> impl Iterator<Item = Option<u32>> {
+        self.books.backings_of(agent).flat_map(|backing| self.books.in_backing(backing)).map(|slot| {
+            let bond = self.books.bond(slot).filter(|bond| !(self.ended)(bond))?;
+            Some(bond.voucher)
+        })
+    }
+}
+
+fn hash_of_backing(key: &RandomState, backings: &Slab<Backing>, sessions: &Slab<SessionRow>, at: u32) -> u64 {
+    let backing = backings.get(at);
+    let session = backing.and_then(|backing| sessions.get(backing.session));
+    backing.zip(session).map_or(0, |(backing, session)| key.hash_one((backing.vouchee, session.no)))
+}
+
+/// Puts a row at the front of a list.
+fn push<T>(rows: &mut [T], link: fn(&mut T) -> &mut Link, first: &mut u32, at: u32) {
+    let Some(row) = rows.get_mut(at as usize) else { return };
+    let after = core::mem::replace(first, at);
+    *link(row) = Link { before: NIL, after };
+    if let Some(row) = rows.get_mut(after as usize) {
+        link(row).before = at;
+    }
+}
+
+/// Takes a row out of a list.
+fn unlink<T>(rows: &mut [T], link: fn(&mut T) -> &mut Link, first: &mut u32, at: u32) {
+    let Some(row) = rows.get_mut(at as usize) else { return };
+    let Link { before, after } = core::mem::replace(link(row), Link::ALONE);
+    match rows.get_mut(before as usize) {
+        Some(row) => link(row).after = after,
+        None => *first = after,
+    }
+    if let Some(row) = rows.get_mut(after as usize) {
+        link(row).before = before;
+    }
+}
+
+/// The rows of a list from its first one on.
+fn walk(first: u32, link: impl Fn(u32) -> Option<Link>) -> impl Iterator<Item = u32> {
+    let mut next = first;
+    core::iter::from_fn(move || {
+        let at = next;
+        next = link(at)?.after;
+        Some(at)
+    })
+}

@@ -1,0 +1,91 @@
+//! When bonds come due: a binary heap of bonds by their end, in which each bond knows its place, so that a
+//! bond that is released early leaves it at once and nothing stale is kept.
+
+use super::{BondRow, NIL};
+use hv_types::Timestamp;
+
+/// Bonds by the time at which something happens to them, the earliest first; of equal times, the lower slot.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Timer {
+    heap: Vec<u32>,
+}
+
+impl Timer {
+    /// The next time at which a bond comes due, and that bond. O(1).
+    pub(crate) fn next(&self, bonds: &[BondRow]) -> Option<(Timestamp, u32)> {
+        self.heap.first().and_then(|&slot| Some((bonds.get(slot as usize)?.ends, slot)))
+    }
+
+    /// Calls back for every bond that comes due up to a time, in no order that means anything. O(due).
+    pub(crate) fn due(&self, bonds: &[BondRow], now: Timestamp, visit: &mut dyn FnMut(u32, &BondRow)) {
+        let mut waiting = vec![0usize];
+        while let Some(at) = waiting.pop() {
+            let Some(&slot) = self.heap.get(at) else { continue };
+            let Some(bond) = bonds.get(slot as usize).filter(|bond| bond.ends <= now) else { continue };
+            visit(slot, bond);
+            waiting.extend([2 * at + 1, 2 * at + 2]);
+        }
+    }
+
+    /// Adds a bond that is not there yet, unless it never ends. O(log n).
+    pub(crate) fn push(&mut self, bonds: &mut [BondRow], slot: u32) {
+        let never = bonds.get(slot as usize).is_none_or(|bond| bond.ends == Timestamp::MAX);
+        if never {
+            return;
+        }
+        let at = self.heap.len();
+        self.heap.push(slot);
+        self.settle(bonds, at);
+    }
+
+    /// Takes a bond out, if it is there. O(log n).
+    pub(crate) fn remove(&mut self, bonds: &mut [BondRow], slot: u32) {
+        let Some(bond) = bonds.get_mut(slot as usize) else { return };
+        let at = core::mem::replace(&mut bond.timer_at, NIL) as usize;
+        if self.heap.get(at) != Some(&slot) {
+            return;
+        }
+        self.heap.swap_remove(at);
+        if at < self.heap.len() {
+            self.settle(bonds, at);
+        }
+    }
+
+    /// Moves the bond at a place up or down to where it belongs.
+    fn settle(&mut self, bonds: &mut [BondRow], mut at: usize) {
+        let key = |heap: &[u32], bonds: &[BondRow], at: usize| {
+            let slot = *heap.get(at)?;
+            Some((bonds.get(slot as usize)?.ends, slot))
+        };
+        while at > 0 {
+            let parent = (at - 1) / 2;
+            if key(&self.heap, bonds, parent) <= key(&self.heap, bonds, at) {
+                break;
+            }
+            self.heap.swap(parent, at);
+            self.note(bonds, at);
+            at = parent;
+        }
+        loop {
+            let children = [2 * at + 1, 2 * at + 2];
+            let least = children.into_iter().filter(|&child| child < self.heap.len());
+            let least = least.min_by_key(|&child| key(&self.heap, bonds, child));
+            let Some(child) = least else { break };
+            if key(&self.heap, bonds, at) <= key(&self.heap, bonds, child) {
+                break;
+            }
+            self.heap.swap(at, child);
+            self.note(bonds, at);
+            at = child;
+        }
+        self.note(bonds, at);
+    }
+
+    /// Tells the bond at a place where it is.
+    fn note(&self, bonds: &mut [BondRow], at: usize) {
+        let bond = self.heap.get(at).and_then(|&slot| bonds.get_mut(slot as usize));
+        if let (Some(bond), Ok(at)) = (bond, u32::try_from(at)) {
+            bond.timer_at = at;
+        }
+    }
+}
