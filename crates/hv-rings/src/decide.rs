@@ -230,3 +230,151 @@ impl fmt::Display for Needs {
         if separator.is_empty() { f.write_str("nothing") } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{call, quorum, sigma, witnessed};
+    use hv_types::Wire;
+    use std::string::ToString;
+
+    /// What there may be of evidence: none, a quorum, a witness, both; each for this call or for another.
+    fn evidence(call: &Call, quorums: bool, witnesses: bool) -> Evidence {
+        let none = Evidence::none();
+        let evidence = if quorums { none.with_quorum(quorum(call)) } else { none };
+        if witnesses { evidence.with_witness(witnessed(call)) } else { evidence }
+    }
+
+    fn other() -> Call {
+        Call { agent: crate::tests::did("other"), ..call() }
+    }
+
+    /// R2 and R3 at the boundaries: the whole table of what is allowed without a cap.
+    #[test]
+    fn r3_the_table_of_scores_and_certificates() {
+        let call = call();
+        for (ppm, quorums, witnesses, allowed, ring) in [
+            (0, false, false, [false, false, false, true], 3),
+            (600_000, false, false, [false, false, false, true], 3),
+            (600_001, false, false, [false, false, true, true], 2),
+            (950_001, false, false, [false, false, true, true], 2),
+            (1_000_000, false, false, [false, false, true, true], 2),
+            (600_000, true, false, [false, false, false, true], 3),
+            (949_999, true, false, [false, false, true, true], 2),
+            (950_000, true, false, [false, false, true, true], 2),
+            (950_001, true, false, [false, true, true, true], 1),
+            (1_000_000, true, false, [false, true, true, true], 1),
+            (0, false, true, [true, false, false, true], 0),
+            (600_000, false, true, [true, false, false, true], 0),
+            (600_001, false, true, [true, false, true, true], 0),
+            (950_001, false, true, [true, false, true, true], 0),
+            (950_001, true, true, [true, true, true, true], 0),
+        ] {
+            let (sigma, evidence) = (sigma(ppm), evidence(&call, quorums, witnesses));
+            for (need, allowed) in Ring::ALL.into_iter().zip(allowed) {
+                let decision = decide(need, sigma, Ring::Root, &call, &evidence);
+                assert_eq!(decision.is_ok(), allowed, "{need} {sigma} {quorums} {witnesses}");
+                assert!(decision.is_err() || decision == Ok(need));
+            }
+            assert_eq!(ring_with(sigma, &call, &evidence).number(), ring, "{sigma} {quorums} {witnesses}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_for_another_call_opens_nothing() {
+        let evidence = evidence(&other(), true, true);
+        for (need, certificate) in
+            [(Ring::Privileged, Certificate::Quorum), (Ring::Root, Certificate::Witness)]
+        {
+            let denial = decide(need, Sigma::ONE, Ring::Root, &call(), &evidence);
+            let lack = Lack::OtherCall;
+            assert_eq!(denial, Err(Denial::Certificate { need, sigma: Sigma::ONE, certificate, lack }));
+        }
+        assert_eq!(ring_with(Sigma::ONE, &call(), &evidence), Ring::Standard);
+    }
+
+    #[test]
+    fn a_cap_holds_whatever_is_brought() {
+        let call = call();
+        let evidence = evidence(&call, true, true);
+        for cap in Ring::ALL {
+            for need in Ring::ALL {
+                let decision = decide(need, Sigma::ONE, cap, &call, &evidence);
+                let denial = Denial::Capped { need, sigma: Sigma::ONE, cap };
+                assert_eq!(decision, if cap <= need { Ok(need) } else { Err(denial) });
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_thing_that_is_missing_is_told() {
+        let call = call();
+        let decide = |need, sigma| decide(need, sigma, Ring::Sandbox, &call, &Evidence::none()).unwrap_err();
+        for (denial, text, needs) in [
+            (
+                decide(Ring::Standard, sigma(600_000)),
+                "Ring 2 (standard) needs σ_eff above 0.60; it is 0.60",
+                "σ_eff above 0.60",
+            ),
+            (
+                decide(Ring::Privileged, sigma(950_000)),
+                "Ring 1 (privileged) needs σ_eff above 0.95; it is 0.95",
+                "σ_eff above 0.95 and a quorum for exactly this call",
+            ),
+            (
+                decide(Ring::Privileged, sigma(950_001)),
+                "Ring 1 (privileged) needs a quorum for exactly this call; there is none",
+                "σ_eff above 0.95 and a quorum for exactly this call",
+            ),
+            (
+                decide(Ring::Root, Sigma::ONE),
+                "Ring 0 (root) needs a witness for exactly this call; there is none",
+                "a witness for exactly this call",
+            ),
+            (
+                decide(Ring::Standard, Sigma::ONE),
+                "the call needs Ring 2 (standard); the agent is capped at Ring 3 (sandbox)",
+                "σ_eff above 0.60 and no cap below Ring 2 (standard)",
+            ),
+        ] {
+            assert_eq!((denial.to_string().as_str(), denial.needs().to_string().as_str()), (text, needs));
+        }
+        let foreign =
+            super::decide(Ring::Root, Sigma::ONE, Ring::Root, &call, &evidence(&other(), true, true));
+        assert_eq!(
+            foreign.unwrap_err().to_string(),
+            "Ring 0 (root) needs a witness for exactly this call; the one brought is for another"
+        );
+    }
+
+    #[test]
+    fn a_denial_knows_its_ring_and_score() {
+        let (need, sigma) = (Ring::Privileged, sigma(700_000));
+        let (certificate, lack) = (Certificate::Quorum, Lack::Missing);
+        for denial in [
+            Denial::Score { need, sigma, above: Sigma::ONE },
+            Denial::Certificate { need, sigma, certificate, lack },
+            Denial::Capped { need, sigma, cap: Ring::Sandbox },
+        ] {
+            assert_eq!((denial.need(), denial.sigma()), (need, sigma));
+        }
+    }
+
+    #[test]
+    fn golden_bytes() {
+        let (need, sigma) = (Ring::Privileged, sigma(300));
+        let quorum = |lack| Denial::Certificate { need, sigma, certificate: Certificate::Quorum, lack };
+        let witness =
+            Denial::Certificate { need, sigma, certificate: Certificate::Witness, lack: Lack::Missing };
+        for (denial, bytes) in [
+            (Denial::Score { need, sigma, above: sigma }, &[0u8, 1, 0xac, 2, 0xac, 2][..]),
+            (quorum(Lack::Missing), &[1, 1, 0xac, 2, 0, 0]),
+            (quorum(Lack::OtherCall), &[1, 1, 0xac, 2, 0, 1]),
+            (witness, &[1, 1, 0xac, 2, 1, 0]),
+            (Denial::Capped { need, sigma, cap: Ring::Sandbox }, &[2, 1, 0xac, 2, 3]),
+        ] {
+            assert_eq!(denial.to_bytes(), bytes);
+            assert_eq!(Denial::from_bytes(bytes), Ok(denial));
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! What is brought besides a score: certificates that only a check can make.
 
 use crate::decide::Lack;
+use crate::elevation::Elevated;
 use crate::quorum::Quorum;
 use crate::statement::Nonce;
 use crate::witness::Witness;
@@ -10,10 +11,13 @@ use hv_types::{Call, Did, Timestamp};
 /// The certificates that are presented for one call. Usually none.
 ///
 /// There is no way to say "there was a quorum": a [`Quorum`] comes out of [`tally`](crate::quorum::tally), a
-/// [`Witness`] out of [`check`](crate::witness::check), and each opens the one call that it was given for.
+/// [`Witness`] out of [`check`](crate::witness::check), an [`Elevated`] out of
+/// [`Elevation::covers`](crate::elevation::Elevation::covers), and each opens the one call that it was given
+/// for.
 #[derive(Debug, Default)]
 pub struct Evidence {
     quorum: Option<Quorum>,
+    elevated: Option<Elevated>,
     witness: Option<Witness>,
 }
 
@@ -50,21 +54,29 @@ pub enum Basis {
     Quorum,
     /// On a witness.
     Witness,
+    /// On the score and an elevation that a quorum gave before.
+    Elevation,
 }
 
-hv_types::wire_enum!(Basis { 0 => Open {}, 1 => Score {}, 2 => Quorum {}, 3 => Witness {} });
+hv_types::wire_enum!(Basis { 0 => Open {}, 1 => Score {}, 2 => Quorum {}, 3 => Witness {}, 4 => Elevation {} });
 
 impl Evidence {
     /// No certificate.
     #[must_use]
     pub const fn none() -> Self {
-        Self { quorum: None, witness: None }
+        Self { quorum: None, elevated: None, witness: None }
     }
 
     /// With a quorum.
     #[must_use]
     pub fn with_quorum(self, quorum: Quorum) -> Self {
         Self { quorum: Some(quorum), ..self }
+    }
+
+    /// With an elevation that covers the call.
+    #[must_use]
+    pub fn with_elevated(self, elevated: Elevated) -> Self {
+        Self { elevated: Some(elevated), ..self }
     }
 
     /// With a witness.
@@ -77,6 +89,12 @@ impl Evidence {
     #[must_use]
     pub const fn quorum(&self) -> Option<&Quorum> {
         self.quorum.as_ref()
+    }
+
+    /// The elevation, for whichever call.
+    #[must_use]
+    pub const fn elevated(&self) -> Option<&Elevated> {
+        self.elevated.as_ref()
     }
 
     /// The witness, for whichever call.
@@ -93,6 +111,7 @@ impl Evidence {
             Basis::Open | Basis::Score => None,
             Basis::Quorum => self.quorum.as_ref().map(Quorum::until),
             Basis::Witness => self.witness.as_ref().map(Witness::until),
+            Basis::Elevation => self.elevated.as_ref().map(Elevated::until),
         };
         until.unwrap_or(Timestamp::MAX)
     }
@@ -106,9 +125,14 @@ impl Evidence {
         votes.chain(witness.map(|w| (w.by(), w.nonce(), w.deadline())))
     }
 
-    /// Whether consent to exactly this call is here.
+    /// Whether consent to exactly this call is here: given for it, or given before by an elevation.
     pub(crate) fn consent(&self, call: &Call) -> Result<Basis, Lack> {
-        bound(self.quorum.as_ref().map(Quorum::call), call).map(|()| Basis::Quorum)
+        let quorum = bound(self.quorum.as_ref().map(Quorum::call), call).map(|()| Basis::Quorum);
+        quorum.or_else(|lack| match bound(self.elevated.as_ref().map(Elevated::call), call) {
+            Ok(()) => Ok(Basis::Elevation),
+            Err(Lack::OtherCall) => Err(Lack::OtherCall),
+            Err(Lack::Missing) => Err(lack),
+        })
     }
 
     /// Whether a witness of exactly this call is here.
@@ -122,5 +146,79 @@ fn bound(certified: Option<&Call>, call: &Call) -> Result<(), Lack> {
         None => Err(Lack::Missing),
         Some(certified) if certified != call => Err(Lack::OtherCall),
         Some(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elevation::{Elevation, LASTS, Request};
+    use crate::tests::{NOW, call, did, quorum, witnessed};
+    use hv_types::{ActionId, Wire};
+    use std::vec::Vec;
+
+    fn elevated(call: &Call) -> Elevated {
+        let request =
+            Request::new(call.session.clone(), call.agent.clone(), [call.action.clone()], "x", LASTS)
+                .unwrap();
+        // The record of a granted elevation: the request and its beginning.
+        let mut bytes = request.to_bytes();
+        NOW.put(&mut bytes);
+        Elevation::from_bytes(&bytes).unwrap().covers(call, NOW).unwrap()
+    }
+
+    fn other() -> Call {
+        Call { action: ActionId::new("other").unwrap(), ..call() }
+    }
+
+    #[test]
+    fn consent_is_a_quorum_or_an_elevation_for_exactly_this_call() {
+        let (this, other) = (call(), other());
+        let none = Evidence::none;
+        for (evidence, consent) in [
+            (none(), Err(Lack::Missing)),
+            (none().with_witness(witnessed(&this)), Err(Lack::Missing)),
+            (none().with_quorum(quorum(&this)), Ok(Basis::Quorum)),
+            (none().with_quorum(quorum(&other)), Err(Lack::OtherCall)),
+            (none().with_elevated(elevated(&this)), Ok(Basis::Elevation)),
+            (none().with_elevated(elevated(&other)), Err(Lack::OtherCall)),
+            (none().with_quorum(quorum(&other)).with_elevated(elevated(&this)), Ok(Basis::Elevation)),
+            (none().with_quorum(quorum(&this)).with_elevated(elevated(&this)), Ok(Basis::Quorum)),
+            (none().with_quorum(quorum(&other)).with_elevated(elevated(&other)), Err(Lack::OtherCall)),
+        ] {
+            assert_eq!(evidence.consent(&this), consent, "{evidence:?}");
+        }
+        assert_eq!(none().witnessed(&this), Err(Lack::Missing));
+        assert_eq!(none().with_quorum(quorum(&this)).witnessed(&this), Err(Lack::Missing));
+        assert_eq!(none().with_witness(witnessed(&this)).witnessed(&this), Ok(Basis::Witness));
+        assert_eq!(none().with_witness(witnessed(&other)).witnessed(&this), Err(Lack::OtherCall));
+    }
+
+    #[test]
+    fn a_permission_uses_up_what_it_rests_on_and_lasts_as_long() {
+        let call = call();
+        let evidence = Evidence::none()
+            .with_quorum(quorum(&call))
+            .with_elevated(elevated(&call))
+            .with_witness(witnessed(&call));
+        let spent = |basis| evidence.spends(basis).map(|(by, ..)| by.clone()).collect::<Vec<_>>();
+        let statement = Timestamp(NOW.0 + 500);
+        for (basis, by, until) in [
+            (Basis::Open, None, Timestamp::MAX),
+            (Basis::Score, None, Timestamp::MAX),
+            (Basis::Quorum, Some(did("voter")), statement),
+            (Basis::Elevation, None, call.deadline),
+            (Basis::Witness, Some(did("human")), statement),
+        ] {
+            assert_eq!(spent(basis), by.into_iter().collect::<Vec<_>>(), "{basis:?}");
+            assert_eq!(evidence.until(basis), until, "{basis:?}");
+            assert_eq!(Evidence::none().until(basis), Timestamp::MAX);
+            assert_eq!(Basis::from_bytes(&basis.to_bytes()), Ok(basis));
+        }
+        let whole =
+            (evidence.quorum().is_some(), evidence.elevated().is_some(), evidence.witness().is_some());
+        assert_eq!(whole, (true, true, true));
+        let bare = Evidence::default();
+        assert!(bare.quorum().is_none() && bare.elevated().is_none() && bare.witness().is_none());
     }
 }

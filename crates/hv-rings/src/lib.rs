@@ -37,14 +37,28 @@ mod score;
 
 mod required;
 
+pub mod class;
+
 mod statement;
 
 pub mod quorum;
 pub mod witness;
 
+pub mod elevation;
+
 mod evidence;
 
 mod decide;
+
+pub mod standing;
+
+pub mod breach;
+pub mod rate;
+
+pub mod gate;
+
+#[cfg(test)]
+mod tests;
 
 pub use decide::{Denial, Lack, Needs, decide, ring_with};
 pub use evidence::{Basis, Certificate, Evidence};

@@ -226,3 +226,199 @@ fn outranks(vote: &Vote, earlier: &Vote) -> bool {
 fn count(items: usize) -> u32 {
     u32::try_from(items).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statement::Spent;
+    use crate::tests::{NOW, call, cases, did, dids, node, statement, vote};
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
+    /// The voters `v0`, `v1`, … as members in Ring 2.
+    fn members(n: u32) -> BTreeMap<Did, Ring> {
+        (0..n).map(|i| (did(format_args!("v{i}")), Ring::Standard)).collect()
+    }
+
+    fn with_scope<T>(tied: &BTreeSet<Did>, f: impl FnOnce(&Scope<'_>) -> T) -> T {
+        let (node, call, spent) = (node(), call(), Spent::default());
+        f(&Scope { node: &node, call: &call, tied, spent: &spent, now: NOW })
+    }
+
+    #[test]
+    fn needed_is_more_than_two_thirds_for_every_number() {
+        for n in 0..=1000u32 {
+            let needed = needed(n);
+            assert_eq!(needed, 2 * n / 3 + 1);
+            assert!(3 * needed > 2 * n && 3 * (needed - 1) <= 2 * n);
+        }
+        assert_eq!(needed(u32::MAX), 2_863_311_531);
+    }
+
+    /// Every n up to 60, and every mix of voters in Ring 2, in Ring 3, tied to the actor, and human.
+    #[test]
+    fn every_number_and_every_mix() {
+        let call = call();
+        for n in 0..=60u32 {
+            for below in [0, 1, n / 3, n] {
+                for tied in [0, 1, n / 4, n] {
+                    for humans in [0, 1, 5] {
+                        let (below, tied) = (below.min(n), tied.min(n));
+                        let mut members = members(n);
+                        for i in 0..below {
+                            members.insert(did(format_args!("v{i}")), Ring::Sandbox);
+                        }
+                        members.insert(call.agent.clone(), Ring::Standard);
+                        let tied: BTreeSet<Did> = (n - tied..n).map(|i| did(format_args!("v{i}"))).collect();
+                        let humans: BTreeSet<Did> = (0..humans).map(|i| did(format_args!("h{i}"))).collect();
+                        let allowed: Vec<Did> = members
+                            .iter()
+                            .filter(|(did, ring)| **ring == Ring::Standard && **did != call.agent)
+                            .map(|(did, _)| did)
+                            .chain(&humans)
+                            .filter(|did| !tied.contains(*did))
+                            .cloned()
+                            .collect();
+                        let eligible = u32::try_from(allowed.len()).unwrap();
+                        let needed = 2 * eligible / 3 + 1;
+                        let electorate = Electorate { members: &members, humans: &humans };
+                        for consent in [needed - 1, needed.min(eligible), eligible] {
+                            let votes: Vec<Vote> =
+                                allowed.iter().take(consent as usize).map(|by| vote(by, &call)).collect();
+                            let tally = with_scope(&tied, |scope| tally(scope, &electorate, &votes));
+                            if consent >= needed {
+                                let quorum = tally.unwrap();
+                                assert_eq!(quorum.eligible(), eligible);
+                                assert_eq!(quorum.votes().len(), consent as usize);
+                                assert_eq!(quorum.call(), &call);
+                            } else {
+                                let no =
+                                    NoQuorum { eligible, needed, consent, against: 0, refused: Vec::new() };
+                                assert_eq!(tally, Err(no));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_to_vote_is_a_no() {
+        let (members, humans) = (BTreeMap::from([(did("actor"), Ring::Standard)]), BTreeSet::new());
+        let electorate = Electorate { members: &members, humans: &humans };
+        let votes = [vote(&did("actor"), &call()), vote(&did("stranger"), &call())];
+        let no = with_scope(&BTreeSet::new(), |scope| tally(scope, &electorate, &votes)).unwrap_err();
+        assert_eq!((no.eligible, no.needed, no.consent), (0, 1, 0));
+        assert_eq!(
+            no.refused.iter().map(|(_, why)| *why).collect::<Vec<_>>(),
+            [Refusal::ByActor, Refusal::NotEligible]
+        );
+        assert!(std::format!("{no}").starts_with("nobody may vote"));
+    }
+
+    #[test]
+    fn a_voter_in_ring_3_is_not_eligible_and_a_better_one_would_be() {
+        for (ring, passes) in
+            [(Ring::Sandbox, false), (Ring::Standard, true), (Ring::Privileged, true), (Ring::Root, true)]
+        {
+            let members = BTreeMap::from([(did("a"), ring), (did("b"), Ring::Standard)]);
+            let electorate = Electorate { members: &members, humans: &BTreeSet::new() };
+            let votes = [vote(&did("a"), &call()), vote(&did("b"), &call())];
+            let tally = with_scope(&BTreeSet::new(), |scope| tally(scope, &electorate, &votes)).unwrap();
+            assert_eq!(tally.refused().is_empty(), passes, "{ring}");
+        }
+    }
+
+    #[test]
+    fn one_voter_counts_once_and_a_no_overrules() {
+        let (members, call) = (members(3), call());
+        let electorate = Electorate { members: &members, humans: &dids(&["v0"]) };
+        let tally = |votes: &[Vote]| with_scope(&BTreeSet::new(), |scope| tally(scope, &electorate, votes));
+        let [a, b, c] = [0, 1, 2].map(|i| vote(&did(format_args!("v{i}")), &call));
+        let no = |vote: &Vote| Vote { verdict: Verdict::Against, ..vote.clone() };
+
+        let doubled = tally(&[a.clone(), a.clone(), b.clone()]).unwrap_err();
+        assert_eq!((doubled.consent, doubled.needed), (2, 3));
+        assert_eq!(doubled.refused, [(did("v0"), Refusal::Duplicate)]);
+        assert!(tally(&[a.clone(), b.clone(), c.clone()]).is_ok());
+        for votes in [[a.clone(), no(&a), b.clone(), c.clone()], [no(&a), a.clone(), b.clone(), c.clone()]] {
+            let overruled = tally(&votes).unwrap_err();
+            assert_eq!((overruled.consent, overruled.against), (2, 1));
+            assert_eq!(overruled.refused, [(did("v0"), Refusal::Duplicate)]);
+        }
+    }
+
+    #[test]
+    fn of_two_votes_the_one_that_ends_sooner_counts() {
+        let (members, call) = (members(1), call());
+        let electorate = Electorate { members: &members, humans: &BTreeSet::new() };
+        let with = |deadline, nonce| {
+            let statement = statement(&did("v0"), &call);
+            let statement = Statement { deadline: Timestamp(NOW.0 + deadline), nonce, ..statement };
+            Vote { statement, verdict: Verdict::For }
+        };
+        let counted = |votes: [Vote; 2]| {
+            let quorum = with_scope(&BTreeSet::new(), |scope| tally(scope, &electorate, &votes)).unwrap();
+            (quorum.votes()[0].2.0 - NOW.0, quorum.votes()[0].1, quorum.until().0 - NOW.0)
+        };
+        let (one, two) = (Nonce([1; 16]), Nonce([2; 16]));
+        assert_eq!(counted([with(5, two), with(6, one)]), (5, two, 5));
+        assert_eq!(counted([with(6, one), with(5, two)]), (5, two, 5));
+        assert_eq!(counted([with(5, two), with(5, one)]), (5, one, 5));
+        assert_eq!(counted([with(5, one), with(5, two)]), (5, one, 5));
+    }
+
+    #[test]
+    fn it_lasts_as_long_as_the_shortest_vote_and_the_call() {
+        let (members, call) = (members(2), call());
+        let electorate = Electorate { members: &members, humans: &BTreeSet::new() };
+        for (a, b, until) in [(10, 20, 10), (20, 10, 10), (5000, 6000, 1000)] {
+            let votes: Vec<Vote> = [(0, a), (1, b)]
+                .into_iter()
+                .map(|(i, deadline)| {
+                    let mut vote = vote(&did(format_args!("v{i}")), &call);
+                    vote.statement.deadline = Timestamp(NOW.0 + deadline);
+                    vote
+                })
+                .collect();
+            let quorum = with_scope(&BTreeSet::new(), |scope| tally(scope, &electorate, &votes)).unwrap();
+            assert_eq!(quorum.until(), Timestamp(NOW.0 + until));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: cases(1_000), ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_order_of_the_votes_settles_nothing(
+            picks in prop::collection::vec((0u32..5, any::<bool>(), 0u8..3, 0u64..4), 0..12),
+            order in prop::collection::vec(any::<Index>(), 12),
+        ) {
+            let (members, call) = (members(4), call());
+            let electorate = Electorate { members: &members, humans: &BTreeSet::new() };
+            let votes: Vec<Vote> = picks
+                .into_iter()
+                .map(|(i, against, nonce, deadline)| {
+                    let mut vote = vote(&did(format_args!("v{i}")), &call);
+                    vote.statement.nonce = Nonce([nonce; 16]);
+                    vote.statement.deadline = Timestamp(NOW.0 + deadline);
+                    vote.verdict = if against { Verdict::Against } else { Verdict::For };
+                    vote
+                })
+                .collect();
+            let mut shuffled = votes.clone();
+            for (i, index) in order.iter().enumerate().take(votes.len()) {
+                shuffled.swap(i, index.index(votes.len()));
+            }
+            let count = |votes: &[Vote]| {
+                let result = with_scope(&BTreeSet::new(), |scope| tally(scope, &electorate, votes));
+                match result {
+                    Ok(quorum) => (quorum.eligible(), quorum.votes().to_vec(), quorum.until(), 0, 0),
+                    Err(no) => (no.eligible, Vec::new(), Timestamp(0), no.consent, no.against),
+                }
+            };
+            prop_assert_eq!(count(&votes), count(&shuffled));
+        }
+    }
+}

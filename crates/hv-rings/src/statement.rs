@@ -218,3 +218,106 @@ impl Spent {
         self.0.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quorum::{Electorate, tally};
+    use crate::tests::{NOW, call, did, dids, node, statement};
+    use crate::{quorum, witness};
+    use hv_types::{ActionId, Digest, Ring, SessionId, Wire};
+
+    /// What is wrong with a statement, tried on a vote and on a witness, who must agree.
+    fn refusal(change: impl FnOnce(&mut Statement), spent: &Spent) -> Option<Refusal> {
+        let (node, call) = (node(), call());
+        let tied = dids(&["cousin"]);
+        let may = dids(&["actor", "cousin", "human"]);
+        let scope = Scope { node: &node, call: &call, tied: &tied, spent, now: NOW };
+        let mut statement = statement(&did("human"), &call);
+        change(&mut statement);
+
+        let witness = witness::check(&scope, &may, &statement).err();
+        let members = BTreeMap::from([(did("human"), Ring::Sandbox)]);
+        let electorate = Electorate { members: &members, humans: &may };
+        let vote = quorum::Vote { statement, verdict: quorum::Verdict::For };
+        let vote = match tally(&scope, &electorate, &[vote]) {
+            Ok(quorum) => quorum.refused().first().map(|(_, why)| *why),
+            Err(no) => no.refused.first().map(|(_, why)| *why),
+        };
+        assert_eq!(witness, vote);
+        vote
+    }
+
+    #[test]
+    fn each_fault_has_its_own_reason() {
+        let used = || {
+            let mut spent = Spent::default();
+            spent.spend(&did("human"), Nonce([1; 16]), NOW);
+            spent
+        };
+        let none = Spent::default();
+        assert_eq!(refusal(|_| {}, &none), None);
+        assert_eq!(refusal(|s| s.audience = did("elsewhere"), &none), Some(Refusal::ForeignAudience));
+        let session = SessionId::new("t").unwrap();
+        assert_eq!(refusal(|s| s.call.session = session, &none), Some(Refusal::ForeignSession));
+        assert_eq!(refusal(|s| s.call.agent = did("other"), &none), Some(Refusal::OtherCall));
+        let action = ActionId::new("other").unwrap();
+        assert_eq!(refusal(|s| s.call.action = action, &none), Some(Refusal::OtherCall));
+        assert_eq!(refusal(|s| s.call.params = Digest([8; 32]), &none), Some(Refusal::OtherCall));
+        assert_eq!(refusal(|s| s.call.deadline.0 += 1, &none), Some(Refusal::OtherCall));
+        assert_eq!(refusal(|_| {}, &used()), Some(Refusal::Replayed));
+        assert_eq!(refusal(|s| s.nonce = Nonce([2; 16]), &used()), None);
+        assert_eq!(refusal(|s| s.by = did("actor"), &none), Some(Refusal::ByActor));
+        assert_eq!(refusal(|s| s.by = did("cousin"), &none), Some(Refusal::ByTied));
+        assert_eq!(refusal(|s| s.by = did("stranger"), &none), Some(Refusal::NotEligible));
+    }
+
+    #[test]
+    fn deadlines_to_the_nanosecond() {
+        let none = Spent::default();
+        let at = |deadline| refusal(|s| s.deadline = Timestamp(deadline), &none);
+        let deadline = Timestamp(NOW.0 - 1);
+        assert_eq!(at(NOW.0 - 1), Some(Refusal::Expired { deadline }));
+        assert_eq!(at(NOW.0), None);
+        assert_eq!(at(NOW.0 + 1), None);
+        let farthest = NOW.after(MAX_VALIDITY);
+        assert_eq!(at(farthest.0), None);
+        let deadline = Timestamp(farthest.0 + 1);
+        assert_eq!(at(deadline.0), Some(Refusal::TooFarAhead { deadline }));
+        assert_eq!(MAX_VALIDITY.as_secs(), 7 * 24 * 60 * 60);
+    }
+
+    #[test]
+    fn nobody_uses_up_the_nonce_of_another() {
+        let mut spent = Spent::default();
+        assert!(spent.is_empty());
+        spent.spend(&did("other"), Nonce([1; 16]), NOW);
+        assert_eq!(refusal(|_| {}, &spent), None);
+        assert_eq!((spent.len(), spent.is_empty()), (1, false));
+    }
+
+    #[test]
+    fn what_was_used_is_remembered_as_long_as_it_might_count() {
+        let mut spent = Spent::default();
+        let (by, nonce) = (did("human"), Nonce([1; 16]));
+        spent.spend(&by, nonce, Timestamp(20));
+        spent.spend(&by, nonce, Timestamp(10));
+        spent.spend(&by, Nonce([2; 16]), Timestamp(10));
+        spent.forget_expired(Timestamp(11));
+        assert_eq!(spent.iter().collect::<std::vec::Vec<_>>(), [(&by, nonce, Timestamp(20))]);
+        spent.forget_expired(Timestamp(20));
+        assert!(spent.contains(&by, nonce));
+        spent.forget_expired(Timestamp(21));
+        assert!(spent.is_empty());
+    }
+
+    #[test]
+    fn golden_bytes() {
+        let statement = statement(&did("a"), &call());
+        let bytes = statement.to_bytes();
+        assert_eq!(Statement::from_bytes(&bytes), Ok(statement));
+        let head = b"\x0adid:mesh:a\x0ddid:mesh:node\x01s\x0edid:mesh:actor\x03act";
+        assert_eq!(bytes.len(), head.len() + 32 + 8 + 16 + 8);
+        assert!(bytes.starts_with(head));
+    }
+}

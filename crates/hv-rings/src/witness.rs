@@ -64,3 +64,26 @@ pub fn check(
     let Statement { by, audience: _, call, nonce, deadline } = statement.clone();
     Ok(Witness { call, by, nonce, deadline })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statement::Spent;
+    use crate::tests::{NOW, call, did, dids, node, statement};
+
+    #[test]
+    fn a_witness_keeps_what_it_said() {
+        let (node, call, tied, spent) = (node(), call(), BTreeSet::new(), Spent::default());
+        let scope = Scope { node: &node, call: &call, tied: &tied, spent: &spent, now: NOW };
+        for (deadline, until) in [(10, 10), (1000, 1000), (1001, 1000)] {
+            let mut statement = statement(&did("human"), &call);
+            statement.deadline = Timestamp(NOW.0 + deadline);
+            let witness = check(&scope, &dids(&["human"]), &statement).unwrap();
+            assert_eq!((witness.call(), witness.by()), (&call, &did("human")));
+            assert_eq!((witness.nonce(), witness.deadline()), (Nonce([1; 16]), statement.deadline));
+            assert_eq!(witness.until(), Timestamp(NOW.0 + until));
+        }
+        let statement = statement(&did("human"), &call);
+        assert_eq!(check(&scope, &BTreeSet::new(), &statement), Err(Refusal::NotEligible));
+    }
+}
