@@ -4,7 +4,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Reason};
 use crate::event::SessionEvent;
 use crate::host::SagaHost;
-use crate::node::{Draft, Node, Refusal};
+use crate::node::{Draft, Node, Notice, Refusal};
 use crate::state::{Slot, State, UNKNOWN_SIGMA};
 use hv_audit::{Log, MemoryLog};
 use hv_liability::{Command as LedgerCommand, Event as LedgerEvent, Source as TrustSource, Stake, VouchOrder};
@@ -89,6 +89,13 @@ impl Hypervisor {
     #[must_use]
     pub fn log(&self) -> &Arc<dyn Log> {
         self.node.log()
+    }
+
+    /// What becomes durable from now on. A subscriber that falls more than 1024 batches behind misses the
+    /// oldest, and is told how many; it holds nobody up.
+    #[must_use]
+    pub fn subscribe(&self) -> tokio::sync::broadcast::Receiver<Arc<Notice>> {
+        self.node.subscribe()
     }
 
     /// The time that the next record would have.

@@ -25,6 +25,7 @@ pub use error::{Denied, Error, Reason};
 pub use grant::{Grant, Mismatch};
 pub use host::SagaHost;
 pub use hypervisor::{Entrant, Hypervisor};
+pub use node::Notice;
 pub use trail::{TrailEvent, TrailRecord, read_record};
 
 pub use hv_audit as audit;

@@ -4,9 +4,11 @@ use crate::clock::Clock;
 use crate::error::{Denied, Error, Reason};
 use crate::event::{self, Denial, LedgerEvent, NodeEvent, SessionEvent};
 use crate::state::State;
+use crate::trail::TrailEvent;
 use hv_audit::{Batch, Expect, Log, LogError, Lsn, PayloadRef, StreamNo};
 use hv_types::{ActionId, Did, Digest, Illegal, SessionId, Timestamp};
 use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::sync::broadcast;
 
 /// One log, the state that it makes, and the lock between them.
 #[derive(Debug)]
@@ -14,6 +16,21 @@ pub(crate) struct Node {
     log: Arc<dyn Log>,
     clock: Arc<dyn Clock>,
     inner: Mutex<Inner>,
+    notices: broadcast::Sender<Arc<Notice>>,
+}
+
+/// Durable records that a subscriber may fall behind before it misses some.
+const NOTICES: usize = 1024;
+
+/// A durable batch, as subscribers see it.
+#[derive(Debug, Clone)]
+pub struct Notice {
+    /// The batch.
+    pub lsn: Lsn,
+    /// When it was recorded.
+    pub time: Timestamp,
+    /// What it says of each stream, in order. What the log itself adds is left out.
+    pub parts: Vec<(StreamNo, Vec<TrailEvent>)>,
 }
 
 #[derive(Debug)]
@@ -121,7 +138,13 @@ impl Node {
             inner.last = inner.last.max(entry.time);
             inner.state.replay(&entry)
         })?;
-        Ok(Self { log, clock, inner: Mutex::new(inner) })
+        Ok(Self { log, clock, inner: Mutex::new(inner), notices: broadcast::Sender::new(NOTICES) })
+    }
+
+    /// What becomes durable from now on. A subscriber that falls behind misses the oldest, and is told so; it
+    /// holds nobody up.
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<Notice>> {
+        self.notices.subscribe()
     }
 
     pub(crate) fn log(&self) -> &Arc<dyn Log> {
@@ -150,8 +173,8 @@ impl Node {
         let now = self.clock.now().max(inner.last);
         match decide(&inner.state, now) {
             Ok((draft, value)) => {
-                let (lsn, root) = self.record(&mut inner, draft, now)?;
-                Ok(Recorded { value: Ok(value), lsn, root })
+                let made = self.record(&mut inner, draft, now)?;
+                Ok(Recorded { value: Ok(value), made })
             }
             Err(refusal) => {
                 let Refusal { stream, denial, reason } = *refusal;
@@ -159,16 +182,21 @@ impl Node {
                     StreamNo::NODE => Draft(vec![Part::Node(vec![NodeEvent::Denied { denial }])]),
                     stream => Draft::default().session(stream, vec![SessionEvent::Denied { denial }]),
                 };
-                let (lsn, root) = self.record(&mut inner, draft, now)?;
-                Ok(Recorded { value: Err(Denied { reason, lsn }), lsn, root })
+                let made = self.record(&mut inner, draft, now)?;
+                let lsn = made.lsn;
+                Ok(Recorded { value: Err(Denied { reason, lsn }), made })
             }
         }
     }
 
     /// Waits until the batch is durable, then reveals what was decided.
     pub(crate) async fn settle<T>(&self, recorded: Recorded<T>) -> Result<T, Error> {
-        let Recorded { value, lsn, .. } = recorded;
-        self.sync(lsn).await?;
+        let Recorded { value, made } = recorded;
+        self.sync(made.lsn).await?;
+        if let Some(notice) = made.notice {
+            // Nobody may be listening any more.
+            let _ = self.notices.send(notice);
+        }
         value.map_err(Error::from)
     }
 
@@ -187,7 +215,7 @@ impl Node {
         decide: impl FnOnce(&State, Timestamp) -> Result<(Draft, ()), Box<Refusal>>,
     ) -> Result<Digest, Error> {
         let recorded = self.run(decide)?;
-        let root = recorded.root;
+        let root = recorded.made.root;
         self.settle(recorded).await?;
         root.ok_or(Error::Illegal(Illegal::new("what is closed has a root")))
     }
@@ -228,41 +256,42 @@ impl Node {
 
     /// Appends and applies. State changes only after the log has taken the batch; if it then does not take
     /// the event, record and state disagree, and nothing may go on.
-    fn record(
-        &self,
-        inner: &mut Inner,
-        draft: Draft,
-        now: Timestamp,
-    ) -> Result<(Lsn, Option<Digest>), Error> {
+    fn record(&self, inner: &mut Inner, draft: Draft, now: Timestamp) -> Result<Made, Error> {
         let mut made = Made::default();
         if draft.0.is_empty() {
-            return Ok((Lsn::default(), None));
+            return Ok(made);
         }
         let expect = draft.expectations(&inner.state);
         let appended = self.log.append(&expect, now, &mut |batch| {
             draft.0.iter().try_for_each(|part| part.write(batch, &mut made))
         });
-        let lsn = match appended {
-            Ok(lsn) => lsn,
+        match appended {
+            Ok(lsn) => made.lsn = lsn,
             Err(error) => {
                 inner.poisoned |= matches!(error, LogError::Poisoned);
                 return Err(error.into());
             }
-        };
+        }
         inner.last = now;
         if let Err(illegal) = draft.0.iter().try_for_each(|part| part.apply(&mut inner.state, &made)) {
             inner.poisoned = true;
             return Err(Error::Illegal(illegal));
         }
-        Ok((lsn, made.root))
+        if self.notices.receiver_count() > 0 {
+            let parts = draft.0.into_iter().filter_map(|part| part.told(made.opened)).collect();
+            made.notice = Some(Arc::new(Notice { lsn: made.lsn, time: now, parts }));
+        }
+        Ok(made)
     }
 }
 
-/// What only the log knows when it writes.
+/// What came of writing a draft.
 #[derive(Debug, Default)]
 struct Made {
+    lsn: Lsn,
     opened: Option<StreamNo>,
     root: Option<Digest>,
+    notice: Option<Arc<Notice>>,
 }
 
 impl Part {
@@ -288,6 +317,19 @@ impl Part {
         Ok(())
     }
 
+    fn told(self, opened: Option<StreamNo>) -> Option<(StreamNo, Vec<TrailEvent>)> {
+        let session = |events: Vec<SessionEvent>| {
+            events.into_iter().map(|event| TrailEvent::Session(Box::new(event))).collect()
+        };
+        match self {
+            Self::Node(events) => Some((StreamNo::NODE, events.into_iter().map(TrailEvent::Node).collect())),
+            Self::Ledger(events) => Some((StreamNo::LEDGER, events.into_iter().map(TrailEvent::Ledger).collect())),
+            Self::Session { stream, events, .. } => Some((stream, session(events))),
+            Self::Open { events, .. } => Some((opened?, session(events))),
+            Self::Close { .. } => None,
+        }
+    }
+
     fn apply(&self, state: &mut State, made: &Made) -> Result<(), Illegal> {
         match self {
             Self::Node(events) => events.iter().try_for_each(|event| state.apply_node(event)),
@@ -308,13 +350,12 @@ impl Part {
 #[must_use = "what was recorded may only be revealed through `settle`"]
 pub(crate) struct Recorded<T> {
     value: Result<T, Denied>,
-    lsn: Lsn,
-    root: Option<Digest>,
+    made: Made,
 }
 
 impl<T> Recorded<T> {
     pub(crate) const fn lsn(&self) -> Lsn {
-        self.lsn
+        self.made.lsn
     }
 }
 
