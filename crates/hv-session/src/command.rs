@@ -1,6 +1,6 @@
 //! What can be asked of a session.
 
-use crate::{ConsistencyMode, Eviction, SessionConfig};
+use crate::{ConsistencyMode, Eviction, FileCommand, SessionConfig};
 use hv_types::{Did, SessionId};
 
 /// What somebody asks of a session. Whether they may ask is decided elsewhere.
@@ -59,6 +59,14 @@ pub enum SessionCommand {
     Archive,
     /// Strong from here on; nothing where it is strong already.
     ForceStrong,
+    /// A member does something with the files. While the session is active; while it terminates, also after the
+    /// deadline, only what undoes: deleting, and restoring a version.
+    File {
+        /// Who.
+        agent: Did,
+        /// What.
+        command: FileCommand,
+    },
 }
 
 impl SessionCommand {
@@ -66,5 +74,11 @@ impl SessionCommand {
     #[must_use]
     pub const fn join(did: Did) -> Self {
         Self::Join { did, needs: ConsistencyMode::Eventual }
+    }
+
+    /// What a member does with the files.
+    #[must_use]
+    pub const fn file(agent: Did, command: FileCommand) -> Self {
+        Self::File { agent, command }
     }
 }

@@ -1,6 +1,6 @@
 //! Why a session refuses a command.
 
-use crate::{BadMove, Eviction, ROSTER_MAX, SessionState};
+use crate::{BadMove, Eviction, FileDenial, ROSTER_MAX, SessionState};
 use core::fmt;
 use hv_types::{Did, SessionId, Timestamp};
 
@@ -76,6 +76,8 @@ pub enum SessionDenial {
         /// Who.
         did: Did,
     },
+    /// The files do not allow it.
+    File(FileDenial),
 }
 
 impl fmt::Display for SessionDenial {
@@ -84,6 +86,7 @@ impl fmt::Display for SessionDenial {
             Self::NotCreated => f.write_str("there is no session yet; create it first"),
             Self::AlreadyCreated { id } => write!(f, "session {id} exists already; choose another name"),
             Self::Move(bad) => bad.fmt(f),
+            Self::File(denial) => denial.fmt(f),
             Self::State { command, state } => write!(f, "cannot {command} while the session is {state}"),
             Self::Expired { deadline } => {
                 write!(f, "the session's time was over at {deadline}; terminate it")
@@ -123,5 +126,11 @@ impl core::error::Error for SessionDenial {}
 impl From<BadMove> for SessionDenial {
     fn from(bad: BadMove) -> Self {
         Self::Move(bad)
+    }
+}
+
+impl From<FileDenial> for SessionDenial {
+    fn from(denial: FileDenial) -> Self {
+        Self::File(denial)
     }
 }

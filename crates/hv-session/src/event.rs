@@ -1,6 +1,6 @@
 //! What has happened in a session.
 
-use crate::{ConsistencyMode, Eviction, SessionConfig, SessionState, Standing};
+use crate::{ConsistencyMode, Eviction, FileEvent, FilesPart, SessionConfig, SessionState, Standing};
 use hv_types::{Did, SessionId, Timestamp};
 
 /// One change of a session. Members are named by their ordinals; a name appears once, when its bearer joins.
@@ -53,6 +53,15 @@ pub enum SessionEvent {
     },
     /// An eventual session is strong from here on.
     StrongForced,
+    /// A member changed the files.
+    File {
+        /// Who, by ordinal.
+        agent: u32,
+        /// When.
+        at: Timestamp,
+        /// What changed.
+        event: FileEvent,
+    },
     /// A session is resumed from its compacted events, of which this is the first and [`Complete`](Self::Complete) the last.
     Resumed {
         /// Its name.
@@ -77,6 +86,11 @@ pub enum SessionEvent {
         /// Whether it is in the session.
         standing: Standing,
     },
+    /// A part of the files of a session that is resumed.
+    Files {
+        /// Which.
+        part: FilesPart,
+    },
     /// The session that is resumed is as it was.
     Complete,
 }
@@ -90,7 +104,9 @@ hv_types::wire_enum!(SessionEvent {
     5 => Evicted { member, reason },
     6 => Readmitted { member },
     7 => StrongForced {},
+    8 => File { agent, at, event },
     16 => Resumed { id, creator, config, at, state, mode },
     17 => Seated { did, parent, standing },
-    18 => Complete {},
+    18 => Files { part },
+    19 => Complete {},
 });

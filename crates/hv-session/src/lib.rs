@@ -31,10 +31,19 @@ mod config;
 mod lifecycle;
 mod roster;
 
+mod files;
+
 pub use command::SessionCommand;
 pub use config::{BadConfig, ConsistencyMode, DURATION, PARTICIPANTS, Quotas, SessionConfig};
 pub use denial::SessionDenial;
 pub use event::SessionEvent;
+pub use files::FileSpace;
+pub use files::acl::{ACL_MAX_RULES, Acl, Grantee, Right, Rights, Rule};
+pub use files::change::{Expect, FileCommand, FileDenial, FileEvent, Quota};
+pub use files::image::FilesPart;
+pub use files::path::{BadPath, BadPathCause, FilePath, NAME_MAX_BYTES, PATH_MAX_BYTES, PATH_TEXT_MAX_BYTES};
+pub use files::snapshot::{Moment, PathChange, Snapshot, SnapshotName};
+pub use files::version::{Change, Content, File, HistoryEntry, PathPast, Revision, Stamp, Version};
 pub use hv_types::{Did, Digest, Illegal, Machine, SessionId, Sigma, Timestamp};
 pub use lifecycle::{BadMove, SessionState};
 pub use roster::{Eviction, MemberRef, ROSTER_MAX, Standing};

@@ -1,8 +1,10 @@
 //! The session itself: one machine over its lifecycle, its members and its files.
 
+use crate::files::Actor;
 use crate::roster::Roster;
 use crate::{
-    BadMove, ConsistencyMode, Eviction, MemberRef, ROSTER_MAX, SessionCommand, SessionConfig, SessionDenial,
+    BadMove, BadPath, BadPathCause, ConsistencyMode, Eviction, File, FileCommand, FileDenial, FileEvent,
+    FilePath, FileSpace, MemberRef, ROSTER_MAX, Right, SessionCommand, SessionConfig, SessionDenial,
     SessionEvent, SessionState, Standing,
 };
 use hv_types::{Did, Illegal, Machine, SessionId, Timestamp};
@@ -19,6 +21,7 @@ pub struct Session {
     forced: Option<ConsistencyMode>,
     config: SessionConfig,
     roster: Roster,
+    files: FileSpace,
     resuming: Option<Resuming>,
 }
 
@@ -114,6 +117,36 @@ impl Session {
         self.roster.present()
     }
 
+    /// The files.
+    #[must_use]
+    pub const fn files(&self) -> &FileSpace {
+        &self.files
+    }
+
+    /// Reads a text as the path of a file of this session.
+    ///
+    /// # Errors
+    /// [`BadPath`] where it names none; every path before the session was created.
+    pub fn path(&self, text: &str) -> Result<FilePath, BadPath> {
+        match self.id() {
+            Some(id) => FilePath::parse(id, text),
+            None => Err(BadPath { text: text.chars().take(80).collect(), cause: BadPathCause::Outside }),
+        }
+    }
+
+    /// The file at a path, for a member; none where there is none.
+    ///
+    /// # Errors
+    /// [`SessionDenial::NotAMember`], and [`FileDenial::Forbidden`] where the path's ACL does not let the member
+    /// read it.
+    pub fn read(&self, reader: &Did, path: &FilePath) -> Result<Option<&File>, SessionDenial> {
+        let member = self.present_member(reader)?;
+        if !self.files.rights(member.ordinal, path).has(Right::Read) {
+            return Err(FileDenial::Forbidden { path: path.clone(), right: Right::Read }.into());
+        }
+        Ok(self.files.get(path))
+    }
+
     fn in_time(&self, now: Timestamp) -> Result<(), SessionDenial> {
         match self.deadline() {
             Some(deadline) if now < deadline => Ok(()),
@@ -172,6 +205,7 @@ impl Machine for Session {
                 self.in_time(now)?;
                 Ok(self.strong_forced(ConsistencyMode::Strong).into_iter().collect())
             }
+            (SessionCommand::File { agent, command }, _) => self.file(agent, command, now),
         }
     }
 
@@ -184,7 +218,10 @@ impl Machine for Session {
         }
         match event {
             SessionEvent::Created { .. } => Err(Illegal::new("a session is created once")),
-            SessionEvent::Resumed { .. } | SessionEvent::Seated { .. } | SessionEvent::Complete => {
+            SessionEvent::Resumed { .. }
+            | SessionEvent::Seated { .. }
+            | SessionEvent::Files { .. }
+            | SessionEvent::Complete => {
                 Err(Illegal::new("a session is resumed before anything else happens in it"))
             }
             SessionEvent::Moved { to } => {
@@ -233,6 +270,20 @@ impl Machine for Session {
                 self.forced = Some(ConsistencyMode::Strong);
                 Ok(())
             }
+            SessionEvent::File { agent, at, event } => {
+                rule(self.is_present(*agent), "only a member changes files")?;
+                let undoes = matches!(event, FileEvent::Deleted { .. } | FileEvent::Restored { .. });
+                let allowed = match self.state {
+                    SessionState::Active => self.in_time(*at).is_ok(),
+                    SessionState::Terminating => undoes,
+                    SessionState::Created | SessionState::Handshaking | SessionState::Archived => false,
+                };
+                rule(allowed, "files change while members may act, or to undo")?;
+                let ordinals = self.roster.len();
+                let mode = self.mode();
+                let quotas = self.config.quotas();
+                self.files.apply(Actor { agent: *agent, at: *at, mode, quotas, ordinals }, event)
+            }
         }
     }
 
@@ -246,7 +297,8 @@ impl Machine for Session {
             standing,
         });
         let complete = self.resuming.is_none().then_some(SessionEvent::Complete);
-        core::iter::once(head).chain(seats).chain(complete).collect()
+        let files = self.files.image().into_iter().map(|part| SessionEvent::Files { part });
+        core::iter::once(head).chain(seats).chain(files).chain(complete).collect()
     }
 }
 
@@ -331,6 +383,27 @@ impl Session {
         }
     }
 
+    fn file(
+        &self,
+        agent: &Did,
+        command: &FileCommand,
+        now: Timestamp,
+    ) -> Result<Vec<SessionEvent>, SessionDenial> {
+        match command {
+            FileCommand::Delete { .. } | FileCommand::Restore { .. } => {
+                self.in_state("change files", &[SessionState::Active, SessionState::Terminating])?;
+            }
+            _ => self.in_state("change files", &[SessionState::Active])?,
+        }
+        if self.state == SessionState::Active {
+            self.in_time(now)?;
+        }
+        let agent = self.present_member(agent)?.ordinal;
+        let (mode, quotas, ordinals) = (self.mode(), self.config.quotas(), self.roster.len());
+        let actor = Actor { agent, at: now, mode, quotas, ordinals };
+        Ok(vec![SessionEvent::File { agent, at: now, event: self.files.decide(actor, command)? }])
+    }
+
     fn moved(&self, to: SessionState) -> Result<Vec<SessionEvent>, SessionDenial> {
         Ok(vec![SessionEvent::Moved { to: self.state.transition(to)? }])
     }
@@ -370,6 +443,7 @@ impl Session {
     fn resume(&mut self, event: &SessionEvent) -> Result<(), Illegal> {
         match event {
             SessionEvent::Seated { did, parent, standing } => {
+                rule(self.files == FileSpace::default(), "agents are seated before the files are resumed")?;
                 rule(self.roster.find(did).is_none(), "an agent has one ordinal")?;
                 rule(self.roster.len() < ROSTER_MAX, "a session sees so many agents and no more")?;
                 let known = |&ordinal: &u32| ordinal < self.roster.len();
@@ -377,11 +451,13 @@ impl Session {
                 self.roster.add(did, *parent, *standing);
                 Ok(())
             }
+            SessionEvent::Files { part } => self.files.resume(part, self.roster.len()),
             SessionEvent::Complete => {
                 let (present, most) = (self.present(), self.config.max_participants());
                 rule(present <= most, "a session has so many members and no more")?;
                 let nobody = self.state == SessionState::Active && present == 0;
                 rule(!nobody, "an active session has a member")?;
+                self.files.resumed(self.config.quotas())?;
                 self.resuming = None;
                 Ok(())
             }

@@ -1,0 +1,191 @@
+//! The files that the members of a session share: versions, ACLs, history, snapshots.
+
+mod decide;
+
+mod apply;
+
+pub(crate) mod image;
+
+pub(crate) mod acl;
+pub(crate) mod change;
+pub(crate) mod path;
+pub(crate) mod snapshot;
+pub(crate) mod tree;
+pub(crate) mod version;
+
+use crate::{
+    Acl, ConsistencyMode, File, FileDenial, FilePath, HistoryEntry, Moment, PathChange, PathPast, Quotas,
+    Revision, Right, Rights, Snapshot, SnapshotName,
+};
+use hv_types::Timestamp;
+use tree::Tree;
+use version::Guard;
+
+/// The files of one session.
+///
+/// A path is looked up here and nowhere else, so it reaches no other session's file. `INVARIANT (V1)`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FileSpace {
+    /// What exists; snapshots share it.
+    files: Tree<FilePath, File>,
+    /// What is remembered besides.
+    past: Tree<FilePath, PathPast>,
+    /// The deleted paths without an ACL, the longest deleted first.
+    gone: Tree<(Revision, FilePath), ()>,
+    /// No path that is not remembered was deleted after this.
+    forgotten: Revision,
+    /// How many deleted paths an ACL still guards.
+    guarded: usize,
+    bytes: u64,
+    revision: Revision,
+    snapshots: Vec<Snapshot>,
+    /// How many snapshots were ever taken.
+    taken: u32,
+}
+
+/// Who does something with the files, when, and under which rules.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Actor<'a> {
+    pub(crate) agent: u32,
+    pub(crate) at: Timestamp,
+    pub(crate) mode: ConsistencyMode,
+    pub(crate) quotas: &'a Quotas,
+    /// How many ordinals the session has given.
+    pub(crate) ordinals: u32,
+}
+
+impl FileSpace {
+    /// The file at a path; none where there is none. O(log n). Asks no ACL: see
+    /// [`Session::read`](crate::Session::read).
+    #[must_use]
+    pub fn get(&self, path: &FilePath) -> Option<&File> {
+        self.files.get(path)
+    }
+
+    /// How many files there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Whether there is no file.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes of all contents that can be read.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The number of the newest version of any path: who has seen the files now has seen up to here.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// All files in the order of their paths (byte by byte).
+    pub fn list(&self) -> impl Iterator<Item = (&FilePath, &File)> {
+        self.files.iter()
+    }
+
+    /// The files below a folder, in the order of their paths. O(log n) and O(1) for each.
+    pub fn list_in(&self, folder: &FilePath) -> impl Iterator<Item = (&FilePath, &File)> {
+        let folder = folder.as_folder();
+        let first = self.files.iter_from(folder.as_str());
+        first.take_while(move |(path, _)| path.as_str().starts_with(&folder))
+    }
+
+    /// What is remembered of a path, the oldest first: every version with its agent, its time and its content,
+    /// and every deletion. O(versions · log versions).
+    #[must_use]
+    pub fn history(&self, path: &FilePath) -> Vec<HistoryEntry> {
+        let past = self.past.get(path).into_iter().flat_map(|past| past.versions.iter().cloned());
+        let heads = self.files.get(path).into_iter().flat_map(File::heads).cloned();
+        let mut all: Vec<_> = past.chain(heads.map(|head| head.entry())).collect();
+        all.sort_by_key(|entry| entry.stamp.revision);
+        all
+    }
+
+    /// What the agent of this ordinal may do at a path, whether a file is there or not.
+    #[must_use]
+    pub fn rights(&self, agent: u32, path: &FilePath) -> Rights {
+        self.guard(path).map_or(Rights::ALL.without(Rights::SHARE), |guard| guard.rights(agent))
+    }
+
+    /// The ACL at a path; none where it is open. It outlives its file, so that it guards its history.
+    #[must_use]
+    pub fn acl(&self, path: &FilePath) -> Option<&Acl> {
+        self.guard(path).and_then(|guard| guard.acl.as_deref())
+    }
+
+    /// The snapshots in the order in which they were taken.
+    #[must_use]
+    pub fn snapshots(&self) -> &[Snapshot] {
+        &self.snapshots
+    }
+
+    /// The snapshot of this name. O(snapshots).
+    #[must_use]
+    pub fn snapshot(&self, name: &SnapshotName) -> Option<&Snapshot> {
+        self.snapshots.iter().find(|snapshot| snapshot.name == *name)
+    }
+
+    /// What differs between two moments, in the order of paths. O(d · log n) for d changes between them.
+    ///
+    /// # Errors
+    /// [`FileDenial::NoSuchSnapshot`] where a snapshot of that name is not there.
+    pub fn diff(&self, from: Moment<'_>, to: Moment<'_>) -> Result<Vec<PathChange<'_>>, FileDenial> {
+        Ok(changes(self.at(from)?, self.at(to)?).collect())
+    }
+
+    fn at(&self, moment: Moment<'_>) -> Result<&Tree<FilePath, File>, FileDenial> {
+        match moment {
+            Moment::Now => Ok(&self.files),
+            Moment::Snapshot(name) => self.snapshot_named(name).map(|snapshot| &snapshot.files),
+        }
+    }
+
+    fn snapshot_named(&self, name: &SnapshotName) -> Result<&Snapshot, FileDenial> {
+        self.snapshot(name).ok_or_else(|| FileDenial::NoSuchSnapshot { name: name.clone() })
+    }
+
+    /// Whose a path is: its file's, or its deleted file's as long as an ACL guards it.
+    fn guard(&self, path: &FilePath) -> Option<&Guard> {
+        let file = self.files.get(path).map(|file| &file.guard);
+        file.or_else(|| {
+            let grave = self.past.get(path)?.grave.as_ref()?;
+            Some(&grave.guard).filter(|guard| guard.acl.is_some())
+        })
+    }
+}
+
+impl Guard {
+    fn rights(&self, agent: u32) -> Rights {
+        match &self.acl {
+            _ if agent == self.owner => Rights::ALL,
+            Some(acl) => acl.rights(agent),
+            None => Rights::ALL.without(Rights::SHARE),
+        }
+    }
+
+    fn check(&self, agent: u32, right: Right, path: &FilePath) -> Result<(), FileDenial> {
+        if self.rights(agent).has(right) {
+            return Ok(());
+        }
+        Err(FileDenial::Forbidden { path: path.clone(), right })
+    }
+}
+
+/// What a reader could tell apart.
+fn changes<'a>(
+    before: &'a Tree<FilePath, File>,
+    after: &'a Tree<FilePath, File>,
+) -> impl Iterator<Item = PathChange<'a>> {
+    before.diff(after).filter_map(|(path, before, after)| {
+        let same = matches!((before, after), (Some(a), Some(b)) if a.same_state(b));
+        (!same).then_some(PathChange { path, before, after })
+    })
+}

@@ -1,0 +1,334 @@
+//! What a command would change, and the reasons why it may not.
+
+use super::{Actor, FileSpace, changes};
+use crate::files::version::Guard;
+use crate::{
+    ACL_MAX_RULES, Acl, ConsistencyMode, Content, Expect, File, FileCommand, FileDenial, FileEvent, FilePath,
+    Grantee, PathChange, PathPast, Quota, Revision, Right, Snapshot, SnapshotName,
+};
+use hv_types::Digest;
+
+/// Whether somebody has seen what is there.
+enum Sight {
+    Fresh,
+    Stale { seen: Revision, newest: Revision },
+}
+
+impl FileSpace {
+    pub(crate) fn decide(&self, actor: Actor<'_>, command: &FileCommand) -> Result<FileEvent, FileDenial> {
+        match command {
+            FileCommand::Write { path, content, expect } => self.write(actor, path, *content, *expect),
+            FileCommand::Delete { path, expect } => self.delete(actor, path, *expect),
+            FileCommand::Rename { from, to, expect } => self.rename(actor, from, to, *expect),
+            FileCommand::Restore { path, revision, expect } => self.restore(actor, path, *revision, *expect),
+            FileCommand::SetAcl { path, acl } => self.set_acl(actor, path, acl),
+            FileCommand::ClearAcl { path } => self.clear_acl(actor, path),
+            FileCommand::TakeSnapshot { name } => self.take_snapshot(actor, name.as_ref()),
+            FileCommand::RollBack { snapshot } => self.roll_back(actor, self.snapshot_named(snapshot)?),
+            FileCommand::DropSnapshot { snapshot } => {
+                self.drop_snapshot(actor, self.snapshot_named(snapshot)?)
+            }
+        }
+    }
+
+    /// What is decided where an event is checked: the event itself, if an honest run could have written it.
+    pub(super) fn decide_again(&self, actor: Actor<'_>, event: &FileEvent) -> Result<FileEvent, FileDenial> {
+        let numbered = |number: u32| self.snapshots.iter().find(|snapshot| snapshot.number == number);
+        match event {
+            FileEvent::Created { path, content } => self.write(actor, path, *content, Expect::Absent),
+            FileEvent::Updated { path, content, .. } => self.write(actor, path, *content, Expect::Present),
+            FileEvent::Diverged { path, content, seen, .. } => {
+                self.write(actor, path, *content, Expect::Revision(*seen))
+            }
+            FileEvent::Deleted { path, .. } => self.delete(actor, path, Expect::Present),
+            FileEvent::Renamed { from, to, .. } => self.rename(actor, from, to, Expect::Present),
+            FileEvent::Restored { path, revision, .. } => self.restore(actor, path, *revision, Expect::Any),
+            FileEvent::AclSet { path, acl } => self.set_acl(actor, path, acl),
+            FileEvent::AclCleared { path } => self.clear_acl(actor, path),
+            FileEvent::SnapshotTaken { name } => self.take_snapshot(actor, name.as_ref()),
+            FileEvent::RolledBack { snapshot } => {
+                self.roll_back(actor, numbered(*snapshot).ok_or_else(|| self.no_number(*snapshot))?)
+            }
+            FileEvent::SnapshotDropped { snapshot } => {
+                self.drop_snapshot(actor, numbered(*snapshot).ok_or_else(|| self.no_number(*snapshot))?)
+            }
+        }
+    }
+
+    fn write(
+        &self,
+        actor: Actor<'_>,
+        path: &FilePath,
+        content: Content,
+        expect: Expect,
+    ) -> Result<FileEvent, FileDenial> {
+        self.allow(actor, path, Right::Write)?;
+        let file = self.files.get(path);
+        let stale = match (self.sight(path, file, expect)?, actor.mode) {
+            (Sight::Fresh, _) => None,
+            (Sight::Stale { seen, .. }, ConsistencyMode::Eventual) => Some(seen),
+            (Sight::Stale { newest, .. }, ConsistencyMode::Strong) if expect == Expect::Absent => {
+                return Err(FileDenial::AlreadyExists { path: path.clone(), newest });
+            }
+            (Sight::Stale { seen, newest }, ConsistencyMode::Strong) => {
+                return Err(FileDenial::Stale { path: path.clone(), seen, newest });
+            }
+        };
+        self.room(actor, path, file, content, stale)?;
+        let path = path.clone();
+        Ok(match (stale, file) {
+            (None, None) => FileEvent::Created { path, content },
+            (None, Some(file)) => FileEvent::Updated { path, content, previous: file.content().id },
+            (Some(seen), _) => {
+                FileEvent::Diverged { previous: self.content_seen(&path, seen), path, content, seen }
+            }
+        })
+    }
+
+    fn delete(&self, actor: Actor<'_>, path: &FilePath, expect: Expect) -> Result<FileEvent, FileDenial> {
+        let file = self.present(path)?;
+        self.allow(actor, path, Right::Delete)?;
+        self.fresh(path, Some(file), expect)?;
+        Ok(FileEvent::Deleted { path: path.clone(), previous: file.content().id })
+    }
+
+    fn rename(
+        &self,
+        actor: Actor<'_>,
+        from: &FilePath,
+        to: &FilePath,
+        expect: Expect,
+    ) -> Result<FileEvent, FileDenial> {
+        let file = self.present(from)?;
+        self.allow(actor, from, Right::Delete)?;
+        self.fresh(from, Some(file), expect)?;
+        if !file.siblings.is_empty() {
+            return Err(FileDenial::Conflicted { path: from.clone(), newest: file.newest() });
+        }
+        if let Some(there) = self.files.get(to) {
+            return Err(FileDenial::AlreadyExists { path: to.clone(), newest: there.newest() });
+        }
+        if self.guard(to).is_some() {
+            return Err(FileDenial::Guarded { path: to.clone() });
+        }
+        // What an ACL guards stays guarded where it was, and counts.
+        self.room_for_files(actor, self.held() + usize::from(file.guard.acl.is_some()))?;
+        Ok(FileEvent::Renamed { from: from.clone(), to: to.clone(), content: file.content().id })
+    }
+
+    fn restore(
+        &self,
+        actor: Actor<'_>,
+        path: &FilePath,
+        revision: Revision,
+        expect: Expect,
+    ) -> Result<FileEvent, FileDenial> {
+        self.allow(actor, path, Right::Write)?;
+        let file = self.files.get(path);
+        let content = self.content_of(path, revision);
+        let content = content.ok_or_else(|| FileDenial::NoSuchVersion { path: path.clone(), revision })?;
+        self.fresh(path, file, expect)?;
+        self.room(actor, path, file, content, None)?;
+        let previous = file.map(|file| file.content().id);
+        Ok(FileEvent::Restored { path: path.clone(), revision, content: content.id, previous })
+    }
+
+    fn set_acl(&self, actor: Actor<'_>, path: &FilePath, acl: &Acl) -> Result<FileEvent, FileDenial> {
+        let guard = &self.present(path)?.guard;
+        let shares = |old: &Acl| {
+            let own = guard.rights(actor.agent);
+            own.has(Right::Share) && acl.only_gives(old, own)
+        };
+        if guard.owner != actor.agent && !guard.acl.as_deref().is_some_and(shares) {
+            return Err(FileDenial::NotOwner { path: path.clone() });
+        }
+        if acl.rules().len() > ACL_MAX_RULES {
+            return Err(FileDenial::TooManyRules { count: acl.rules().len() });
+        }
+        let unknown = acl.rules().iter().find_map(|rule| match rule.who {
+            Grantee::Member { ordinal } if ordinal >= actor.ordinals => Some(ordinal),
+            Grantee::Member { .. } | Grantee::Everyone => None,
+        });
+        match unknown {
+            Some(ordinal) => Err(FileDenial::UnknownGrantee { ordinal }),
+            None => Ok(FileEvent::AclSet { path: path.clone(), acl: acl.clone() }),
+        }
+    }
+
+    fn clear_acl(&self, actor: Actor<'_>, path: &FilePath) -> Result<FileEvent, FileDenial> {
+        let guard = self.guard(path).ok_or_else(|| FileDenial::NotFound { path: path.clone() })?;
+        if guard.owner != actor.agent {
+            return Err(FileDenial::NotOwner { path: path.clone() });
+        }
+        if guard.acl.is_none() {
+            return Err(FileDenial::NoAcl { path: path.clone() });
+        }
+        Ok(FileEvent::AclCleared { path: path.clone() })
+    }
+
+    fn take_snapshot(&self, actor: Actor<'_>, name: Option<&SnapshotName>) -> Result<FileEvent, FileDenial> {
+        let limit = actor.quotas.snapshots;
+        if self.snapshots.len() as u64 >= u64::from(limit) || self.taken == u32::MAX {
+            return Err(FileDenial::Quota { quota: Quota::Snapshots, limit: u64::from(limit) });
+        }
+        match name.filter(|name| self.snapshot(name).is_some()) {
+            Some(name) => Err(FileDenial::SnapshotExists { name: name.clone() }),
+            None => Ok(FileEvent::SnapshotTaken { name: name.cloned() }),
+        }
+    }
+
+    /// Whoever rolls back must be allowed everything that it comes to, path by path. O(changes · log files).
+    fn roll_back(&self, actor: Actor<'_>, snapshot: &Snapshot) -> Result<FileEvent, FileDenial> {
+        let mut guarded = self.guarded;
+        for PathChange { path, before, after } in changes(&self.files, &snapshot.files) {
+            match (before, after) {
+                (Some(now), None) => {
+                    now.guard.check(actor.agent, Right::Delete, path)?;
+                    guarded += usize::from(now.guard.acl.is_some());
+                }
+                (now, Some(then)) => {
+                    let guard = self.guard(path);
+                    may_put_back(actor.agent, path, guard, now, then)?;
+                    guarded -= usize::from(now.is_none() && guard.is_some());
+                }
+                (None, None) => {}
+            }
+        }
+        self.room_for_files(actor, snapshot.files.len() + guarded)?;
+        room_for_bytes(actor, Some(snapshot.bytes))?;
+        Ok(FileEvent::RolledBack { snapshot: snapshot.number })
+    }
+
+    fn drop_snapshot(&self, actor: Actor<'_>, snapshot: &Snapshot) -> Result<FileEvent, FileDenial> {
+        if snapshot.agent != actor.agent {
+            return Err(FileDenial::NotYourSnapshot { name: snapshot.name.clone() });
+        }
+        Ok(FileEvent::SnapshotDropped { snapshot: snapshot.number })
+    }
+
+    fn present(&self, path: &FilePath) -> Result<&File, FileDenial> {
+        self.files.get(path).ok_or_else(|| FileDenial::NotFound { path: path.clone() })
+    }
+
+    fn allow(&self, actor: Actor<'_>, path: &FilePath, right: Right) -> Result<(), FileDenial> {
+        self.guard(path).map_or(Ok(()), |guard| guard.check(actor.agent, right, path))
+    }
+
+    fn sight(&self, path: &FilePath, file: Option<&File>, expect: Expect) -> Result<Sight, FileDenial> {
+        let newest = || match (file, self.past.get(path)) {
+            (Some(file), _) => file.newest(),
+            (None, Some(PathPast { grave: Some(grave), .. })) => grave.revision,
+            // Perhaps a file was deleted there and is forgotten.
+            (None, _) => self.forgotten,
+        };
+        match (expect, file) {
+            (Expect::Any, _) | (Expect::Absent, None) | (Expect::Present, Some(_)) => Ok(Sight::Fresh),
+            (Expect::Present, None) => Err(FileDenial::NotFound { path: path.clone() }),
+            (Expect::Absent, Some(file)) => {
+                Ok(Sight::Stale { seen: Revision::default(), newest: file.newest() })
+            }
+            (Expect::Revision(seen), _) if seen > self.revision => {
+                Err(FileDenial::UnknownRevision { revision: seen, newest: self.revision })
+            }
+            (Expect::Revision(seen), _) => Ok(match newest() {
+                newest if seen < newest => Sight::Stale { seen, newest },
+                _ => Sight::Fresh,
+            }),
+        }
+    }
+
+    /// As for what is refused in both modes where it is stale.
+    fn fresh(&self, path: &FilePath, file: Option<&File>, expect: Expect) -> Result<(), FileDenial> {
+        match self.sight(path, file, expect)? {
+            Sight::Fresh => Ok(()),
+            Sight::Stale { newest, .. } if expect == Expect::Absent => {
+                Err(FileDenial::AlreadyExists { path: path.clone(), newest })
+            }
+            Sight::Stale { seen, newest } => Err(FileDenial::Stale { path: path.clone(), seen, newest }),
+        }
+    }
+
+    /// The content that this version of a path had, where it is remembered.
+    pub(super) fn content_of(&self, path: &FilePath, revision: Revision) -> Option<Content> {
+        let mut heads = self.files.get(path).into_iter().flat_map(File::heads);
+        let head = heads.find(|head| head.stamp.revision == revision).map(|head| head.content);
+        head.or_else(|| {
+            let mut versions = self.past.get(path)?.versions.iter();
+            versions.find(|version| version.stamp.revision == revision)?.content
+        })
+    }
+
+    /// The id of the newest content of a path that somebody has seen who saw up to this revision.
+    fn content_seen(&self, path: &FilePath, seen: Revision) -> Option<Digest> {
+        let history = self.history(path);
+        let newest = history.iter().rev().find(|version| version.stamp.revision <= seen)?;
+        newest.content.map(|content| content.id)
+    }
+
+    /// Checks the quotas for a content that replaces all that can be read at the path, or, where it is stale,
+    /// what its writer had seen.
+    fn room(
+        &self,
+        actor: Actor<'_>,
+        path: &FilePath,
+        file: Option<&File>,
+        content: Content,
+        stale: Option<Revision>,
+    ) -> Result<(), FileDenial> {
+        let seen = |head: &&crate::Version| stale.is_none_or(|seen| head.stamp.revision <= seen);
+        let replaced = file.into_iter().flat_map(File::heads).filter(seen);
+        let kept = replaced.fold(self.bytes, |sum, head| sum.saturating_sub(head.content.length));
+        room_for_bytes(actor, kept.checked_add(content.length))?;
+        match file {
+            Some(_) => Ok(()),
+            None => self.room_for_files(actor, self.held() + usize::from(self.guard(path).is_none())),
+        }
+    }
+
+    fn room_for_files(&self, actor: Actor<'_>, count: usize) -> Result<(), FileDenial> {
+        let limit = u64::from(actor.quotas.files);
+        if count as u64 <= limit {
+            return Ok(());
+        }
+        Err(FileDenial::Quota { quota: Quota::Files, limit })
+    }
+
+    /// What the quota of files counts.
+    fn held(&self) -> usize {
+        self.files.len() + self.guarded
+    }
+
+    fn no_number(&self, number: u32) -> FileDenial {
+        FileDenial::NoSuchSnapshot { name: SnapshotName::numbered(number) }
+    }
+}
+
+/// Whether an agent may make a file what it was: it needs the right to write both to what is there now and to
+/// what was there then, and where an ACL changes it must own what is there now.
+fn may_put_back(
+    agent: u32,
+    path: &FilePath,
+    guard: Option<&Guard>,
+    now: Option<&File>,
+    then: &File,
+) -> Result<(), FileDenial> {
+    if !now.is_some_and(|now| now.same_contents(then)) {
+        guard.map_or(Ok(()), |guard| guard.check(agent, Right::Write, path))?;
+        then.guard.check(agent, Right::Write, path)?;
+    }
+    let listed = |guard: &Guard| guard.acl.is_some();
+    let loses = guard.is_some_and(|now| *now != then.guard && (listed(now) || listed(&then.guard)));
+    if loses && guard.is_some_and(|now| now.owner != agent) {
+        return Err(FileDenial::NotOwner { path: path.clone() });
+    }
+    Ok(())
+}
+
+fn room_for_bytes(actor: Actor<'_>, bytes: Option<u64>) -> Result<(), FileDenial> {
+    let limit = actor.quotas.bytes;
+    if bytes.is_some_and(|bytes| bytes <= limit) {
+        Ok(())
+    } else {
+        Err(FileDenial::Quota { quota: Quota::Bytes, limit })
+    }
+}
