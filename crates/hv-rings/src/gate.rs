@@ -4,175 +4,16 @@
 //! is missing, late or unknown is a no.
 
 use crate::class::Terms;
-use crate::decide::{Denial, Needs, basis};
+use crate::decide::{Denial, basis};
 use crate::evidence::{Basis, Evidence};
-use crate::rate::{Limited, Limits};
-use crate::standing::{Cap, Standing};
-use core::fmt;
-use hv_types::{ActionId, Call, Did, Ring, Sigma, Timestamp};
+use crate::standing::Standing;
+use hv_types::{Call, Ring, Sigma, Timestamp};
 
-/// Who knocks: what can be said before a call costs anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
-    /// The present.
-    pub now: Timestamp,
-    /// Whether anybody here has heard of the agent.
-    pub acquaintance: Acquaintance,
-    /// What the limit on calls whose author is not proven yet says to their source.
-    pub source: Result<(), Limited>,
-    /// Whether the agent is who it says.
-    pub identity: Identity,
-    /// How far the session is.
-    pub session: Phase,
-    /// Whether the agent belongs to it.
-    pub membership: Membership,
-    /// Whether the agent is quarantined.
-    pub quarantine: Quarantine,
-    /// Whether the agent was killed.
-    pub life: Life,
-}
+mod denial;
+mod facts;
 
-/// Whether somebody is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Acquaintance {
-    /// It has an account.
-    Known,
-    /// Nobody has heard of it.
-    Unknown,
-}
-
-/// Whether somebody is who it says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
-pub enum Identity {
-    /// A signature shows it.
-    Proven,
-    /// The embedding program says so.
-    Asserted,
-    /// Nothing shows it.
-    Unproven,
-}
-
-/// How far a session is, as far as calls are concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
-pub enum Phase {
-    /// There is none of this name.
-    Unknown,
-    /// It has not begun.
-    Forming,
-    /// It takes calls.
-    Live,
-    /// It is ending.
-    Ending,
-    /// It has ended.
-    Over,
-}
-
-hv_types::wire_enum!(Phase { 0 => Unknown {}, 1 => Forming {}, 2 => Live {}, 3 => Ending {}, 4 => Over {} });
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unknown => "there is no such session",
-            Self::Forming => "the session has not begun",
-            Self::Live => "the session takes calls",
-            Self::Ending => "the session is ending",
-            Self::Over => "the session has ended",
-        })
-    }
-}
-
-/// Whether somebody belongs to the session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
-pub enum Membership {
-    /// It does.
-    Member,
-    /// It did and has left, or was put out.
-    Left,
-    /// It never did.
-    Stranger,
-}
-
-hv_types::wire_enum!(Membership { 0 => Member {}, 1 => Left {}, 2 => Stranger {} });
-
-/// Whether somebody is quarantined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Quarantine {
-    /// It is not.
-    Free,
-    /// It is, up to and including a point in time.
-    Until(Timestamp),
-    /// It is until it is rehabilitated.
-    Slashed,
-}
-
-impl Quarantine {
-    /// Whether it holds, and the last point in time at which it does.
-    const fn holds(self, now: Timestamp) -> Option<Timestamp> {
-        match self {
-            Self::Until(until) if now.0 <= until.0 => Some(until),
-            Self::Slashed => Some(Timestamp::MAX),
-            Self::Free | Self::Until(_) => None,
-        }
-    }
-}
-
-/// Whether somebody was killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Life {
-    /// It runs.
-    Running,
-    /// It was killed.
-    Killed {
-        /// When.
-        at: Timestamp,
-    },
-}
-
-/// All that the gate asks about one call.
-#[derive(Debug, Clone, Copy)]
-pub struct Facts<'a> {
-    /// Who knocks.
-    pub entry: Entry,
-    /// The call.
-    pub call: &'a Call,
-    /// What the agent's bucket says; take from it after [`enter`] and before [`check`], at the rate of the
-    /// standing ring.
-    pub rate: Result<(), Limited>,
-    /// The limits that hold here.
-    pub limits: &'a Limits,
-    /// How many tools the agent uses at this moment, this call not counted.
-    pub tools_in_use: u32,
-    /// On which terms the action's calls are decided; none where it is not registered.
-    pub terms: Option<Terms>,
-    /// σ_eff of the agent for these terms' class, computed now.
-    pub sigma: Sigma,
-    /// Where the agent stands, computed now.
-    pub standing: &'a Standing,
-    /// The certificates that are presented.
-    pub evidence: &'a Evidence,
-    /// For whom the agent acts, if for anybody, and for whom that one acts, and so on.
-    pub on_behalf_of: &'a [Principal<'a>],
-}
-
-/// Somebody for whom an agent acts. The call must be one that it could make itself.
-#[derive(Debug, Clone, Copy)]
-pub struct Principal<'a> {
-    /// Who.
-    pub did: &'a Did,
-    /// Whether anybody here has heard of it.
-    pub acquaintance: Acquaintance,
-    /// Whether it is quarantined.
-    pub quarantine: Quarantine,
-    /// Whether it was killed.
-    pub life: Life,
-    /// Its σ_eff for the terms' class, computed now.
-    pub sigma: Sigma,
-    /// Where it stands, computed now.
-    pub standing: &'a Standing,
-}
+pub use denial::{GateDenial, Unfit};
+pub use facts::{Acquaintance, Entry, Facts, Identity, Life, Membership, Phase, Principal, Quarantine};
 
 /// That a call passed. Only [`check`] makes one; it is no grant, for it records nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -338,217 +179,265 @@ fn earns(
     })
 }
 
-/// The first rule of the gate that said no, with what there was.
-///
-/// The list is exhaustive on purpose: a new way to be refused is a change for everybody who handles one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case", tag = "rule"))]
-pub enum GateDenial {
-    /// The source of the call knocks too often.
-    SourceLimited {
-        /// The limit.
-        limit: Limited,
-    },
-    /// Nothing shows that the agent is who it says.
-    Unproven,
-    /// The session takes no calls.
-    SessionNotLive {
-        /// How far it is.
-        phase: Phase,
-    },
-    /// The agent does not belong to the session.
-    NotAMember {
-        /// Whether it ever did.
-        membership: Membership,
-    },
-    /// The agent calls too often.
-    RateLimited {
-        /// Where it stands, which sets its rate.
-        standing: Ring,
-        /// The limit.
-        limit: Limited,
-    },
-    /// The agent uses as many tools at once as it may.
-    TooManyTools {
-        /// Where it stands, which sets how many.
-        standing: Ring,
-        /// How many it may use.
-        most: u32,
-    },
-    /// The call had to start earlier.
-    Late {
-        /// The last point in time at which it might have.
-        deadline: Timestamp,
-    },
-    /// Nobody registered the action.
-    NotRegistered {
-        /// The action.
-        action: ActionId,
-    },
-    /// The certificate that the permission rests on was given for a time that is over.
-    Stale {
-        /// What it rests on.
-        basis: Basis,
-        /// The last point in time at which it counted.
-        until: Timestamp,
-    },
-    /// The agent itself may not.
-    Agent {
-        /// Why.
-        unfit: Unfit,
-    },
-    /// Somebody for whom the agent acts may not.
-    OnBehalfOf {
-        /// Who.
-        principal: Did,
-        /// Why.
-        unfit: Unfit,
-    },
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::class::{Class, Override};
+    use crate::decide::Needs;
+    use crate::rate::{Limited, Limits, Rate};
+    use crate::standing::{Cap, standing};
+    use crate::tests::{NOW, call, did, quorum, sigma, witnessed};
+    use hv_types::{ActionKind, Reversibility};
+    use std::vec;
+    use std::vec::Vec;
 
-/// Why somebody may not do what a call does, whether it calls itself or has another call for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case", tag = "why"))]
-pub enum Unfit {
-    /// Nobody has heard of it.
-    Unknown,
-    /// It is quarantined.
-    Quarantined {
-        /// The last point in time at which that holds; [`Timestamp::MAX`] until it is rehabilitated.
-        until: Timestamp,
-    },
-    /// It was killed.
-    Killed {
-        /// When.
-        at: Timestamp,
-    },
-    /// Its score or its certificate is not enough.
-    Ring {
-        /// What is missing.
-        denial: Denial,
-    },
-    /// It is capped below the ring that the call needs.
-    Capped {
-        /// The ring that the call needs.
-        need: Ring,
-        /// The score that there is.
-        sigma: Sigma,
-        /// The cap, with its reason.
-        cap: Cap,
-    },
-}
-
-hv_types::wire_enum!(Unfit {
-    0 => Unknown {},
-    1 => Quarantined { until },
-    2 => Killed { at },
-    3 => Ring { denial },
-    4 => Capped { need, sigma, cap },
-});
-
-hv_types::wire_enum!(GateDenial {
-    0 => SourceLimited { limit },
-    1 => Unproven {},
-    2 => SessionNotLive { phase },
-    3 => NotAMember { membership },
-    4 => RateLimited { standing, limit },
-    5 => TooManyTools { standing, most },
-    6 => Late { deadline },
-    7 => NotRegistered { action },
-    8 => Stale { basis, until },
-    9 => Agent { unfit },
-    10 => OnBehalfOf { principal, unfit },
-});
-
-impl GateDenial {
-    /// What would be enough, where a score, a certificate or a cap is what is missing.
-    #[must_use]
-    pub const fn needs(&self) -> Option<Needs> {
-        match self {
-            Self::Agent { unfit } | Self::OnBehalfOf { unfit, .. } => unfit.needs(),
-            Self::Stale { basis, .. } => match basis {
-                Basis::Quorum | Basis::Elevation => Some(Needs::of(Ring::Privileged)),
-                Basis::Witness => Some(Needs::of(Ring::Root)),
-                Basis::Open | Basis::Score => None,
-            },
-            Self::SourceLimited { .. }
-            | Self::Unproven
-            | Self::SessionNotLive { .. }
-            | Self::NotAMember { .. }
-            | Self::RateLimited { .. }
-            | Self::TooManyTools { .. }
-            | Self::Late { .. }
-            | Self::NotRegistered { .. } => None,
+    fn entry() -> Entry {
+        Entry {
+            now: NOW,
+            acquaintance: Acquaintance::Known,
+            source: Ok(()),
+            identity: Identity::Proven,
+            session: Phase::Live,
+            membership: Membership::Member,
+            quarantine: Quarantine::Free,
+            life: Life::Running,
         }
     }
-}
 
-impl Unfit {
-    /// What would be enough, where a score, a certificate or a cap is what is missing.
-    #[must_use]
-    pub const fn needs(&self) -> Option<Needs> {
-        match self {
-            Self::Ring { denial } => Some(denial.needs()),
-            Self::Capped { need, .. } => Some(Needs { uncapped: Some(*need), ..Needs::of(*need) }),
-            Self::Unknown | Self::Quarantined { .. } | Self::Killed { .. } => None,
+    fn terms(need: Ring) -> Option<Terms> {
+        let reversibility = Reversibility::Full;
+        let class = Class { kind: ActionKind::Effect, reversibility, risk: reversibility.default_risk() };
+        Some(class.terms(&Override { ring: Some(need), risk: None }))
+    }
+
+    const RATE: Rate = Rate { per_second: 5, burst: 10 };
+    const LIMIT: Limited = Limited::TooFast { rate: RATE, retry_at: Timestamp(9) };
+
+    /// Decides the facts of an agent that may do what needs Ring 2, after `change` made something of them.
+    fn decided(change: impl FnOnce(&mut Facts<'_>)) -> Result<Allowed, GateDenial> {
+        let (call, limits, standing) = (call(), Limits::default(), standing(sigma(700_000), &[], NOW));
+        let mut facts = Facts {
+            entry: entry(),
+            call: &call,
+            rate: Ok(()),
+            limits: &limits,
+            tools_in_use: 0,
+            terms: terms(Ring::Standard),
+            sigma: sigma(700_000),
+            standing: &standing,
+            evidence: &Evidence::none(),
+            on_behalf_of: &[],
+        };
+        change(&mut facts);
+        check(&facts)
+    }
+
+    fn agent(unfit: Unfit) -> GateDenial {
+        GateDenial::Agent { unfit }
+    }
+
+    type Fault = fn(&mut Facts<'_>);
+
+    /// One change for each rule, in the order of the rules, with the denial that it brings about.
+    fn faults() -> Vec<(Fault, GateDenial)> {
+        vec![
+            (|f| f.entry.acquaintance = Acquaintance::Unknown, agent(Unfit::Unknown)),
+            (|f| f.entry.source = Err(LIMIT), GateDenial::SourceLimited { limit: LIMIT }),
+            (|f| f.entry.identity = Identity::Unproven, GateDenial::Unproven),
+            (|f| f.entry.session = Phase::Ending, GateDenial::SessionNotLive { phase: Phase::Ending }),
+            (
+                |f| f.entry.membership = Membership::Left,
+                GateDenial::NotAMember { membership: Membership::Left },
+            ),
+            (
+                |f| f.entry.quarantine = Quarantine::Slashed,
+                agent(Unfit::Quarantined { until: Timestamp::MAX }),
+            ),
+            (|f| f.entry.life = Life::Killed { at: Timestamp(5) }, agent(Unfit::Killed { at: Timestamp(5) })),
+            (|f| f.rate = Err(LIMIT), GateDenial::RateLimited { standing: Ring::Standard, limit: LIMIT }),
+            (|f| f.tools_in_use = 8, GateDenial::TooManyTools { standing: Ring::Standard, most: 8 }),
+            (
+                |f| f.entry.now = Timestamp(f.call.deadline.0 + 1),
+                GateDenial::Late { deadline: call().deadline },
+            ),
+            (|f| f.terms = None, GateDenial::NotRegistered { action: call().action }),
+            (
+                |f| f.sigma = sigma(600_000),
+                agent(Unfit::Ring {
+                    denial: Denial::Score {
+                        need: Ring::Standard,
+                        sigma: sigma(600_000),
+                        above: sigma(600_000),
+                    },
+                }),
+            ),
+        ]
+    }
+
+    #[test]
+    fn an_agent_without_fault_passes() {
+        let allowed = decided(|_| {}).unwrap();
+        assert_eq!((allowed.ring(), allowed.basis()), (Ring::Standard, Basis::Score));
+        assert_eq!(decided(|f| f.entry.identity = Identity::Asserted), Ok(allowed));
+        assert_eq!(decided(|f| f.tools_in_use = 7), Ok(allowed));
+        assert_eq!(decided(|f| f.entry.now = f.call.deadline), Ok(allowed));
+        let open = decided(|f| (f.terms, f.sigma) = (terms(Ring::Sandbox), Sigma::ZERO)).unwrap();
+        assert_eq!((open.ring(), open.basis()), (Ring::Sandbox, Basis::Open));
+    }
+
+    #[test]
+    fn each_rule_says_no_with_its_own_reason() {
+        for (fault, denial) in faults() {
+            assert_eq!(decided(fault), Err(denial));
         }
     }
-}
 
-impl fmt::Display for Unfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown => f.write_str("is not known here; let it join a session first"),
-            Self::Quarantined { until: Timestamp::MAX } => {
-                f.write_str("is quarantined until it is rehabilitated")
-            }
-            Self::Quarantined { until } => write!(f, "is quarantined until {until}"),
-            Self::Killed { at } => write!(f, "was killed at {at}"),
-            Self::Ring { denial } => {
-                write!(f, "does not earn the ring: {denial}; enough would be {}", denial.needs())
-            }
-            Self::Capped { need, cap, .. } => {
-                write!(f, "needs {need} and is capped at {}, for {cap}", cap.ring())
-            }
-        }
-    }
-}
-
-impl fmt::Display for GateDenial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SourceLimited { limit } => write!(f, "too many calls from one source: {limit}"),
-            Self::Unproven => f.write_str("nothing shows that the agent is who it says; sign the call"),
-            Self::SessionNotLive { phase } => write!(f, "{phase}; calls need a live one"),
-            Self::NotAMember { membership: Membership::Left } => {
-                f.write_str("the agent is no longer a member of the session; let it join again")
-            }
-            Self::NotAMember { .. } => {
-                f.write_str("the agent is not a member of the session; let it join first")
-            }
-            Self::RateLimited { standing, limit } => write!(f, "too many calls for {standing}: {limit}"),
-            Self::TooManyTools { standing, most } => {
-                write!(f, "in {standing} an agent uses at most {most} tools at once; wait for one to end")
-            }
-            Self::Late { deadline } => write!(f, "the call had to start by {deadline}; make a new one"),
-            Self::NotRegistered { action } => {
-                write!(f, "nobody registered the action `{action}`; register it with its reversibility")
-            }
-            Self::Stale { basis, until } => {
-                let certificate = match basis {
-                    Basis::Quorum => "quorum",
-                    Basis::Elevation => "elevation",
-                    Basis::Witness => "witness",
-                    Basis::Open | Basis::Score => "permission",
+    #[test]
+    fn the_first_rule_that_says_no_is_told() {
+        let faults = faults();
+        for (i, (first, denial)) in faults.iter().enumerate() {
+            for (later, _) in faults.iter().skip(i) {
+                let both = |f: &mut Facts<'_>| {
+                    later(f);
+                    first(f);
                 };
-                write!(f, "the {certificate} counted until {until}; ask for it again")
-            }
-            Self::Agent { unfit } => write!(f, "the agent {unfit}"),
-            Self::OnBehalfOf { principal, unfit } => {
-                write!(f, "{principal}, for whom the agent acts, {unfit}")
+                assert_eq!(decided(both).as_ref(), Err(denial), "{i}");
             }
         }
     }
-}
 
-impl core::error::Error for GateDenial {}
+    #[test]
+    fn only_a_live_session_and_a_member_pass() {
+        for phase in [Phase::Unknown, Phase::Forming, Phase::Live, Phase::Ending, Phase::Over] {
+            let decided = decided(|f| f.entry.session = phase);
+            let expected =
+                if phase == Phase::Live { None } else { Some(GateDenial::SessionNotLive { phase }) };
+            assert_eq!(decided.err(), expected);
+        }
+        let membership = Membership::Stranger;
+        let stranger = decided(|f| f.entry.membership = membership);
+        assert_eq!(stranger, Err(GateDenial::NotAMember { membership }));
+    }
+
+    #[test]
+    fn a_quarantine_holds_to_its_last_nanosecond() {
+        let at = |until| decided(|f| f.entry.quarantine = Quarantine::Until(Timestamp(until)));
+        let until = NOW;
+        assert_eq!(at(NOW.0), Err(agent(Unfit::Quarantined { until })));
+        assert!(at(NOW.0 - 1).is_ok());
+        assert!(at(NOW.0 + 1).is_err());
+    }
+
+    #[test]
+    fn certificates_open_what_they_are_for_as_long_as_they_last() {
+        let call = call();
+        let evidence = Evidence::none().with_quorum(quorum(&call)).with_witness(witnessed(&call));
+        let until = Timestamp(NOW.0 + 500);
+        for (need, basis) in [(Ring::Privileged, Basis::Quorum), (Ring::Root, Basis::Witness)] {
+            let at = |now| {
+                let (entry, limits) = (Entry { now, ..entry() }, Limits::default());
+                let standing = standing(Sigma::ONE, &[], now);
+                check(&Facts {
+                    entry,
+                    call: &call,
+                    rate: Ok(()),
+                    limits: &limits,
+                    tools_in_use: 0,
+                    terms: terms(need),
+                    sigma: Sigma::ONE,
+                    standing: &standing,
+                    evidence: &evidence,
+                    on_behalf_of: &[],
+                })
+            };
+            assert_eq!(at(until), Ok(Allowed { ring: need, basis }));
+            let stale = GateDenial::Stale { basis, until };
+            assert_eq!(stale.needs(), Some(Needs::of(need)));
+            assert_eq!(at(Timestamp(until.0 + 1)), Err(stale));
+        }
+    }
+
+    #[test]
+    fn a_cap_is_told_with_its_reason() {
+        let standing = standing(Sigma::ONE, &[Cap::Probation, Cap::Breaker { until: NOW }], NOW);
+        let (need, cap) = (Ring::Standard, Cap::Breaker { until: NOW });
+        let limits = Limits::default();
+        let facts = |f: &mut Facts<'_>| f.tools_in_use = 1;
+        assert!(decided(facts).is_ok());
+        let (call, evidence) = (call(), Evidence::none());
+        let capped = Facts {
+            entry: entry(),
+            call: &call,
+            rate: Ok(()),
+            limits: &limits,
+            tools_in_use: 1,
+            terms: terms(need),
+            sigma: Sigma::ONE,
+            standing: &standing,
+            evidence: &evidence,
+            on_behalf_of: &[],
+        };
+        let denial = agent(Unfit::Capped { need, sigma: Sigma::ONE, cap });
+        assert_eq!(denial.needs(), Some(Needs { uncapped: Some(need), ..Needs::of(need) }));
+        assert_eq!(check(&capped), Err(denial));
+        // The standing ring sets the limits as well: two tools in Ring 3.
+        let busy = check(&Facts { tools_in_use: 2, ..capped });
+        assert_eq!(busy, Err(GateDenial::TooManyTools { standing: Ring::Sandbox, most: 2 }));
+    }
+
+    #[test]
+    fn on_behalf_of_somebody_the_weaker_of_the_two_decides() {
+        let (free, low) =
+            (standing(Sigma::ONE, &[], NOW), standing(Sigma::ONE, &[Cap::SuspiciousHistory], NOW));
+        let did = did("principal");
+        let principal = Principal {
+            did: &did,
+            acquaintance: Acquaintance::Known,
+            quarantine: Quarantine::Free,
+            life: Life::Running,
+            sigma: sigma(600_001),
+            standing: &free,
+        };
+        let with = |principals: &[Principal<'_>]| -> Result<(), Unfit> {
+            let (call, limits, standing) = (call(), Limits::default(), standing(sigma(700_000), &[], NOW));
+            let facts = Facts {
+                entry: entry(),
+                call: &call,
+                rate: Ok(()),
+                limits: &limits,
+                tools_in_use: 0,
+                terms: terms(Ring::Standard),
+                sigma: sigma(700_000),
+                standing: &standing,
+                evidence: &Evidence::none(),
+                on_behalf_of: principals,
+            };
+            match check(&facts) {
+                Ok(_) => Ok(()),
+                Err(GateDenial::OnBehalfOf { principal, unfit }) if principal == did => Err(unfit),
+                Err(other) => panic!("{other}"),
+            }
+        };
+        assert_eq!(with(&[principal]), Ok(()));
+        let (need, above) = (Ring::Standard, sigma(600_000));
+        for (weaker, unfit) in [
+            (Principal { acquaintance: Acquaintance::Unknown, ..principal }, Unfit::Unknown),
+            (
+                Principal { quarantine: Quarantine::Slashed, ..principal },
+                Unfit::Quarantined { until: Timestamp::MAX },
+            ),
+            (Principal { life: Life::Killed { at: NOW }, ..principal }, Unfit::Killed { at: NOW }),
+            (
+                Principal { sigma: above, ..principal },
+                Unfit::Ring { denial: Denial::Score { need, sigma: above, above } },
+            ),
+            (
+                Principal { standing: &low, ..principal },
+                Unfit::Capped { need, sigma: sigma(600_001), cap: Cap::SuspiciousHistory },
+            ),
+        ] {
+            assert_eq!(with(&[weaker]), Err(unfit.clone()));
+            assert_eq!(with(&[principal, weaker]), Err(unfit), "nobody in the chain is left out");
+        }
+    }
+}

@@ -57,8 +57,20 @@ pub mod rate;
 
 pub mod gate;
 
+#[cfg(any(test, feature = "proptest"))]
+pub mod strategies;
+
+#[cfg(any(test, feature = "proptest"))]
+pub mod properties;
+
 #[cfg(test)]
 mod tests;
+
+/// The examples in the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[derive(Debug)]
+pub struct Readme;
 
 pub use decide::{Denial, Lack, Needs, decide, ring_with};
 pub use evidence::{Basis, Certificate, Evidence};

@@ -131,8 +131,8 @@ const PARTS: u64 = 1_000_000_000;
 /// A bucket of calls for each caller. Key it by agent, not by session, or every session gives calls for free.
 ///
 /// There is no way to fill a bucket but to wait: a change of rate takes away what exceeds the new burst and
-/// gives nothing, a clock that runs backwards gives nothing, and a bucket is dropped only when it is full
-/// anyway. Where none can be dropped, new callers are refused, so nobody gets rid of an empty bucket by
+/// gives nothing, a clock that runs backwards gives nothing, and a bucket is dropped only when it would be full
+/// at every rate in use. Where none can be dropped, new callers are refused, so nobody gets rid of an empty bucket by
 /// crowding it out.
 ///
 /// ```
@@ -151,6 +151,9 @@ pub struct Buckets<K> {
     capacity: usize,
     latest: Timestamp,
     search_at: Timestamp,
+    /// The slowest rate and the largest burst that anybody ever came with.
+    slowest: u32,
+    largest: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -170,7 +173,14 @@ impl<K> Buckets<K> {
     /// Keeps count of so many callers at once.
     #[must_use]
     pub const fn with_capacity(capacity: usize) -> Self {
-        Self { buckets: BTreeMap::new(), capacity, latest: Timestamp(0), search_at: Timestamp(0) }
+        Self {
+            buckets: BTreeMap::new(),
+            capacity,
+            latest: Timestamp(0),
+            search_at: Timestamp(0),
+            slowest: u32::MAX,
+            largest: 0,
+        }
     }
 
     /// How many callers are kept count of.
@@ -197,6 +207,8 @@ impl<K: Ord + Clone> Buckets<K> {
     pub fn take(&mut self, caller: &K, rate: Rate, now: Timestamp) -> Result<(), Limited> {
         let now = now.max(self.latest);
         self.latest = now;
+        self.slowest = self.slowest.min(rate.per_second);
+        self.largest = self.largest.max(rate.burst);
         if let Some(bucket) = self.buckets.get_mut(caller) {
             return bucket.take(rate, now);
         }
@@ -212,7 +224,9 @@ impl<K: Ord + Clone> Buckets<K> {
             return Ok(());
         }
         if now >= self.search_at {
-            self.buckets.retain(|_, bucket| bucket.refilled(bucket.rate, now) < full(bucket.rate));
+            // A bucket without which nothing changes: whatever its caller came back with, it would be full.
+            let any = Rate { per_second: self.slowest, burst: self.largest };
+            self.buckets.retain(|_, bucket| bucket.refilled(any, now) < full(any));
             self.search_at = now.after(SEARCH_AGAIN);
         }
         if self.buckets.len() < self.capacity {
@@ -386,6 +400,21 @@ mod tests {
         assert_eq!(buckets.take(&2, rate, Timestamp(2 * SECOND)), crowded(3 * SECOND));
         assert!(!buckets.is_empty());
         assert!(Buckets::<u32>::with_capacity(0).is_empty());
+    }
+
+    /// A bucket that is full at a low rate does not come back as a full one at a high rate.
+    #[test]
+    fn dropping_a_bucket_does_not_enlarge_it() {
+        let (low, high) = (Rate { per_second: 1, burst: 1 }, Rate { per_second: 1, burst: 9 });
+        let mut buckets = Buckets::with_capacity(1);
+        assert_eq!(passes(&mut buckets, 0, high, 0), 9);
+        assert_eq!(passes(&mut buckets, 0, low, SECOND), 1);
+        let crowded = |retry_at| Err(Limited::Crowded { retry_at: Timestamp(retry_at * SECOND) });
+        assert_eq!(buckets.take(&1, low, Timestamp(2 * SECOND)), crowded(3));
+        assert_eq!(buckets.take(&1, low, Timestamp(10 * SECOND - 1)), {
+            Err(Limited::Crowded { retry_at: Timestamp(11 * SECOND - 1) })
+        });
+        assert_eq!(buckets.take(&1, low, Timestamp(11 * SECOND - 1)), Ok(()));
     }
 
     proptest! {

@@ -94,21 +94,22 @@ impl Cap {
     }
 }
 
+/// The reason alone, as a clause about the agent; the ring is [`Cap::ring`].
 impl fmt::Display for Cap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Parent { parent, ring } => write!(f, "its parent {parent} stands in {ring}"),
-            Self::Demotion { ring, until } => write!(f, "it was demoted to {ring} until {until}"),
+            Self::Demotion { until, .. } => write!(f, "it was demoted until {until}"),
             Self::Breaker { until } => {
-                write!(f, "it called above its ring too often; the breaker is open until {until}")
+                write!(f, "it called above its ring too often, and the breaker is open until {until}")
             }
-            Self::Probation => write!(f, "it is on probation, with no history yet"),
-            Self::SuspiciousHistory => write!(f, "its history does not hold together"),
+            Self::Probation => f.write_str("it is on probation, with no history yet"),
+            Self::SuspiciousHistory => f.write_str("its history does not hold together"),
             Self::SessionMinimum { minimum, sigma } => {
-                write!(f, "the session asks for a σ_eff of at least {minimum}; it is {sigma}")
+                write!(f, "the session asks for a σ_eff of at least {minimum}, and it has {sigma}")
             }
-            Self::Manifest { hint } => write!(f, "its manifest's trust level goes no further than {hint}"),
-            Self::Operator { ring } => write!(f, "an operator set {ring}"),
+            Self::Manifest { .. } => f.write_str("its manifest's trust level goes no further"),
+            Self::Operator { .. } => f.write_str("an operator set it"),
         }
     }
 }
