@@ -110,7 +110,8 @@ impl FileSpace {
 
     fn remember(&mut self, actor: Actor<'_>, path: &FilePath, entries: impl Iterator<Item = HistoryEntry>) {
         let most = usize::try_from(actor.quotas.versions).unwrap_or(usize::MAX);
-        if most == 0 {
+        let mut entries = entries.peekable();
+        if most == 0 || entries.peek().is_none() {
             return;
         }
         self.past.alter(path, |past| {

@@ -2,5 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod lifecycle;
 mod support;
+
+mod lifecycle;
+
+mod access;
+mod files;
+mod paths;
+mod snapshots;
+
+mod model;
+mod replay;
+mod wire;

@@ -1,8 +1,9 @@
 //! What the tests share: names, times, and a run that checks the machine's own promises after every command.
 
 use hv_session::{
-    ConsistencyMode, Did, Illegal, Machine, Session, SessionCommand, SessionConfig, SessionDenial,
-    SessionEvent, SessionId, SessionState, Timestamp,
+    ConsistencyMode, Content, Did, Digest, Expect, FileCommand, FileDenial, FileEvent, FilePath, Illegal,
+    Machine, Revision, Session, SessionCommand, SessionConfig, SessionDenial, SessionEvent, SessionId,
+    SessionState, Timestamp,
 };
 use hv_types::Wire;
 
@@ -85,4 +86,86 @@ pub(crate) fn replay(events: &[SessionEvent]) -> Result<Session, Illegal> {
     let mut session = Session::default();
     events.iter().try_for_each(|event| session.apply(event))?;
     Ok(session)
+}
+
+/// A member does something with the files, five seconds after the creation.
+pub(crate) fn does(n: u32, command: FileCommand) -> SessionCommand {
+    SessionCommand::file(did(n), command)
+}
+
+/// The path of this name in session `s1`.
+pub(crate) fn path(text: &str) -> FilePath {
+    FilePath::parse(&SessionId::new("s1").unwrap(), text).unwrap()
+}
+
+/// A content of this length; contents of different numbers have different ids.
+pub(crate) fn content(n: u64, length: u64) -> Content {
+    let mut id = [0; 32];
+    id[..8].copy_from_slice(&n.to_be_bytes());
+    Content { id: Digest(id), length }
+}
+
+pub(crate) fn write(name: &str, n: u64, expect: Expect) -> FileCommand {
+    FileCommand::Write { path: path(name), content: content(n, 10), expect }
+}
+
+impl Run {
+    /// A member does something with the files.
+    pub(crate) fn does(&mut self, n: u32, command: FileCommand) -> &mut Self {
+        self.ok(&does(n, command), at(5));
+        self
+    }
+
+    /// A member is refused something with the files.
+    pub(crate) fn refused(&mut self, n: u32, command: FileCommand) -> FileDenial {
+        match self.denied(&does(n, command), at(5)) {
+            SessionDenial::File(denial) => denial,
+            other => panic!("{other}"),
+        }
+    }
+
+    /// The main content of a file, by its number.
+    pub(crate) fn read(&self, name: &str) -> Option<Content> {
+        self.session.files().get(&path(name)).map(|file| file.content())
+    }
+
+    /// The newest version of a file that is there.
+    pub(crate) fn newest(&self, name: &str) -> Revision {
+        self.session.files().get(&path(name)).unwrap().newest()
+    }
+
+    /// What happened last to the files.
+    pub(crate) fn last(&self) -> &FileEvent {
+        match self.log.last() {
+            Some(SessionEvent::File { event, .. }) => event,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// How often a test repeats what it does: every day, or where `HV_DEEP` is set.
+pub(crate) fn rounds(daily: usize, deep: usize) -> usize {
+    if std::env::var_os("HV_DEEP").is_some() { deep } else { daily }
+}
+
+/// Numbers that look random and are the same in every run (SplitMix64).
+#[derive(Debug, Clone)]
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.roll() % n
+    }
+
+    pub(crate) fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+        &of[usize::try_from(self.below(of.len() as u64)).unwrap()]
+    }
 }
