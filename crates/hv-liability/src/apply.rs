@@ -119,8 +119,7 @@ pub(crate) fn apply(ledger: &mut Ledger, event: &Event) -> Applied {
             check_time(ledger, *at)?;
             let case = ledger.cases.remove(evidence).ok_or(NO_CASE)?;
             ledger.verdicts.insert(*evidence, Verdict::Dismissed);
-            close_case(ledger, &case.offence);
-            ledger.clock = *at;
+            close_case(ledger, &case.offence, *at);
         }
         Event::Restoring { .. }
         | Event::AccountKept { .. }
@@ -232,7 +231,7 @@ fn slash(ledger: &mut Ledger, slashed: &Slashed) -> Applied {
     crate::slash::collect(ledger, offence, toll, *at);
     ledger.verdicts.insert(offence.evidence, Verdict::Slashed);
     if ledger.cases.remove(&offence.evidence).is_some() {
-        close_case(ledger, offence);
+        close_case(ledger, offence, *at);
     }
     ledger.clock = *at;
     Ok(())
@@ -243,6 +242,12 @@ fn slash(ledger: &mut Ledger, slashed: &Slashed) -> Applied {
 fn elapse(ledger: &mut Ledger, at: Timestamp) -> Applied {
     check(at >= ledger.clock, "time does not run backwards")?;
     check(ledger.overdue(at), "time passes where something is due")?;
+    take_effect(ledger, at);
+    Ok(())
+}
+
+/// Lets everything take effect that is due; afterwards nothing is, and the clock is there.
+fn take_effect(ledger: &mut Ledger, at: Timestamp) {
     while let Some((due, slot)) = ledger.books.next_due().filter(|&(due, _)| due <= at) {
         let Some(bond) = ledger.books.bond(slot) else { break };
         match bond.state {
@@ -252,7 +257,6 @@ fn elapse(ledger: &mut Ledger, at: Timestamp) -> Applied {
         }
     }
     ledger.clock = at;
-    Ok(())
 }
 
 pub(crate) fn open_case(ledger: &mut Ledger, case: Case) -> Applied {
@@ -267,15 +271,18 @@ pub(crate) fn open_case(ledger: &mut Ledger, case: Case) -> Applied {
 }
 
 /// Lifts what a case held up: the agent's quarantine, and the bonds of the session.
-fn close_case(ledger: &mut Ledger, offence: &Offence) {
+fn close_case(ledger: &mut Ledger, offence: &Offence, at: Timestamp) {
     if let Some(row) = ledger.books.account_mut(offence.agent.0) {
         row.cases = row.cases.saturating_sub(1);
     }
-    let Some(session) = offence.session else { return };
-    let Some(count) = ledger.held.get_mut(&session) else { return };
-    *count -= 1;
-    if *count == 0 {
-        ledger.held.remove(&session);
-        ledger.books.unhold(session);
+    if let Some(session) = offence.session
+        && let Some(count) = ledger.held.get_mut(&session)
+    {
+        *count -= 1;
+        if *count == 0 {
+            ledger.held.remove(&session);
+            ledger.books.unhold(session);
+        }
     }
+    take_effect(ledger, at);
 }

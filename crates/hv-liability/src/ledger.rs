@@ -199,6 +199,11 @@ impl Ledger {
         self.books.next_due().map(|(time, _)| time)
     }
 
+    /// The agents that are known, by their numbers.
+    pub fn agents(&self) -> impl Iterator<Item = &Did> {
+        self.books.accounts().iter().map(|account| &account.did)
+    }
+
     /// The number of an agent, if it is known.
     #[must_use]
     pub fn agent(&self, did: &Did) -> Option<AgentNo> {

@@ -23,6 +23,16 @@ mod preview;
 mod slash;
 mod snapshot;
 
+pub mod checks;
+
+mod admission;
+mod attribution;
+mod matrix;
+
+pub use admission::{Admission, Concern, RiskProfile};
+pub use attribution::{
+    Attribution, CausalGraph, CausalStep, Method, Part, SHAPLEY_AGENTS_MAX, Unattributable, attribute,
+};
 pub use command::{Command, SlashOrder, SlashReason, Source, Stake, VouchOrder};
 pub use denial::{CYCLE_NAMES_MAX, Denial, Quarantine};
 pub use event::{
@@ -31,5 +41,6 @@ pub use event::{
 pub use hv_types::{Did, Digest, Machine, Reversibility, RiskWeight, Share, Sigma, Solo, Timestamp};
 pub use ids::{AgentNo, BondNo, SessionNo};
 pub use ledger::{Account, Bond, BondState, Ledger};
+pub use matrix::{Exposure, Matrix};
 pub use policy::{CASCADE_DEPTH, SlashRule, UNBONDING_MIN, UnfitPolicy, VouchPolicy, Weights, lifted};
 pub use preview::{ByClass, VouchPreview};

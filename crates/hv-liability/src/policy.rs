@@ -42,6 +42,8 @@ pub struct VouchPolicy {
     pub hint_cap: Sigma,
     /// The most that an agent may earn on one day: 0.05.
     pub gain_per_day: Sigma,
+    /// How many slashes of its own make an agent one that is not admitted any more: 3.
+    pub deny_after: u32,
 }
 
 /// The vouching weight ω of each class of action.
@@ -87,6 +89,7 @@ impl Default for VouchPolicy {
             grace: Duration::from_secs(3600),
             hint_cap: Sigma::capped(600_000),
             gain_per_day: Sigma::capped(50_000),
+            deny_after: 3,
         }
     }
 }
@@ -219,4 +222,5 @@ hv_types::wire_struct!(VouchPolicy {
     grace,
     hint_cap,
     gain_per_day,
+    deny_after,
 });

@@ -7,6 +7,7 @@
 
 mod index;
 mod order;
+mod rows;
 mod timer;
 
 use crate::{AgentNo, BondNo, BondState, SessionNo, Source};
@@ -19,110 +20,12 @@ use std::hash::BuildHasher;
 use index::Index;
 pub(crate) use order::Fit;
 use order::{Edges, Order};
+pub(crate) use rows::{AccountRow, Backing, BondRow};
+use rows::{Link, SessionRow, Slab, push, unlink, walk};
 use timer::Timer;
 
 /// The number of no row.
 pub(crate) const NIL: u32 = u32::MAX;
-
-/// An agent's account.
-#[derive(Debug, Clone)]
-pub(crate) struct AccountRow {
-    pub(crate) did: Did,
-    /// Until when it is quarantined: [`Timestamp::MAX`] until rehabilitation, 0 not at all.
-    pub(crate) quarantine: Timestamp,
-    /// ρ, in parts per million.
-    pub(crate) reputation: u32,
-    /// E, the sum of what is left of its bonds, active and unbonding.
-    pub(crate) bonded: u32,
-    /// What it earned on `gain_day`.
-    pub(crate) gained: u32,
-    pub(crate) gain_day: u32,
-    /// Open charges.
-    pub(crate) cases: u32,
-    pub(crate) slashes: u32,
-    pub(crate) source: Source,
-    first_given: u32,
-    first_backing: u32,
-}
-
-/// A bond. The row of a place that is free keeps only its `turn`.
-#[derive(Debug, Clone)]
-pub(crate) struct BondRow {
-    pub(crate) since: Timestamp,
-    /// When it expires (active) or is paid back (unbonding); [`Timestamp::MAX`] if it never expires.
-    pub(crate) ends: Timestamp,
-    pub(crate) voucher: u32,
-    /// The backing it belongs to; [`NIL`] marks a free place.
-    pub(crate) backing: u32,
-    pub(crate) initial: u32,
-    pub(crate) remaining: u32,
-    pub(crate) turn: u32,
-    timer_at: u32,
-    of_voucher: Link,
-    of_backing: Link,
-    pub(crate) state: BondState,
-}
-
-/// All bonds for one agent in one session.
-#[derive(Debug, Clone)]
-pub(crate) struct Backing {
-    /// The sum of the active ones, in parts per million.
-    pub(crate) active: u64,
-    pub(crate) vouchee: u32,
-    session: u32,
-    first_bond: u32,
-    of_agent: Link,
-    of_session: Link,
-}
-
-/// A session in which there are bonds.
-#[derive(Debug, Clone)]
-struct SessionRow {
-    no: SessionNo,
-    first_backing: u32,
-}
-
-/// A row's neighbours in a list.
-#[derive(Debug, Clone, Copy)]
-struct Link {
-    before: u32,
-    after: u32,
-}
-
-impl Link {
-    const ALONE: Self = Self { before: NIL, after: NIL };
-}
-
-/// Rows whose places are used again; what they are numbered is nobody else's business.
-#[derive(Debug, Clone)]
-struct Slab<T> {
-    rows: Vec<T>,
-    free: Vec<u32>,
-}
-
-impl<T> Default for Slab<T> {
-    fn default() -> Self {
-        Self { rows: Vec::new(), free: Vec::new() }
-    }
-}
-
-impl<T> Slab<T> {
-    fn add(&mut self, row: T) -> u32 {
-        if let Some(at) = self.free.pop()
-            && let Some(place) = self.rows.get_mut(at as usize)
-        {
-            *place = row;
-            return at;
-        }
-        let at = u32::try_from(self.rows.len()).unwrap_or(NIL);
-        self.rows.push(row);
-        at
-    }
-
-    fn get(&self, at: u32) -> Option<&T> {
-        self.rows.get(at as usize)
-    }
-}
 
 /// All rows of a ledger.
 #[derive(Debug, Clone, Default)]
@@ -488,35 +391,6 @@ impl Books {
     }
 }
 
-impl BondRow {
-    /// A bond as it is locked; the books fill in where it hangs.
-    pub(crate) const fn new(
-        initial: u32,
-        remaining: u32,
-        state: BondState,
-        since: Timestamp,
-        ends: Timestamp,
-    ) -> Self {
-        Self { initial, remaining, state, since, ends, ..Self::free() }
-    }
-
-    const fn free() -> Self {
-        Self {
-            since: Timestamp(0),
-            ends: Timestamp::MAX,
-            voucher: NIL,
-            backing: NIL,
-            initial: 0,
-            remaining: 0,
-            turn: 0,
-            timer_at: NIL,
-            of_voucher: Link::ALONE,
-            of_backing: Link::ALONE,
-            state: BondState::Unbonding,
-        }
-    }
-}
-
 /// The turn of the next bond in a place; after 2³² bonds it is used no more, rather than have a number come
 /// again.
 pub(crate) fn next_turn(turn: u32) -> Option<u32> {
@@ -549,37 +423,4 @@ fn hash_of_backing(key: &RandomState, backings: &Slab<Backing>, sessions: &Slab<
     let backing = backings.get(at);
     let session = backing.and_then(|backing| sessions.get(backing.session));
     backing.zip(session).map_or(0, |(backing, session)| key.hash_one((backing.vouchee, session.no)))
-}
-
-/// Puts a row at the front of a list.
-fn push<T>(rows: &mut [T], link: fn(&mut T) -> &mut Link, first: &mut u32, at: u32) {
-    let Some(row) = rows.get_mut(at as usize) else { return };
-    let after = core::mem::replace(first, at);
-    *link(row) = Link { before: NIL, after };
-    if let Some(row) = rows.get_mut(after as usize) {
-        link(row).before = at;
-    }
-}
-
-/// Takes a row out of a list.
-fn unlink<T>(rows: &mut [T], link: fn(&mut T) -> &mut Link, first: &mut u32, at: u32) {
-    let Some(row) = rows.get_mut(at as usize) else { return };
-    let Link { before, after } = core::mem::replace(link(row), Link::ALONE);
-    match rows.get_mut(before as usize) {
-        Some(row) => link(row).after = after,
-        None => *first = after,
-    }
-    if let Some(row) = rows.get_mut(after as usize) {
-        link(row).before = before;
-    }
-}
-
-/// The rows of a list from its first one on.
-fn walk(first: u32, link: impl Fn(u32) -> Option<Link>) -> impl Iterator<Item = u32> {
-    let mut next = first;
-    core::iter::from_fn(move || {
-        let at = next;
-        next = link(at)?.after;
-        Some(at)
-    })
 }
