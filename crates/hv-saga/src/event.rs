@@ -264,6 +264,8 @@ pub struct StepRun {
     pub asked: u32,
     /// Crashes of the supervisor while an attempt ran, counted up to the limit.
     pub crashes: u32,
+    /// Whether an execution ended in doubt and nothing has shown since that it left nothing behind.
+    pub doubtful: bool,
     /// When its first attempt started.
     pub began: Micros,
     /// When its last attempt started.
@@ -336,6 +338,7 @@ hv_types::wire_struct!(StepRun {
     probes,
     asked,
     crashes,
+    doubtful,
     began,
     started,
     moved,

@@ -305,7 +305,7 @@ impl Saga {
 
     /// The state that a step would have after the signal, in this saga as it stands.
     fn after_signal(&self, step: u32, signal: StepSignal) -> Result<StepState, Illegal> {
-        use StepState::{Assumed, Committed, InDoubt, Pending, Undoing, Waiting};
+        use StepState::{Assumed, Committed, Executing, InDoubt, Pending, Undoing, Waiting};
         let (def, run) = self.step(step).ok_or(Illegal::new("a step that moves exists"))?;
         let next = run.state.transition(signal).ok_or(Illegal::new("a step moves along its transitions"))?;
         let forward = self.state == SagaState::Running;
@@ -320,27 +320,38 @@ impl Saga {
                 "undo starts in the reverse order of commit, after everything that depends on it",
                 self.state == SagaState::Compensating
                     && self.tally.unsettled() == 0
-                    && (run.state == StepState::UndoWaiting || self.next_undo() == Some(step))
-                    && !self.is_undo_blocked(step),
+                    && (run.state == StepState::UndoWaiting
+                        || (self.next_undo() == Some(step) && !self.is_undo_blocked(step))),
             ),
-            StepSignal::Retry | StepSignal::Denied => ("a step is tried while its saga runs", forward),
-            StepSignal::Failed if run.state == Waiting => {
-                ("a step that waits is given up when its saga turns back", !forward)
-            }
+            StepSignal::Retry => ("a step is tried while its saga runs", forward),
+            StepSignal::Denied => (
+                "a step is denied while its saga runs, and only if it left nothing behind",
+                forward && !(run.doubtful && def.has_effect()),
+            ),
+            // INVARIANT (S1): an earlier attempt in doubt is not forgotten because a later one failed.
+            StepSignal::Failed if matches!(run.state, Executing | Waiting) => (
+                "a step fails only if it left nothing behind, and is given up only when its saga turns back",
+                !((run.doubtful && def.has_effect()) || (forward && run.state == Waiting)),
+            ),
             StepSignal::Failed if run.state == InDoubt => {
                 ("a step in doubt fails only if it has no effect", !def.has_effect())
             }
             StepSignal::Suspect | StepSignal::Unconfirmed => {
                 ("what has an effect and a probe is asked", def.probe.is_some() && def.has_effect())
             }
-            StepSignal::Assumed => ("a step without effect is not undone", def.has_effect()),
+            StepSignal::Assumed => (
+                "a step is treated as done only where it may have left something behind",
+                def.has_effect() && (run.doubtful || !matches!(run.state, Executing | Waiting)),
+            ),
             // INVARIANT (S1): nothing is called undone that a probe has not confirmed.
             StepSignal::Undone if run.state == Undoing => {
                 ("an undo with a probe is confirmed", def.probe.is_none())
             }
             StepSignal::UndoFailed if matches!(run.state, Committed | Assumed) => (
                 "undo starts in the reverse order of commit, after everything that depends on it",
-                self.state == SagaState::Compensating && self.next_undo() == Some(step),
+                self.state == SagaState::Compensating
+                    && self.tally.unsettled() == 0
+                    && self.next_undo() == Some(step),
             ),
             _ => ("", true),
         };
@@ -415,6 +426,12 @@ impl Saga {
         if let Some(run) = self.runs.get_mut(step as usize) {
             run.moved = at;
             run.not_before = Micros(at.0.saturating_add(to.wait().0));
+            match to {
+                Move::Doubt { .. } => run.doubtful = true,
+                // Only a probe can clear a doubt.
+                Move::Retry { failure, .. } if failure.reason == Reason::Absent => run.doubtful = false,
+                _ => {}
+            }
             let crashed = to.failure().is_some_and(|failure| failure.reason == Reason::Crashed);
             if crashed && run.crashes < limits::CRASHES {
                 run.crashes += 1;

@@ -124,7 +124,10 @@ impl StepState {
                 Self::Executing | Self::Waiting | Self::InDoubt | Self::Probing | Self::Inspecting,
                 On::Failed,
             ) => Some(Self::Failed),
-            (Self::InDoubt | Self::Suspect | Self::Inspecting, On::Assumed) => Some(Self::Assumed),
+            (
+                Self::Executing | Self::Waiting | Self::InDoubt | Self::Suspect | Self::Inspecting,
+                On::Assumed,
+            ) => Some(Self::Assumed),
             (Self::Committed | Self::Assumed | Self::UndoWaiting, On::UndoStarted) => Some(Self::Undoing),
             (Self::Undoing | Self::Confirming, On::Undone) => Some(Self::Compensated),
             (Self::Undoing | Self::Confirming, On::UndoRetry) => Some(Self::UndoWaiting),

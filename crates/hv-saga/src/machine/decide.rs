@@ -152,7 +152,7 @@ impl Draft<'_> {
             Class::Retryable if self.may_execute_again(def, run) => {
                 Move::Retry { wait: self.wait(step, def, Purpose::Execute, run.executes, &failure), failure }
             }
-            Class::Retryable | Class::Permanent => failed_for_good(def, failure),
+            Class::Retryable | Class::Permanent => failed_for_good(def, run, failure),
             Class::Unknown => {
                 let repeats = def.probe.is_none() && failure.reason != Reason::Crashed;
                 let wait = if repeats {
@@ -292,7 +292,7 @@ impl Draft<'_> {
         for step in 0..u32::try_from(self.saga.runs.len()).unwrap_or(u32::MAX) {
             let Some((def, &run)) = self.saga.step(step) else { continue };
             if run.state == Waiting && back {
-                let to = failed_for_good(def, Failure::new(Class::Retryable, Reason::TurnedBack));
+                let to = failed_for_good(def, run, Failure::new(Class::Retryable, Reason::TurnedBack));
                 self.moved(step, to)?;
                 continue;
             }
@@ -412,13 +412,14 @@ impl Draft<'_> {
         if !self.refused.contains(&step) {
             return if self.has_room() { self.start(step, Purpose::Execute, run) } else { Ok(()) };
         }
+        let Some((def, _)) = self.saga.step(step) else { return Ok(()) };
         let denied = Failure::new(Class::Permanent, Reason::Denied);
-        let suspicious = self.saga.step(step).is_some_and(|(def, _)| def.probe.is_some() && def.has_effect());
-        let has_effect = self.saga.step(step).is_some_and(|(def, _)| def.has_effect());
         let to = match run.state {
-            StepState::InDoubt if has_effect => Move::Assumed { failure: denied },
+            StepState::InDoubt if def.has_effect() => Move::Assumed { failure: denied },
             StepState::InDoubt => Move::Failed { failure: denied },
-            StepState::Waiting if suspicious => Move::Suspect { wait: Micros(0), failure: denied },
+            StepState::Waiting if def.has_effect() && (def.probe.is_some() || run.doubtful) => {
+                failed_for_good(def, run, denied)
+            }
             _ => Move::Denied {},
         };
         self.moved(step, to)
@@ -495,10 +496,15 @@ fn cannot_tell() -> Failure {
     Failure::new(Class::Unknown, Reason::CannotTell)
 }
 
-/// A failure that is not repeated: nothing is left behind, or a probe is to tell.
-fn failed_for_good(def: &StepDef, failure: Failure) -> Move {
-    if def.probe.is_some() && def.has_effect() {
+/// A failure that is not repeated: nothing is left behind, or a probe is to tell, or an earlier attempt may
+/// have left something.
+fn failed_for_good(def: &StepDef, run: StepRun, failure: Failure) -> Move {
+    if !def.has_effect() {
+        Move::Failed { failure }
+    } else if def.probe.is_some() {
         Move::Suspect { wait: Micros(0), failure }
+    } else if run.doubtful {
+        Move::Assumed { failure }
     } else {
         Move::Failed { failure }
     }

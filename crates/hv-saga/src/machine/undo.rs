@@ -9,8 +9,7 @@ impl Saga {
         self.order.iter().rev().nth(self.undone as usize).copied()
     }
 
-    /// Whether a step that depends on this one is still being undone. Steps without effect pass on what
-    /// depends on them.
+    /// Whether a step that depends on this one, directly or over others, is still being undone.
     pub(super) fn is_undo_blocked(&self, step: u32) -> bool {
         if self.tally.undoing() == 0 {
             return false;
@@ -19,14 +18,14 @@ impl Saga {
         let mut open = vec![step];
         while let Some(step) = open.pop() {
             for &dependent in self.plan.dependents.get(step as usize).map_or(&[][..], Vec::as_slice) {
-                let Some((def, run)) = self.step(dependent) else { continue };
+                let Some((_, run)) = self.step(dependent) else { continue };
                 use StepState::{Confirming, Unconfirmed, UndoWaiting, Undoing};
                 if matches!(run.state, Undoing | UndoWaiting | Unconfirmed | Confirming) {
                     return true;
                 }
                 let first =
                     seen.get_mut(dependent as usize).is_some_and(|seen| !core::mem::replace(seen, true));
-                if first && !def.has_effect() {
+                if first {
                     open.push(dependent);
                 }
             }

@@ -1,0 +1,105 @@
+//! The bytes of events and attempts, pinned.
+
+use crate::simulation::step;
+use hv_saga::{
+    Cause, Class, Failure, Growth, Limits, Micros, Move, Pace, Plan, Purpose, Reason, Saga, SagaCommand,
+    SagaEvent, SagaState, StepRun, StepState,
+};
+use hv_types::{Machine, SagaId, SessionId, Timestamp, Wire};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn pinned(event: &SagaEvent, bytes: &[u8]) {
+    assert_eq!(event.to_bytes(), bytes, "{event:?}");
+    assert_eq!(SagaEvent::from_bytes(bytes).as_ref(), Ok(event));
+    for cut in 0..bytes.len() {
+        assert!(SagaEvent::from_bytes(&bytes[..cut]).is_err(), "{event:?} cut at {cut}");
+    }
+}
+
+#[test]
+fn golden_bytes_of_events() {
+    let at = Micros(300);
+    let failure = Failure::new(Class::Retryable, Reason::Exit { code: 1 });
+    let limits = Limits { concurrency: 8, retries: 2, within: Some(Duration::from_secs(9)) };
+    let created = SagaEvent::Created { seed: 7, limits, pace: Pace::Asked, at: Timestamp(5) };
+    pinned(&created, &[0, 7, 8, 2, 1, 9, 0, 1, 5, 0, 0, 0, 0, 0, 0, 0]);
+    pinned(&SagaEvent::Sealed {}, &[2]);
+    let started = SagaEvent::Started { step: 2, purpose: Purpose::Undo, number: 1, at };
+    pinned(&started, &[3, 2, 1, 1, 0xac, 2]);
+    let moved = |to| SagaEvent::Moved { step: 2, to, at };
+    let wait = Micros(4);
+    let reason = [0, 0, 1, 0, 0, 0, 0];
+    let with = |tag: u8, middle: &[u8]| [&[4, 2, tag], middle, &[0xac, 2]].concat();
+    let waits = |tag: u8| with(tag, &[&[4], &reason[..]].concat());
+    pinned(&moved(Move::Committed {}), &with(0, &[]));
+    pinned(&moved(Move::Retry { wait, failure: failure.clone() }), &waits(1));
+    pinned(&moved(Move::Failed { failure: failure.clone() }), &with(2, &reason));
+    pinned(&moved(Move::Suspect { wait, failure: failure.clone() }), &waits(3));
+    pinned(&moved(Move::Doubt { wait, failure: failure.clone() }), &waits(4));
+    pinned(&moved(Move::Assumed { failure: failure.clone() }), &with(5, &reason));
+    pinned(&moved(Move::Denied {}), &with(6, &[]));
+    pinned(&moved(Move::Undone {}), &with(7, &[]));
+    pinned(&moved(Move::UndoRetry { wait, failure: failure.clone() }), &waits(8));
+    pinned(&moved(Move::Unconfirmed { wait, failure: None }), &with(9, &[4, 0]));
+    pinned(&moved(Move::UndoFailed { failure }), &with(10, &reason));
+    pinned(&SagaEvent::Turned { cause: Cause::Denied { step: 3 }, at }, &[5, 1, 3, 0xac, 2]);
+    pinned(&SagaEvent::Turned { cause: Cause::OutOfTime {}, at }, &[5, 5, 0xac, 2]);
+    pinned(&SagaEvent::Finished { state: SagaState::Escalated, at }, &[6, 5, 0xac, 2]);
+    let run = StepRun { state: StepState::Committed, executes: 1, moved: Micros(9), ..StepRun::default() };
+    let (state, cause) = (SagaState::Compensating, Some(Cause::Cancelled {}));
+    let restored =
+        SagaEvent::Restored { state, cause, retries: 1, order: vec![0], undone: 0, steps: vec![run] };
+    pinned(&restored, &[7, 2, 1, 3, 1, 1, 0, 0, 1, 7, 1, 0, 0, 0, 0, 0, 0, 0, 9, 0]);
+    let steps = vec![Arc::new(step(0, vec![]))];
+    let appended = SagaEvent::Appended { steps, growth: Growth::Sealed };
+    let bytes = [
+        &[1, 1, 5][..],
+        b"step0",
+        &[3],
+        b"act",
+        &[2, 10],
+        b"did:mesh:a",
+        &[0, 0, 2, 1],
+        b"x",
+        &[1, 2, 1],
+        b"x",
+        &[0, 0, 0xac, 2, 0, 0, 0, 0x80, 0xad, 0xe2, 0x04, 0, 0x80, 0xc2, 0xd7, 0x2f],
+        &[0xac, 2, 0, 0, 0, 0x80, 0xad, 0xe2, 0x04, 0, 0x80, 0xc2, 0xd7, 0x2f, 0, 1],
+    ]
+    .concat();
+    pinned(&appended, &bytes);
+}
+
+#[test]
+fn an_attempt_is_bound_to_what_it_does() {
+    let (session, saga) = (SessionId::new("s1").unwrap(), SagaId::new("g1").unwrap());
+    let plan = Plan::new(vec![Arc::new(step(0, vec![]))]);
+    let events = Saga::default().decide(&SagaCommand::begin(plan), Timestamp(1000)).unwrap();
+    let attempts = Saga::default().starts(&session, &saga, &events);
+    let [attempt] = attempts.as_slice() else { panic!("{attempts:?}") };
+    assert_eq!(attempt.key(), "s1/g1/step0/execute");
+    assert_eq!(attempt.deadline, Timestamp(1000).after(Duration::from_secs(300)));
+    assert_eq!(attempt.parameters(), b"\x02g1\x05step0\x00\x00\x02\x01x");
+    let mut again = attempt.clone();
+    (again.number, again.deadline) = (2, Timestamp(7));
+    assert_eq!(again.parameters(), attempt.parameters());
+    assert_ne!(again.to_bytes(), attempt.to_bytes());
+    again.purpose = Purpose::Undo;
+    assert_ne!(again.parameters(), attempt.parameters());
+}
+
+/// The records of a three-step saga after its creation stay small.
+#[test]
+fn an_outcome_and_the_next_start_take_few_bytes() {
+    let mut saga = Saga::default();
+    let plan = Plan::new((0..3).map(|n| Arc::new(step(n, vec![]))).collect());
+    // A minute in, the times take more bytes than at the beginning.
+    let late = Timestamp(0).after(Duration::from_secs(60));
+    saga.decide(&SagaCommand::begin(plan), Timestamp(0)).unwrap().iter().for_each(|e| saga.apply(e).unwrap());
+    let attempt = saga.running().next().unwrap();
+    let report = hv_saga::Report::of(attempt, hv_saga::Verdict::Done).into();
+    let events = saga.decide(&report, late).unwrap();
+    // Independent steps: nothing follows but the end of the first.
+    assert_eq!(events.iter().map(|event| event.to_bytes().len()).sum::<usize>(), 7);
+}

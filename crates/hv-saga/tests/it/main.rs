@@ -1,0 +1,23 @@
+//! What a saga promises, shown on simulated worlds and on real processes.
+
+#![cfg(test)]
+#![allow(clippy::cast_possible_truncation, reason = "the numbers of these tests are small")]
+
+mod bytes;
+mod crash;
+mod forged;
+mod rules;
+mod simulation;
+mod table;
+mod worlds;
+
+#[cfg(feature = "tokio")]
+mod driving;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "command")]
+mod programs;
+#[cfg(feature = "tokio")]
+mod running;
+#[cfg(all(feature = "command", target_os = "linux"))]
+mod survivors;

@@ -1,0 +1,68 @@
+//! Programs that outlive their supervisor.
+
+use hv_saga::exec::survivors::{settle, survivors};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+/// A program that carries the token of a run, as if its supervisor had died.
+fn orphan(run: &str, script: &str) -> Child {
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).env("HV_RUN", run).env("HV_IDEMPOTENCY_KEY", format!("s/g/{run}/execute"));
+    command.spawn().unwrap()
+}
+
+fn token(name: &str) -> String {
+    format!("{name}-{}", std::process::id())
+}
+
+/// Collects a child in the background, as the system does for a real orphan.
+fn adopt(mut child: Child) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        child.wait().unwrap();
+    })
+}
+
+#[test]
+fn only_the_programs_of_the_run_are_found() {
+    let (mine, other) = (token("found"), token("found-not"));
+    let mut children = [orphan(&mine, "sleep 20; :"), orphan(&other, "sleep 20; :")];
+    let mut found = Vec::new();
+    let until = Instant::now() + Duration::from_secs(5);
+    // The shell and its `sleep`, once both have started.
+    while found.len() < 2 && Instant::now() < until {
+        found = survivors(&mine).unwrap();
+    }
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().any(|survivor| survivor.pid == i32::try_from(children[0].id()).unwrap()));
+    assert!(found.iter().all(|survivor| survivor.key == format!("s/g/{mine}/execute")));
+    assert!(survivors("no-such-run").unwrap().is_empty());
+    children.iter_mut().for_each(|child| child.kill().unwrap());
+    for run in [&mine, &other] {
+        settle(run, Duration::ZERO).unwrap();
+    }
+    children.iter_mut().for_each(|child| {
+        child.wait().unwrap();
+    });
+}
+
+#[test]
+fn survivors_may_end_by_themselves() {
+    let run = token("ends");
+    let child = adopt(orphan(&run, "exec sleep 0.5"));
+    let settled = settle(&run, Duration::from_secs(10)).unwrap();
+    assert_eq!((settled.ended.len(), settled.stopped.len(), settled.left.len()), (1, 0, 0), "{settled:?}");
+    child.join().unwrap();
+}
+
+#[test]
+fn survivors_that_stay_are_stopped_even_against_their_will() {
+    let run = token("stays");
+    let child = adopt(orphan(&run, "trap '' TERM; while :; do sleep 1; done"));
+    std::thread::sleep(Duration::from_millis(200));
+    let began = Instant::now();
+    let settled = settle(&run, Duration::from_millis(100)).unwrap();
+    assert!(!settled.stopped.is_empty() && settled.left.is_empty(), "{settled:?}");
+    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+    assert!(survivors(&run).unwrap().is_empty());
+    child.join().unwrap();
+}
