@@ -5,9 +5,17 @@
 //! then times all calls together, because a call here can be shorter than reading the clock.
 
 use core::fmt::Display;
+use hv_core::rings::class::Claim;
+use hv_core::saga::drive::{Control, drive};
+use hv_core::saga::exec::Closures;
+use hv_core::saga::{Outcome, Plan, SagaCommand, SagaState, StepDef};
+use hv_core::session::{Expect, SessionConfig};
+use hv_core::{Entrant, Hypervisor};
+use hv_liability::{Command, Ledger, SessionNo, Source, Stake, VouchOrder};
 use hv_rings::earned;
-use hv_types::Sigma;
+use hv_types::{ActionId, ActionKind, Did, Reversibility, SagaId, SessionId, Sigma, Solo, StepId, Timestamp};
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A piece of work that both sides can do.
@@ -29,11 +37,145 @@ pub struct Timed {
 }
 
 /// Every workload that this side runs.
-pub const WORKLOADS: &[Workload] = &[Workload { name: "ring_computation", run: ring_computation }];
+pub const WORKLOADS: &[Workload] = &[
+    Workload { name: "ring_computation", run: ring_computation },
+    Workload { name: "vouching_sigma_eff", run: vouching_sigma_eff },
+    Workload { name: "session_lifecycle", run: session_lifecycle },
+    Workload { name: "saga_3_steps", run: saga_3_steps },
+    Workload { name: "full_governance_pipeline", run: full_governance_pipeline },
+];
 
 /// The ring that a score of 0.85 earns, from the floating-point number on, as the Python package takes it.
 fn ring_computation(calls: u64) -> Result<Timed, String> {
     timed(calls, || Sigma::try_from(black_box(0.85)).map(|sigma| earned(sigma).number()))
+}
+
+/// One vouch between two agents that nobody heard of before, in a session of its own, and the score that it
+/// gives; everything vouched before stays.
+fn vouching_sigma_eff(calls: u64) -> Result<Timed, String> {
+    let mut ledger = Solo::<Ledger>::default();
+    let mut n = 0;
+    timed(calls, || -> Result<_, String> {
+        n += 1;
+        let now = Timestamp(n);
+        let session = SessionNo(u32::try_from(n).map_err(text)?);
+        let (voucher, vouchee) = (did("v", n)?, did("e", n)?);
+        for (agent, ppm) in [(&voucher, 900_000), (&vouchee, 400_000)] {
+            let sigma = Sigma::from_ppm(ppm).map_err(text)?;
+            let endow = Command::Endow { agent: agent.clone(), sigma, source: Source::Asserted };
+            ledger.run(&endow, now).map_err(debug)?;
+        }
+        let order = VouchOrder { session, voucher, vouchee: vouchee.clone(), stake: Stake::Default, expires: None };
+        ledger.run(&Command::Vouch(order), now).map_err(debug)?;
+        Ok(ledger.state().sigma_eff(&vouchee, session, Reversibility::Partial, now))
+    })
+}
+
+/// A node, a session, one member, its activation and its end; each of them recorded.
+fn session_lifecycle(calls: u64) -> Result<Timed, String> {
+    let stage = Stage::new()?;
+    timed(calls, || stage.runtime.block_on(async {
+        let hv = stage.active_session().await?;
+        hv.terminate_session(&stage.session).await.map_err(text)
+    }))
+}
+
+/// A saga of three steps with undo, from its definition to its end, on a node of its own.
+fn saga_3_steps(calls: u64) -> Result<Timed, String> {
+    let stage = Stage::new()?;
+    let steps = (0..3).map(|n| stage.step(n, n.checked_sub(1))).collect::<Result<Vec<_>, _>>()?;
+    let hv = stage.runtime.block_on(stage.active_session())?;
+    let mut n = 0;
+    timed(calls, || stage.runtime.block_on(async {
+        n += 1;
+        stage.saga(&hv, &format!("g{n}"), steps.clone(), vec![0, 1, 2]).await
+    }))
+}
+
+/// A node, a session, one member, its activation, three writes, a saga of one step, and the root.
+fn full_governance_pipeline(calls: u64) -> Result<Timed, String> {
+    let stage = Stage::new()?;
+    let step = stage.step(0, None)?;
+    timed(calls, || stage.runtime.block_on(async {
+        let hv = stage.active_session().await?;
+        for (path, content) in [("f0", "h0"), ("f1", "h1"), ("f2", "h2")] {
+            let content = content.as_bytes().to_vec();
+            hv.write_file(&stage.session, &stage.agent, path, content, Expect::Any).await.map_err(text)?;
+        }
+        stage.saga(&hv, "saga", vec![Arc::clone(&step)], vec![0]).await?;
+        hv.terminate_session(&stage.session).await.map_err(text)
+    }))
+}
+
+/// What the workloads of the composed hypervisor have in common.
+struct Stage {
+    runtime: tokio::runtime::Runtime,
+    session: SessionId,
+    creator: Did,
+    agent: Did,
+    action: ActionId,
+    closures: Closures,
+}
+
+impl Stage {
+    fn new() -> Result<Self, String> {
+        let mut closures = Closures::new();
+        closures.add("work", |_| async { Outcome::done() }, |_| async { Outcome::done() });
+        Ok(Self {
+            runtime: tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(text)?,
+            session: SessionId::new("bench-session").map_err(text)?,
+            creator: Did::new("did:mesh:admin").map_err(text)?,
+            agent: Did::new("did:mesh:a").map_err(text)?,
+            action: ActionId::new("action").map_err(text)?,
+            closures,
+        })
+    }
+
+    async fn active_session(&self) -> Result<Hypervisor, String> {
+        let hv = Hypervisor::in_memory().map_err(text)?;
+        hv.create_session(&self.session, SessionConfig::default(), &self.creator).await.map_err(text)?;
+        let entrant = Entrant::new(self.agent.clone()).with_sigma(Sigma::try_from(0.8).map_err(text)?);
+        hv.join_session(&self.session, &entrant).await.map_err(text)?;
+        let claim = Claim {
+            kind: Some(ActionKind::Effect),
+            reversibility: Some(Reversibility::Full),
+            ..Claim::default()
+        };
+        hv.register_action(&self.session, &self.action, claim).await.map_err(text)?;
+        hv.activate_session(&self.session).await.map_err(text)?;
+        Ok(hv)
+    }
+
+    fn step(&self, n: u32, after: Option<u32>) -> Result<Arc<StepDef>, String> {
+        let id = StepId::new(&format!("step{n}")).map_err(text)?;
+        let step = Closures::step(id, self.action.clone(), self.agent.clone(), "work");
+        Ok(Arc::new(StepDef { after: after.into_iter().collect(), ..step }))
+    }
+
+    async fn saga(
+        &self,
+        hv: &Hypervisor,
+        name: &str,
+        steps: Vec<Arc<StepDef>>,
+        unproven: Vec<u32>,
+    ) -> Result<SagaState, String> {
+        let saga = SagaId::new(name).map_err(text)?;
+        let host = hv.create_saga(&self.session, &saga, Plan::new(steps), unproven).await.map_err(text)?;
+        let end = drive(&host, &self.closures, &Control::new(), SagaCommand::advance()).await.map_err(text)?;
+        if end == SagaState::Completed { Ok(end) } else { Err(format!("the saga is {end}")) }
+    }
+}
+
+fn did(kind: &str, n: u64) -> Result<Did, String> {
+    Did::new(&format!("did:{kind}:{n}")).map_err(text)
+}
+
+fn text(error: impl Display) -> String {
+    error.to_string()
+}
+
+fn debug(error: impl core::fmt::Debug) -> String {
+    format!("{error:?}")
 }
 
 /// Times the calls of one run together.

@@ -60,6 +60,12 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// The last batch that is durable. Cheap: one atomic read.
     fn durable(&self) -> Lsn;
 
+    /// Whether [`sync`](Log::sync) and [`put_payload`](Log::put_payload) wait for a disk, so that whoever must
+    /// not block calls them elsewhere.
+    fn waits_for_disk(&self) -> bool {
+        true
+    }
+
     /// Makes everything durable and goes through it from the first record, in the order in which it was
     /// appended; gives the last batch. Every record's place in its chain is checked again on the way.
     ///

@@ -1,17 +1,17 @@
 //! The log in memory: the same records and the same hashes, gone with the process.
 
 use crate::batch::Batch;
-use crate::finding::{Finding, What};
+use crate::chain::{Chain, Misfit, Stop};
+use crate::finding::Finding;
 use crate::hash::Blake3;
 use crate::journal::Journal;
 use crate::log::{Expect, Head, Log, LogError, Lsn, PayloadRef, StreamNo};
 use crate::payload::{Entropy, payload_id};
-use crate::record::{Entry, Record, Tag, take_framed};
+use crate::record::{Entry, Tag};
 use crate::tree::TreeHash;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
-use hv_types::wire::Reader;
-use hv_types::{Digest, Illegal, Timestamp, Undecodable};
+use hv_types::{Digest, Illegal, Timestamp};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
@@ -107,15 +107,19 @@ impl Log for MemoryLog {
         Lsn(self.last.load(Ordering::Acquire))
     }
 
+    fn waits_for_disk(&self) -> bool {
+        false
+    }
+
     fn replay(&self, f: &mut dyn FnMut(Entry<'_>) -> Result<(), Illegal>) -> Result<Lsn, LogError> {
         let inner = self.lock()?;
+        let mut chain = Chain::new();
         for chunk in inner.full.iter().chain([&inner.journal.out]) {
-            let mut reader = Reader::new(chunk);
-            while !reader.rest().is_empty() {
-                let (stream, bytes) = take_framed(&mut reader).map_err(damaged)?;
-                let record = Record::read(bytes).map_err(damaged)?;
-                let entry = record.entry(stream, Blake3::leaf(bytes));
-                f(entry).map_err(|cause| entry.illegal(cause))?;
+            let read = chain.read(chunk, &mut |entry, _| f(entry).map_err(|cause| entry.illegal(cause)));
+            match read {
+                Ok(()) => {}
+                Err(Stop::Refused(error)) => return Err(error),
+                Err(Stop::Misfit(misfit)) => return Err(damaged(misfit)),
             }
         }
         Ok(inner.journal.lsn())
@@ -137,6 +141,7 @@ impl Log for MemoryLog {
         };
         let reference = PayloadRef { id: payload_id(&salt, bytes), length: bytes.len() as u64 };
         inner.payloads.insert(reference.id, bytes.to_vec());
+        inner.journal.put_loose(reference);
         Ok(reference)
     }
 
@@ -149,7 +154,7 @@ impl Log for MemoryLog {
         if inner.sealed {
             return Err(LogError::Sealed);
         }
-        let lsn = inner.journal.append_sealed(now, &[])?;
+        let lsn = inner.journal.append_sealed(now)?;
         inner.sealed = true;
         self.last.store(lsn.0, Ordering::Release);
         Ok(lsn)
@@ -178,8 +183,8 @@ impl Inner {
 }
 
 /// Memory that does not hold what was written: a defect or a broken machine.
-fn damaged(cause: Undecodable) -> LogError {
-    let what = What::NotARecord(cause);
-    let finding = Finding { file: PathBuf::new(), offset: 0, stream: None, record: None, lsn: None, what };
+fn damaged(misfit: Misfit) -> LogError {
+    let Misfit { at, stream, seq, what } = misfit;
+    let finding = Finding { file: PathBuf::new(), offset: at as u64, stream, record: seq, lsn: None, what };
     LogError::Damaged(Box::new(finding))
 }

@@ -1,7 +1,7 @@
 //! Why an operation did not do what it was asked for.
 
 use hv_audit::{LogError, Lsn};
-use hv_types::{Did, Illegal, SagaId, SessionId};
+use hv_types::{BadIdent, Did, Illegal, SagaId, SessionId};
 use std::fmt;
 
 /// Why an operation of the hypervisor failed.
@@ -51,6 +51,10 @@ pub enum Reason {
     SagaUnfinished(SagaId),
     /// The agent is under quarantine.
     Quarantined(Did),
+    /// A name breaks its grammar.
+    Ident(BadIdent),
+    /// The text names no file of the session.
+    Path(Box<hv_session::BadPath>),
 }
 
 impl Reason {
@@ -92,6 +96,8 @@ impl fmt::Display for Reason {
             Self::NoSession(id) => write!(f, "there is no open session `{id}` on this node"),
             Self::NoSaga(id) => write!(f, "the session has no saga `{id}`"),
             Self::SagaUnfinished(id) => write!(f, "saga `{id}` has not ended"),
+            Self::Ident(bad) => fmt::Display::fmt(bad, f),
+            Self::Path(bad) => fmt::Display::fmt(bad, f),
             Self::Quarantined(did) => write!(f, "{did} is under quarantine"),
         }
     }

@@ -6,8 +6,8 @@ use crate::grant::Right;
 use crate::host::right_of;
 use crate::state::{NamedSaga, Slot, State};
 use hv_rings::Evidence;
-use hv_rings::class::Override;
-use hv_rings::gate::{Acquaintance, Entry, Facts, Identity, Life, Membership, Phase, Quarantine};
+use hv_rings::class::{Class, Override, Terms};
+use hv_rings::gate::{Acquaintance, Entry, Facts, GateDenial, Identity, Life, Membership, Phase, Quarantine};
 use hv_rings::rate::Limits;
 use hv_saga::{Attempt, StepDef};
 use hv_session::SessionState;
@@ -40,6 +40,31 @@ pub(crate) fn check(
         let ring = terms.map_or(Ring::Sandbox, |terms| terms.need);
         return Ok(Pass { ring, sigma, right });
     }
+    held((state, slot, now), agent, call, terms, sigma, tools)
+        .map_err(|denial| Denial::of("step", Some(agent), Some(&attempt.action), &Reason::Gate(denial)))
+}
+
+/// Whether a call of an action that the supervisor itself offers may be made.
+pub(crate) fn check_call(
+    (state, slot, now): (&State, &Slot, Timestamp),
+    agent: &Did,
+    call: &Call,
+    class: Class,
+    tools: u32,
+) -> Result<Pass, Box<GateDenial>> {
+    let terms = class.terms(&Override::default());
+    let sigma = state.sigma_eff(slot, agent, terms.reversibility, now);
+    held((state, slot, now), agent, call, Some(terms), sigma, tools)
+}
+
+fn held(
+    (state, slot, now): (&State, &Slot, Timestamp),
+    agent: &Did,
+    call: &Call,
+    terms: Option<Terms>,
+    sigma: Sigma,
+    tools: u32,
+) -> Result<Pass, Box<GateDenial>> {
     let (_, standing) = state.standing(slot, agent, now);
     let facts = Facts {
         entry: entry(state, slot, agent, now),
@@ -53,12 +78,8 @@ pub(crate) fn check(
         evidence: &Evidence::none(),
         on_behalf_of: &[],
     };
-    match hv_rings::gate::check(&facts) {
-        Ok(allowed) => Ok(Pass { ring: allowed.ring(), sigma, right }),
-        Err(denial) => {
-            Err(Denial::of("step", Some(agent), Some(&attempt.action), &Reason::Gate(Box::new(denial))))
-        }
-    }
+    let allowed = hv_rings::gate::check(&facts).map_err(Box::new)?;
+    Ok(Pass { ring: allowed.ring(), sigma, right: Right::Standing })
 }
 
 /// What can be said before the call itself is looked at.

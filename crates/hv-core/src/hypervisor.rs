@@ -85,6 +85,10 @@ impl Hypervisor {
         Ok(Self { node: Arc::new(Node::open(log, clock)?) })
     }
 
+    pub(crate) fn node(&self) -> &Node {
+        &self.node
+    }
+
     /// The log, for reading.
     #[must_use]
     pub fn log(&self) -> &Arc<dyn Log> {

@@ -10,6 +10,7 @@ pub mod event;
 
 mod clock;
 mod error;
+mod files;
 mod grant;
 
 mod gate;

@@ -7,7 +7,7 @@ use crate::state::State;
 use crate::trail::TrailEvent;
 use hv_audit::{Batch, Expect, Log, LogError, Lsn, PayloadRef, StreamNo};
 use hv_types::{ActionId, Did, Digest, Illegal, SessionId, Timestamp};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use tokio::sync::broadcast;
 
 /// One log, the state that it makes, and the lock between them.
@@ -16,7 +16,8 @@ pub(crate) struct Node {
     log: Arc<dyn Log>,
     clock: Arc<dyn Clock>,
     inner: Mutex<Inner>,
-    notices: broadcast::Sender<Arc<Notice>>,
+    /// Made when somebody subscribes.
+    notices: OnceLock<broadcast::Sender<Arc<Notice>>>,
 }
 
 /// Durable records that a subscriber may fall behind before it misses some.
@@ -138,13 +139,13 @@ impl Node {
             inner.last = inner.last.max(entry.time);
             inner.state.replay(&entry)
         })?;
-        Ok(Self { log, clock, inner: Mutex::new(inner), notices: broadcast::Sender::new(NOTICES) })
+        Ok(Self { log, clock, inner: Mutex::new(inner), notices: OnceLock::new() })
     }
 
     /// What becomes durable from now on. A subscriber that falls behind misses the oldest, and is told so; it
     /// holds nobody up.
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<Notice>> {
-        self.notices.subscribe()
+        self.notices.get_or_init(|| broadcast::Sender::new(NOTICES)).subscribe()
     }
 
     pub(crate) fn log(&self) -> &Arc<dyn Log> {
@@ -193,9 +194,9 @@ impl Node {
     pub(crate) async fn settle<T>(&self, recorded: Recorded<T>) -> Result<T, Error> {
         let Recorded { value, made } = recorded;
         self.sync(made.lsn).await?;
-        if let Some(notice) = made.notice {
+        if let (Some(notice), Some(notices)) = (made.notice, self.notices.get()) {
             // Nobody may be listening any more.
-            let _ = self.notices.send(notice);
+            let _ = notices.send(notice);
         }
         value.map_err(Error::from)
     }
@@ -237,6 +238,9 @@ impl Node {
 
     /// Stores bytes outside the records, durable when this returns.
     pub(crate) async fn put_payload(&self, bytes: Vec<u8>) -> Result<PayloadRef, Error> {
+        if !self.log.waits_for_disk() {
+            return Ok(self.log.put_payload(&bytes)?);
+        }
         let log = Arc::clone(&self.log);
         blocking(move || log.put_payload(&bytes)).await
     }
@@ -277,7 +281,7 @@ impl Node {
             inner.poisoned = true;
             return Err(Error::Illegal(illegal));
         }
-        if self.notices.receiver_count() > 0 {
+        if self.notices.get().is_some_and(|notices| notices.receiver_count() > 0) {
             let parts = draft.0.into_iter().filter_map(|part| part.told(made.opened)).collect();
             made.notice = Some(Arc::new(Notice { lsn: made.lsn, time: now, parts }));
         }

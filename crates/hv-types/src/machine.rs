@@ -64,37 +64,37 @@ impl core::error::Error for Illegal {}
 ///
 /// For those who use one crate without the rest. `hv-core` runs the same machines behind one durable log.
 #[derive(Debug, Clone, Default)]
-pub struct Solo<M>(M);
+pub struct Solo<M> {
+    state: M,
+    defect: Option<Illegal>,
+}
 
 /// Why a machine on its own did not carry out a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SoloError<D> {
-    /// The machine refuses the command.
+    /// The machine refuses the command. Nothing has changed.
     Denied(D),
-    /// The machine refuses its own event: a defect of the machine.
+    /// The machine refused its own event, now or earlier: a defect of the machine. Its state may hold a part
+    /// of what was decided, so it carries out nothing more.
     Illegal(Illegal),
 }
 
 impl<M: Machine> Solo<M> {
     /// The machine's state.
     pub const fn state(&self) -> &M {
-        &self.0
+        &self.state
     }
 
-    /// Decides and applies. All events take effect, or none.
+    /// Decides and applies.
     ///
     /// # Errors
     /// [`SoloError::Denied`] where the machine refuses the command, [`SoloError::Illegal`] where it refuses
-    /// its own event.
-    pub fn run(
-        &mut self,
-        command: &M::Command,
-        now: Timestamp,
-    ) -> Result<Vec<M::Event>, SoloError<M::Denial>> {
-        let events = self.0.decide(command, now).map_err(SoloError::Denied)?;
-        let mut next = self.0.clone();
-        events.iter().try_for_each(|event| next.apply(event)).map_err(SoloError::Illegal)?;
-        self.0 = next;
+    /// its own event, and for every command after that.
+    pub fn run(&mut self, command: &M::Command, now: Timestamp) -> Result<Vec<M::Event>, SoloError<M::Denial>> {
+        self.defect.map_or(Ok(()), |defect| Err(SoloError::Illegal(defect)))?;
+        let events = self.state.decide(command, now).map_err(SoloError::Denied)?;
+        let applied = events.iter().try_for_each(|event| self.state.apply(event));
+        applied.map_err(|defect| SoloError::Illegal(*self.defect.insert(defect)))?;
         Ok(events)
     }
 }

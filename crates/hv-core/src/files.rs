@@ -1,0 +1,164 @@
+//! The file space of a session behind the gate: reading is open to members, changing needs Ring 2.
+
+use crate::error::{Error, Reason};
+use crate::event::SessionEvent;
+use crate::gate;
+use crate::hypervisor::Hypervisor;
+use crate::node::{Draft, Refusal};
+use crate::state::{Slot, State};
+use hv_audit::PayloadRef;
+use hv_rings::class::Class;
+use hv_session::{Content, Expect, FileCommand, FilePath, SessionCommand};
+use hv_types::{ActionId, ActionKind, Call, Did, Digest, Machine, Reversibility, SessionId, Timestamp};
+use std::sync::LazyLock;
+
+/// What is done to a file, as far as the gate asks.
+#[derive(Clone, Copy)]
+enum Access {
+    Read,
+    /// Every version stays, so a change can be undone entirely.
+    Change,
+}
+
+impl Access {
+    fn class(self) -> Class {
+        let kind = match self {
+            Self::Read => ActionKind::ReadOnly,
+            Self::Change => ActionKind::Effect,
+        };
+        Class { kind, reversibility: Reversibility::Full, risk: Reversibility::Full.default_risk() }
+    }
+
+    fn action(self) -> Result<ActionId, hv_types::BadIdent> {
+        static NAMES: LazyLock<[Result<ActionId, hv_types::BadIdent>; 2]> =
+            LazyLock::new(|| ["hv.files.read", "hv.files.change"].map(ActionId::new));
+        let [read, change] = &*NAMES;
+        match self {
+            Self::Read => read.clone(),
+            Self::Change => change.clone(),
+        }
+    }
+}
+
+impl Hypervisor {
+    /// Gives a file of the session a new content; makes the file where there is none.
+    ///
+    /// `path` is relative or below `/sessions/<id>/`. The content is kept outside the records, which hold a
+    /// keyed id of it, so that it can be purged and not be guessed afterwards.
+    ///
+    /// # Errors
+    /// [`Reason::Gate`] where the agent lacks Ring 2, [`Reason::Path`] where the path is none of the session's,
+    /// [`Reason::Session`] where an ACL, a quota or a newer version is in the way; [`Error::Log`],
+    /// [`Error::Poisoned`].
+    pub async fn write_file(
+        &self,
+        session: &SessionId,
+        agent: &Did,
+        path: &str,
+        content: Vec<u8>,
+        expect: Expect,
+    ) -> Result<(), Error> {
+        let payload = self.node().put_payload(content).await?;
+        let content = Content { id: payload.id(), length: payload.length() };
+        self.change_file(session, agent, path, vec![payload], |path| FileCommand::Write { path, content, expect })
+            .await
+    }
+
+    /// Deletes a file of the session; its versions stay.
+    ///
+    /// # Errors
+    /// Those of [`write_file`](Self::write_file); [`Reason::Session`] too where there is no such file.
+    pub async fn delete_file(
+        &self,
+        session: &SessionId,
+        agent: &Did,
+        path: &str,
+        expect: Expect,
+    ) -> Result<(), Error> {
+        self.change_file(session, agent, path, Vec::new(), |path| FileCommand::Delete { path, expect }).await
+    }
+
+    /// Reads a file of the session; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Reason::Gate`] where the agent is no member that may act, [`Reason::Path`], and [`Reason::Session`]
+    /// where an ACL is in the way; [`Error::Log`], [`Error::Poisoned`].
+    pub async fn read_file(
+        &self,
+        session: &SessionId,
+        agent: &Did,
+        path: &str,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let look = |state: &State, now| -> Result<Option<Digest>, Box<Refusal>> {
+            let (slot, path) = enter(state, now, session, agent, path, Access::Read)?;
+            let file = slot.session.read(agent, &path);
+            let file = file.map_err(|denial| slot.refuse_session("read_file", Some(agent), denial))?;
+            Ok(file.map(|file| file.content().id))
+        };
+        // Reading changes nothing, so only a refusal is recorded.
+        let id = self.node().commit(|state, now| Ok((Draft::default(), look(state, now)?))).await?;
+        match id {
+            Some(id) => Ok(self.log().payload(&id)?),
+            None => Ok(None),
+        }
+    }
+
+    /// The files of a session that are there now, relative and in order.
+    ///
+    /// # Errors
+    /// [`Error::NoSession`], [`Error::Poisoned`].
+    pub fn list_files(&self, session: &SessionId) -> Result<Vec<String>, Error> {
+        self.node().read(|state, _| {
+            let slot = state.slot(session).ok_or_else(|| Error::NoSession(session.clone()))?;
+            Ok(slot.session.files().list().map(|(path, _)| path.as_str().to_owned()).collect())
+        })?
+    }
+
+    async fn change_file(
+        &self,
+        session: &SessionId,
+        agent: &Did,
+        path: &str,
+        attached: Vec<PayloadRef>,
+        command: impl FnOnce(FilePath) -> FileCommand,
+    ) -> Result<(), Error> {
+        self.node()
+            .commit(|state, now| {
+                let (slot, path) = enter(state, now, session, agent, path, Access::Change)?;
+                let command = SessionCommand::file(agent.clone(), command(path));
+                let events = slot.session.decide(&command, now);
+                let events = events.map_err(|denial| slot.refuse_session("change_file", Some(agent), denial))?;
+                let events = events.into_iter().map(|event| SessionEvent::Session { event }).collect();
+                Ok((Draft::default().session_with(slot.stream, events, attached), ()))
+            })
+            .await
+    }
+}
+
+/// Through the gate, to a path of the session.
+fn enter<'a>(
+    state: &'a State,
+    now: Timestamp,
+    session: &SessionId,
+    agent: &Did,
+    path: &str,
+    access: Access,
+) -> Result<(&'a Slot, FilePath), Box<Refusal>> {
+    let Some(slot) = state.slot(session) else {
+        return Err(Refusal::no_session("file", Some(agent), session));
+    };
+    let refuse = |action: Option<&ActionId>, reason| slot.refuse("file", Some(agent), action, reason);
+    let path = slot.session.path(path).map_err(|bad| refuse(None, Reason::Path(Box::new(bad))))?;
+    let action = access.action().map_err(|bad| refuse(None, Reason::Ident(bad)))?;
+    let call = Call {
+        session: session.clone(),
+        agent: agent.clone(),
+        action: action.clone(),
+        params: Digest(*blake3::hash(path.as_str().as_bytes()).as_bytes()),
+        deadline: now,
+    };
+    match gate::check_call((state, slot, now), agent, &call, access.class(), 0) {
+        Ok(_) => Ok((slot, path)),
+        Err(denial) => Err(refuse(Some(&action), Reason::Gate(denial))),
+    }
+}
