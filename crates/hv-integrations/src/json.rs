@@ -5,7 +5,7 @@
 //! for are passed over. Both are what the Python packages do.
 
 use core::fmt;
-use serde_core::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_core::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 
 /// Why text is not the object that was asked for.
@@ -124,52 +124,112 @@ impl From<BadField> for BadInput {
     }
 }
 
-/// A JSON value; texts are borrowed where they have no escapes.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Node<'a> {
+/// A JSON value; texts are borrowed where they have no escapes. `O` is what an object is read into.
+#[derive(Debug, Default)]
+pub(crate) enum Node<'a, O = Skipped> {
+    #[default]
     Missing,
     Null,
     Bool(bool),
-    /// Every whole number of 64 bits, signed or not.
-    Whole(i128),
+    Whole(i64),
+    /// A whole number beyond `i64`.
+    Large(u64),
     Float(f64),
     Text(Cow<'a, str>),
     List(Vec<Node<'a>>),
-    Object(Vec<(Cow<'a, str>, Node<'a>)>),
+    Object(O),
 }
 
-const MISSING: &Node<'static> = &Node::Missing;
+/// What an object is read into, in place, because moving it about would take longer than reading it.
+pub(crate) trait Object<'de>: Default {
+    /// Reads all fields.
+    fn read<A: MapAccess<'de>>(&mut self, map: A) -> Result<(), A::Error>;
+}
 
-impl<'a> Node<'a> {
-    /// Reads a text of at most so many bytes.
-    pub(crate) fn read(text: &'a str, limit: usize) -> Result<Self, BadInput> {
-        if text.len() > limit {
-            return Err(BadInput::TooLarge { bytes: text.len(), limit });
-        }
-        serde_json::from_str(text).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            let shown = error.to_string();
-            let position = format!(" at line {line} column {column}");
-            let what = shown.strip_suffix(&position).unwrap_or(&shown).to_owned();
-            BadInput::NotJson { line, column, what }
-        })
+/// An object whose fields nobody asks for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Skipped;
+
+impl<'de> Object<'de> for Skipped {
+    fn read<A: MapAccess<'de>>(&mut self, mut map: A) -> Result<(), A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(())
     }
+}
 
-    /// The field at the end of this path, whose parent this node is.
-    pub(crate) fn field(&self, path: &'static str) -> Field<'_, 'a> {
-        let name = path.rsplit_once('.').map_or(path, |(_, name)| name);
-        let node = match self {
-            Node::Object(fields) => {
-                fields.iter().rev().find(|(key, _)| key == name).map_or(MISSING, |(_, node)| node)
+/// A struct with one [`Node`] for each of an object's fields, named alike.
+macro_rules! object {
+    ($(#[$doc:meta])* $name:ident<$a:lifetime> { $($field:ident: $node:ty),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Default)]
+        struct $name<$a> { $($field: $node),* }
+
+        impl<$a> $crate::json::Object<$a> for $name<$a> {
+            fn read<A: serde_core::de::MapAccess<$a>>(&mut self, mut map: A) -> Result<(), A::Error> {
+                #[allow(non_camel_case_types)]
+                enum Key { $($field,)* Other }
+
+                impl<'de> serde_core::de::Deserialize<'de> for Key {
+                    fn deserialize<D: serde_core::de::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                        d.deserialize_identifier(KeyVisitor)
+                    }
+                }
+
+                struct KeyVisitor;
+
+                impl serde_core::de::Visitor<'_> for KeyVisitor {
+                    type Value = Key;
+
+                    fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                        f.write_str("a field's name")
+                    }
+
+                    fn visit_str<E>(self, name: &str) -> Result<Key, E> {
+                        Ok(match name {
+                            $(stringify!($field) => Key::$field,)*
+                            _ => Key::Other,
+                        })
+                    }
+                }
+
+                while let Some(key) = map.next_key()? {
+                    match key {
+                        $(Key::$field => map.next_value_seed(&mut self.$field)?,)*
+                        Key::Other => drop(map.next_value::<serde_core::de::IgnoredAny>()?),
+                    }
+                }
+                Ok(())
             }
-            _ => MISSING,
-        };
-        Field { path, index: None, node }
-    }
+        }
+    };
+}
+pub(crate) use object;
 
-    /// The whole as a field without a path.
-    pub(crate) fn root(&self) -> Field<'_, 'a> {
-        Field { path: "", index: None, node: self }
+/// Reads a text of at most so many bytes.
+pub(crate) fn read<'a, O: Object<'a>>(text: &'a str, limit: usize) -> Result<Node<'a, O>, BadInput> {
+    if text.len() > limit {
+        return Err(BadInput::TooLarge { bytes: text.len(), limit });
+    }
+    let mut node = Node::Missing;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    match node.deserialize(&mut reader).and_then(|()| reader.end()) {
+        Ok(()) => Ok(node),
+        Err(error) => Err(not_json(&error)),
+    }
+}
+
+fn not_json(error: &serde_json::Error) -> BadInput {
+    let (line, column) = (error.line(), error.column());
+    let shown = error.to_string();
+    let position = format!(" at line {line} column {column}");
+    let what = shown.strip_suffix(&position).unwrap_or(&shown).to_owned();
+    BadInput::NotJson { line, column, what }
+}
+
+impl<'a, O> Node<'a, O> {
+    /// The value in its place; the whole has an empty path.
+    pub(crate) const fn at(&self, path: &'static str) -> Field<'_, 'a, O> {
+        Field { path, index: None, node: self }
     }
 
     const fn kind(&self) -> &'static str {
@@ -177,7 +237,7 @@ impl<'a> Node<'a> {
             Node::Missing => "missing",
             Node::Null => "null",
             Node::Bool(_) => "true or false",
-            Node::Whole(_) => "a whole number",
+            Node::Whole(_) | Node::Large(_) => "a whole number",
             Node::Float(_) => "a number with a fraction",
             Node::Text(_) => "a text",
             Node::List(_) => "a list",
@@ -186,107 +246,86 @@ impl<'a> Node<'a> {
     }
 }
 
-impl<'de> Deserialize<'de> for Node<'de> {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        d.deserialize_any(NodeVisitor)
+/// Reads into the node, over whatever is there.
+impl<'de, O: Object<'de>> DeserializeSeed<'de> for &mut Node<'de, O> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<(), D::Error> {
+        d.deserialize_any(self)
     }
 }
 
-struct NodeVisitor;
-
-impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = Node<'de>;
+impl<'de, O: Object<'de>> Visitor<'de> for &mut Node<'de, O> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
     }
 
-    fn visit_unit<E>(self) -> Result<Node<'de>, E> {
-        Ok(Node::Null)
+    fn visit_unit<E>(self) -> Result<(), E> {
+        *self = Node::Null;
+        Ok(())
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Node<'de>, E> {
-        Ok(Node::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        *self = Node::Bool(value);
+        Ok(())
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Node<'de>, E> {
-        Ok(Node::Whole(value.into()))
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        *self = Node::Whole(value);
+        Ok(())
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Node<'de>, E> {
-        Ok(Node::Whole(value.into()))
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        *self = i64::try_from(value).map_or(Node::Large(value), Node::Whole);
+        Ok(())
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Node<'de>, E> {
-        Ok(Node::Float(value))
+    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+        *self = Node::Float(value);
+        Ok(())
     }
 
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Node<'de>, E> {
-        Ok(Node::Text(Cow::Borrowed(text)))
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<(), E> {
+        *self = Node::Text(Cow::Borrowed(text));
+        Ok(())
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Node<'de>, E> {
-        Ok(Node::Text(Cow::Owned(text.to_owned())))
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        *self = Node::Text(Cow::Owned(text.to_owned()));
+        Ok(())
     }
 
-    fn visit_string<E>(self, text: String) -> Result<Node<'de>, E> {
-        Ok(Node::Text(Cow::Owned(text)))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node<'de>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = seq.next_element()? {
-            items.push(item);
+        let mut item = Node::Missing;
+        while seq.next_element_seed(&mut item)?.is_some() {
+            items.push(core::mem::replace(&mut item, Node::Missing));
         }
-        Ok(Node::List(items))
+        *self = Node::List(items);
+        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node<'de>, A::Error> {
-        let mut fields = Vec::with_capacity(8);
-        while let Some(key) = map.next_key::<Key<'de>>()? {
-            fields.push((key.0, map.next_value()?));
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        *self = Node::Object(O::default());
+        match self {
+            Node::Object(object) => object.read(map),
+            _ => Ok(()),
         }
-        Ok(Node::Object(fields))
-    }
-}
-
-/// A field's name; `Cow` alone would always copy.
-struct Key<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        struct KeyVisitor;
-
-        impl<'de> Visitor<'de> for KeyVisitor {
-            type Value = Key<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a field's name")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Owned(text.to_owned())))
-            }
-        }
-
-        d.deserialize_str(KeyVisitor)
     }
 }
 
 /// A value in its place, so that an error can name it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Field<'n, 'a> {
+pub(crate) struct Field<'n, 'a, O = Skipped> {
     path: &'static str,
     index: Option<usize>,
-    node: &'n Node<'a>,
+    node: &'n Node<'a, O>,
 }
 
-impl<'n, 'a> Field<'n, 'a> {
-    pub(crate) fn bad(&self, problem: Problem) -> BadField {
+impl<'n, 'a, O> Field<'n, 'a, O> {
+    pub(crate) const fn bad(&self, problem: Problem) -> BadField {
         BadField { path: self.path, index: self.index, problem }
     }
 
@@ -307,9 +346,9 @@ impl<'n, 'a> Field<'n, 'a> {
         (!matches!(self.node, Node::Missing)).then_some(self)
     }
 
-    pub(crate) fn object(&self) -> Result<&'n Node<'a>, BadField> {
+    pub(crate) fn object(&self) -> Result<&'n O, BadField> {
         match self.node {
-            Node::Object(_) => Ok(self.node),
+            Node::Object(object) => Ok(object),
             _ => Err(self.other("an object")),
         }
     }
@@ -344,7 +383,7 @@ impl<'n, 'a> Field<'n, 'a> {
     pub(crate) fn flag(&self) -> Result<bool, BadField> {
         let value = match self.node {
             Node::Bool(value) => Some(*value),
-            Node::Whole(number) => bit(*number),
+            Node::Whole(number) => bit((*number).into()),
             Node::Float(number) => whole(*number).and_then(bit),
             Node::Text(text) => flag_word(text),
             _ => None,
@@ -356,7 +395,8 @@ impl<'n, 'a> Field<'n, 'a> {
     /// number without a fraction, true for 1.
     pub(crate) fn count(&self) -> Result<u64, BadField> {
         let number = match self.node {
-            Node::Whole(number) => Some(*number),
+            Node::Whole(number) => Some((*number).into()),
+            Node::Large(number) => Some((*number).into()),
             Node::Float(number) => whole(*number),
             Node::Bool(value) => Some(i128::from(*value)),
             Node::Text(text) => text.trim().parse().ok(),
@@ -375,10 +415,21 @@ impl<'n, 'a> Field<'n, 'a> {
         }
     }
 
+    /// Any number.
+    #[allow(clippy::cast_precision_loss)]
+    pub(crate) fn number(&self) -> Result<f64, BadField> {
+        match self.node {
+            Node::Whole(number) => Ok(*number as f64),
+            Node::Large(number) => Ok(*number as f64),
+            Node::Float(number) => Ok(*number),
+            _ => Err(self.other("a number")),
+        }
+    }
+
     /// A whole number from 0, written as a number.
     pub(crate) fn whole(&self) -> Result<u64, BadField> {
         match self.node {
-            Node::Whole(_) | Node::Float(_) => self.count(),
+            Node::Whole(_) | Node::Large(_) | Node::Float(_) => self.count(),
             _ => Err(self.other("a whole number")),
         }
     }
@@ -386,7 +437,8 @@ impl<'n, 'a> Field<'n, 'a> {
     /// The halves in a number from 0 that has no fraction but one half.
     pub(crate) fn halves(&self) -> Result<u64, BadField> {
         let halves = match self.node {
-            Node::Whole(number) => Some(*number * 2),
+            Node::Whole(number) => Some(i128::from(*number) * 2),
+            Node::Large(number) => Some(i128::from(*number) * 2),
             Node::Float(number) => whole(*number * 2.0),
             _ => return Err(self.other("a number")),
         };

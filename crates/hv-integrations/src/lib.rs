@@ -7,16 +7,22 @@
 //! | port | feature | same answers as | packages that it adds |
 //! |---|---|---|---|
 //! | [`trust`] | `nexus` | `nexus-trust-exchange` 0.1.0 | the same 5 |
+//! | [`drift`] | `cmvk` | `cmvk` 0.3.0 | the same 5 |
 //! | [`manifest`] | `iatp` | `inter-agent-trust-protocol` 0.5.0 | 5: serde_core, serde_json, itoa, memchr, zmij |
 //!
 //! Without features the crate has one dependency, `hv-types`.
 
+pub mod drift;
 pub mod manifest;
 pub mod trust;
 
+#[cfg(feature = "cmvk")]
+pub mod cmvk;
 #[cfg(feature = "iatp")]
 pub mod iatp;
 #[cfg(any(feature = "iatp", feature = "nexus", feature = "cmvk"))]
+// Each adapter reads other kinds of fields.
+#[cfg_attr(not(all(feature = "iatp", feature = "nexus", feature = "cmvk")), allow(dead_code))]
 pub mod json;
 #[cfg(feature = "nexus")]
 pub mod nexus;

@@ -1,16 +1,13 @@
 //! One manifest a line, for programs that talk in JSON lines.
 
-use crate::json::{BadInput, Node};
+use crate::json::BadInput;
 use hv_types::{ActionDescriptor, ActionKind};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 use super::analysis::{IatpAdapter, PurgeClass};
-use super::read::{MANIFEST_MAX_BYTES, manifest};
+use super::read::parse_manifest;
 use super::score::trust_score;
-
-/// The longest line that [`manifest_line`] reads, in bytes.
-pub const LINE_MAX_BYTES: usize = MANIFEST_MAX_BYTES;
 
 /// Reads a manifest from one line of JSON and answers with one line of JSON.
 ///
@@ -30,7 +27,7 @@ pub const LINE_MAX_BYTES: usize = MANIFEST_MAX_BYTES;
 /// # Ok::<(), hv_integrations::json::BadInput>(())
 /// ```
 pub fn manifest_line(line: &str) -> Result<String, BadInput> {
-    let manifest = manifest(&Node::read(line, LINE_MAX_BYTES)?)?;
+    let manifest = parse_manifest(line)?;
     let analysis = IatpAdapter::default().analyze_manifest(&manifest).ok();
     let analysis = analysis.as_ref();
     let answer = json!({

@@ -37,7 +37,7 @@ mod span;
 pub use analysis::{
     IatpAdapter, ManifestAnalysis, ManifestError, PurgeClass, UNATTESTED_SIGMA_PPM, UNDO_WINDOW_MAX,
 };
-pub use line::{LINE_MAX_BYTES, manifest_line};
+pub use line::manifest_line;
 pub use read::{ITEM_MAX_BYTES, MANIFEST_MAX_BYTES, SCOPES_MAX, parse_manifest};
 pub use score::{IatpScore, trust_score};
 pub use span::parse_span;

@@ -5,10 +5,10 @@
 //! names are passed over. Stricter on purpose: sizes are limited, a window or latency must have a unit that
 //! is known, a rate limit is not negative and has no underscores in it.
 
-use crate::json::{BadField, BadInput, Field, Node, Problem, shown};
+use crate::json::{self, BadField, BadInput, Field, Node, Problem, object, shown};
 use crate::manifest::{AgentCapabilities, CapabilityManifest, PrivacyContract, Retention, TrustLevel};
 use hv_types::Reversibility;
-use serde_core::de::{Deserialize, Deserializer, Error};
+use serde_core::de::{Deserialize, DeserializeSeed, Deserializer, Error};
 use std::time::Duration;
 
 use super::span::parse_span;
@@ -40,22 +40,53 @@ pub const SCOPES_MAX: usize = 256;
 /// );
 /// ```
 pub fn parse_manifest(text: &str) -> Result<CapabilityManifest, BadInput> {
-    Ok(manifest(&Node::read(text, MANIFEST_MAX_BYTES)?)?)
+    Ok(manifest(&json::read(text, MANIFEST_MAX_BYTES)?)?)
 }
 
-pub(super) fn manifest(root: &Node<'_>) -> Result<CapabilityManifest, BadField> {
-    let root = root.root().object()?;
-    let field = |path| root.field(path);
+object! {
+    /// A manifest's fields as they stand there.
+    Fields<'a> {
+        agent_id: Node<'a>,
+        agent_version: Node<'a>,
+        trust_level: Node<'a>,
+        capabilities: Node<'a, Capabilities<'a>>,
+        privacy_contract: Node<'a, Privacy<'a>>,
+        scopes: Node<'a>,
+    }
+}
+
+object! {
+    Capabilities<'a> {
+        idempotency: Node<'a>,
+        reversibility: Node<'a>,
+        undo_window: Node<'a>,
+        sla_latency: Node<'a>,
+        rate_limit: Node<'a>,
+    }
+}
+
+object! {
+    Privacy<'a> {
+        retention: Node<'a>,
+        storage_location: Node<'a>,
+        human_review: Node<'a>,
+        encryption_at_rest: Node<'a>,
+        encryption_in_transit: Node<'a>,
+    }
+}
+
+fn manifest(root: &Node<'_, Fields<'_>>) -> Result<CapabilityManifest, BadField> {
+    let fields = root.at("").object()?;
     Ok(CapabilityManifest {
-        agent_id: text(field("agent_id"))?,
-        agent_version: field("agent_version").optional().map(text).transpose()?,
-        trust_level: match field("trust_level").present() {
+        agent_id: text(fields.agent_id.at("agent_id"))?,
+        agent_version: fields.agent_version.at("agent_version").optional().map(text).transpose()?,
+        trust_level: match fields.trust_level.at("trust_level").present() {
             Some(level) => level.word(LEVEL_NAMES, &TrustLevel::ALL)?,
             None => TrustLevel::Standard,
         },
-        capabilities: capabilities(field("capabilities").object()?)?,
-        privacy_contract: privacy(field("privacy_contract").object()?)?,
-        scopes: match field("scopes").present() {
+        capabilities: capabilities(fields.capabilities.at("capabilities").object()?)?,
+        privacy_contract: privacy(fields.privacy_contract.at("privacy_contract").object()?)?,
+        scopes: match fields.scopes.at("scopes").present() {
             Some(scopes) => scopes.items(SCOPES_MAX)?.map(text).collect::<Result<_, _>>()?,
             None => Vec::new(),
         },
@@ -65,7 +96,9 @@ pub(super) fn manifest(root: &Node<'_>) -> Result<CapabilityManifest, BadField> 
 /// From any format that serde knows, so that a manifest can stand in a larger file.
 impl<'de> Deserialize<'de> for CapabilityManifest {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        manifest(&Node::deserialize(d)?).map_err(D::Error::custom)
+        let mut root = Node::Missing;
+        root.deserialize(d)?;
+        manifest(&root).map_err(D::Error::custom)
     }
 }
 
@@ -75,28 +108,42 @@ const REVERSIBILITY_NAMES: &[&str] = &["full", "partial", "none"];
 const REVERSIBILITIES: [Reversibility; 3] =
     [Reversibility::Full, Reversibility::Partial, Reversibility::None];
 
-fn capabilities(object: &Node<'_>) -> Result<AgentCapabilities, BadField> {
-    let field = |path| object.field(path);
+fn capabilities(fields: &Capabilities<'_>) -> Result<AgentCapabilities, BadField> {
     Ok(AgentCapabilities {
-        idempotency: flag(field("capabilities.idempotency"), false)?,
-        reversibility: match field("capabilities.reversibility").present() {
+        idempotency: flag(fields.idempotency.at("capabilities.idempotency"), false)?,
+        reversibility: match fields.reversibility.at("capabilities.reversibility").present() {
             Some(word) => word.word(REVERSIBILITY_NAMES, &REVERSIBILITIES)?,
             None => Reversibility::None,
         },
-        undo_window: span(field("capabilities.undo_window"))?,
-        sla_latency: span(field("capabilities.sla_latency"))?,
-        rate_limit: field("capabilities.rate_limit").optional().map(|limit| limit.count()).transpose()?,
+        undo_window: span(fields.undo_window.at("capabilities.undo_window"))?,
+        sla_latency: span(fields.sla_latency.at("capabilities.sla_latency"))?,
+        rate_limit: fields
+            .rate_limit
+            .at("capabilities.rate_limit")
+            .optional()
+            .map(|limit| limit.count())
+            .transpose()?,
     })
 }
 
-fn privacy(object: &Node<'_>) -> Result<PrivacyContract, BadField> {
-    let field = |path| object.field(path);
+fn privacy(fields: &Privacy<'_>) -> Result<PrivacyContract, BadField> {
     Ok(PrivacyContract {
-        retention: field("privacy_contract.retention").word(RETENTION_NAMES, &Retention::ALL)?,
-        storage_location: field("privacy_contract.storage_location").optional().map(text).transpose()?,
-        human_review: flag(field("privacy_contract.human_review"), false)?,
-        encryption_at_rest: flag(field("privacy_contract.encryption_at_rest"), true)?,
-        encryption_in_transit: flag(field("privacy_contract.encryption_in_transit"), true)?,
+        retention: fields
+            .retention
+            .at("privacy_contract.retention")
+            .word(RETENTION_NAMES, &Retention::ALL)?,
+        storage_location: fields
+            .storage_location
+            .at("privacy_contract.storage_location")
+            .optional()
+            .map(text)
+            .transpose()?,
+        human_review: flag(fields.human_review.at("privacy_contract.human_review"), false)?,
+        encryption_at_rest: flag(fields.encryption_at_rest.at("privacy_contract.encryption_at_rest"), true)?,
+        encryption_in_transit: flag(
+            fields.encryption_in_transit.at("privacy_contract.encryption_in_transit"),
+            true,
+        )?,
     })
 }
 

@@ -1,6 +1,6 @@
 //! One question for points a line, for programs that talk in JSON lines.
 
-use crate::json::{BadField, BadInput, Node};
+use crate::json::{self, BadField, BadInput, Field, Node, object};
 use hv_types::Reversibility;
 use serde_json::json;
 
@@ -36,7 +36,7 @@ pub const LINE_MAX_BYTES: usize = 64 * 1024;
 /// # Ok::<(), hv_integrations::json::BadInput>(())
 /// ```
 pub fn trust_line(line: &str) -> Result<String, BadInput> {
-    let score = calculate_trust_score(&facts(&Node::read(line, LINE_MAX_BYTES)?)?);
+    let score = calculate_trust_score(&facts(&json::read(line, LINE_MAX_BYTES)?)?);
     let answer = json!({
         "total_score": score.total.get(),
         "tier": score.tier().name(),
@@ -48,57 +48,90 @@ pub fn trust_line(line: &str) -> Result<String, BadInput> {
     Ok(answer.to_string())
 }
 
-fn facts(root: &Node<'_>) -> Result<TrustFacts, BadField> {
-    let root = root.root().object()?;
-    let optional = |path| root.field(path).optional().map(|field| field.object()).transpose();
+object! {
+    /// A question's fields as they stand there.
+    Question<'a> {
+        verification_level: Node<'a>,
+        history: Node<'a, History<'a>>,
+        capabilities: Node<'a, Capabilities<'a>>,
+        privacy: Node<'a, Privacy<'a>>,
+    }
+}
+
+object! {
+    History<'a> {
+        successful_tasks: Node<'a>,
+        failed_tasks: Node<'a>,
+        disputes_won: Node<'a>,
+        disputes_lost: Node<'a>,
+        uptime_days: Node<'a>,
+        times_slashed: Node<'a>,
+    }
+}
+
+object! {
+    Capabilities<'a> { reversibility: Node<'a>, idempotency: Node<'a> }
+}
+
+object! {
+    Privacy<'a> { retention_policy: Node<'a>, training_consent: Node<'a>, pii_handling: Node<'a> }
+}
+
+fn facts(root: &Node<'_, Question<'_>>) -> Result<TrustFacts, BadField> {
+    let fields = root.at("").object()?;
+    let given = fields.capabilities.at("capabilities").optional();
+    let capabilities = given.map(|field| capabilities(field.object()?)).transpose()?;
+    let given = fields.privacy.at("privacy").optional();
+    let privacy = given.map(|field| privacy(field.object()?)).transpose()?;
     Ok(TrustFacts {
-        level: match root.field("verification_level").text(WORD_MAX_BYTES)? {
+        level: match fields.verification_level.at("verification_level").text(WORD_MAX_BYTES)? {
             "verified_partner" => VerificationLevel::VerifiedPartner,
             "verified" => VerificationLevel::Verified,
             "registered" => VerificationLevel::Registered,
             _ => VerificationLevel::Unknown,
         },
-        history: history(root.field("history").object()?)?,
-        capabilities: optional("capabilities")?.map(capabilities).transpose()?,
-        privacy: optional("privacy")?.map(privacy).transpose()?,
+        history: history(fields.history.at("history").object()?)?,
+        capabilities,
+        privacy,
     })
 }
 
 const WORD_MAX_BYTES: usize = 256;
 
-fn history(object: &Node<'_>) -> Result<ReputationHistory, BadField> {
-    let count = |path| object.field(path).present().map_or(Ok(0), |field| field.whole());
-    let tasks = |path| object.field(path).present().map_or(Ok(0), |field| field.halves()).map(Tasks::halves);
+fn history(fields: &History<'_>) -> Result<ReputationHistory, BadField> {
+    let count = |field: Field<'_, '_>| field.present().map_or(Ok(0), |field| field.whole());
+    let tasks =
+        |field: Field<'_, '_>| field.present().map_or(Ok(0), |field| field.halves()).map(Tasks::halves);
     Ok(ReputationHistory {
-        successful_tasks: tasks("history.successful_tasks")?,
-        failed_tasks: tasks("history.failed_tasks")?,
-        disputes_won: count("history.disputes_won")?,
-        disputes_lost: count("history.disputes_lost")?,
-        uptime_days: count("history.uptime_days")?,
-        times_slashed: count("history.times_slashed")?,
+        successful_tasks: tasks(fields.successful_tasks.at("history.successful_tasks"))?,
+        failed_tasks: tasks(fields.failed_tasks.at("history.failed_tasks"))?,
+        disputes_won: count(fields.disputes_won.at("history.disputes_won"))?,
+        disputes_lost: count(fields.disputes_lost.at("history.disputes_lost"))?,
+        uptime_days: count(fields.uptime_days.at("history.uptime_days"))?,
+        times_slashed: count(fields.times_slashed.at("history.times_slashed"))?,
     })
 }
 
-fn capabilities(object: &Node<'_>) -> Result<CapabilityFacts, BadField> {
+fn capabilities(fields: &Capabilities<'_>) -> Result<CapabilityFacts, BadField> {
     Ok(CapabilityFacts {
-        reversibility: match word(object, "capabilities.reversibility")? {
+        reversibility: match word(fields.reversibility.at("capabilities.reversibility"))? {
             "full" => Reversibility::Full,
             "partial" => Reversibility::Partial,
             _ => Reversibility::None,
         },
-        idempotency: said(object, "capabilities.idempotency")?,
+        idempotency: said(fields.idempotency.at("capabilities.idempotency"))?,
     })
 }
 
-fn privacy(object: &Node<'_>) -> Result<PrivacyFacts, BadField> {
+fn privacy(fields: &Privacy<'_>) -> Result<PrivacyFacts, BadField> {
     Ok(PrivacyFacts {
-        retention: match word(object, "privacy.retention_policy")? {
+        retention: match word(fields.retention_policy.at("privacy.retention_policy"))? {
             "ephemeral" => DataRetention::Ephemeral,
             "permanent" => DataRetention::Permanent,
             _ => DataRetention::Other,
         },
-        training_consent: said(object, "privacy.training_consent")?,
-        pii: match word(object, "privacy.pii_handling")? {
+        training_consent: said(fields.training_consent.at("privacy.training_consent"))?,
+        pii: match word(fields.pii_handling.at("privacy.pii_handling"))? {
             "reject" => PiiHandling::Reject,
             _ => PiiHandling::Other,
         },
@@ -106,13 +139,13 @@ fn privacy(object: &Node<'_>) -> Result<PrivacyFacts, BadField> {
 }
 
 /// The word, or an empty one where there is none.
-fn word<'n>(object: &'n Node<'_>, path: &'static str) -> Result<&'n str, BadField> {
-    object.field(path).optional().map_or(Ok(""), |field| field.text(WORD_MAX_BYTES))
+fn word<'n>(field: Field<'n, '_>) -> Result<&'n str, BadField> {
+    field.optional().map_or(Ok(""), |field| field.text(WORD_MAX_BYTES))
 }
 
 /// Whether it says so; where it says nothing, it does not.
-fn said(object: &Node<'_>, path: &'static str) -> Result<bool, BadField> {
-    object.field(path).optional().map_or(Ok(false), |field| field.truth())
+fn said(field: Field<'_, '_>) -> Result<bool, BadField> {
+    field.optional().map_or(Ok(false), |field| field.truth())
 }
 
 #[cfg(test)]

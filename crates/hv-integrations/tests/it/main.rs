@@ -5,6 +5,7 @@
 // Helpers of tests may fail as tests do; clippy sees only what stands inside a test itself.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+mod cmvk;
 mod iatp;
 mod nexus;
 mod peer;

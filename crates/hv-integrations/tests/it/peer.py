@@ -11,6 +11,7 @@ from importlib import metadata
 PACKAGES = {
     "nexus": ("nexus-trust-exchange", "0.1.0"),
     "nexus_engine": ("nexus-trust-exchange", "0.1.0"),
+    "cmvk": ("cmvk", "0.3.0"),
     "iatp": ("inter-agent-trust-protocol", "0.5.0"),
 }
 
@@ -142,6 +143,41 @@ def nexus_engine(rng):
             engine._score_cache.clear()
             answers.append(engine.check_trust_threshold("did:mesh:a")[1].total_score)
         yield told, answers
+
+
+def cmvk(rng):
+    """Embeddings that are near, far, opposite, scaled, tiny and large, in every metric and profile."""
+    from cmvk.verification import verify_embeddings
+
+    metrics = ["cosine", "euclidean", "manhattan", "chebyshev", "mahalanobis", "Cosine", "EUCLIDEAN"]
+    profiles = [None, "general", "carbon", "financial", "medical", "strict", "lenient", "Strict"]
+    while True:
+        n = rng.choice([1, 2, 3, 8, 9, 10, 64, 130, 257])
+        size = rng.choice([1e-7, 1e-3, 1, 1, 1, 1, 50])
+        claimed = [rng.gauss(0, size) for _ in range(n)]
+        far = rng.choice([0, 0.01, 0.1, 0.3, 1, 3]) * size
+        scale = rng.choice([1, 1, 1, -1, 0.5, 0.49, 2, 2.1])
+        observed = [scale * x + rng.gauss(0, far) for x in claimed]
+        weights = rng.choice([None, None, [rng.random() + 1e-3 for _ in range(n)]])
+        metric, profile = rng.choice(metrics), rng.choice(profiles)
+        score = verify_embeddings(
+            claimed, observed, metric=metric, weights=weights, threshold_profile=profile, explain=True)
+        details, why = score.details, score.explanation
+        judged = details.get("profile")
+        yield (
+            {"claimed": claimed, "observed": observed, "metric": metric, "weights": weights, "profile": profile},
+            {
+                "drift_score": score.drift_score,
+                "confidence": score.confidence,
+                "metric_used": details["metric"].lower(),
+                "raw_distance": details["raw_distance"],
+                "profile": judged,
+                "explanation": {
+                    "primary_drift_dimension": why["primary_drift_dimension"],
+                    "top_contributors": why["top_contributors"],
+                },
+            },
+        )
 
 
 def main():
