@@ -151,15 +151,6 @@ impl FileSpace {
     fn snapshot_named(&self, name: &SnapshotName) -> Result<&Snapshot, FileDenial> {
         self.snapshot(name).ok_or_else(|| FileDenial::NoSuchSnapshot { name: name.clone() })
     }
-
-    /// Whose a path is: its file's, or its deleted file's as long as an ACL guards it.
-    fn guard(&self, path: &FilePath) -> Option<&Guard> {
-        let file = self.files.get(path).map(|file| &file.guard);
-        file.or_else(|| {
-            let grave = self.past.get(path)?.grave.as_ref()?;
-            Some(&grave.guard).filter(|guard| guard.acl.is_some())
-        })
-    }
 }
 
 impl Guard {
@@ -188,4 +179,44 @@ fn changes<'a>(
         let same = matches!((before, after), (Some(a), Some(b)) if a.same_state(b));
         (!same).then_some(PathChange { path, before, after })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Content, Expect, FileCommand};
+    use hv_types::{Digest, SessionId};
+
+    #[test]
+    fn a_snapshot_of_many_files_copies_nothing_and_a_difference_looks_at_few() {
+        let quotas = Quotas { files: 100_000, ..Quotas::default() };
+        let session = SessionId::new("s").unwrap();
+        let actor =
+            Actor { agent: 0, at: Timestamp(0), mode: ConsistencyMode::Strong, quotas: &quotas, ordinals: 1 };
+        let mut space = FileSpace::default();
+        let mut run = |command: &FileCommand| {
+            let event = space.decide(actor, command).unwrap();
+            space.apply(actor, &event).unwrap();
+            space.clone()
+        };
+        let content = Content { id: Digest([1; 32]), length: 1 };
+        let path = |n: u32| FilePath::parse(&session, &format!("d{}/f{n}", n % 100)).unwrap();
+        for n in 0..100_000 {
+            run(&FileCommand::create(path(n), content));
+        }
+        let taken = run(&FileCommand::TakeSnapshot { name: None });
+        assert!(taken.files.is_shared(&taken.snapshots[0].files));
+        let content = Content { id: Digest([2; 32]), length: 1 };
+        let changed = run(&FileCommand::Write { path: path(77), content, expect: Expect::Present });
+        let mut diff = changed.snapshots[0].files.diff(&changed.files);
+        assert_eq!(diff.by_ref().filter(|(_, before, after)| before != after).count(), 1);
+        assert!(diff.visited() < 100, "{} of 100 000 files", diff.visited());
+        let name = changed.snapshots[0].name.clone();
+        let back = run(&FileCommand::RollBack { snapshot: name });
+        let mut diff = back.snapshots[0].files.diff(&back.files);
+        assert!(
+            diff.by_ref().all(|(_, before, after)| before.zip(after).is_some_and(|(a, b)| a.same_state(b)))
+        );
+        assert!(diff.visited() < 100, "rolling back copies one way only");
+    }
 }

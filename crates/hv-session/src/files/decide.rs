@@ -1,10 +1,10 @@
 //! What a command would change, and the reasons why it may not.
 
 use super::{Actor, FileSpace, changes};
-use crate::files::version::Guard;
+use crate::files::version::{Grave, Guard};
 use crate::{
     ACL_MAX_RULES, Acl, ConsistencyMode, Content, Expect, File, FileCommand, FileDenial, FileEvent, FilePath,
-    Grantee, PathChange, PathPast, Quota, Revision, Right, Snapshot, SnapshotName,
+    Grantee, PathChange, Quota, Revision, Right, Snapshot, SnapshotName,
 };
 use hv_types::Digest;
 
@@ -12,6 +12,15 @@ use hv_types::Digest;
 enum Sight {
     Fresh,
     Stale { seen: Revision, newest: Revision },
+}
+
+/// What is at a path, looked up once.
+#[derive(Clone, Copy)]
+struct Place<'a, 'p> {
+    path: &'p FilePath,
+    file: Option<&'a File>,
+    /// Only where there is no file.
+    grave: Option<&'a Grave>,
 }
 
 impl FileSpace {
@@ -62,9 +71,9 @@ impl FileSpace {
         content: Content,
         expect: Expect,
     ) -> Result<FileEvent, FileDenial> {
-        self.allow(actor, path, Right::Write)?;
-        let file = self.files.get(path);
-        let stale = match (self.sight(path, file, expect)?, actor.mode) {
+        let place = self.place(path);
+        place.allow(actor, Right::Write)?;
+        let stale = match (self.sight(place, expect)?, actor.mode) {
             (Sight::Fresh, _) => None,
             (Sight::Stale { seen, .. }, ConsistencyMode::Eventual) => Some(seen),
             (Sight::Stale { newest, .. }, ConsistencyMode::Strong) if expect == Expect::Absent => {
@@ -74,9 +83,9 @@ impl FileSpace {
                 return Err(FileDenial::Stale { path: path.clone(), seen, newest });
             }
         };
-        self.room(actor, path, file, content, stale)?;
+        self.room(actor, place, content, stale)?;
         let path = path.clone();
-        Ok(match (stale, file) {
+        Ok(match (stale, place.file) {
             (None, None) => FileEvent::Created { path, content },
             (None, Some(file)) => FileEvent::Updated { path, content, previous: file.content().id },
             (Some(seen), _) => {
@@ -86,9 +95,10 @@ impl FileSpace {
     }
 
     fn delete(&self, actor: Actor<'_>, path: &FilePath, expect: Expect) -> Result<FileEvent, FileDenial> {
-        let file = self.present(path)?;
-        self.allow(actor, path, Right::Delete)?;
-        self.fresh(path, Some(file), expect)?;
+        let place = self.place(path);
+        let file = place.present()?;
+        place.allow(actor, Right::Delete)?;
+        self.fresh(place, expect)?;
         Ok(FileEvent::Deleted { path: path.clone(), previous: file.content().id })
     }
 
@@ -99,16 +109,17 @@ impl FileSpace {
         to: &FilePath,
         expect: Expect,
     ) -> Result<FileEvent, FileDenial> {
-        let file = self.present(from)?;
-        self.allow(actor, from, Right::Delete)?;
-        self.fresh(from, Some(file), expect)?;
+        let (place, target) = (self.place(from), self.place(to));
+        let file = place.present()?;
+        place.allow(actor, Right::Delete)?;
+        self.fresh(place, expect)?;
         if !file.siblings.is_empty() {
             return Err(FileDenial::Conflicted { path: from.clone(), newest: file.newest() });
         }
-        if let Some(there) = self.files.get(to) {
+        if let Some(there) = target.file {
             return Err(FileDenial::AlreadyExists { path: to.clone(), newest: there.newest() });
         }
-        if self.guard(to).is_some() {
+        if target.guard().is_some() {
             return Err(FileDenial::Guarded { path: to.clone() });
         }
         // What an ACL guards stays guarded where it was, and counts.
@@ -123,18 +134,18 @@ impl FileSpace {
         revision: Revision,
         expect: Expect,
     ) -> Result<FileEvent, FileDenial> {
-        self.allow(actor, path, Right::Write)?;
-        let file = self.files.get(path);
+        let place = self.place(path);
+        place.allow(actor, Right::Write)?;
         let content = self.content_of(path, revision);
         let content = content.ok_or_else(|| FileDenial::NoSuchVersion { path: path.clone(), revision })?;
-        self.fresh(path, file, expect)?;
-        self.room(actor, path, file, content, None)?;
-        let previous = file.map(|file| file.content().id);
+        self.fresh(place, expect)?;
+        self.room(actor, place, content, None)?;
+        let previous = place.file.map(|file| file.content().id);
         Ok(FileEvent::Restored { path: path.clone(), revision, content: content.id, previous })
     }
 
     fn set_acl(&self, actor: Actor<'_>, path: &FilePath, acl: &Acl) -> Result<FileEvent, FileDenial> {
-        let guard = &self.present(path)?.guard;
+        let guard = &self.place(path).present()?.guard;
         let shares = |old: &Acl| {
             let own = guard.rights(actor.agent);
             own.has(Right::Share) && acl.only_gives(old, own)
@@ -206,24 +217,27 @@ impl FileSpace {
         Ok(FileEvent::SnapshotDropped { snapshot: snapshot.number })
     }
 
-    fn present(&self, path: &FilePath) -> Result<&File, FileDenial> {
-        self.files.get(path).ok_or_else(|| FileDenial::NotFound { path: path.clone() })
+    /// Whose a path is.
+    pub(super) fn guard(&self, path: &FilePath) -> Option<&Guard> {
+        self.place(path).guard()
     }
 
-    fn allow(&self, actor: Actor<'_>, path: &FilePath, right: Right) -> Result<(), FileDenial> {
-        self.guard(path).map_or(Ok(()), |guard| guard.check(actor.agent, right, path))
+    fn place<'p>(&self, path: &'p FilePath) -> Place<'_, 'p> {
+        let file = self.files.get(path);
+        let grave = || self.past.get(path)?.grave.as_ref();
+        Place { path, file, grave: if file.is_none() { grave() } else { None } }
     }
 
-    fn sight(&self, path: &FilePath, file: Option<&File>, expect: Expect) -> Result<Sight, FileDenial> {
-        let newest = || match (file, self.past.get(path)) {
+    fn sight(&self, place: Place<'_, '_>, expect: Expect) -> Result<Sight, FileDenial> {
+        let newest = || match (place.file, place.grave) {
             (Some(file), _) => file.newest(),
-            (None, Some(PathPast { grave: Some(grave), .. })) => grave.revision,
+            (None, Some(grave)) => grave.revision,
             // Perhaps a file was deleted there and is forgotten.
-            (None, _) => self.forgotten,
+            (None, None) => self.forgotten,
         };
-        match (expect, file) {
+        match (expect, place.file) {
             (Expect::Any, _) | (Expect::Absent, None) | (Expect::Present, Some(_)) => Ok(Sight::Fresh),
-            (Expect::Present, None) => Err(FileDenial::NotFound { path: path.clone() }),
+            (Expect::Present, None) => Err(FileDenial::NotFound { path: place.path.clone() }),
             (Expect::Absent, Some(file)) => {
                 Ok(Sight::Stale { seen: Revision::default(), newest: file.newest() })
             }
@@ -238,13 +252,14 @@ impl FileSpace {
     }
 
     /// As for what is refused in both modes where it is stale.
-    fn fresh(&self, path: &FilePath, file: Option<&File>, expect: Expect) -> Result<(), FileDenial> {
-        match self.sight(path, file, expect)? {
+    fn fresh(&self, place: Place<'_, '_>, expect: Expect) -> Result<(), FileDenial> {
+        let path = || place.path.clone();
+        match self.sight(place, expect)? {
             Sight::Fresh => Ok(()),
             Sight::Stale { newest, .. } if expect == Expect::Absent => {
-                Err(FileDenial::AlreadyExists { path: path.clone(), newest })
+                Err(FileDenial::AlreadyExists { path: path(), newest })
             }
-            Sight::Stale { seen, newest } => Err(FileDenial::Stale { path: path.clone(), seen, newest }),
+            Sight::Stale { seen, newest } => Err(FileDenial::Stale { path: path(), seen, newest }),
         }
     }
 
@@ -270,18 +285,18 @@ impl FileSpace {
     fn room(
         &self,
         actor: Actor<'_>,
-        path: &FilePath,
-        file: Option<&File>,
+        place: Place<'_, '_>,
         content: Content,
         stale: Option<Revision>,
     ) -> Result<(), FileDenial> {
         let seen = |head: &&crate::Version| stale.is_none_or(|seen| head.stamp.revision <= seen);
-        let replaced = file.into_iter().flat_map(File::heads).filter(seen);
+        let replaced = place.file.into_iter().flat_map(File::heads).filter(seen);
         let kept = replaced.fold(self.bytes, |sum, head| sum.saturating_sub(head.content.length));
         room_for_bytes(actor, kept.checked_add(content.length))?;
-        match file {
-            Some(_) => Ok(()),
-            None => self.room_for_files(actor, self.held() + usize::from(self.guard(path).is_none())),
+        // A deleted file that an ACL guards is counted already.
+        match (place.file, place.guard()) {
+            (None, None) => self.room_for_files(actor, self.held() + 1),
+            _ => Ok(()),
         }
     }
 
@@ -300,6 +315,22 @@ impl FileSpace {
 
     fn no_number(&self, number: u32) -> FileDenial {
         FileDenial::NoSuchSnapshot { name: SnapshotName::numbered(number) }
+    }
+}
+
+impl<'a> Place<'a, '_> {
+    /// Whose the path is: its file's, or its deleted file's as long as an ACL guards it.
+    fn guard(self) -> Option<&'a Guard> {
+        let kept = || self.grave.map(|grave| &grave.guard).filter(|guard| guard.acl.is_some());
+        self.file.map(|file| &file.guard).or_else(kept)
+    }
+
+    fn allow(self, actor: Actor<'_>, right: Right) -> Result<(), FileDenial> {
+        self.guard().map_or(Ok(()), |guard| guard.check(actor.agent, right, self.path))
+    }
+
+    fn present(self) -> Result<&'a File, FileDenial> {
+        self.file.ok_or_else(|| FileDenial::NotFound { path: self.path.clone() })
     }
 }
 

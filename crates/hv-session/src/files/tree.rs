@@ -102,6 +102,15 @@ impl<K: Ord + Clone, V: Clone> Tree<K, V> {
         first
     }
 
+    /// Whether the two are one, node for node.
+    #[cfg(test)]
+    pub(crate) fn is_shared(&self, other: &Self) -> bool {
+        match (&self.root, &other.root) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        }
+    }
+
     /// All entries in the order of their keys.
     pub(crate) fn iter(&self) -> Iter<'_, K, V> {
         let mut iter = Iter { stack: Vec::new() };
