@@ -2,10 +2,10 @@
 
 use crate::log::{Lsn, StreamNo};
 use core::fmt;
-use hv_types::Undecodable;
+use hv_types::{Digest, Undecodable};
 use std::path::PathBuf;
 
-/// A place where a log does not hold what an honest writer left, even after a crash.
+/// A place where a log does not hold what an honest writer leaves, even after a crash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// The file, as named within the log's folder; empty for a log in memory.
@@ -22,14 +22,103 @@ pub struct Finding {
     pub what: What,
 }
 
-/// What is wrong with a record.
+/// What is wrong with a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum What {
+    /// Something in the folder that no log puts there.
+    Stranger,
+    /// A file is missing.
+    Missing,
+    /// The mark has another length than a mark has, or was never written though there are segments.
+    MarkLength {
+        /// Its length in bytes.
+        found: u64,
+    },
+    /// A slot of the mark is not what was written, in a log that says it was ended.
+    MarkSlot,
+    /// The two slots of the mark cannot both have been written by one log.
+    MarksDisagree,
+    /// The log ends before what the mark says was durable.
+    BelowMark {
+        /// The last batch that the mark knows.
+        marked: Lsn,
+        /// The last batch that is there.
+        found: Lsn,
+    },
+    /// The batch that the mark names is there, but is not the one that was marked.
+    NotAsMarked,
+    /// The header of a segment is not what was written.
+    SegmentHeader,
+    /// The segment belongs to another log or to another place.
+    SegmentPlace,
+    /// The segment before this one has another digest than was written here.
+    SegmentDigest,
+    /// The log was ended with another content of its last segment.
+    EndDigest,
+    /// The header of a frame is not what was written.
+    FrameHeader,
+    /// The content of a frame is not what was written.
+    FrameChecksum,
+    /// The file ends within a frame.
+    Cut,
+    /// The frame has another number than the one that is next.
+    FrameLsn {
+        /// The number that is next.
+        expected: Lsn,
+    },
+    /// There are bytes behind the last frame of a finished segment.
+    Trailing,
     /// The bytes are no record.
     NotARecord(Undecodable),
-    /// The record names another parent than the record before it: one of the two is not what it was.
+    /// The record names another parent than the record before it: one of the two is not what was written.
     Parent,
+    /// The record has another place in its stream than the one that is next.
+    Sequence {
+        /// The place that is next.
+        expected: u64,
+    },
+    /// The record says that it came with another batch.
+    RecordLsn {
+        /// The batch that it names.
+        found: Lsn,
+    },
+    /// The record is earlier than the one before it.
+    Time,
+    /// The stream is not open.
+    NoStream,
+    /// A record of this kind cannot be here.
+    Misplaced,
+    /// The log does not begin with the record that starts it.
+    Beginning,
+    /// The record starts another log than this one.
+    Nonce,
+    /// The node's stream does not say that a stream was opened or closed.
+    Uncommitted,
+    /// The node's stream says something else about a stream than its own records.
+    Commitment,
+    /// The record that closes a stream holds another root than its records have.
+    Root,
+    /// The record that ends the log holds another end of a stream than its records have.
+    EndOf {
+        /// The stream.
+        stream: StreamNo,
+    },
+    /// The record that ends the log does not name the streams that are open.
+    Ends,
+    /// Something follows the record that ends the log.
+    AfterEnd,
+    /// The mark says that the log was ended, its last record does not.
+    NotEnded,
+    /// A record refers to a payload that is not there.
+    PayloadMissing {
+        /// The payload.
+        id: Digest,
+    },
+    /// The payload is not what was written.
+    PayloadDamaged,
+    /// No record refers to the payload.
+    PayloadUnreferenced,
 }
 
 impl fmt::Display for Finding {
@@ -49,9 +138,50 @@ impl fmt::Display for Finding {
 
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotARecord(cause) => write!(f, "the bytes are no record: {cause}"),
-            Self::Parent => f.write_str("the record names another parent than the record before it"),
-        }
+        f.write_str(match self {
+            Self::Stranger => "no log puts this here",
+            Self::Missing => "the file is missing",
+            Self::MarkLength { found } => {
+                return write!(f, "the mark has {found} bytes, which no mark has");
+            }
+            Self::MarkSlot => "this half of the mark is not what was written",
+            Self::MarksDisagree => "the two halves of the mark contradict each other",
+            Self::BelowMark { marked, found } => {
+                return write!(f, "the log ends with batch {found}, but batch {marked} was durable");
+            }
+            Self::NotAsMarked => "the batch is not the one that was marked as durable",
+            Self::SegmentHeader => "the segment's header is not what was written",
+            Self::SegmentPlace => "the segment belongs to another log or another place",
+            Self::SegmentDigest => "the segment before this one is not what it was when this one began",
+            Self::EndDigest => "the segment is not what it was when the log was ended",
+            Self::FrameHeader => "the frame's header is not what was written",
+            Self::FrameChecksum => "the frame's content is not what was written",
+            Self::Cut => "the file ends within a frame",
+            Self::FrameLsn { expected } => return write!(f, "batch {expected} should be here"),
+            Self::Trailing => "there are bytes behind the last frame",
+            Self::NotARecord(cause) => return write!(f, "the bytes are no record: {cause}"),
+            Self::Parent => {
+                "it names another parent than the record before it, so one of the two was changed"
+            }
+            Self::Sequence { expected } => return write!(f, "record {expected} should be here"),
+            Self::RecordLsn { found } => return write!(f, "the record says that it came with batch {found}"),
+            Self::Time => "it is earlier than the record before it",
+            Self::NoStream => "the stream is not open",
+            Self::Misplaced => "a record of this kind cannot be here",
+            Self::Beginning => "the log does not begin with the record that starts it",
+            Self::Nonce => "it starts another log than this one",
+            Self::Uncommitted => "the node's stream does not say that a stream was opened or closed",
+            Self::Commitment => "the node's stream says something else than the stream's own records",
+            Self::Root => "the stream is closed with another root than its records have",
+            Self::EndOf { stream } => {
+                return write!(f, "the log was ended with another end of {stream} than its records have");
+            }
+            Self::Ends => "the log was ended with other streams open than its records say",
+            Self::AfterEnd => "something follows the record that ends the log",
+            Self::NotEnded => "the mark says that the log was ended, its last record does not",
+            Self::PayloadMissing { id } => return write!(f, "the payload {id} is missing"),
+            Self::PayloadDamaged => "the payload is not what was written",
+            Self::PayloadUnreferenced => "no record refers to this payload",
+        })
     }
 }

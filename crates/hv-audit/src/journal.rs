@@ -7,6 +7,7 @@ use crate::record::{Preamble, Tag, put_head, put_record};
 use crate::streams::{Stream, Streams};
 use crate::tree::TreeHash;
 use hv_types::{Digest, Timestamp};
+use std::collections::BTreeMap;
 
 /// Where every open stream ends, and the bytes of what was appended since an engine last took them.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(crate) struct Journal {
     pub(crate) out: Vec<u8>,
     /// The content that is being encoded. What encodes it cannot reach anything else.
     content: Vec<u8>,
+    /// Payloads that no record refers to yet.
+    loose: BTreeMap<Digest, PayloadRef>,
     batch: Pending,
 }
 
@@ -28,6 +31,7 @@ struct Pending {
     opened: u32,
     time: Timestamp,
     touched: Vec<StreamNo>,
+    attached: Vec<Digest>,
     failed: Option<LogError>,
 }
 
@@ -38,7 +42,8 @@ impl Journal {
 
     /// The journal of a log that was read to its end.
     pub(crate) fn resume(streams: Streams, lsn: Lsn, time: Timestamp) -> Self {
-        Self { streams, lsn, time, out: Vec::new(), content: Vec::new(), batch: Pending::default() }
+        let (out, content, loose) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Self { streams, lsn, time, out, content, loose, batch: Pending::default() }
     }
 
     /// The last batch.
@@ -95,15 +100,25 @@ impl Journal {
     }
 
     /// Appends the record that ends the log cleanly.
-    pub(crate) fn append_sealed(
-        &mut self,
-        now: Timestamp,
-        attachments: &[PayloadRef],
-    ) -> Result<Lsn, LogError> {
+    ///
+    /// It refers to every payload that nobody referred to, so that each one in the folder is accounted for.
+    pub(crate) fn append_sealed(&mut self, now: Timestamp) -> Result<Lsn, LogError> {
         let heads = self.streams.heads();
-        self.append_own(Tag::Sealed, now, attachments, |out| {
+        let loose: Vec<_> = self.loose.values().copied().collect();
+        self.append_own(Tag::Sealed, now, &loose, |out| {
             heads.iter().for_each(|(stream, head)| put_head(*stream, head, out));
         })
+    }
+
+    /// Notes a payload that a record may refer to.
+    pub(crate) fn put_loose(&mut self, payload: PayloadRef) {
+        self.loose.insert(payload.id, payload);
+    }
+
+    /// Number of records and last hash of the node's stream.
+    pub(crate) fn node(&self) -> (u64, Digest) {
+        let node = self.streams.get(StreamNo::NODE);
+        node.map_or_else(|_| Default::default(), |node| (node.length(), *node.next_tip()))
     }
 
     /// Where an open stream ends in the log.
@@ -139,6 +154,7 @@ impl Journal {
         let (parent, seq) = (stream.next_tip(), stream.next_length());
         let preamble = Preamble { parent, tag, seq, lsn: self.lsn.next(), time: self.time, attachments };
         let start = put_record(number, &preamble, &self.content, &mut self.out);
+        self.batch.attached.extend(attachments.iter().map(PayloadRef::id));
         let leaf = Blake3::leaf(self.out.get(start..).unwrap_or_default());
         if stream.push(leaf) {
             self.batch.touched.push(number);
@@ -177,6 +193,7 @@ impl Journal {
         let batch = &mut self.batch;
         (batch.start, batch.opened, batch.time) = (self.out.len(), self.streams.opened(), self.time);
         batch.touched.clear();
+        batch.attached.clear();
         batch.failed = None;
         self.time = self.time.max(now);
     }
@@ -190,6 +207,9 @@ impl Journal {
                     self.streams.remove(number);
                 }
             }
+        }
+        for id in &self.batch.attached {
+            self.loose.remove(id);
         }
         self.lsn = self.lsn.next();
         self.lsn

@@ -17,11 +17,27 @@ mod batch;
 mod journal;
 mod streams;
 
-mod finding;
 mod memory;
+
+mod file;
+mod recover;
+mod writer;
+
+mod folder;
+mod mark;
 mod payload;
+mod segment;
+
+mod chain;
+mod survey;
+
+mod finding;
+mod verify;
+
+pub mod disk;
 
 pub use batch::Batch;
+pub use file::{FileLog, FileOptions, SEGMENT_BYTES, SEGMENT_MIN_BYTES};
 pub use finding::{Finding, What};
 pub use hash::Blake3;
 pub use log::{
@@ -31,3 +47,4 @@ pub use memory::MemoryLog;
 pub use payload::Entropy;
 pub use record::{Attachments, Entry, Heads, Kind};
 pub use tree::{CompactRange, TreeHash};
+pub use verify::{Level, Report, StreamReport, Verdict, Why, verify, verify_on};

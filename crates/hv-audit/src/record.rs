@@ -304,7 +304,7 @@ fn consumed<'a>(before: &'a [u8], reader: &Reader<'_>) -> &'a [u8] {
 
 /// The number of bytes of an integer in its shortest LEB128 form.
 #[inline]
-const fn varint_len(value: u64) -> usize {
+pub(crate) const fn varint_len(value: u64) -> usize {
     let bits = 64 - (value | 1).leading_zeros();
     bits.div_ceil(7) as usize
 }

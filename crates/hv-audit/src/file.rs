@@ -1,0 +1,363 @@
+//! The log on disk: every byte of its folder is covered.
+
+use crate::batch::Batch;
+use crate::disk::{Disk, RealDisk};
+use crate::finding::What;
+use crate::folder::{Folder, PAYLOADS_NAME, found_at, io_error};
+use crate::journal::Journal;
+use crate::log::{Doing, Expect, Head, Log, LogError, Lsn, PayloadRef, StreamNo};
+use crate::payload::{Entropy, read_payload, write_payload};
+use crate::record::Entry;
+use crate::segment::{FRAME_HEADER_BYTES, HEADER_BYTES, finish_frame, segment_name};
+use crate::survey::Survey;
+use crate::writer::{Cut, Work, Writer};
+use core::fmt;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use hv_types::{Digest, Illegal, Timestamp};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+/// A log in a folder of its own: segments, a mark, and payloads.
+///
+/// Batches are appended in memory and written by the first caller who waits for them; one write and one sync
+/// serve all who wait. What was acknowledged survives a crash. `INVARIANT (C2)`
+///
+/// ```
+/// use hv_audit::{FileLog, FileOptions, Log, LogError, StreamNo, Verdict, verify};
+/// use hv_types::Timestamp;
+///
+/// let folder = tempfile::tempdir().expect("a temporary folder");
+/// let dir = folder.path().join("trail");
+/// // A program takes its random bytes from the operating system.
+/// let options = FileOptions::new(Box::new(|| [7; 32]));
+/// let log = FileLog::create(&dir, Timestamp(1), options)?;
+/// let lsn = log.append(&[], Timestamp(2), &mut |batch| {
+///     batch.push(StreamNo::LEDGER, &[], |body| body.extend_from_slice(b"opened"))?;
+///     Ok(())
+/// })?;
+/// log.sync(lsn)?; // from here on it may be revealed
+/// log.seal(Timestamp(3))?;
+///
+/// let report = verify(&dir).expect("the folder can be read");
+/// assert_eq!(report.verdict, Verdict::Complete);
+/// # Ok::<(), LogError>(())
+/// ```
+pub struct FileLog {
+    dir: PathBuf,
+    disk: Arc<dyn Disk>,
+    appender: Mutex<Appender>,
+    writer: Mutex<Writer>,
+    payloads: Mutex<Payloads>,
+    /// Whether somebody is writing.
+    gate: Mutex<bool>,
+    /// Called when somebody stopped writing.
+    turn: Condvar,
+    appended: AtomicU64,
+    durable: AtomicU64,
+    poisoned: AtomicBool,
+}
+
+/// What a log on disk needs from outside.
+pub struct FileOptions {
+    pub(crate) entropy: Entropy,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) segment_bytes: u64,
+}
+
+/// What a segment holds at most, unless a single batch is larger: 64 MiB.
+pub const SEGMENT_BYTES: u64 = 64 << 20;
+
+/// The least that a segment can be told to hold.
+pub const SEGMENT_MIN_BYTES: u64 = 256;
+
+impl FileOptions {
+    /// Randomness for the log's own number and for the keys of payloads.
+    #[must_use]
+    pub fn new(entropy: Entropy) -> Self {
+        Self { entropy, disk: Arc::new(RealDisk), segment_bytes: SEGMENT_BYTES }
+    }
+
+    /// The same with segments of another size, at least [`SEGMENT_MIN_BYTES`].
+    #[must_use]
+    pub fn with_segment_bytes(self, bytes: u64) -> Self {
+        Self { segment_bytes: bytes.max(SEGMENT_MIN_BYTES), ..self }
+    }
+
+    /// The same on another disk.
+    #[must_use]
+    pub fn with_disk(self, disk: Arc<dyn Disk>) -> Self {
+        Self { disk, ..self }
+    }
+}
+
+impl fmt::Debug for FileOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileOptions")
+            .field("disk", &self.disk)
+            .field("segment_bytes", &self.segment_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where batches wait to be written.
+struct Appender {
+    journal: Journal,
+    cuts: Vec<Cut>,
+    /// Where the next frame will go.
+    segment: u32,
+    offset: u64,
+    limit: u64,
+    sealed: bool,
+    /// An empty buffer, to be swapped for the journal's.
+    spare: Vec<u8>,
+}
+
+struct Payloads {
+    entropy: Entropy,
+    /// Whether the folder of payloads is there.
+    folder: bool,
+    sealed: bool,
+}
+
+/// Where more than so many bytes wait, appending writes them itself.
+const WAITING_MAX_BYTES: usize = 8 << 20;
+
+impl FileLog {
+    /// The log of a writer whose segment and mark are in order.
+    pub(crate) fn assemble(writer: Writer, journal: Journal, entropy: Entropy, payload_folder: bool) -> Self {
+        let lsn = journal.lsn().0;
+        let (segment, offset, limit) = (writer.segment.index, writer.segment.offset, writer.limit);
+        let appender =
+            Appender { journal, cuts: Vec::new(), segment, offset, limit, sealed: false, spare: Vec::new() };
+        Self {
+            dir: writer.dir.clone(),
+            disk: Arc::clone(&writer.disk),
+            appender: Mutex::new(appender),
+            writer: Mutex::new(writer),
+            payloads: Mutex::new(Payloads { entropy, folder: payload_folder, sealed: false }),
+            gate: Mutex::new(false),
+            turn: Condvar::new(),
+            appended: AtomicU64::new(lsn),
+            durable: AtomicU64::new(lsn),
+            poisoned: AtomicBool::new(false),
+        }
+    }
+
+    /// The log's folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Appends with the appender's own means, as a frame; nothing of it stays where that fails.
+    pub(crate) fn append_frame(
+        &self,
+        append: impl FnOnce(&mut Journal) -> Result<Lsn, LogError>,
+    ) -> Result<Lsn, LogError> {
+        let mut appender = lock(&self.appender)?;
+        self.check()?;
+        if appender.sealed {
+            return Err(LogError::Sealed);
+        }
+        let lsn = appender.append(append)?;
+        self.appended.store(lsn.0, Ordering::Release);
+        let waiting = appender.journal.out.len();
+        drop(appender);
+        if waiting > WAITING_MAX_BYTES {
+            self.sync(lsn)?;
+        }
+        Ok(lsn)
+    }
+
+    /// Writes everything that waits.
+    fn lead(&self) -> Result<(), LogError> {
+        let mut work = lock(&self.appender)?.take();
+        let mut writer = lock(&self.writer)?;
+        writer.write(&work)?;
+        self.durable.store(work.lsn.0, Ordering::Release);
+        drop(writer);
+        work.bytes.clear();
+        lock(&self.appender)?.spare = work.bytes;
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), LogError> {
+        if self.poisoned.load(Ordering::Acquire) { Err(LogError::Poisoned) } else { Ok(()) }
+    }
+
+    fn poison<T>(&self, result: Result<T, LogError>) -> Result<T, LogError> {
+        if result.is_err() {
+            self.poisoned.store(true, Ordering::Release);
+        }
+        result
+    }
+
+    fn make_payload_folder(&self) -> Result<(), LogError> {
+        let folder = self.dir.join(PAYLOADS_NAME);
+        self.disk.create_dir(&folder).map_err(io_error(&folder, Doing::Create))?;
+        self.disk.sync_dir(&self.dir).map_err(io_error(&self.dir, Doing::Sync))
+    }
+
+    /// Removes the folder of payloads where none was ever put into it.
+    fn remove_empty_payload_folder(&self) -> Result<(), LogError> {
+        let listed = Folder::list(&*self.disk, &self.dir)?;
+        if listed.payload_folder && listed.payloads.is_empty() && listed.unfinished.is_empty() {
+            let folder = self.dir.join(PAYLOADS_NAME);
+            self.disk.remove_dir(&folder).map_err(io_error(&folder, Doing::Remove))?;
+            self.disk.sync_dir(&self.dir).map_err(io_error(&self.dir, Doing::Sync))?;
+        }
+        Ok(())
+    }
+}
+
+impl Appender {
+    fn append(
+        &mut self,
+        append: impl FnOnce(&mut Journal) -> Result<Lsn, LogError>,
+    ) -> Result<Lsn, LogError> {
+        let out = &mut self.journal.out;
+        let start = out.len();
+        out.resize(start + FRAME_HEADER_BYTES, 0);
+        let lsn = match append(&mut self.journal) {
+            Ok(lsn) => lsn,
+            Err(error) => {
+                self.journal.out.truncate(start);
+                return Err(error);
+            }
+        };
+        let frame = self.journal.out.get_mut(start..).unwrap_or_default();
+        finish_frame(frame, lsn);
+        let length = frame.len() as u64;
+        if self.offset > HEADER_BYTES as u64 && self.offset + length > self.limit {
+            self.cuts.push(Cut { at: start, first_lsn: lsn });
+            self.segment = self.segment.saturating_add(1);
+            self.offset = HEADER_BYTES as u64;
+        }
+        self.offset += length;
+        Ok(lsn)
+    }
+
+    fn take(&mut self) -> Work {
+        let spare = core::mem::take(&mut self.spare);
+        Work {
+            bytes: core::mem::replace(&mut self.journal.out, spare),
+            cuts: core::mem::take(&mut self.cuts),
+            lsn: self.journal.lsn(),
+            node: self.journal.node(),
+        }
+    }
+}
+
+impl fmt::Debug for FileLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileLog")
+            .field("dir", &self.dir)
+            .field("appended", &self.appended)
+            .field("durable", &self.durable)
+            .field("poisoned", &self.poisoned)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Log for FileLog {
+    fn append(
+        &self,
+        expect: &[Expect],
+        now: Timestamp,
+        fill: &mut dyn FnMut(&mut Batch<'_>) -> Result<(), LogError>,
+    ) -> Result<Lsn, LogError> {
+        self.append_frame(|journal| journal.append(expect, now, fill))
+    }
+
+    fn sync(&self, to: Lsn) -> Result<(), LogError> {
+        let to = to.min(Lsn(self.appended.load(Ordering::Acquire)));
+        self.check()?;
+        if self.durable() >= to {
+            return Ok(());
+        }
+        let mut writing = lock(&self.gate)?;
+        loop {
+            self.check()?;
+            if self.durable() >= to {
+                return Ok(());
+            }
+            if *writing {
+                writing = self.turn.wait(writing).map_err(|_| LogError::Poisoned)?;
+                continue;
+            }
+            *writing = true;
+            drop(writing);
+            let led = self.poison(self.lead());
+            writing = lock(&self.gate)?;
+            *writing = false;
+            self.turn.notify_all();
+            led?;
+        }
+    }
+
+    fn durable(&self) -> Lsn {
+        Lsn(self.durable.load(Ordering::Acquire))
+    }
+
+    fn replay(&self, f: &mut dyn FnMut(Entry<'_>) -> Result<(), Illegal>) -> Result<Lsn, LogError> {
+        let last = Lsn(self.appended.load(Ordering::Acquire));
+        self.sync(last)?;
+        let mut survey = Survey::new(&*self.disk, &self.dir);
+        let segments = Folder::list(&*self.disk, &self.dir)?.segments.len();
+        let segments = u32::try_from(segments).unwrap_or(u32::MAX);
+        survey.read_segments(segments, Some(last), &mut |entry| f(entry).map_err(|e| entry.illegal(e)))?;
+        if survey.lsn < last {
+            let name = PathBuf::from(segment_name(survey.end.segment));
+            let what = What::BelowMark { marked: last, found: survey.lsn };
+            return Err(found_at(&name, survey.end.offset, what));
+        }
+        Ok(last)
+    }
+
+    fn head(&self, stream: StreamNo) -> Option<Head> {
+        lock(&self.appender).ok()?.journal.head(stream)
+    }
+
+    fn put_payload(&self, bytes: &[u8]) -> Result<PayloadRef, LogError> {
+        let mut payloads = lock(&self.payloads)?;
+        self.check()?;
+        if payloads.sealed {
+            return Err(LogError::Sealed);
+        }
+        if !payloads.folder {
+            self.poison(self.make_payload_folder())?;
+            payloads.folder = true;
+        }
+        let salt = (payloads.entropy)();
+        let reference = self.poison(write_payload(&*self.disk, &self.dir, &salt, bytes))?;
+        lock(&self.appender)?.journal.put_loose(reference);
+        Ok(reference)
+    }
+
+    fn payload(&self, id: &Digest) -> Result<Option<Vec<u8>>, LogError> {
+        read_payload(&*self.disk, &self.dir, id)
+    }
+
+    fn seal(&self, now: Timestamp) -> Result<Lsn, LogError> {
+        let mut payloads = lock(&self.payloads)?;
+        let mut appender = lock(&self.appender)?;
+        self.check()?;
+        if appender.sealed {
+            return Err(LogError::Sealed);
+        }
+        let lsn = appender.append(|journal| journal.append_sealed(now))?;
+        self.appended.store(lsn.0, Ordering::Release);
+        (appender.sealed, payloads.sealed) = (true, true);
+        drop(appender);
+        self.sync(lsn)?;
+        self.poison(self.remove_empty_payload_folder())?;
+        let mut writer = lock(&self.writer)?;
+        self.poison(writer.end())?;
+        Ok(lsn)
+    }
+}
+
+/// Takes a lock. A panic while it was held leaves nobody knows what, so the log takes nothing more.
+fn lock<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>, LogError> {
+    mutex.lock().map_err(|_| LogError::Poisoned)
+}

@@ -1,0 +1,229 @@
+//! Creating a log and opening one: what a crash left is told from damage, and nothing is overwritten.
+
+use crate::disk::{Access, Disk, DiskFile};
+use crate::file::{FileLog, FileOptions};
+use crate::finding::What;
+use crate::folder::{Folder, PAYLOADS_NAME, found, io_error};
+use crate::journal::Journal;
+use crate::log::{Doing, Log, LogError, PayloadRef};
+use crate::mark::{MARK_NAME, Mark};
+use crate::payload::{Entropy, file_length, read_payload, write_payload};
+use crate::record::Tag;
+use crate::segment::{SegmentHeader, SegmentReader, segment_name};
+use crate::survey::{Survey, Tail};
+use crate::writer::{OpenSegment, Writer};
+use hv_types::{Digest, Timestamp};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+impl FileLog {
+    /// Begins a log in a folder that is empty or not there yet; durable when this returns.
+    ///
+    /// # Errors
+    /// [`LogError::NotEmpty`] where anything is in the folder; [`LogError::Io`].
+    pub fn create(dir: &Path, now: Timestamp, options: FileOptions) -> Result<Self, LogError> {
+        let disk = &*options.disk;
+        disk.create_dir(dir).map_err(io_error(dir, Doing::Create))?;
+        if !Folder::list(disk, dir)?.is_empty() {
+            return Err(LogError::NotEmpty { dir: dir.to_owned() });
+        }
+        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            disk.sync_dir(parent).map_err(io_error(parent, Doing::Sync))?;
+        }
+        let path = dir.join(MARK_NAME);
+        let marks = disk.create(&path).map_err(io_error(&path, Doing::Create))?;
+        take_lock(&*marks, dir)?;
+        Self::start(dir, now, options, marks)
+    }
+
+    /// Opens a log to continue it, whether it was ended cleanly or not.
+    ///
+    /// Everything is read and checked. What a crash left behind the last whole batch, above the mark, is kept
+    /// as a payload of the record that says that the log is written to again.
+    ///
+    /// # Errors
+    /// [`LogError::NoLog`] where there is none; [`LogError::Locked`] where another writer has it;
+    /// [`LogError::Damaged`] where it does not hold what was written to it, which changes nothing in the folder;
+    /// [`LogError::Io`].
+    pub fn open(dir: &Path, now: Timestamp, options: FileOptions) -> Result<Self, LogError> {
+        let path = dir.join(MARK_NAME);
+        match options.disk.open(&path, Access::Write) {
+            Ok(marks) => {
+                take_lock(&*marks, dir)?;
+                Self::start(dir, now, options, marks)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Nothing is there, or something is there without its mark.
+                Survey::new(&*options.disk, dir).read(&mut |_| Ok(()))?;
+                Err(LogError::NoLog { dir: dir.to_owned() })
+            }
+            Err(error) => Err(io_error(&path, Doing::Open)(error)),
+        }
+    }
+
+    /// Brings the folder into order and says that a writer began.
+    fn start(
+        dir: &Path,
+        now: Timestamp,
+        options: FileOptions,
+        marks: Box<dyn DiskFile>,
+    ) -> Result<Self, LogError> {
+        let FileOptions { mut entropy, disk, segment_bytes: limit } = options;
+        let shared = Arc::clone(&disk);
+        let mut survey = Survey::new(&*shared, dir);
+        survey.read(&mut |_| Ok(()))?;
+        let loose = loose_payloads(&survey, &*disk, dir)?;
+        let mark = match survey.mark {
+            Some(mark) => mark,
+            None => first_mark(&mut entropy, &*marks, &*disk, dir)?,
+        };
+        let mut recovery = Recovery { disk: &*disk, dir, entropy: &mut entropy, loose };
+        recovery.remove_unfinished(&survey.folder)?;
+        let ended = survey.says_ended();
+        let segment =
+            if ended { reopened(&survey, &*disk, dir)? } else { recovery.segment(&survey, mark, limit)? };
+        let loose = recovery.loose;
+        let mut writer = Writer { disk, dir: dir.to_owned(), marks, mark, segment, limit };
+        if ended {
+            writer.reopen()?;
+        }
+        let payload_folder = survey.folder.payload_folder || !loose.is_empty();
+        let (lsn, time) = (survey.lsn, survey.chain.time());
+        let journal = Journal::resume(survey.chain.into_streams(), lsn, time);
+        let log = Self::assemble(writer, journal, entropy, payload_folder);
+        let nonce = mark.nonce;
+        let started = |journal: &mut Journal| {
+            journal.append_own(Tag::Started, now, &loose, |out| out.extend_from_slice(&nonce))
+        };
+        let lsn = log.append_frame(started)?;
+        log.sync(lsn)?;
+        Ok(log)
+    }
+}
+
+fn take_lock(marks: &dyn DiskFile, dir: &Path) -> Result<(), LogError> {
+    match marks.try_lock().map_err(io_error(&dir.join(MARK_NAME), Doing::Lock))? {
+        true => Ok(()),
+        false => Err(LogError::Locked { dir: dir.to_owned() }),
+    }
+}
+
+/// Gives a new log its number, durable before anything else is written.
+fn first_mark(
+    entropy: &mut Entropy,
+    marks: &dyn DiskFile,
+    disk: &dyn Disk,
+    dir: &Path,
+) -> Result<Mark, LogError> {
+    let path = dir.join(MARK_NAME);
+    let mark = Mark::first(entropy().first_chunk().copied().unwrap_or_default());
+    marks.write_at(0, &[mark.to_slot(), mark.to_slot()].concat()).map_err(io_error(&path, Doing::Write))?;
+    marks.sync_all().map_err(io_error(&path, Doing::Sync))?;
+    disk.sync_dir(dir).map_err(io_error(dir, Doing::Sync))?;
+    Ok(mark)
+}
+
+/// Payloads that no record refers to: a crash came between putting them and referring to them. Checks on the
+/// way that every payload that a record refers to is there in its whole length; its content is checked where it
+/// is read, and by verification.
+fn loose_payloads(survey: &Survey<'_>, disk: &dyn Disk, dir: &Path) -> Result<Vec<PayloadRef>, LogError> {
+    let file = |id: &Digest| Path::new(PAYLOADS_NAME).join(id.to_string());
+    let present = &survey.folder.payloads;
+    if let Some(id) = survey.references.keys().find(|id| !present.contains(id)) {
+        return Err(found(&file(id), What::PayloadMissing { id: *id }));
+    }
+    for (id, reference) in &survey.references {
+        let path = dir.join(file(id));
+        let open = disk.open(&path, Access::Read).map_err(io_error(&path, Doing::Open))?;
+        let length = open.length().map_err(io_error(&path, Doing::Read))?;
+        if length != file_length(reference.length) {
+            return Err(found(&file(id), What::PayloadDamaged));
+        }
+    }
+    let mut loose = Vec::new();
+    for id in present.iter().filter(|id| !survey.references.contains_key(id)) {
+        if survey.says_ended() {
+            return Err(found(&file(id), What::PayloadUnreferenced));
+        }
+        let content = read_payload(disk, dir, id)?.unwrap_or_default();
+        loose.push(PayloadRef { id: *id, length: content.len() as u64 });
+    }
+    Ok(loose)
+}
+
+/// Opens the last segment of a log that was ended.
+fn reopened(survey: &Survey<'_>, disk: &dyn Disk, dir: &Path) -> Result<OpenSegment, LogError> {
+    let path = dir.join(segment_name(survey.end.segment));
+    let file = disk.open(&path, Access::Write).map_err(io_error(&path, Doing::Open))?;
+    Ok(open_segment(survey, file, path, survey.end.offset))
+}
+
+fn open_segment(survey: &Survey<'_>, file: Box<dyn DiskFile>, path: PathBuf, filled: u64) -> OpenSegment {
+    let (index, offset) = (survey.end.segment, survey.end.offset);
+    OpenSegment { file, path, index, offset, filled, hasher: survey.end.hasher.clone() }
+}
+
+/// Tidies what a crash left; what is not whole is kept as a payload first.
+struct Recovery<'a> {
+    disk: &'a dyn Disk,
+    dir: &'a Path,
+    entropy: &'a mut Entropy,
+    loose: Vec<PayloadRef>,
+}
+
+impl Recovery<'_> {
+    /// Removes payloads that never got their final name: nobody was told of them.
+    fn remove_unfinished(&self, folder: &Folder) -> Result<(), LogError> {
+        for name in &folder.unfinished {
+            let path = self.dir.join(name);
+            self.disk.remove(&path).map_err(io_error(&path, Doing::Remove))?;
+        }
+        Ok(())
+    }
+
+    /// The segment to continue in.
+    fn segment(&mut self, survey: &Survey<'_>, mark: Mark, limit: u64) -> Result<OpenSegment, LogError> {
+        if let Tail::Unbegun { segment } = survey.tail {
+            let path = self.dir.join(segment_name(segment));
+            let file = self.disk.open(&path, Access::Read).map_err(io_error(&path, Doing::Open))?;
+            self.keep(file, &path, 0)?;
+            self.disk.remove(&path).map_err(io_error(&path, Doing::Remove))?;
+            self.disk.sync_dir(self.dir).map_err(io_error(self.dir, Doing::Sync))?;
+        }
+        if survey.end.offset == 0 {
+            let first_lsn = survey.lsn.next();
+            let header =
+                SegmentHeader { index: 0, nonce: mark.nonce, first_lsn, previous: Digest::default() };
+            return OpenSegment::create(self.disk, self.dir, header, limit);
+        }
+        let path = self.dir.join(segment_name(survey.end.segment));
+        let open = || self.disk.open(&path, Access::Write).map_err(io_error(&path, Doing::Open));
+        let file = open()?;
+        let filled = file.length().map_err(io_error(&path, Doing::Read))?;
+        if let Tail::Torn { at, .. } = survey.tail {
+            let used = self.keep(open()?, &path, at)?;
+            let zeros = vec![0; usize::try_from(used - at).unwrap_or(0)];
+            file.write_at(at, &zeros).map_err(io_error(&path, Doing::Write))?;
+            file.sync_all().map_err(io_error(&path, Doing::Sync))?;
+        }
+        Ok(open_segment(survey, file, path, filled))
+    }
+
+    /// Keeps what a file holds from an offset on; gives where it ends, zeros left out.
+    fn keep(&mut self, file: Box<dyn DiskFile>, path: &Path, from: u64) -> Result<u64, LogError> {
+        let read = io_error(path, Doing::Read);
+        let mut reader = SegmentReader::new(file).map_err(&read)?;
+        let used = reader.used(from).map_err(&read)?;
+        let count = usize::try_from(used - from).unwrap_or(usize::MAX);
+        let bytes = reader.bytes(from, count).map_err(&read)?;
+        if !bytes.is_empty() {
+            let folder = self.dir.join(PAYLOADS_NAME);
+            self.disk.create_dir(&folder).map_err(io_error(&folder, Doing::Create))?;
+            self.disk.sync_dir(self.dir).map_err(io_error(self.dir, Doing::Sync))?;
+            let salt = (self.entropy)();
+            self.loose.push(write_payload(self.disk, self.dir, &salt, bytes)?);
+        }
+        Ok(used)
+    }
+}

@@ -1,0 +1,425 @@
+//! Reading a log's folder from the first byte to the last, believing nothing.
+//!
+//! Opening a log and verifying one both begin here. What a crash can leave (a tail that is not whole, above
+//! the mark) is told from what it cannot.
+
+use crate::chain::{Chain, Misfit, Stop};
+use crate::disk::{Access, Disk};
+use crate::finding::{Finding, What};
+use crate::folder::{Folder, found, found_at, io_error};
+use crate::log::{Doing, LogError, Lsn, StreamNo};
+use crate::mark::{MARK_NAME, Mark, MarkState, Marks, SLOT_BYTES};
+use crate::record::{Entry, Record, take_framed};
+use crate::segment::{FRAME_HEADER_BYTES, HEADER_BYTES, Next, SegmentReader, segment_name};
+use hv_types::wire::Reader;
+use hv_types::{Digest, Wire};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What was read of a log so far.
+#[derive(Debug)]
+pub(crate) struct Survey<'d> {
+    disk: &'d dyn Disk,
+    dir: &'d Path,
+    pub(crate) folder: Folder,
+    /// The half of the mark that holds; `None` where nothing was ever written to it.
+    pub(crate) mark: Option<Mark>,
+    /// Whether both halves of the mark say the same.
+    pub(crate) marks_agree: bool,
+    pub(crate) chain: Chain,
+    /// The last batch that is whole.
+    pub(crate) lsn: Lsn,
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+    /// Where the last whole batch ends.
+    pub(crate) end: End,
+    pub(crate) tail: Tail,
+    /// The payloads that records refer to, and the first record that does.
+    pub(crate) references: BTreeMap<Digest, Reference>,
+}
+
+/// Where the whole batches of a log end.
+#[derive(Debug, Default)]
+pub(crate) struct End {
+    /// The last segment whose header is whole.
+    pub(crate) segment: u32,
+    /// Where in it the last whole batch ends; 0 where there is no segment.
+    pub(crate) offset: u64,
+    /// The segment's digest up to there.
+    pub(crate) hasher: Box<blake3::Hasher>,
+}
+
+/// What follows the last whole batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Tail {
+    /// Nothing.
+    Nothing,
+    /// Zeros.
+    Zeros,
+    /// Bytes that are no whole batch.
+    Torn { at: u64, finding: Box<Finding> },
+    /// A segment whose header is not whole, behind the last one that is.
+    Unbegun { segment: u32 },
+}
+
+/// A payload as a record refers to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Reference {
+    pub(crate) length: u64,
+    pub(crate) stream: StreamNo,
+    pub(crate) seq: u64,
+    pub(crate) lsn: Lsn,
+}
+
+impl<'d> Survey<'d> {
+    /// Nothing was read yet.
+    pub(crate) fn new(disk: &'d dyn Disk, dir: &'d Path) -> Self {
+        Self {
+            disk,
+            dir,
+            folder: Folder::default(),
+            mark: None,
+            marks_agree: false,
+            chain: Chain::new(),
+            lsn: Lsn(0),
+            records: 0,
+            bytes: 0,
+            end: End::default(),
+            tail: Tail::Nothing,
+            references: BTreeMap::new(),
+        }
+    }
+
+    /// Reads everything but the payloads; stops at the first thing that no crash can have left.
+    ///
+    /// What was read up to there is in `self` either way.
+    pub(crate) fn read(
+        &mut self,
+        f: &mut dyn FnMut(Entry<'_>) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
+        // The mark first: whatever a living writer adds meanwhile lies above it.
+        let marks = self.read_marks()?;
+        self.folder = Folder::list(self.disk, self.dir)?;
+        if self.folder.is_empty() {
+            return Err(LogError::NoLog { dir: self.dir.to_owned() });
+        }
+        let Some(marks) = marks else { return Err(found(Path::new(MARK_NAME), What::Missing)) };
+        self.folder.check()?;
+        self.take_marks(marks)?;
+        let segments = u32::try_from(self.folder.segments.len()).unwrap_or(u32::MAX);
+        if self.mark.is_some_and(|mark| mark.lsn > Lsn(0) && mark.segment >= segments) {
+            return Err(found(Path::new(&segment_name(segments)), What::Missing));
+        }
+        self.read_segments(segments, None, f)?;
+        self.check_end()
+    }
+
+    /// Whether the log says that it was ended.
+    pub(crate) fn says_ended(&self) -> bool {
+        self.mark.is_some_and(|mark| mark.state == MarkState::Sealed)
+    }
+
+    fn read_marks(&self) -> Result<Option<Marks>, LogError> {
+        let path = self.dir.join(MARK_NAME);
+        match self.disk.open(&path, Access::Read) {
+            Ok(file) => Marks::read(&*file).map(Some).map_err(io_error(&path, Doing::Read)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io_error(&path, Doing::Open)(error)),
+        }
+    }
+
+    fn take_marks(&mut self, marks: Marks) -> Result<(), LogError> {
+        let file = Path::new(MARK_NAME);
+        let slots = match marks {
+            // The folder of a log that was being created: nothing can have been lost.
+            Marks::Blank if self.folder.segments.is_empty() && !self.folder.payload_folder => return Ok(()),
+            Marks::Blank => return Err(found(file, What::MarkLength { found: 0 })),
+            Marks::Length(length) => return Err(found(file, What::MarkLength { found: length })),
+            Marks::Slots(slots) => slots,
+        };
+        let mark = match *slots {
+            [Some(a), Some(b)] => {
+                let (older, newer) = if a.turn <= b.turn { (a, b) } else { (b, a) };
+                let same_turn = a.turn == b.turn;
+                if a.nonce != b.nonce || older.lsn > newer.lsn || (same_turn && a != b) {
+                    return Err(found(file, What::MarksDisagree));
+                }
+                self.marks_agree = same_turn;
+                newer
+            }
+            // A half that is not whole can be a write that a crash tore; the end of a log is written one
+            // half after the other, each synced.
+            [Some(mark), None] | [None, Some(mark)] if mark.state == MarkState::Open => mark,
+            [Some(_), None] => return Err(found_at(file, SLOT_BYTES as u64, What::MarkSlot)),
+            [None, _] => return Err(found(file, What::MarkSlot)),
+        };
+        self.mark = Some(mark);
+        Ok(())
+    }
+
+    /// Reads so many segments, up to a batch where one is given.
+    pub(crate) fn read_segments(
+        &mut self,
+        segments: u32,
+        until: Option<Lsn>,
+        f: &mut dyn FnMut(Entry<'_>) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
+        for index in 0..segments {
+            let last = index + 1 == segments;
+            let name = PathBuf::from(segment_name(index));
+            let path = self.dir.join(&name);
+            let file = self.disk.open(&path, Access::Read).map_err(io_error(&path, Doing::Open))?;
+            let read = io_error(&path, Doing::Read);
+            let mut reader = SegmentReader::new(file).map_err(&read)?;
+            if !self.begin_segment(&mut reader, index, last, &name)? {
+                return Ok(());
+            }
+            loop {
+                if until.is_some_and(|until| self.lsn >= until) {
+                    return Ok(());
+                }
+                let offset = self.end.offset;
+                match reader.next(offset).map_err(&read)? {
+                    Next::Frame { lsn, bytes } => self.frame(lsn, bytes, &name, f)?,
+                    Next::End => break,
+                    Next::Zeros if last => {
+                        self.tail = Tail::Zeros;
+                        break;
+                    }
+                    Next::Zeros => return Err(found_at(&name, offset, What::Trailing)),
+                    Next::Bad(what) => {
+                        let finding = self.locate(&mut reader, &name, what).map_err(&read)?;
+                        if !last {
+                            return Err(LogError::Damaged(finding));
+                        }
+                        self.tail = Tail::Torn { at: offset, finding };
+                        break;
+                    }
+                }
+            }
+            self.bytes += reader.length();
+        }
+        Ok(())
+    }
+
+    /// Reads a segment's header; answers whether there are frames to read.
+    fn begin_segment(
+        &mut self,
+        reader: &mut SegmentReader,
+        index: u32,
+        last: bool,
+        name: &Path,
+    ) -> Result<bool, LogError> {
+        let read = io_error(&self.dir.join(name), Doing::Read);
+        let Some((header, bytes)) = reader.header().map_err(read)? else {
+            // A segment is synced before anything in it is marked, so a torn header lies above the mark.
+            let above = self.mark.is_none_or(|mark| mark.lsn <= self.lsn && mark.state == MarkState::Open);
+            if last && above {
+                self.tail = Tail::Unbegun { segment: index };
+                return Ok(false);
+            }
+            return Err(self.at_header(name, What::SegmentHeader));
+        };
+        let previous = if index == 0 { Digest::default() } else { digest(&self.end.hasher) };
+        let nonce = self.mark.map_or(header.nonce, |mark| mark.nonce);
+        if header.index != index || header.nonce != nonce || header.first_lsn != self.lsn.next() {
+            return Err(self.at_header(name, What::SegmentPlace));
+        }
+        if header.previous != previous {
+            return Err(self.at_header(name, What::SegmentDigest));
+        }
+        self.end.segment = index;
+        self.end.offset = HEADER_BYTES as u64;
+        self.end.hasher.reset();
+        self.end.hasher.update(bytes);
+        Ok(true)
+    }
+
+    /// A finding about a segment's header: the batches that should follow are not there.
+    fn at_header(&self, name: &Path, what: What) -> LogError {
+        let (file, lsn) = (name.to_owned(), Some(self.lsn.next()));
+        LogError::Damaged(Box::new(Finding { file, offset: 0, stream: None, record: None, lsn, what }))
+    }
+
+    fn frame(
+        &mut self,
+        lsn: Lsn,
+        bytes: &[u8],
+        name: &Path,
+        f: &mut dyn FnMut(Entry<'_>) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
+        let offset = self.end.offset;
+        let at = |misfit: Misfit| {
+            let Misfit { at, stream, seq, what } = misfit;
+            let offset = offset + (FRAME_HEADER_BYTES + at) as u64;
+            LogError::Damaged(Box::new(Finding {
+                file: name.to_owned(),
+                offset,
+                stream,
+                record: seq,
+                lsn: Some(lsn),
+                what,
+            }))
+        };
+        let whole = |what| at(Misfit { at: 0, stream: None, seq: None, what });
+        if lsn != self.lsn.next() {
+            return Err(whole(What::FrameLsn { expected: self.lsn.next() }));
+        }
+        let payload = bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default();
+        let (records, references) = (&mut self.records, &mut self.references);
+        let mut count = |entry: Entry<'_>, _| {
+            *records += 1;
+            for attachment in entry.attachments {
+                let Entry { stream, seq, lsn, .. } = entry;
+                let reference = Reference { length: attachment.length(), stream, seq, lsn };
+                references.entry(attachment.id()).or_insert(reference);
+            }
+            f(entry)
+        };
+        match self.chain.read(payload, &mut count) {
+            Ok(()) => {}
+            Err(Stop::Misfit(misfit)) => return Err(at(misfit)),
+            Err(Stop::Refused(error)) => return Err(error),
+        }
+        if self.chain.lsn() != lsn {
+            return Err(whole(What::RecordLsn { found: self.chain.lsn() }));
+        }
+        if lsn == Lsn(1) && self.mark.is_some_and(|mark| self.chain.nonce() != Some(mark.nonce)) {
+            return Err(whole(What::Beginning));
+        }
+        self.lsn = lsn;
+        self.end.offset += bytes.len() as u64;
+        self.end.hasher.update(bytes);
+        match self.mark {
+            Some(mark) if mark.lsn == lsn => {
+                let place = (self.end.segment, self.end.offset, self.chain.node());
+                let marked = (mark.segment, mark.offset, (mark.node_length, mark.node_tip));
+                if place == marked { Ok(()) } else { Err(whole(What::NotAsMarked)) }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks how the log ends against what the mark says about it.
+    fn check_end(&self) -> Result<(), LogError> {
+        let Some(mark) = self.mark else { return Ok(()) };
+        let ended = mark.state == MarkState::Sealed;
+        match &self.tail {
+            Tail::Torn { finding, .. } if ended || self.lsn < mark.lsn => {
+                return Err(LogError::Damaged(finding.clone()));
+            }
+            _ => {}
+        }
+        let name = PathBuf::from(segment_name(self.end.segment));
+        let here = |what| found_at(&name, self.end.offset, what);
+        if self.lsn < mark.lsn {
+            return Err(here(What::BelowMark { marked: mark.lsn, found: self.lsn }));
+        }
+        if !ended {
+            return Ok(());
+        }
+        if self.lsn > mark.lsn {
+            return Err(here(What::AfterEnd));
+        }
+        if self.tail != Tail::Nothing {
+            return Err(here(What::Trailing));
+        }
+        if !self.chain.is_sealed() {
+            return Err(here(What::NotEnded));
+        }
+        if digest(&self.end.hasher) != mark.digest {
+            return Err(found(&name, What::EndDigest));
+        }
+        if let Some(unfinished) = self.folder.unfinished.first() {
+            return Err(found(unfinished, What::Stranger));
+        }
+        if self.folder.payload_folder && self.folder.payloads.is_empty() {
+            return Err(found(Path::new(crate::folder::PAYLOADS_NAME), What::Stranger));
+        }
+        Ok(())
+    }
+
+    /// Names the record behind a frame that is not what was written, as far as the bytes still tell.
+    ///
+    /// A record whose numbers do not fit any more betrays itself. A changed body shows in the next record of
+    /// its stream, which names the parent that was; so the frames behind are read on with what the changed
+    /// bytes give, up to the first record that does not fit.
+    fn locate(&self, reader: &mut SegmentReader, name: &Path, what: What) -> std::io::Result<Box<Finding>> {
+        let offset = self.end.offset;
+        let mut finding = Finding {
+            file: name.to_owned(),
+            offset,
+            stream: None,
+            record: None,
+            lsn: Some(self.lsn.next()),
+            what,
+        };
+        let header = reader.bytes(offset, FRAME_HEADER_BYTES)?;
+        let length = header.first_chunk().map_or(0, |length| u32::from_le_bytes(*length) as usize);
+        let damaged = reader.bytes(offset + FRAME_HEADER_BYTES as u64, length)?.to_vec();
+        if let Some((stream, seq)) = first_record(&damaged) {
+            let fits = self.chain.next_seq(stream) == Some(seq);
+            (finding.stream, finding.record) = if fits { (Some(stream), Some(seq)) } else { (None, None) };
+        }
+        if finding.what != What::FrameChecksum {
+            return Ok(Box::new(finding));
+        }
+        let mut trial = self.chain.clone();
+        let mut noted = Vec::new();
+        let mut note = |entry: Entry<'_>, _| {
+            noted.push((entry.stream, entry.seq));
+            Ok(())
+        };
+        let mut place = None;
+        let mut next = offset + (FRAME_HEADER_BYTES + length) as u64;
+        match trial.read(&damaged, &mut note) {
+            Err(Stop::Misfit(misfit)) => place = suspect(&misfit, &noted, &trial, &damaged),
+            Err(Stop::Refused(_)) => {}
+            Ok(()) => {
+                while let Next::Frame { bytes, .. } = reader.next(next)? {
+                    let payload = bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default();
+                    next += bytes.len() as u64;
+                    if let Err(Stop::Misfit(misfit)) = trial.read(payload, &mut |_, _| Ok(())) {
+                        let place_of = suspect(&misfit, &noted, &trial, &[]);
+                        place = place_of.filter(|place| noted.contains(place));
+                        break;
+                    }
+                }
+            }
+        }
+        if let Some((stream, seq)) = place {
+            (finding.stream, finding.record) = (Some(stream), Some(seq));
+        }
+        Ok(Box::new(finding))
+    }
+}
+
+/// The record that a misfit speaks of, where these records came before it in its frame.
+fn suspect(
+    misfit: &Misfit,
+    before: &[(StreamNo, u64)],
+    chain: &Chain,
+    payload: &[u8],
+) -> Option<(StreamNo, u64)> {
+    let rest = payload.get(misfit.at..).unwrap_or_default();
+    let stream = misfit.stream.or_else(|| u32::take(&mut Reader::new(rest)).ok().map(StreamNo));
+    let here = stream.and_then(|stream| Some((stream, chain.next_seq(stream)?)));
+    let named = match (&misfit.what, here) {
+        // A parent or a commitment that does not fit speaks of the record that it names.
+        (What::Parent, Some((stream, seq))) => Some((stream, seq.saturating_sub(1))),
+        (What::Commitment | What::Uncommitted, _) | (_, None) => before.last().copied(),
+        _ => None,
+    };
+    named.filter(|named| before.contains(named)).or(here)
+}
+
+/// Stream and place of the first record in a payload, as it says itself.
+fn first_record(payload: &[u8]) -> Option<(StreamNo, u64)> {
+    let (stream, bytes) = take_framed(&mut Reader::new(payload)).ok()?;
+    Record::read(bytes).ok().map(|record| (stream, record.seq))
+}
+
+/// What a hasher has come to.
+pub(crate) fn digest(hasher: &blake3::Hasher) -> Digest {
+    Digest(*hasher.finalize().as_bytes())
+}

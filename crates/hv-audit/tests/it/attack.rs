@@ -1,0 +1,352 @@
+//! What an enemy, a broken disk or a careless hand does to a trail.
+
+use crate::sim::{Image, SimDisk};
+use crate::trail::{DIR, finished, options, unfinished, verdict};
+use hv_audit::{FileLog, Finding, Log, LogError, Lsn, Report, Verdict, What};
+use hv_types::Timestamp;
+use std::path::{Path, PathBuf};
+
+/// A changed trail is found out and the place is named; opening it is refused and changes nothing.
+fn tampered(image: &Image, what: &str) -> Finding {
+    let disk = SimDisk::from_image(image);
+    let report = verdict(&disk);
+    let Verdict::Tampered(finding) = report.verdict else { panic!("{what}: {report}") };
+    assert!(!finding.file.as_os_str().is_empty(), "{what}: no file is named");
+    *finding
+}
+
+/// Whether the file is a payload, whose content opening leaves to verification and to whoever reads it.
+fn is_payload(path: &Path) -> bool {
+    path.parent().is_some_and(|folder| folder.ends_with("payloads"))
+}
+
+/// Opening is refused, and the folder stays as it is.
+fn refused(image: &Image, what: &str) {
+    let disk = SimDisk::from_image(image);
+    let opened = FileLog::open(Path::new(DIR), Timestamp(2000), options(&disk, 1500));
+    assert!(opened.is_err(), "{what} was opened");
+    assert_eq!(disk.image(), *image, "{what} was changed");
+}
+
+fn changed(image: &Image, path: &Path, change: impl FnOnce(&mut Vec<u8>)) -> Image {
+    let mut image = image.clone();
+    change(image.get_mut(path).unwrap());
+    image
+}
+
+fn segments(image: &Image) -> Vec<PathBuf> {
+    image.keys().filter(|path| path.extension().is_some_and(|e| e == "seg")).cloned().collect()
+}
+
+/// Where the frames of a segment lie.
+fn frames(segment: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let (mut at, mut frames) = (76, vec![]);
+    while at + 20 <= segment.len() && segment[at..at + 4] != [0; 4] {
+        let length = 20 + u32::from_le_bytes(segment[at..at + 4].try_into().unwrap()) as usize;
+        frames.push(at..at + length);
+        at += length;
+    }
+    frames
+}
+
+/// Gives a frame another number, with its checksums put right.
+fn renumber(frame: &mut [u8], lsn: u64) {
+    frame[4..12].copy_from_slice(&lsn.to_le_bytes());
+    put_right(frame);
+}
+
+fn put_right(frame: &mut [u8]) {
+    let crc = crc32c::crc32c(&frame[20..]);
+    frame[12..16].copy_from_slice(&crc.to_le_bytes());
+    let crc = crc32c::crc32c(&frame[..16]);
+    frame[16..20].copy_from_slice(&crc.to_le_bytes());
+}
+
+#[test]
+fn a1_every_flipped_byte_of_a_finished_trail_is_found_and_located() {
+    let image = finished();
+    for (path, bytes) in &image {
+        for at in 0..bytes.len() {
+            let bits: &[u8] =
+                if at % 37 == 0 || crate::deep(0, 1) == 1 { &[0, 1, 2, 3, 4, 5, 6, 7] } else { &[0] };
+            let bit = u8::try_from(at % 8).unwrap();
+            for bit in bits.iter().map(|b| (b + bit) % 8) {
+                let what = format!("bit {bit} of byte {at} of {}", path.display());
+                let changed = changed(&image, path, |bytes| bytes[at] ^= 1 << bit);
+                let finding = tampered(&changed, &what);
+                assert_eq!(Path::new(DIR).join(&finding.file), *path, "{what}: {finding}");
+                assert!(finding.offset <= at as u64, "{what}: {finding}");
+                if at % 101 == 0 && !is_payload(path) {
+                    refused(&changed, &what);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a1_a_flipped_byte_in_a_record_names_stream_and_record() {
+    let image = finished();
+    for path in segments(&image) {
+        let bytes = &image[&path];
+        for frame in frames(bytes) {
+            for at in frame.start + 20..frame.end {
+                let finding = tampered(&changed(&image, &path, |bytes| bytes[at] ^= 0x10), "a record's byte");
+                assert!(finding.lsn.is_some(), "{finding}");
+                let named = finding.stream.is_some() && finding.record.is_some();
+                // The stream's own number and the record's length come before the record.
+                let early = at < frame.start + 20 + 3;
+                assert!(named || early || finding.offset > frame.start as u64, "byte {at}: {finding:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a1_every_cut_of_a_finished_trail_is_found() {
+    let image = finished();
+    for (path, bytes) in &image {
+        for at in 0..bytes.len() {
+            let what = format!("{} cut at byte {at}", path.display());
+            let cut = changed(&image, path, |bytes| bytes.truncate(at));
+            tampered(&cut, &what);
+            if at % 101 == 0 {
+                refused(&cut, &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn a1_every_byte_behind_a_finished_trail_is_found() {
+    let image = finished();
+    for path in image.keys() {
+        for tail in [&[0][..], &[1], &[0; 20], &[0; 600], &[0xff; 600]] {
+            let what = format!("{} with {} more bytes", path.display(), tail.len());
+            let longer = changed(&image, path, |bytes| bytes.extend(tail));
+            let finding = tampered(&longer, &what);
+            assert_eq!(Path::new(DIR).join(&finding.file), *path, "{what}: {finding}");
+            refused(&longer, &what);
+        }
+    }
+}
+
+#[test]
+fn a1_swapped_dropped_and_doubled_frames_are_found() {
+    let image = finished();
+    for path in segments(&image) {
+        let segment = &image[&path];
+        let frames = frames(segment);
+        assert_eq!(frames.last().map(|last| last.end), Some(segment.len()));
+        let lsn_of = |at: &std::ops::Range<usize>| {
+            u64::from_le_bytes(segment[at.start + 4..at.start + 12].try_into().unwrap())
+        };
+        let first = lsn_of(&frames[0]);
+        for (index, frame) in frames.iter().enumerate() {
+            let whole = |order: Vec<usize>, numbered: bool| {
+                let mut bytes = segment[..76].to_vec();
+                for (place, from) in order.into_iter().enumerate() {
+                    let mut frame = segment[frames[from].clone()].to_vec();
+                    if numbered {
+                        renumber(&mut frame, first + place as u64);
+                    }
+                    bytes.extend(frame);
+                }
+                bytes
+            };
+            for numbered in [false, true] {
+                let mut orders = vec![];
+                let all: Vec<usize> = (0..frames.len()).collect();
+                let mut dropped = all.clone();
+                dropped.remove(index);
+                orders.push((dropped, "dropped"));
+                let mut doubled = all.clone();
+                doubled.insert(index, index);
+                orders.push((doubled, "doubled"));
+                if index > 0 {
+                    let mut swapped = all.clone();
+                    swapped.swap(index, index - 1);
+                    orders.push((swapped, "swapped"));
+                }
+                for (order, what) in orders {
+                    let what = format!("frame {index} of {} {what}, renumbered {numbered}", path.display());
+                    let bytes = whole(order, numbered);
+                    let other = changed(&image, &path, |segment| *segment = bytes);
+                    let finding = tampered(&other, &what);
+                    assert!(
+                        finding.lsn.is_some() || finding.offset > 0 || frame.start == 76,
+                        "{what}: {finding}"
+                    );
+                    refused(&other, &what);
+                }
+            }
+        }
+    }
+}
+
+/// Failure 2: verification that believes stored hashes. Every field of a record is changed with all checksums
+/// put right; what later records say about it gives it away.
+#[test]
+fn a1_a_record_changed_with_its_checksums_is_found_at_its_place() {
+    let image = finished();
+    for path in segments(&image) {
+        let segment = image[&path].clone();
+        for frame in frames(&segment) {
+            for at in frame.start + 20..frame.end {
+                let other = changed(&image, &path, |bytes| {
+                    bytes[at] ^= 1;
+                    put_right(&mut bytes[frame.clone()]);
+                });
+                let finding = tampered(&other, "a record changed with its checksums");
+                let here = (path.file_name(), frame.start as u64);
+                let there = (finding.file.file_name(), finding.offset);
+                assert!(
+                    there >= here || finding.file == Path::new("mark"),
+                    "byte {at} of {path:?}: {finding}"
+                );
+                assert!(finding.lsn.is_some() || finding.offset == 0, "{finding}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a1_deleted_renamed_and_added_files_are_found() {
+    let image = finished();
+    for path in image.keys() {
+        let mut without = image.clone();
+        let bytes = without.remove(path).unwrap();
+        tampered(&without, &format!("{} deleted", path.display()));
+        refused(&without, &format!("{} deleted", path.display()));
+        for name in ["00000099.seg", "mark2", "payloads/x"] {
+            let mut renamed = without.clone();
+            renamed.insert(Path::new(DIR).join(name), bytes.clone());
+            tampered(&renamed, &format!("{} renamed to {name}", path.display()));
+            refused(&renamed, &format!("{} renamed to {name}", path.display()));
+        }
+    }
+    let digest = "ab".repeat(32);
+    for name in [
+        "note.txt",
+        "00000099.seg",
+        "0.seg",
+        "mark~",
+        "payloads/readme",
+        "other/file",
+        ".hidden",
+        &format!("payloads/{digest}"),
+        &format!("payloads/{digest}.tmp"),
+        &format!("payloads/{}", digest.to_uppercase()),
+    ] {
+        let mut more = image.clone();
+        more.insert(Path::new(DIR).join(name), b"x".to_vec());
+        tampered(&more, &format!("{name} added"));
+    }
+    let files: Vec<_> = image.keys().collect();
+    for pair in files.windows(2) {
+        let mut swapped = image.clone();
+        let (a, b) = (image[pair[0]].clone(), image[pair[1]].clone());
+        swapped.insert(pair[0].clone(), b);
+        swapped.insert(pair[1].clone(), a);
+        tampered(&swapped, &format!("{} and {} swapped", pair[0].display(), pair[1].display()));
+    }
+}
+
+#[test]
+fn a1_a_segment_of_another_trail_is_found() {
+    let ours = finished();
+    let theirs = {
+        let disk = SimDisk::default();
+        let mut other = crate::trail::entropy();
+        other();
+        let options = hv_audit::FileOptions::new(other)
+            .with_disk(std::sync::Arc::new(disk.clone()))
+            .with_segment_bytes(1500);
+        let log = FileLog::create(Path::new(DIR), Timestamp(1), options).unwrap();
+        crate::trail::work(&log, 10).unwrap();
+        log.seal(Timestamp(1000)).unwrap();
+        disk.image()
+    };
+    for path in segments(&ours) {
+        let spliced = changed(&ours, &path, |bytes| bytes.clone_from(&theirs[&path]));
+        assert_ne!(spliced, ours);
+        tampered(&spliced, &format!("{} of another trail", path.display()));
+    }
+}
+
+/// What may be said about an unfinished trail that was changed: never that it is complete, and never less than
+/// what was durable without saying that it was tampered with.
+fn open_or_tampered(image: &Image, what: &str, durable: Lsn) -> Report {
+    let disk = SimDisk::from_image(image);
+    let report = verdict(&disk);
+    match &report.verdict {
+        Verdict::Complete => panic!("{what} is called complete"),
+        Verdict::Open(_) => assert!(report.batches >= durable.0, "{what}: {report}"),
+        Verdict::Tampered(finding) if finding.what == What::PayloadDamaged => {}
+        Verdict::Tampered(_) => refused(image, what),
+    }
+    report
+}
+
+#[test]
+fn c2_an_unfinished_trail_cut_anywhere_is_never_complete_and_loses_nothing_unsaid() {
+    let image = unfinished();
+    let Report { batches, verdict: Verdict::Open(_), .. } = verdict(&SimDisk::from_image(&image)) else {
+        panic!("the trail should be open")
+    };
+    for (path, bytes) in &image {
+        for at in 0..bytes.len() {
+            let what = format!("{} cut at byte {at}", path.display());
+            open_or_tampered(&changed(&image, path, |bytes| bytes.truncate(at)), &what, Lsn(batches));
+        }
+    }
+}
+
+#[test]
+fn c2_a_flip_in_an_unfinished_trail_loses_nothing_unsaid() {
+    let image = unfinished();
+    let batches = verdict(&SimDisk::from_image(&image)).batches;
+    for (path, bytes) in &image {
+        for at in (0..bytes.len()).step_by(3) {
+            let what = format!("byte {at} of {}", path.display());
+            open_or_tampered(&changed(&image, path, |bytes| bytes[at] ^= 4), &what, Lsn(batches));
+        }
+    }
+}
+
+/// Failure 25: what cannot be read is neither taken for nothing nor overwritten.
+#[test]
+fn an_unreadable_log_is_never_taken_for_an_empty_one() {
+    let image = unfinished();
+    for path in image.keys() {
+        for bytes in [vec![], vec![0; 10], vec![0; 1024], vec![0xff; 2000], vec![0; image[path].len()]] {
+            let other = changed(&image, path, |old| *old = bytes);
+            let disk = SimDisk::from_image(&other);
+            let created = FileLog::create(Path::new(DIR), Timestamp(3000), options(&disk, 1500));
+            assert!(matches!(created, Err(LogError::NotEmpty { .. })), "{created:?}");
+            if !is_payload(path) || other[path].len() != image[path].len() {
+                refused(&other, &path.display().to_string());
+            }
+        }
+    }
+    let disk = SimDisk::default();
+    let missing = FileLog::open(Path::new(DIR), Timestamp(1), options(&disk, 1500));
+    assert!(matches!(missing, Err(LogError::NoLog { .. })), "{missing:?}");
+    assert!(disk.image().is_empty());
+}
+
+#[test]
+fn a_trail_that_was_ended_is_opened_continued_and_ended_again() {
+    let disk = SimDisk::from_image(&finished());
+    let before = verdict(&disk).records;
+    for round in 0..3 {
+        let log = FileLog::open(Path::new(DIR), Timestamp(2000), options(&disk, 1500)).unwrap();
+        assert!(matches!(verdict(&disk).verdict, Verdict::Open(_)));
+        crate::trail::work(&log, 3000 + round).unwrap();
+        log.seal(Timestamp(4000)).unwrap();
+        assert_eq!(log.append(&[], Timestamp(5000), &mut |_| Ok(())), Err(LogError::Sealed));
+    }
+    let report = verdict(&disk);
+    assert_eq!(report.verdict, Verdict::Complete);
+    assert!(report.records > 3 * before);
+}

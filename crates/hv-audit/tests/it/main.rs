@@ -1,0 +1,21 @@
+//! The trail as its users and its enemies see it.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test says by panicking that it failed, also in its helpers"
+)]
+
+mod attack;
+mod concurrency;
+mod conformance;
+mod crash;
+mod sim;
+mod trail;
+
+/// Larger numbers where somebody asks for them: `HV_DEEP=1`.
+fn deep(usual: u64, deep: u64) -> u64 {
+    if std::env::var_os("HV_DEEP").is_some() { deep } else { usual }
+}

@@ -1,0 +1,98 @@
+//! Trails to test with.
+
+use crate::sim::{Image, SimDisk};
+use hv_audit::{
+    Entropy, Expect, FileLog, FileOptions, Log, LogError, Lsn, Report, StreamNo, Verdict, verify_on,
+};
+use hv_types::Timestamp;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Where the trail lies on a simulated disk.
+pub(crate) const DIR: &str = "/trail";
+
+/// Numbers that look random and are the same in every run.
+pub(crate) fn entropy() -> Entropy {
+    let mut count = 0u64;
+    Box::new(move || {
+        count += 1;
+        *blake3::hash(&count.to_le_bytes()).as_bytes()
+    })
+}
+
+pub(crate) fn options(disk: &SimDisk, segment_bytes: u64) -> FileOptions {
+    FileOptions::new(entropy()).with_disk(Arc::new(disk.clone())).with_segment_bytes(segment_bytes)
+}
+
+pub(crate) fn verdict(disk: &SimDisk) -> Report {
+    verify_on(disk, Path::new(DIR), &mut |_| {}).unwrap()
+}
+
+/// Appends and syncs what a small piece of work records: node, ledger, two sessions, payloads.
+pub(crate) fn work(log: &dyn Log, from: u64) -> Result<Vec<Lsn>, LogError> {
+    let mut done = vec![];
+    let mut now = from;
+    let mut append =
+        |expect: &[Expect], fill: &mut dyn FnMut(&mut hv_audit::Batch<'_>) -> Result<(), LogError>| {
+            now += 1;
+            let lsn = log.append(expect, Timestamp(now), fill)?;
+            log.sync(lsn)?;
+            done.push(lsn);
+            Ok::<_, LogError>(())
+        };
+    let mut sessions = vec![];
+    for name in ["alpha", "beta"] {
+        append(&[], &mut |batch| {
+            let (stream, _) = batch.genesis(&format!("session:{name}"), |body| body.extend(b"settings"))?;
+            batch.push(StreamNo::LEDGER, &[], |body| body.extend(name.bytes()))?;
+            sessions.push(stream);
+            Ok(())
+        })?;
+    }
+    let small = log.put_payload(b"a small content")?;
+    let large = log.put_payload(&[7; 700])?;
+    for round in 0..8u8 {
+        for (index, stream) in sessions.iter().enumerate() {
+            let length = log.head(*stream).ok_or(LogError::Unknown { stream: *stream })?.length;
+            append(&[Expect { stream: *stream, length }], &mut |batch| {
+                batch.push(*stream, &[], |body| body.extend([round; 20]))?;
+                batch.push(*stream, &[small][..usize::from(round == 2)], |body| body.extend([round, 1]))?;
+                if index == 1 {
+                    batch.push(StreamNo::LEDGER, &[], |body| body.extend([round; 5]))?;
+                }
+                Ok(())
+            })?;
+        }
+        append(&[], &mut |batch| {
+            let attachments = [large];
+            batch.push(StreamNo::NODE, &attachments[..usize::from(round == 3)], |body| body.push(round))?;
+            Ok(())
+        })?;
+    }
+    append(&[], &mut |batch| sessions.iter().try_for_each(|stream| batch.close(*stream).map(drop)))?;
+    Ok(done)
+}
+
+/// A trail that was ended, in several segments, with more than fifty records.
+pub(crate) fn finished() -> Image {
+    let disk = SimDisk::default();
+    let log = FileLog::create(Path::new(DIR), Timestamp(1), options(&disk, 1500)).unwrap();
+    work(&log, 10).unwrap();
+    log.seal(Timestamp(1000)).unwrap();
+    drop(log);
+    let report = verdict(&disk);
+    assert_eq!(report.verdict, Verdict::Complete);
+    assert!(report.records >= 50, "{report:?}");
+    let image = disk.image();
+    assert!(image.len() >= 7, "several segments, two payloads and the mark: {:?}", image.keys());
+    image
+}
+
+/// A trail whose writer was killed, everything synced.
+pub(crate) fn unfinished() -> Image {
+    let disk = SimDisk::default();
+    let log = FileLog::create(Path::new(DIR), Timestamp(1), options(&disk, 1500)).unwrap();
+    work(&log, 10).unwrap();
+    drop(log);
+    disk.image()
+}
