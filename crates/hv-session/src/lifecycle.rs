@@ -34,6 +34,8 @@ impl SessionState {
 
     /// The state after a move: each leads to the next, and a session that never became active may be given up.
     ///
+    /// Nothing leads out of [`Archived`](Self::Archived). `INVARIANT (S3)`
+    ///
     /// ```
     /// use hv_session::{BadMove, SessionState::{Active, Archived, Handshaking}};
     ///

@@ -13,6 +13,9 @@ use hv_types::{Did, Illegal, Machine, SessionId, Timestamp};
 ///
 /// An active session has at least one member: who would be the last to leave may not, and where the last is
 /// put out the session begins to terminate first.
+///
+/// It changes by [`apply`](Machine::apply) alone, which takes nothing but the event, so replaying any prefix of
+/// what happened gives the state of then. `INVARIANT (S4)`
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Session {
     genesis: Option<Genesis>,

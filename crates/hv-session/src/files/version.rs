@@ -1,6 +1,6 @@
 //! What is known of a file: its contents by their ids, who gave them, and what it was before.
 
-use crate::{Acl, FilePath};
+use crate::{Acl, FilePath, Rights};
 use core::fmt;
 use hv_types::wire::{Bytes, Reader};
 use hv_types::{Digest, Timestamp, Undecodable, Wire};
@@ -154,6 +154,12 @@ impl File {
     #[must_use]
     pub fn acl(&self) -> Option<&Acl> {
         self.guard.acl.as_deref()
+    }
+
+    /// What the agent of this ordinal may do with it; of use for a file in a snapshot, whose ACL is that of then.
+    #[must_use]
+    pub fn rights(&self, agent: u32) -> Rights {
+        self.guard.rights(agent)
     }
 
     /// The main version, then its siblings.

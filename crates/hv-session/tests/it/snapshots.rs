@@ -2,7 +2,7 @@
 
 use crate::support::{Run, content, path, write};
 use hv_session::{
-    Acl, Expect, FileCommand as F, FileDenial as D, FileEvent as E, Moment, PathChange, Revision,
+    Acl, Expect, FileCommand as F, FileDenial as D, FileEvent as E, Moment, PathChange, Revision, Rights,
     SessionConfig, SnapshotName,
 };
 
@@ -55,6 +55,8 @@ fn v2_restore_brings_back_files_siblings_owners_and_acls() {
     run.does(0, write("both", 5, Expect::Absent)).does(1, write("both", 6, Expect::Absent));
     run.does(0, F::SetAcl { path: path("closed"), acl: Acl::closed() });
     take(&mut run, "s");
+    let closed = run.session.files().snapshots()[0].get(&path("closed")).unwrap();
+    assert_eq!((closed.rights(0), closed.rights(1)), (Rights::ALL, Rights::NONE));
     let (then, kept) = (run.session.files().clone(), run.newest("kept"));
 
     run.does(1, write("changed", 7, Expect::Any))
