@@ -260,6 +260,15 @@ mod tests {
     }
 
     #[test]
+    fn a_manifest_can_stand_in_a_larger_file() {
+        let read = |text: &str| serde_json::from_str::<Vec<CapabilityManifest>>(text);
+        let two = read(&format!("[{LEAST}, {LEAST}]")).unwrap();
+        assert_eq!(two, [parse_manifest(LEAST).unwrap(), parse_manifest(LEAST).unwrap()]);
+        let bad = read(&format!("[{}]", LEAST.replace("forever", "weekly"))).unwrap_err();
+        assert!(bad.to_string().starts_with("`privacy_contract.retention` must be one of"), "{bad}");
+    }
+
+    #[test]
     fn what_is_too_long_or_no_json_is_not_read() {
         let long = format!("{LEAST}{}", " ".repeat(MANIFEST_MAX_BYTES));
         assert!(matches!(parse_manifest(&long), Err(BadInput::TooLarge { .. })));
