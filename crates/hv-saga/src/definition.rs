@@ -167,7 +167,7 @@ impl StepDef {
         if let Some(&after) = self.after.iter().find(|&&after| after as usize >= ordinal) {
             return Err(PlanError::AfterLater { step: id(), after });
         }
-        if self.after.iter().collect::<BTreeSet<_>>().len() < self.after.len() {
+        if has_twice(&self.after) {
             return Err(PlanError::AfterTwice { step: id() });
         }
         let needs = self.needs();
@@ -334,6 +334,15 @@ pub(crate) fn check_steps(before: &[Arc<StepDef>], steps: &[Arc<StepDef>]) -> Re
     match twice {
         Some(step) => Err(PlanError::DuplicateStep { id: step.id.clone() }),
         None => Ok(()),
+    }
+}
+
+/// Whether a number stands in a list twice.
+fn has_twice(list: &[u32]) -> bool {
+    match list {
+        [] | [_] => false,
+        [a, b] => a == b,
+        _ => list.iter().collect::<BTreeSet<_>>().len() < list.len(),
     }
 }
 

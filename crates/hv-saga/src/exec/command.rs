@@ -62,6 +62,7 @@ pub type Pinned = Arc<dyn Fn(&Path, &Digest) -> bool + Send + Sync>;
 #[derive(Clone)]
 pub struct CommandExecutor {
     run: String,
+    passed: Vec<String>,
     keep: usize,
     grace: Duration,
     pinned: Option<Pinned>,
@@ -75,6 +76,7 @@ impl CommandExecutor {
     pub fn new(run: &str) -> Self {
         Self {
             run: run.replace('\0', ""),
+            passed: Vec::new(),
             keep: 65_536,
             grace: Duration::from_secs(5),
             pinned: None,
@@ -86,6 +88,12 @@ impl CommandExecutor {
     #[must_use]
     pub fn with_output_bytes(self, keep: usize) -> Self {
         Self { keep, ..self }
+    }
+
+    /// The same letting more of the supervisor's own environment through than [`PASSED`].
+    #[must_use]
+    pub fn with_passed(self, names: Vec<String>) -> Self {
+        Self { passed: names, ..self }
     }
 
     /// The same with another time between SIGTERM and SIGKILL.
@@ -153,7 +161,8 @@ impl CommandExecutor {
         let mut argv = task.argv.iter();
         let mut command = std::process::Command::new(argv.next().ok_or(Reason::NoExecutor)?);
         command.args(argv).env_clear();
-        for name in PASSED {
+        let passed = PASSED.into_iter().chain(self.passed.iter().map(String::as_str));
+        for name in passed {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }

@@ -50,7 +50,7 @@ impl Draft<'_> {
                 self.settle(Forward::Yes)
             }
             SagaCommand::Report { report: Report { attempt, verdict }, .. } => {
-                let run = self.saga.runs.get(attempt.step as usize);
+                let run = self.saga.run(attempt.step);
                 let current = run.is_some_and(|run| {
                     run.state.purpose() == Some(attempt.purpose)
                         && run.attempts(attempt.purpose) == attempt.number
@@ -116,8 +116,8 @@ impl Draft<'_> {
     }
 
     fn start_asked(&mut self, step: u32) -> Result<(), SagaDenial> {
-        let of = u32::try_from(self.saga.runs.len()).unwrap_or(u32::MAX);
-        let run = *self.saga.runs.get(step as usize).ok_or(SagaDenial::NoStep { step, of })?;
+        let of = self.saga.size();
+        let run = *self.saga.run(step).ok_or(SagaDenial::NoStep { step, of })?;
         if run.state != StepState::Pending || !self.saga.is_ready(step) || !self.has_room() {
             return Err(SagaDenial::NotReady { step });
         }
@@ -289,7 +289,7 @@ impl Draft<'_> {
             return Ok(());
         }
         let back = self.saga.state == SagaState::Compensating;
-        for step in 0..u32::try_from(self.saga.runs.len()).unwrap_or(u32::MAX) {
+        for step in 0..self.saga.size() {
             let Some((def, &run)) = self.saga.step(step) else { continue };
             if run.state == Waiting && back {
                 let to = failed_for_good(def, run, Failure::new(Class::Retryable, Reason::TurnedBack));
@@ -339,18 +339,26 @@ impl Draft<'_> {
     }
 
     fn go_forward(&mut self, forward: Forward) -> Result<(), SagaDenial> {
-        if forward == Forward::Yes && self.saga.tally.sum(&[StepState::Pending, StepState::Waiting]) > 0 {
-            for step in 0..u32::try_from(self.saga.runs.len()).unwrap_or(u32::MAX) {
-                if !self.has_room() {
+        if forward == Forward::Yes {
+            // Most sagas have no step that waits, and then nothing below the frontier can start.
+            let waiting = self.saga.tally.of(StepState::Waiting);
+            let mut left = waiting + if self.saga.pace == Pace::AsReady { self.saga.ready } else { 0 };
+            let first = if waiting > 0 { 0 } else { self.saga.frontier };
+            for step in first..self.saga.size() {
+                if left == 0 || !self.has_room() {
                     break;
                 }
-                let Some(&run) = self.saga.runs.get(step as usize) else { break };
+                let Some(&run) = self.saga.run(step) else { break };
                 let due = match run.state {
                     StepState::Pending => self.saga.pace == Pace::AsReady && self.saga.is_ready(step),
-                    StepState::Waiting => run.not_before <= self.elapsed(),
+                    StepState::Waiting => {
+                        left -= 1;
+                        run.not_before <= self.elapsed()
+                    }
                     _ => false,
                 };
                 if due {
+                    left -= u32::from(run.state == StepState::Pending);
                     self.execute(step, run)?;
                     if self.saga.fatal().is_some() {
                         // Refused: the next round turns back before anything else starts.
@@ -370,8 +378,8 @@ impl Draft<'_> {
             return Ok(());
         }
         if self.saga.tally.of(StepState::UndoWaiting) > 0 {
-            for step in 0..u32::try_from(self.saga.runs.len()).unwrap_or(u32::MAX) {
-                let Some(&run) = self.saga.runs.get(step as usize) else { break };
+            for step in 0..self.saga.size() {
+                let Some(&run) = self.saga.run(step) else { break };
                 let due = run.state == StepState::UndoWaiting && run.not_before <= self.elapsed();
                 if due && self.has_room() {
                     self.start(step, Purpose::Undo, run)?;

@@ -6,7 +6,7 @@ use crate::state::StepState;
 impl Saga {
     /// The step that is to be taken up for undo next. INVARIANT (S2): the last to commit among the rest.
     pub(super) fn next_undo(&self) -> Option<u32> {
-        self.order.iter().rev().nth(self.undone as usize).copied()
+        self.commit_order().rev().nth(self.undone as usize)
     }
 
     /// Whether a step that depends on this one, directly or over others, is still being undone.
@@ -14,10 +14,10 @@ impl Saga {
         if self.tally.undoing() == 0 {
             return false;
         }
-        let mut seen = vec![false; self.runs.len()];
+        let mut seen = vec![false; self.slots.len()];
         let mut open = vec![step];
         while let Some(step) = open.pop() {
-            for &dependent in self.plan.dependents.get(step as usize).map_or(&[][..], Vec::as_slice) {
+            for dependent in self.dependents(step) {
                 let Some((_, run)) = self.step(dependent) else { continue };
                 use StepState::{Confirming, Unconfirmed, UndoWaiting, Undoing};
                 if matches!(run.state, Undoing | UndoWaiting | Unconfirmed | Confirming) {
@@ -35,6 +35,6 @@ impl Saga {
 
     /// Whether everything with a possible effect is undone, or known to be beyond undo.
     pub(super) fn is_undone(&self) -> bool {
-        self.tally.unsettled() == 0 && self.tally.undoing() == 0 && self.undone as usize == self.order.len()
+        self.tally.unsettled() == 0 && self.tally.undoing() == 0 && self.undone == self.committed
     }
 }

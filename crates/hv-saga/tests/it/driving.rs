@@ -77,7 +77,7 @@ async fn retries_wait_for_their_time() {
     let began = Instant::now();
     let plan = Plan { seed: 5, ..plan([StepDef { retry, ..named(0, vec![], "often") }]) };
     let (state, saga) = run(plan, &functions(&diary), &Control::new()).await;
-    assert_eq!((state, saga.runs()[0].executes), (SagaState::Completed, 4));
+    assert_eq!((state, saga.step(0).unwrap().1.executes), (SagaState::Completed, 4));
     assert!(began.elapsed() > Duration::from_secs(10), "{:?}", began.elapsed());
     assert!(began.elapsed() < Duration::from_secs(701), "{:?}", began.elapsed());
 }
@@ -98,7 +98,7 @@ async fn a_function_that_is_late_is_dropped() {
     let diary = Diary::default();
     let def = StepDef { timeout: Duration::from_secs(9), ..named(0, vec![], "slow") };
     let (state, saga) = run(plan([def]), &functions(&diary), &Control::new()).await;
-    assert_eq!((state, saga.runs()[0].state), (SagaState::Compensated, StepState::Compensated));
+    assert_eq!((state, saga.step(0).unwrap().1.state), (SagaState::Compensated, StepState::Compensated));
     assert_eq!(read(&diary), ["execute step0 1", "undo step0 1"]);
 }
 
@@ -125,7 +125,7 @@ async fn a_panic_is_an_unknown_outcome() {
     let steps = [named(0, vec![], "mad"), named(1, vec![], "slow")];
     let (state, saga) = run(plan(steps), &functions(&diary), &Control::new()).await;
     assert_eq!(state, SagaState::Compensated);
-    assert!(saga.runs().iter().all(|run| run.state == StepState::Compensated));
+    assert!(saga.runs().all(|run| run.state == StepState::Compensated));
     assert!(read(&diary).contains(&String::from("end step1")));
 }
 
@@ -166,7 +166,7 @@ async fn an_abandoned_saga_is_recovered() {
     let slow = named(1, vec![0], "slow").with_probe(Task::closure("slow"));
     let steps = [named(0, vec![], "good"), slow];
     let ((state, saga), ()) = both(run(plan(steps), &functions, &control), stop).await;
-    assert_eq!((state, saga.runs()[1].state), (SagaState::Running, StepState::Executing));
+    assert_eq!((state, saga.step(1).unwrap().1.state), (SagaState::Running, StepState::Executing));
     let host =
         SoloHost::resume(SessionId::new("s").unwrap(), SagaId::new("g").unwrap(), saga, |_: &Attempt| {
             Some(Slip::Good)

@@ -59,8 +59,7 @@ fn s3_forged_events_are_refused_and_change_nothing() {
                 if !other.state().is_terminal() {
                     let now = run.now.after(std::time::Duration::from_secs(100));
                     let next = other.decide(&SagaCommand::recover(), now);
-                    let next =
-                        next.unwrap_or_else(|denial| panic!("{forged:?} then {denial}: {:?}", saga.runs()));
+                    let next = next.unwrap_or_else(|denial| panic!("{forged:?} then {denial}: {:?}", saga));
                     next.iter().for_each(|event| other.apply(event).unwrap());
                 }
             }

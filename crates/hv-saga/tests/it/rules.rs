@@ -40,7 +40,7 @@ fn starts(run: &Run) -> Vec<String> {
 }
 
 fn state(run: &Run, step: usize) -> StepState {
-    run.saga.runs()[step].state
+    run.saga.step(step as u32).unwrap().1.state
 }
 
 #[test]

@@ -203,7 +203,7 @@ impl Run {
                 Turn::Cancel => self.commit(SagaCommand::Cancel),
             }
         }
-        panic!("the saga does not end: {:?}", self.saga.runs());
+        panic!("the saga does not end: {:?}", self.saga);
     }
 
     pub(crate) fn perform(&mut self, attempt: AttemptRef) -> Verdict {
@@ -228,7 +228,7 @@ impl Run {
     pub(crate) fn check_end(&self) {
         let state = self.saga.state();
         let mut failed = false;
-        for (step, run) in self.saga.runs().iter().enumerate() {
+        for (step, run) in self.saga.runs().enumerate() {
             let (there, def) = (self.world.there[step], &self.saga.steps()[step]);
             failed |= run.state == StepState::CompensationFailed;
             match state {
@@ -278,14 +278,14 @@ fn check_undo_order(before: &Saga, event: &SagaEvent) {
         SagaEvent::Moved { step, to: Move::UndoFailed { .. }, .. } => *step,
         _ => return,
     };
-    let first = matches!(before.runs()[step as usize].state, StepState::Committed | StepState::Assumed);
-    let order = before.commit_order();
+    let first = matches!(before.step(step).unwrap().1.state, StepState::Committed | StepState::Assumed);
+    let order: Vec<u32> = before.commit_order().collect();
     let place = order.iter().position(|&other| other == step).expect("what is undone has committed");
     let taken_up: BTreeSet<u32> = before.undo_order().collect();
     for (later, &other) in order.iter().enumerate().skip(place + 1) {
         assert!(!first || taken_up.contains(&other), "S2: {other} committed after {step} (place {later})");
         let settled = matches!(
-            before.runs()[other as usize].state,
+            before.step(other).unwrap().1.state,
             StepState::Compensated | StepState::CompensationFailed
         );
         let starts = matches!(event, SagaEvent::Started { .. });
