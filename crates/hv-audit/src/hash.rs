@@ -1,7 +1,8 @@
-//! The two keyed hashes of the trail, each under a key of its own.
+//! The hashes of trees: the trail's own, and the one that other programs know.
 
 use crate::tree::TreeHash;
 use hv_types::Digest;
+use sha2::{Digest as _, Sha256};
 
 /// The hash of the trail itself: BLAKE3 in its keyed mode.
 ///
@@ -28,6 +29,30 @@ impl TreeHash for Blake3 {
 
     fn empty() -> Digest {
         Digest(*blake3::keyed_hash(&NODE_KEY, &[]).as_bytes())
+    }
+}
+
+/// The hash of certificate transparency: SHA-256 as RFC 6962, section 2.1, prescribes.
+///
+/// What other programs verify is hashed with it; the trail itself is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rfc6962;
+
+impl TreeHash for Rfc6962 {
+    fn leaf(bytes: &[u8]) -> Digest {
+        Digest(Sha256::new_with_prefix([0]).chain_update(bytes).finalize().into())
+    }
+
+    fn node(left: &Digest, right: &Digest) -> Digest {
+        let mut bytes = [1; 65];
+        let (first, second) = bytes.split_at_mut(33);
+        first.split_at_mut(1).1.copy_from_slice(&left.0);
+        second.copy_from_slice(&right.0);
+        Digest(Sha256::digest(bytes).into())
+    }
+
+    fn empty() -> Digest {
+        Digest(Sha256::digest([]).into())
     }
 }
 

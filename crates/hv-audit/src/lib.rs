@@ -11,6 +11,7 @@ mod log;
 mod record;
 
 mod hash;
+mod proof;
 mod tree;
 
 mod batch;
@@ -39,12 +40,13 @@ pub mod disk;
 pub use batch::Batch;
 pub use file::{FileLog, FileOptions, SEGMENT_BYTES, SEGMENT_MIN_BYTES};
 pub use finding::{Finding, What};
-pub use hash::Blake3;
+pub use hash::{Blake3, Rfc6962};
 pub use log::{
     BATCH_MAX_BYTES, Doing, Expect, Head, LABEL_MAX_BYTES, Log, LogError, Lsn, PayloadRef, StreamNo,
 };
 pub use memory::MemoryLog;
 pub use payload::Entropy;
+pub use proof::{BadProof, ConsistencyProof, InclusionProof};
 pub use record::{Attachments, Entry, Heads, Kind};
 pub use tree::{CompactRange, TreeHash};
 pub use verify::{Level, Report, StreamReport, Verdict, Why, verify, verify_on};

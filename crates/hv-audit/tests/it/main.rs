@@ -14,6 +14,7 @@ mod conformance;
 mod crash;
 mod sim;
 mod trail;
+mod tree;
 
 /// Larger numbers where somebody asks for them: `HV_DEEP=1`.
 fn deep(usual: u64, deep: u64) -> u64 {
