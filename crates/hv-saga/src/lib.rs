@@ -36,6 +36,8 @@ mod machine;
 pub mod drive;
 #[cfg(feature = "tokio")]
 pub mod exec;
+#[cfg(feature = "proptest")]
+pub mod strategies;
 
 pub use attempt::{
     Attempt, AttemptRef, Class, Failure, Outcome, Output, ProbeAnswer, Purpose, Reason, StartProblem, Verdict,

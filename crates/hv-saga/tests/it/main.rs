@@ -3,8 +3,11 @@
 #![cfg(test)]
 #![allow(clippy::cast_possible_truncation, reason = "the numbers of these tests are small")]
 
+#[cfg(feature = "proptest")]
+mod any;
 mod bytes;
 mod crash;
+mod drawing;
 mod forged;
 mod rules;
 mod simulation;
