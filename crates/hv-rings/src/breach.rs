@@ -415,4 +415,24 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn words_and_bytes() {
+        use hv_types::Wire;
+        for (breach, words, bytes) in [
+            (
+                Breach::Burst { calls: 6, above: 3, weight: 12 },
+                "3 of 6 calls lately were above its ring, with a weight of 12",
+                &[0, 6, 3, 12][..],
+            ),
+            (
+                Breach::Persistent { weight: 12 },
+                "calls above its ring have added up over time to a weight of 12",
+                &[1, 12],
+            ),
+        ] {
+            assert_eq!(std::format!("{breach}"), words);
+            assert_eq!(breach.to_bytes(), bytes);
+        }
+    }
 }

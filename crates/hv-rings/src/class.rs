@@ -391,4 +391,14 @@ mod tests {
             assert!(middle.at_least(&laxer) && !laxer.at_least(&middle), "{laxer:?}");
         }
     }
+
+    #[test]
+    fn a_descriptor_claims_all_it_declares() {
+        let id = hv_types::ActionId::new("a").unwrap();
+        let action = ActionDescriptor::new(id, ReadOnly, Reversibility::Partial);
+        let action = action.with_risk(RiskWeight::from_ppm(700_000).unwrap()).unwrap();
+        let claim = Claim::from(&action);
+        assert_eq!((claim.kind, claim.reversibility), (Some(ReadOnly), Some(Reversibility::Partial)));
+        assert_eq!(claim.risk.map(RiskWeight::ppm), Some(700_000));
+    }
 }

@@ -349,4 +349,52 @@ mod tests {
         assert_eq!(elevation.covers(&short, NOW).unwrap().until(), short.deadline);
         Ok(())
     }
+
+    #[test]
+    fn words_and_bytes() {
+        use std::string::ToString;
+        let (until, since, deadline) = (Timestamp(0), Timestamp(0), Timestamp(0));
+        let denial = Denial::Capped { need: Ring::Privileged, sigma: sigma(1), cap: Ring::Standard };
+        for (no, words, bytes) in [
+            (
+                NotElevated::OtherCall,
+                "the call is not this request: it needs `hv.elevate` and its digest",
+                &[0][..],
+            ),
+            (
+                NotElevated::OneAtATime { until },
+                "the agent has an elevation until 1970-01-01T00:00:00.000Z; one at a time",
+                &[1, 0, 0, 0, 0, 0, 0, 0, 0],
+            ),
+            (
+                NotElevated::Denied { denial },
+                "the call needs Ring 1 (privileged); the agent is capped at Ring 2 (standard); needed: σ_eff \
+                 above 0.95 and a quorum for exactly this call and no cap below Ring 1 (privileged)",
+                &[2, 2, 1, 1, 2],
+            ),
+            (
+                NotElevated::Stale { until },
+                "the consent counted until 1970-01-01T00:00:00.000Z; ask for it again",
+                &[3, 0, 0, 0, 0, 0, 0, 0, 0],
+            ),
+            (
+                NotElevated::Late { deadline },
+                "the call had to start by 1970-01-01T00:00:00.000Z; make a new one",
+                &[4, 0, 0, 0, 0, 0, 0, 0, 0],
+            ),
+        ] {
+            assert_eq!(no.to_string(), words);
+            assert_eq!(no.to_bytes(), bytes);
+            assert_eq!(NotElevated::from_bytes(bytes), Ok(no));
+        }
+        for (no, words) in [
+            (NotCovered::OtherSession, "the elevation holds in another session"),
+            (NotCovered::OtherAgent, "the elevation is another agent's"),
+            (NotCovered::NotNamed, "the elevation does not name this action"),
+            (NotCovered::NotYet { since }, "the elevation holds from 1970-01-01T00:00:00.000Z"),
+            (NotCovered::Over { until }, "the elevation held until 1970-01-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(no.to_string(), words);
+        }
+    }
 }

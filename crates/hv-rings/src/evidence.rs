@@ -221,4 +221,14 @@ mod tests {
         let bare = Evidence::default();
         assert!(bare.quorum().is_none() && bare.elevated().is_none() && bare.witness().is_none());
     }
+
+    #[test]
+    fn words_and_bytes() {
+        let words = [Certificate::Quorum, Certificate::Witness].map(|c| std::format!("{c}"));
+        assert_eq!(words, ["a quorum", "a witness"]);
+        let bytes = [Certificate::Quorum, Certificate::Witness].map(|c| c.to_bytes());
+        assert_eq!(bytes, [[0], [1]]);
+        let every = [Basis::Open, Basis::Score, Basis::Quorum, Basis::Witness, Basis::Elevation];
+        assert_eq!(every.map(|basis| basis.to_bytes()), [[0], [1], [2], [3], [4]]);
+    }
 }

@@ -3,6 +3,7 @@
 use crate::statement::{Nonce, Refusal, Scope, Statement};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::cmp::min_by_key;
 use core::fmt;
 use hv_types::{Call, Did, Ring, Timestamp};
 
@@ -191,9 +192,7 @@ pub fn tally(scope: &Scope<'_>, electorate: &Electorate<'_>, votes: &[Vote]) -> 
                 None => drop(cast.insert(by, vote)),
                 Some(earlier) => {
                     refused.push((by.clone(), Refusal::Duplicate));
-                    if outranks(vote, earlier) {
-                        *earlier = vote;
-                    }
+                    *earlier = min_by_key(*earlier, vote, rank);
                 }
             },
         }
@@ -216,11 +215,10 @@ fn admit(scope: &Scope<'_>, eligible: &BTreeSet<&Did>, vote: &Vote) -> Result<()
     if eligible.contains(&vote.statement.by) { Ok(()) } else { Err(Refusal::NotEligible) }
 }
 
-/// Which of two votes of one voter counts: the no, else the one that ends sooner; the nonce settles the rest,
-/// so that the order of arrival settles nothing.
-fn outranks(vote: &Vote, earlier: &Vote) -> bool {
-    let rank = |v: &Vote| (v.verdict == Verdict::For, v.statement.deadline, v.statement.nonce);
-    rank(vote) < rank(earlier)
+/// Of the votes of one voter the first in this order counts: the no, else the one that ends sooner; the nonce
+/// settles the rest, so that the order of arrival settles nothing.
+fn rank(vote: &&Vote) -> (bool, Timestamp, Nonce) {
+    (vote.verdict == Verdict::For, vote.statement.deadline, vote.statement.nonce)
 }
 
 fn count(items: usize) -> u32 {
@@ -420,5 +418,26 @@ mod tests {
             };
             prop_assert_eq!(count(&votes), count(&shuffled));
         }
+    }
+
+    #[test]
+    fn words_and_bytes() {
+        let no = NoQuorum { eligible: 4, needed: 3, consent: 2, against: 0, refused: Vec::new() };
+        assert_eq!(std::format!("{no}"), "2 of 4 consent, 3 are needed");
+        let refused = std::vec![(did("a"), Refusal::Replayed), (did("b"), Refusal::ByTied)];
+        let no = NoQuorum { against: 1, refused, ..no };
+        assert_eq!(
+            std::format!("{no}"),
+            "2 of 4 consent, 3 are needed; 1 against; the vote of did:mesh:a does not count: it was used \
+             before; the vote of did:mesh:b does not count: its author is tied to the agent that acts by \
+             vouching or by acting for each other"
+        );
+        let bytes = b"\x04\x03\x02\x01\x02\x0adid:mesh:a\x05\x0adid:mesh:b\x07";
+        assert_eq!(hv_types::Wire::to_bytes(&no), bytes);
+        let nobody = NoQuorum { eligible: 0, against: 0, refused: Vec::new(), ..no };
+        assert_eq!(
+            std::format!("{nobody}"),
+            "nobody may vote on this call; name human voters or let members of Ring 2 join"
+        );
     }
 }

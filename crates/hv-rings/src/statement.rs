@@ -303,6 +303,7 @@ mod tests {
         spent.spend(&by, nonce, Timestamp(20));
         spent.spend(&by, nonce, Timestamp(10));
         spent.spend(&by, Nonce([2; 16]), Timestamp(10));
+        assert_eq!(spent.len(), 2);
         spent.forget_expired(Timestamp(11));
         assert_eq!(spent.iter().collect::<std::vec::Vec<_>>(), [(&by, nonce, Timestamp(20))]);
         spent.forget_expired(Timestamp(20));
@@ -319,5 +320,38 @@ mod tests {
         let head = b"\x0adid:mesh:a\x0ddid:mesh:node\x01s\x0edid:mesh:actor\x03act";
         assert_eq!(bytes.len(), head.len() + 32 + 8 + 16 + 8);
         assert!(bytes.starts_with(head));
+    }
+
+    #[test]
+    fn each_reason_in_words_and_bytes() {
+        let deadline = Timestamp(0);
+        for (refusal, words, bytes) in [
+            (Refusal::ForeignAudience, "it is addressed to another node", &[0][..]),
+            (Refusal::ForeignSession, "it speaks of another session", &[1]),
+            (Refusal::OtherCall, "it speaks of another call", &[2]),
+            (
+                Refusal::Expired { deadline },
+                "it counted until 1970-01-01T00:00:00.000Z",
+                &[3, 0, 0, 0, 0, 0, 0, 0, 0],
+            ),
+            (
+                Refusal::TooFarAhead { deadline },
+                "it gives itself until 1970-01-01T00:00:00.000Z, more than 604800 s ahead",
+                &[4, 0, 0, 0, 0, 0, 0, 0, 0],
+            ),
+            (Refusal::Replayed, "it was used before", &[5]),
+            (Refusal::ByActor, "the agent that acts made it", &[6]),
+            (
+                Refusal::ByTied,
+                "its author is tied to the agent that acts by vouching or by acting for each other",
+                &[7],
+            ),
+            (Refusal::NotEligible, "its author is none of those who may make it", &[8]),
+            (Refusal::Duplicate, "its author made another one that counts", &[9]),
+        ] {
+            assert_eq!(std::string::ToString::to_string(&refusal), words);
+            assert_eq!(refusal.to_bytes(), bytes);
+            assert_eq!(Refusal::from_bytes(bytes), Ok(refusal));
+        }
     }
 }

@@ -263,4 +263,28 @@ mod tests {
             assert!(Request::from_bytes(&bad).is_err(), "{bad:?}");
         }
     }
+
+    #[test]
+    fn words() {
+        for (bad, words) in [
+            (BadRequest::NoActions, "an elevation names the actions that it is for; this one names none"),
+            (
+                BadRequest::TooManyActions { count: 65 },
+                "an elevation names at most 64 actions; this one names 65",
+            ),
+            (BadRequest::NamesItself, "an elevation cannot name `hv.elevate` and so prolong itself"),
+            (BadRequest::NoReason, "an elevation needs a reason; this one gives none"),
+            (
+                BadRequest::ReasonTooLong { bytes: 1025 },
+                "the reason may have at most 1024 bytes; this one has 1025",
+            ),
+            (BadRequest::NoTime, "an elevation lasts some time; this one lasts none"),
+            (
+                BadRequest::TooLong { lasts: Duration::from_secs(3601) },
+                "an elevation lasts at most 3600 s; this one would last 3601s",
+            ),
+        ] {
+            assert_eq!(format!("{bad}"), words);
+        }
+    }
 }
