@@ -405,7 +405,7 @@ mod tests {
     #[test]
     fn nothing_is_dropped_while_there_is_room() {
         let (rate, mut buckets) = (Rate { per_second: 1, burst: 1 }, Buckets::with_capacity(3));
-        for (caller, held) in [(0, 1), (1, 2), (2, 3), (3, 1)] {
+        for (caller, held) in [(0u32, 1), (1, 2), (2, 3), (3, 1)] {
             assert_eq!(buckets.take(&caller, rate, Timestamp(u64::from(caller) * 60 * SECOND)), Ok(()));
             assert_eq!(buckets.len(), held);
         }
