@@ -3,7 +3,7 @@
 //! A [`Session`] changes only by its own events: [`decide`](Machine::decide) answers what a
 //! [`SessionCommand`] would change, [`apply`](Machine::apply) does it. The session knows who is a member and
 //! which state it is in. It stores no trust score, no ring and no threshold, reads no clock, computes no hash
-//! and holds no content: a file is known by the [`Digest`](hv_types::Digest) that the caller gives.
+//! and holds no content: a file is known by the [`Digest`] that the caller gives.
 //!
 //! ```
 //! use hv_session::{Session, SessionCommand, SessionConfig, SessionState};

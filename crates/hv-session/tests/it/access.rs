@@ -159,6 +159,24 @@ fn guarded_paths_count_as_files() {
 }
 
 #[test]
+fn a_guarded_path_that_is_rolled_back_counts_once() {
+    let quotas = Quotas { files: 2, ..Quotas::default() };
+    let mut run = Run::active(SessionConfig::default().with_quotas(quotas), 1);
+    let (early, late) = (SnapshotName::new("early").unwrap(), SnapshotName::new("late").unwrap());
+    run.does(0, F::TakeSnapshot { name: Some(early.clone()) });
+    run.does(0, write("a", 1, Expect::Any))
+        .does(0, set("a", &Acl::closed()))
+        .does(0, write("b", 1, Expect::Any));
+    run.does(0, F::TakeSnapshot { name: Some(late.clone()) });
+    run.does(0, delete("a")).does(0, F::RollBack { snapshot: late.clone() });
+    assert_eq!(run.session.files().len(), 2);
+    // Rolled back to nothing, `a` still counts, so one file has room beside it.
+    run.does(0, F::RollBack { snapshot: early }).does(0, write("c", 1, Expect::Any));
+    assert_eq!(run.refused(0, write("d", 1, Expect::Any)), D::Quota { quota: Quota::Files, limit: 2 });
+    run.does(0, F::RollBack { snapshot: late });
+}
+
+#[test]
 fn rolling_back_needs_every_right_that_it_uses() {
     let name = SnapshotName::new("s").unwrap();
     let back = || F::RollBack { snapshot: name.clone() };

@@ -1,10 +1,10 @@
 //! Writes, deletions, versions and history, in both modes.
 
-use crate::support::{Run, at, content, did, does, path, write};
+use crate::support::{Run, at, content, did, does, path, replay, write};
 use hv_session::{
     Change, ConsistencyMode, Eviction, Expect, FileCommand as F, FileDenial as D, FileEvent as E,
-    HistoryEntry, Quota, Quotas, Revision, SessionCommand as C, SessionConfig, SessionDenial, SessionState,
-    SnapshotName,
+    HistoryEntry, Machine, Quota, Quotas, Revision, SessionCommand as C, SessionConfig, SessionDenial,
+    SessionState, SnapshotName,
 };
 
 fn delete(name: &str) -> F {
@@ -107,7 +107,7 @@ fn what_is_expected_decides_what_a_write_is() {
     ];
     for mode in [ConsistencyMode::Strong, ConsistencyMode::Eventual] {
         let mut run = Run::active(SessionConfig::default().with_mode(mode), 1);
-        let mut check = |run: &Run, expect, strong: &Is, eventual: &Is| {
+        let check = |run: &Run, expect, strong: &Is, eventual: &Is| {
             let mut run = run.clone();
             let is = match run.run(&does(0, write("f", 9, expect)), at(5)) {
                 Ok(()) => match run.last() {
@@ -290,6 +290,7 @@ fn old_versions_and_long_deleted_files_are_forgotten_and_stay_stale() {
     assert_eq!(run.refused(0, write("a", 9, Expect::Revision(Revision(5)))), stale);
     run.does(0, write("a", 9, Expect::Revision(Revision(10))));
     assert_eq!(revisions(&run, "a"), [11], "a revision never comes twice");
+    assert!(replay(&run.session.compact()).as_ref() == Ok(&run.session), "what was forgotten is remembered");
 }
 
 /// Failure 14: writes after archive.
@@ -338,9 +339,9 @@ fn files_change_only_while_the_session_is_active_or_to_undo() {
         let denial = run.denied(&does(0, command.clone()), at(5));
         assert_eq!(denial, SessionDenial::State { command: "change files", state });
         // Nor does an event that a dishonest record might hold change anything.
-        let events = hv_session::Machine::decide(&active.session, &does(0, command.clone()), at(5)).unwrap();
+        let events = Machine::decide(&active.session, &does(0, command.clone()), at(5)).unwrap();
         let before = run.session.clone();
-        assert!(hv_session::Machine::apply(&mut run.session, &events[0]).is_err());
+        assert!(Machine::apply(&mut run.session, &events[0]).is_err());
         assert_eq!(run.session, before);
     }
     let mut early = Run::handshaking(SessionConfig::default(), 1);

@@ -11,6 +11,7 @@ mod files;
 mod paths;
 mod snapshots;
 
+mod forged;
 mod model;
 mod replay;
 mod wire;
