@@ -46,6 +46,12 @@ impl Entrant {
         Self { did, trust: Trust::Nothing, caps: Vec::new(), claims: Vec::new() }
     }
 
+    /// Who it is.
+    #[must_use]
+    pub const fn did(&self) -> &Did {
+        &self.did
+    }
+
     /// With a score for which the embedding program vouches. It opens the agent's account; for an agent that
     /// the ledger knows, its reputation there counts instead.
     #[must_use]
@@ -167,6 +173,17 @@ impl Hypervisor {
                 Ok((Draft::default().session(slot.stream, wrapped(events)), ()))
             })
             .await
+    }
+
+    /// Whether a session takes calls.
+    ///
+    /// # Errors
+    /// [`Error::NoSession`], [`Error::Poisoned`].
+    pub fn is_active(&self, session: &SessionId) -> Result<bool, Error> {
+        self.node.read(|state, now| {
+            let slot = state.slot(session).ok_or_else(|| Error::NoSession(session.clone()))?;
+            Ok(slot.session.live(now))
+        })?
     }
 
     /// Says something about an action in a session; what was said of it before still counts, and the strictest

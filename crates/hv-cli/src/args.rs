@@ -1,0 +1,238 @@
+//! The command line.
+
+use crate::exit::EXIT_CODES;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use hv_types::{NotAFraction, Reversibility, Sigma};
+use std::path::PathBuf;
+
+/// Supervises AI agents that act together.
+///
+/// hv decides at the moment of each action whether this agent may do it, undoes what was done when the work fails,
+/// and leaves a trail that anybody can verify offline.
+#[derive(Debug, Parser)]
+#[command(name = "hv", version, propagate_version = true, after_help = EXIT_CODES)]
+#[command(subcommand_required = true, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `hv` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say what is wrong with a session file, without running anything
+    Check(CheckArgs),
+    /// Run a session file, or go on with a run that was interrupted
+    Run(RunArgs),
+    /// Say which ring a score earns, or whether it suffices for an action
+    Ring(RingArgs),
+    /// Print the JSON Schema of session files
+    #[command(after_help = "Example:\n  hv schema > session.schema.json")]
+    Schema,
+    /// Print the completions for a shell
+    #[command(after_help = "Example:\n  hv completions bash > ~/.local/share/bash-completion/completions/hv")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Arguments of `hv check`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Every reference to a secret (env:NAME, file:PATH) must lead somewhere; none is read.
+
+Example:
+  hv check examples/release.toml
+
+Exit codes: 0 nothing is wrong, 2 something is (one line on stderr)")]
+pub struct CheckArgs {
+    /// The session file, TOML or JSON
+    pub file: PathBuf,
+}
+
+/// Arguments of `hv run`.
+#[derive(Debug, Args)]
+#[command(after_long_help = RUN_HELP)]
+pub struct RunArgs {
+    /// The session file, TOML or JSON; `hv schema` prints what may stand in it
+    #[arg(required_unless_present = "resume")]
+    pub file: Option<PathBuf>,
+    /// The folder of the trail [default: a new one in the user's data directory]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The folder in which the commands work [default: a new one in the user's data directory]
+    #[arg(long, value_name = "DIR")]
+    pub work: Option<PathBuf>,
+    /// Go on with a run that was interrupted; needs --data. With a file, begin it where nothing was begun yet
+    #[arg(long, requires = "data")]
+    pub resume: bool,
+    /// Print the report as one JSON document on stdout, and no progress
+    #[arg(long)]
+    pub json: bool,
+    /// Print no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+const RUN_HELP: &str = "\
+Progress goes to stderr, the report to stdout. The first Ctrl-C undoes what
+was done; a second one stops at once and leaves the run resumable.
+
+Examples:
+  hv run examples/release.toml
+  hv run examples/release.toml --data /var/lib/hv/release --json > report.json
+  hv run --resume --data /var/lib/hv/release
+
+Exit codes:
+    0  completed
+    1  hv itself failed
+    2  the session file or a reference in it is wrong; nothing was run
+    3  failed, and everything was undone
+    4  something could not be undone and waits for a person
+    5  denied before anything was done
+  130  interrupted twice; resume it with --resume";
+
+/// Arguments of `hv ring`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without --reversibility, --read-only and --admin: the ring that the score
+earns alone. With them: the ring that such an action needs, whether the score
+suffices, and what else would have to be brought.
+
+Examples:
+  hv ring --sigma 0.85
+  hv ring --sigma 0.97 --reversibility none --json
+
+Exit codes: 0 answered, whatever the answer; 2 bad input")]
+pub struct RingArgs {
+    /// The trust score, from 0 to 1
+    #[arg(long, value_name = "S", value_parser = sigma, allow_hyphen_values = true)]
+    pub sigma: Sigma,
+    /// How far the action can be undone [default: full]
+    #[arg(long, value_enum)]
+    pub reversibility: Option<ReversibilityArg>,
+    /// The action changes nothing
+    #[arg(long)]
+    pub read_only: bool,
+    /// The action changes the supervisor itself
+    #[arg(long)]
+    pub admin: bool,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How far an action can be undone.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ReversibilityArg {
+    /// Entirely
+    Full,
+    /// In part
+    Partial,
+    /// Not at all
+    None,
+}
+
+impl From<ReversibilityArg> for Reversibility {
+    fn from(arg: ReversibilityArg) -> Self {
+        match arg {
+            ReversibilityArg::Full => Self::Full,
+            ReversibilityArg::Partial => Self::Partial,
+            ReversibilityArg::None => Self::None,
+        }
+    }
+}
+
+/// Arguments of `hv audit`.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// What to do with the trail.
+    #[command(subcommand)]
+    pub command: AuditCommand,
+}
+
+/// What `hv audit` can do.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Print the records of a trail
+    #[command(after_help = "Example:\n  hv audit show ~/.local/share/hv/runs/release")]
+    Show(TrailArgs),
+    /// Verify a trail: complete, open (not closed, as after a crash), or tampered
+    #[command(after_help = "\
+Example:
+  hv audit verify --sealed ~/.local/share/hv/runs/release
+
+Exit codes: 0 complete or open, 1 tampered (or open, with --sealed), 2 bad input")]
+    Verify {
+        /// The trail.
+        #[command(flatten)]
+        trail: TrailArgs,
+        /// Take an open trail for a failure
+        #[arg(long)]
+        sealed: bool,
+    },
+}
+
+/// A trail and how to print what is said about it.
+#[derive(Debug, Args)]
+pub struct TrailArgs {
+    /// The folder of the trail
+    #[arg(value_name = "DIR")]
+    pub data: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn sigma(text: &str) -> Result<Sigma, NotAFraction> {
+    text.parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[derive(Debug, Parser)]
+    struct Later {
+        #[command(subcommand)]
+        command: LaterCommand,
+    }
+
+    #[derive(Debug, Subcommand)]
+    enum LaterCommand {
+        Run(RunArgs),
+        Audit(AuditArgs),
+    }
+
+    #[test]
+    fn every_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+        Later::command().debug_assert();
+    }
+
+    #[test]
+    fn run_takes_a_file_or_a_folder_to_resume() {
+        let parse = |line: &str| Later::try_parse_from(line.split(' '));
+        for good in ["hv run a.toml", "hv run a.toml --data d --work w --json", "hv run --resume --data d -q"]
+        {
+            assert!(parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "hv run",
+            "hv run --resume",
+            "hv run a.toml --resume --data d",
+            "hv run --resume --data d --work w",
+        ] {
+            assert_eq!(parse(bad).unwrap_err().exit_code(), 2, "{bad}");
+        }
+        let Ok(Later { command: LaterCommand::Audit(audit) }) = parse("hv audit verify d --sealed --json")
+        else {
+            panic!("audit verify")
+        };
+        assert!(matches!(audit.command, AuditCommand::Verify { sealed: true, .. }));
+    }
+}

@@ -1,0 +1,16 @@
+//! What a person touches: session files, the command line, progress and reports.
+//!
+//! The binary `hv` is a thin shell around this library. Nothing here decides: rings come from `hv-rings`, and what
+//! a run may do is the gate's to say.
+
+pub mod args;
+pub mod output;
+pub mod plan;
+pub mod progress;
+pub mod report;
+pub mod ring;
+pub mod run;
+
+mod exit;
+
+pub use exit::Exit;

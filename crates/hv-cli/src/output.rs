@@ -1,0 +1,90 @@
+//! What is printed, and where: answers on stdout, errors on stderr.
+
+use crate::exit::Exit;
+use crate::plan::PlanError;
+use crate::run::RunFailure;
+use serde::Serialize;
+use std::fmt;
+use std::io::{self, Write};
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub enum Refused {
+    /// The session file, or something that it refers to, cannot be used.
+    Plan(PlanError),
+    /// A run that could not begin, or failed in a way that leaves no report.
+    Run(Box<RunFailure>),
+    /// stdout does not take what is printed.
+    Output(io::Error),
+}
+
+impl Refused {
+    /// Says so on stderr and gives the exit code. Nobody is told that a pipe is closed: who closed it knows.
+    #[must_use]
+    pub fn tell(&self) -> Exit {
+        let (exit, message) = match self {
+            Self::Plan(error) => (Exit::BadInput, error.to_string()),
+            Self::Run(failure) => (failure.exit(), failure.to_string()),
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return Exit::Done,
+            Self::Output(error) => {
+                (Exit::Failed, format!("hv: stdout cannot be written to: {error}; try another"))
+            }
+        };
+        error(&message);
+        exit
+    }
+}
+
+impl From<PlanError> for Refused {
+    fn from(error: PlanError) -> Self {
+        Self::Plan(error)
+    }
+}
+
+/// Prints a message on stderr, as one line. There is nowhere to say that this failed.
+pub fn error(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", one_line(message));
+}
+
+/// Prints a text on stdout.
+///
+/// # Errors
+/// [`Refused::Output`].
+pub fn print(text: &dyn fmt::Display) -> Result<(), Refused> {
+    bytes(text.to_string().as_bytes())
+}
+
+/// Prints one JSON document on stdout, with a line break at its end.
+///
+/// # Errors
+/// [`Refused::Output`].
+pub fn json(value: &impl Serialize) -> Result<(), Refused> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(|e| Refused::Output(e.into()))?;
+    text.push(b'\n');
+    bytes(&text)
+}
+
+/// Prints bytes on stdout.
+///
+/// # Errors
+/// [`Refused::Output`].
+pub fn bytes(bytes: &[u8]) -> Result<(), Refused> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(Refused::Output)
+}
+
+/// A text as one line that a terminal takes as text: control characters, line breaks among them, are escaped.
+///
+/// ```
+/// assert_eq!(hv_cli::output::one_line("a\u{1b}[2Jb\n"), "a\\u{1b}[2Jb\\n");
+/// ```
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        // Besides control characters, those that reorder text on the screen.
+        let hidden = matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if c.is_control() || hidden { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}

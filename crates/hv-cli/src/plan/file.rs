@@ -1,0 +1,268 @@
+//! The format of a session file, as it is read and as its JSON Schema describes it.
+//!
+//! The comments here are for those who write session files: they are the descriptions in the schema.
+
+use super::duration::RawDuration;
+use super::tree::At;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Who works together, what they may do, and the steps of the work.
+///
+/// In argv, cwd, env, url, headers and body, {work} stands for the run's work folder, {file} for the folder of
+/// this file and {name} for a folder of [paths]; {{ and }} stand for the characters. A value of env, headers,
+/// stdin or body that begins with env: or file: is a reference to a secret and is read only where it is used;
+/// text: before a text that only begins so takes it literally.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "hv session file", rename = "SessionFile")]
+pub(super) struct SessionFile {
+    /// Where editors find the schema; hv ignores it.
+    #[serde(rename = "$schema", default)]
+    pub(super) _schema: Option<String>,
+    /// Settings of the session.
+    pub(super) session: Option<RawSession>,
+    /// Folders by name, each a path relative to the work folder. A name may be used as {name}, and stands in
+    /// the report. hv does not create them.
+    #[serde(default)]
+    pub(super) paths: BTreeMap<String, At<String>>,
+    /// Environment variables for every command; a command's own env goes before these. Of hv's own environment a
+    /// command sees only PATH, HOME, USER, LOGNAME, SHELL, LANG, LC_ALL, LC_CTYPE, TZ, TMPDIR, TERM and
+    /// XDG_RUNTIME_DIR, unless it is passed on here: NAME = "env:NAME".
+    #[serde(default)]
+    pub(super) env: BTreeMap<String, At<String>>,
+    /// The agents that join, in this order.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 1000))]
+    pub(super) agent: Vec<At<RawAgent>>,
+    /// Who vouches for whom, before the work begins.
+    #[serde(default)]
+    #[schemars(length(max = 1000))]
+    pub(super) vouch: Vec<At<RawVouch>>,
+    /// What may be done, and how far it can be undone.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 1000))]
+    pub(super) action: Vec<At<RawAction>>,
+    /// Steps that prepare the work, gated and recorded like the others. They are done before the first step
+    /// and stay when the steps are undone.
+    #[serde(default)]
+    #[schemars(length(max = 1000))]
+    pub(super) setup: Vec<At<RawStep>>,
+    /// The steps of the work. When one fails for good, those that committed are undone in reverse order.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 1000))]
+    pub(super) step: Vec<At<RawStep>>,
+    /// Read-only commands that run after the set-up and again at the end; the report holds both outputs and
+    /// whether they are equal.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub(super) observe: Vec<At<RawObserve>>,
+    /// Limits of the run.
+    pub(super) limits: Option<RawLimits>,
+}
+
+/// Settings of the session.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSession {
+    /// The session's name; made up where there is none. Letters, digits, `.`, `_`, `:`, `-`.
+    pub(super) id: Option<At<String>>,
+    /// Whether everything waits until it is durable (strong, the default), or file writes may be seen before
+    /// (eventual). An action that cannot be undone forces strong.
+    #[serde(default)]
+    pub(super) mode: RawMode,
+    /// How many agents the session takes, 1 to 1000; 10 where nothing is said.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(super) max_participants: Option<At<u32>>,
+    /// How long the session may last, 1 s to 7 d; 1h where nothing is said.
+    pub(super) duration: Option<At<RawDuration>>,
+    /// The score below which an agent may only read, 0 to 1; 0.60 where nothing is said.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub(super) min_sigma: Option<At<f64>>,
+    /// The DID of who opens the session; the first agent where nothing is said.
+    pub(super) creator: Option<At<String>>,
+}
+
+/// When something is revealed.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawMode {
+    /// When it is durable.
+    #[default]
+    Strong,
+    /// File writes before they are durable, everything else when it is.
+    Eventual,
+}
+
+/// An agent and the trust that it joins with: either sigma or manifest.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAgent {
+    /// Its decentralized identifier, such as did:mesh:alpha.
+    pub(super) did: At<String>,
+    /// Its trust score, 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub(super) sigma: Option<At<f64>>,
+    /// Its IATP manifest: a path relative to the folder of this file.
+    pub(super) manifest: Option<At<String>>,
+}
+
+/// One agent answers for another with a part of its own reputation.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawVouch {
+    /// The DID of the agent that vouches.
+    pub(super) voucher: At<String>,
+    /// The DID of the agent that it vouches for.
+    pub(super) vouchee: At<String>,
+    /// The share of the voucher's reputation that it puts up, above 0 and up to 1; 0.20 where nothing is said.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub(super) bond: Option<At<f64>>,
+}
+
+/// Something that agents may be allowed to do.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAction {
+    /// Its name, such as git.push. Names that begin with hv. are kept for hv.
+    pub(super) id: At<String>,
+    /// How far it can be undone. Required, unless it is read_only or admin. With full or partial an undo must
+    /// be given, here or in the step; with none there must not be one.
+    pub(super) reversibility: Option<RawReversibility>,
+    /// It changes nothing. Ring 3 may do it.
+    #[serde(default)]
+    pub(super) read_only: bool,
+    /// It changes the supervisor itself. Only Ring 0 may do it.
+    #[serde(default)]
+    pub(super) admin: bool,
+    /// What is at stake, 0 to 1, in the range that belongs to the reversibility (full 0.1 to 0.3, partial 0.5
+    /// to 0.8, none 0.9 to 1); its midpoint where nothing is said.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub(super) risk: Option<At<f64>>,
+    /// What a step of this action does, unless it says otherwise itself.
+    pub(super) execute: Option<At<RawTask>>,
+    /// What takes it back, unless the step says otherwise itself.
+    pub(super) undo: Option<At<RawTask>>,
+}
+
+/// How far an action can be taken back.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawReversibility {
+    /// Entirely.
+    Full,
+    /// In part.
+    Partial,
+    /// Not at all.
+    None,
+}
+
+/// One step: who does what, after what, and how it is executed, undone and asked about.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawStep {
+    /// Its name, unique in the file.
+    pub(super) id: At<String>,
+    /// The DID of the agent that does it.
+    pub(super) agent: At<String>,
+    /// The id of the action that it is.
+    pub(super) action: At<String>,
+    /// The steps that must have committed first; the step before this one where nothing is said, none for [].
+    pub(super) after: Option<At<Vec<At<String>>>>,
+    /// How long one attempt may take, 1 ms to 7 d; 5m where nothing is said.
+    pub(super) timeout: Option<At<RawDuration>>,
+    /// How often it is repeated after a failure, 0 to 100; 0 where nothing is said.
+    #[schemars(range(max = 100))]
+    pub(super) retries: Option<At<u32>>,
+    /// The longest wait before the first repetition; it doubles with each further one. 1s where nothing is said.
+    pub(super) retry_delay: Option<At<RawDuration>>,
+    /// The longest wait before any repetition, up to 1 d; 60s where nothing is said.
+    pub(super) retry_cap: Option<At<RawDuration>>,
+    /// What is done; the action's where nothing is said.
+    pub(super) execute: Option<At<RawTask>>,
+    /// What takes it back; the action's where nothing is said. It may be run again after a crash.
+    pub(super) undo: Option<At<RawTask>>,
+    /// What finds out, without changing anything, whether the effect is there: exit code 0 (status 2xx)
+    /// says yes, 1 (404, 410) says no, anything else says nothing. It settles what a crash or a timeout left open,
+    /// and proves that the undo works.
+    pub(super) probe: Option<At<RawTask>>,
+    /// It may be executed again under the same idempotency key when its outcome is unknown.
+    #[serde(default)]
+    pub(super) idempotent: bool,
+    /// How long one attempt to undo may take, 1 ms to 7 d; 5m where nothing is said.
+    pub(super) undo_timeout: Option<At<RawDuration>>,
+    /// How often a failed undo is repeated, 0 to 100; 3 where nothing is said.
+    #[schemars(range(max = 100))]
+    pub(super) undo_retries: Option<At<u32>>,
+    /// Count its undo although nothing shows that it works. Recorded.
+    #[serde(default)]
+    pub(super) accept_unproven_undo: bool,
+}
+
+/// Something to do: either a command or an HTTP request.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTask {
+    /// The program and its arguments; no shell reads them. The idempotency key is in HV_IDEMPOTENCY_KEY.
+    #[schemars(length(min = 1, max = 1024))]
+    pub(super) command: Option<At<Vec<At<String>>>>,
+    /// The command's working directory; the work folder where nothing is said, and relative to it.
+    pub(super) cwd: Option<At<String>>,
+    /// Environment variables of the command: texts, or references to secrets.
+    pub(super) env: Option<At<BTreeMap<String, At<String>>>>,
+    /// What the command reads: a text, or a reference to a secret.
+    pub(super) stdin: Option<At<String>>,
+    /// The request.
+    pub(super) http: Option<At<RawHttp>>,
+}
+
+/// An HTTP request. The idempotency key is in its Idempotency-Key header.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawHttp {
+    /// The method in capitals; POST where nothing is said.
+    pub(super) method: Option<At<String>>,
+    /// The address, http:// or https://.
+    pub(super) url: At<String>,
+    /// Headers: texts, or references to secrets.
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, At<String>>,
+    /// What is sent: a text, or a reference to a secret.
+    pub(super) body: Option<At<String>>,
+    /// The statuses that mean success; 200 to 299 where nothing is said.
+    #[serde(default)]
+    pub(super) expect: Vec<u16>,
+}
+
+/// A read-only command whose output is compared.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawObserve {
+    /// Its name in the report.
+    pub(super) name: At<String>,
+    /// The DID of the agent that looks.
+    pub(super) agent: At<String>,
+    /// The program and its arguments.
+    #[schemars(length(min = 1, max = 1024))]
+    pub(super) command: At<Vec<At<String>>>,
+    /// Its working directory; the work folder where nothing is said, and relative to it.
+    pub(super) cwd: Option<At<String>>,
+    /// Its environment variables: texts, or references to secrets.
+    pub(super) env: Option<At<BTreeMap<String, At<String>>>>,
+    /// How long it may take, 1 ms to 7 d; 1m where nothing is said.
+    pub(super) timeout: Option<At<RawDuration>>,
+}
+
+/// Limits of the run.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLimits {
+    /// Steps that may run at the same time, 1 to 1024; 8 where nothing is said.
+    #[schemars(range(min = 1, max = 1024))]
+    pub(super) parallel: Option<At<u32>>,
+    /// Bytes that are kept of each output (standard output, standard error, answer) of one attempt, up to 16 MiB;
+    /// 65536 where nothing is said.
+    #[schemars(range(max = 16_777_216))]
+    pub(super) output_bytes: Option<At<u64>>,
+}

@@ -1,0 +1,88 @@
+//! Events as sentences.
+
+use super::{Event, Phase, Start};
+use crate::output::one_line;
+use hv_saga::{Purpose, SagaState};
+
+/// What an event means to whoever watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// It goes on.
+    Neutral,
+    /// Something succeeded.
+    Good,
+    /// Something is being taken back, or repeated.
+    Back,
+    /// Something failed or was refused.
+    Bad,
+}
+
+/// An event as one line without control characters; none for what a line before it said already.
+pub(super) fn line(event: &Event) -> Option<(Tone, String)> {
+    let (tone, text) = match event {
+        Event::RunStarted { session, data, work, steps, start } => {
+            let verb = match start {
+                Start::New => "begins",
+                Start::Resumed => "goes on",
+            };
+            (
+                Tone::Neutral,
+                format!("session {session} {verb}: {steps} steps; trail in {data}, work in {work}"),
+            )
+        }
+        Event::AgentJoined { agent, sigma, ring } => {
+            (Tone::Neutral, format!("{agent} joined with σ {sigma}: {ring}"))
+        }
+        Event::Vouched { voucher, vouchee, bond } => {
+            (Tone::Neutral, format!("{voucher} vouches for {vouchee} with {bond}"))
+        }
+        Event::Phase(phase) => {
+            let text = match phase {
+                Phase::Setup => "set-up",
+                Phase::ObservingBefore => "observing what the set-up left",
+                Phase::Work => "work",
+                Phase::ObservingAfter => "observing what the run left",
+            };
+            (Tone::Neutral, text.into())
+        }
+        Event::StepStarted { step, agent, action, ring, attempt, attempts } => {
+            let again = match (attempt, attempts) {
+                (1, 1) => String::new(),
+                _ => format!(", attempt {attempt} of {attempts}"),
+            };
+            (Tone::Neutral, format!("{step}: {agent} starts {action} in {ring}{again}"))
+        }
+        Event::AttemptFailed { step, purpose: Purpose::Execute, attempt, reason } => {
+            (Tone::Bad, format!("{step}: attempt {attempt} failed: {reason}"))
+        }
+        Event::AttemptFailed { step, purpose, attempt, reason } => {
+            (Tone::Bad, format!("{step}: {purpose}, attempt {attempt} failed: {reason}"))
+        }
+        Event::RetryIn { step, purpose, delay } => {
+            (Tone::Back, format!("{step}: {purpose} again in {:.3}s", delay.as_secs_f64()))
+        }
+        Event::Probing { step } => (Tone::Back, format!("{step}: asking whether its effect is there")),
+        Event::StepCommitted { step } => (Tone::Good, format!("{step}: done")),
+        Event::StepFailed { step, reason } => (Tone::Bad, format!("{step}: failed for good: {reason}")),
+        Event::StepDenied { step, agent, reason, needs } => {
+            let needs = if needs.is_empty() { String::new() } else { format!("; enough would be {needs}") };
+            (Tone::Bad, format!("{step}: {agent} is denied: {reason}{needs}"))
+        }
+        Event::Undoing { step, attempt: 1 } => (Tone::Back, format!("{step}: undoing")),
+        Event::Undoing { step, attempt } => (Tone::Back, format!("{step}: undoing, attempt {attempt}")),
+        Event::Undone { step } => (Tone::Back, format!("{step}: undone")),
+        Event::Escalated { step, reason } => {
+            (Tone::Bad, format!("{step}: not undone, a person must look: {reason}"))
+        }
+        Event::SagaState { state } => match state {
+            SagaState::New | SagaState::Running => return None,
+            SagaState::Completed => (Tone::Good, "all steps are done".into()),
+            SagaState::Compensating => (Tone::Back, "undoing what was done, last first".into()),
+            SagaState::Compensated => (Tone::Back, "everything is undone".into()),
+            SagaState::Escalated => (Tone::Bad, "something could not be undone".into()),
+        },
+        Event::Root { root } => (Tone::Neutral, format!("root {root}")),
+        Event::Notice { text } => (Tone::Neutral, text.clone()),
+    };
+    Some((tone, one_line(&text)))
+}

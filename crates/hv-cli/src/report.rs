@@ -1,0 +1,447 @@
+//! What a run leaves for people and programs to read: one document, drawn from the trail.
+
+use crate::exit::Exit;
+use crate::output::one_line;
+use hv_saga::{Purpose, SagaState, StepState};
+use hv_types::{ActionId, Did, Digest, Ring, SessionId, Share, Sigma, StepId, Timestamp};
+use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The version of the report's form.
+pub const VERSION: u32 = 1;
+
+/// A run from its beginning to where it stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// The version of this form: [`VERSION`].
+    pub version: u32,
+    /// How the run ended.
+    pub outcome: Outcome,
+    /// The exit code of hv: the outcome's.
+    pub exit_code: u8,
+    /// The session.
+    pub session: SessionId,
+    /// The root over the session's records; none while it is open.
+    pub root: Option<Digest>,
+    /// The folder of the trail, absolute.
+    pub data: String,
+    /// The folder in which the commands worked, absolute.
+    pub work: String,
+    /// The folders of `[paths]` by name, absolute.
+    pub paths: BTreeMap<String, String>,
+    /// When the run began.
+    pub started: Timestamp,
+    /// When it ended, if it has.
+    pub ended: Option<Timestamp>,
+    /// The agents, in the order in which they joined.
+    pub agents: Vec<AgentReport>,
+    /// Who vouched for whom.
+    pub vouches: Vec<VouchReport>,
+    /// The steps of the set-up.
+    pub setup: Vec<StepReport>,
+    /// The steps of the work.
+    pub steps: Vec<StepReport>,
+    /// The steps of the work that committed, in the order in which they did.
+    pub commit_order: Vec<StepId>,
+    /// The steps of the work that were undone, in the order in which they were.
+    pub undo_order: Vec<StepId>,
+    /// What was refused.
+    pub denials: Vec<DenialReport>,
+    /// Who lost reputation, and why.
+    pub slashes: Vec<SlashReport>,
+    /// What was looked at after the set-up and at the end.
+    pub observations: Vec<ObservationReport>,
+    /// What verifying the trail says.
+    pub verify: Option<VerifyReport>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every step is done.
+    Completed,
+    /// Everything is undone.
+    RolledBack,
+    /// Something could not be undone and waits for a person.
+    Escalated,
+    /// Refused before anything was done.
+    Denied,
+    /// Interrupted; it can be resumed.
+    Interrupted,
+    /// hv itself failed; it may be possible to resume.
+    Failed,
+}
+
+impl Outcome {
+    /// The exit code that tells it.
+    #[must_use]
+    pub const fn exit(self) -> Exit {
+        match self {
+            Self::Completed => Exit::Done,
+            Self::RolledBack => Exit::RolledBack,
+            Self::Escalated => Exit::Escalated,
+            Self::Denied => Exit::Denied,
+            Self::Interrupted => Exit::Interrupted,
+            Self::Failed => Exit::Failed,
+        }
+    }
+
+    /// The outcome that a saga's end means; none while it goes on.
+    #[must_use]
+    pub const fn of(state: SagaState, done: Done) -> Option<Self> {
+        match (state, done) {
+            (SagaState::New | SagaState::Running | SagaState::Compensating, _) => None,
+            (SagaState::Completed, _) => Some(Self::Completed),
+            (SagaState::Compensated, Done::Nothing) => Some(Self::Denied),
+            (SagaState::Compensated, Done::Something) => Some(Self::RolledBack),
+            (SagaState::Escalated, _) => Some(Self::Escalated),
+        }
+    }
+
+    const fn sentence(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::RolledBack => "failed; everything is undone",
+            Self::Escalated => "escalated; something could not be undone and waits for a person",
+            Self::Denied => "denied; nothing was done",
+            Self::Interrupted => "interrupted; go on with hv run --resume",
+            Self::Failed => "hv failed; look at the messages above, then try hv run --resume",
+        }
+    }
+}
+
+/// Whether anything was executed before a refusal ended a saga.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// A step was refused, and no step of the work was executed.
+    Nothing,
+    /// Some step was executed.
+    Something,
+}
+
+/// An agent as it stood when it joined.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AgentReport {
+    /// The agent.
+    pub did: Did,
+    /// Its effective score.
+    pub sigma: Sigma,
+    /// Its standing ring.
+    pub ring: Ring,
+}
+
+/// One agent answered for another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VouchReport {
+    /// Who vouched.
+    pub voucher: Did,
+    /// For whom.
+    pub vouchee: Did,
+    /// How much reputation was bonded.
+    pub bond: Sigma,
+}
+
+/// A step and everything that was tried for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StepReport {
+    /// Its name.
+    pub id: StepId,
+    /// Who did it.
+    pub agent: Did,
+    /// What it was.
+    pub action: ActionId,
+    /// The ring that it needed; none where the gate was never asked or refused.
+    pub ring: Option<Ring>,
+    /// Where it stands.
+    #[serde(serialize_with = "state")]
+    pub state: StepState,
+    /// Every attempt, in the order in which they started.
+    pub attempts: Vec<AttemptReport>,
+}
+
+/// One attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AttemptReport {
+    /// What it was for.
+    #[serde(serialize_with = "purpose")]
+    pub purpose: Purpose,
+    /// Which attempt at that, counted from 1.
+    pub number: u32,
+    /// When it started.
+    pub started: Timestamp,
+    /// When it ended, if it was seen to.
+    pub ended: Option<Timestamp>,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// The exit code, where a program ended by itself.
+    pub exit: Option<i32>,
+    /// The status, where a request was answered.
+    pub status: Option<u16>,
+    /// Why it did not succeed.
+    pub reason: Option<String>,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// It has not, as far as is known.
+    Running,
+    /// It succeeded.
+    Done,
+    /// It failed and left nothing behind.
+    Failed,
+    /// Nobody knows.
+    Unknown,
+    /// A probe found the effect.
+    Present,
+    /// A probe found no effect.
+    Absent,
+}
+
+/// A refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DenialReport {
+    /// Who was refused, where that is known.
+    pub agent: Option<Did>,
+    /// The action that was asked for, if it was one.
+    pub action: Option<ActionId>,
+    /// What was asked for, as one word: `join`, `step`.
+    pub request: String,
+    /// Why it was refused.
+    pub reason: String,
+    /// What would be enough; empty where nothing would.
+    pub needs: String,
+}
+
+/// A slash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SlashReport {
+    /// Who violated.
+    pub agent: Did,
+    /// How much of it was the agent's doing.
+    pub fault: Share,
+    /// What kind of violation it was.
+    pub reason: String,
+    /// What each agent lost of its reputation, the violator and its vouchers.
+    pub losses: Vec<LossReport>,
+}
+
+/// A loss of reputation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LossReport {
+    /// Who lost.
+    pub agent: Did,
+    /// How much.
+    pub amount: Sigma,
+}
+
+/// What a read-only command printed, twice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ObservationReport {
+    /// Its name in the session file.
+    pub name: String,
+    /// What it printed after the set-up; none where it did not run.
+    pub before: Option<String>,
+    /// What it printed at the end; none where it did not run.
+    pub after: Option<String>,
+    /// Whether both ran and printed the same.
+    pub equal: bool,
+}
+
+impl ObservationReport {
+    /// Compares the two outputs.
+    #[must_use]
+    pub fn new(name: &str, before: Option<String>, after: Option<String>) -> Self {
+        let equal = before.is_some() && before == after;
+        Self { name: name.into(), before, after, equal }
+    }
+}
+
+/// What verifying the trail says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VerifyReport {
+    /// `complete`, `open` or `tampered`.
+    pub verdict: String,
+    /// How far the verdict reaches, in words.
+    pub level: String,
+    /// Records that were verified.
+    pub records: u64,
+}
+
+fn state<S: Serializer>(state: &StepState, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(state.name())
+}
+
+fn purpose<S: Serializer>(purpose: &Purpose, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(purpose.name())
+}
+
+/// The summary that `hv run` prints without `--json`: several lines, no control character in any of them.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = |text: String| writeln!(f, "{}", one_line(&text));
+        line(format!("session {}: {}", self.session, self.outcome.sentence()))?;
+        for agent in &self.agents {
+            line(format!("  {} σ {} {}", agent.did, agent.sigma, agent.ring))?;
+        }
+        for step in self.setup.iter().chain(&self.steps) {
+            let tries = |purpose| step.attempts.iter().filter(|attempt| attempt.purpose == purpose).count();
+            let attempts = match (tries(Purpose::Execute), tries(Purpose::Undo)) {
+                (executed, 0) => format!("{executed} executed"),
+                (executed, undone) => format!("{executed} executed, {undone} undone"),
+            };
+            let StepReport { id, state, ring, agent, .. } = step;
+            let ring = ring.map_or("no ring".to_owned(), |ring| format!("Ring {}", ring.number()));
+            line(format!("  {id:<16} {state:<19} {ring:<7} {agent} ({attempts})"))?;
+        }
+        if !self.undo_order.is_empty() {
+            let order: Vec<_> = self.undo_order.iter().map(StepId::as_str).collect();
+            line(format!("  undone in the order {}", order.join(", ")))?;
+        }
+        for DenialReport { agent, action, request, reason, needs } in &self.denials {
+            let who = agent.as_ref().map(|agent| format!(" of {agent}")).unwrap_or_default();
+            let what = action.as_ref().map(|action| format!(" for {action}")).unwrap_or_default();
+            let enough = if needs.is_empty() { String::new() } else { format!("; enough would be {needs}") };
+            line(format!("  denied: {request}{who}{what}: {reason}{enough}"))?;
+        }
+        for SlashReport { agent, fault, reason, losses } in &self.slashes {
+            let losses: Vec<_> =
+                losses.iter().map(|loss| format!("{} lost {}", loss.agent, loss.amount)).collect();
+            line(format!("  slashed: {agent} with fault {fault}: {reason}; {}", losses.join(", ")))?;
+        }
+        for observation in &self.observations {
+            let verdict = if observation.equal { "as after the set-up" } else { "not as after the set-up" };
+            line(format!("  {}: {verdict}", observation.name))?;
+        }
+        for (name, path) in &self.paths {
+            line(format!("  {name}: {path}"))?;
+        }
+        line(format!("  trail: {}", self.data))?;
+        if let Some(verify) = &self.verify {
+            line(format!("  verified: {} ({}), {} records", verify.verdict, verify.level, verify.records))?;
+        }
+        match self.root {
+            Some(root) => line(format!("  root: {root}")),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Report {
+        let step = |text: &str| StepId::new(text).unwrap();
+        let did = Did::new("did:mesh:a").unwrap();
+        let action = ActionId::new("git.tag").unwrap();
+        let attempt = |purpose, outcome, exit| AttemptReport {
+            purpose,
+            number: 1,
+            started: Timestamp(1_000_000_000),
+            ended: Some(Timestamp(2_000_000_000)),
+            outcome,
+            exit,
+            status: None,
+            reason: None,
+        };
+        Report {
+            version: VERSION,
+            outcome: Outcome::RolledBack,
+            exit_code: Outcome::RolledBack.exit().code(),
+            session: SessionId::new("s").unwrap(),
+            root: Some(Digest([0xab; 32])),
+            data: "/d".into(),
+            work: "/w".into(),
+            paths: BTreeMap::from([("remote".into(), "/w/r\n".into())]),
+            started: Timestamp(0),
+            ended: None,
+            agents: vec![AgentReport {
+                did: did.clone(),
+                sigma: Sigma::capped(850_000),
+                ring: Ring::Standard,
+            }],
+            vouches: vec![],
+            setup: vec![],
+            steps: vec![StepReport {
+                id: step("tag"),
+                agent: did.clone(),
+                action: action.clone(),
+                ring: Ring::Standard,
+                state: StepState::Compensated,
+                attempts: vec![
+                    attempt(Purpose::Execute, AttemptOutcome::Done, Some(0)),
+                    attempt(Purpose::Undo, AttemptOutcome::Done, Some(0)),
+                ],
+            }],
+            commit_order: vec![step("tag")],
+            undo_order: vec![step("tag")],
+            denials: vec![DenialReport {
+                agent: Some(did),
+                action: Some(action),
+                request: "step".into(),
+                reason: "no".into(),
+                needs: "a quorum".into(),
+            }],
+            slashes: vec![],
+            observations: vec![
+                ObservationReport::new("log", Some("x".into()), Some("x".into())),
+                ObservationReport::new("status", None, None),
+            ],
+            verify: None,
+        }
+    }
+
+    #[test]
+    fn the_document_has_the_fields_that_others_read() {
+        let json = serde_json::to_value(sample()).unwrap();
+        assert_eq!(json["outcome"], "rolled_back");
+        assert_eq!(json["exit_code"], 3);
+        assert_eq!(json["root"].as_str().unwrap(), "ab".repeat(32));
+        assert_eq!(json["agents"][0]["sigma"], 0.85);
+        assert_eq!(json["agents"][0]["ring"], 2);
+        assert_eq!(json["steps"][0]["state"], "compensated");
+        assert_eq!(json["steps"][0]["attempts"][1]["purpose"], "undo");
+        assert_eq!(json["steps"][0]["attempts"][0]["started"], "1970-01-01T00:00:01.000Z");
+        assert_eq!(json["denials"][0]["needs"], "a quorum");
+        assert_eq!(json["observations"][0]["equal"], true);
+        assert_eq!(json["observations"][1]["equal"], false);
+        assert_eq!(json["slashes"], serde_json::json!([]));
+    }
+
+    #[test]
+    fn the_summary_is_readable_and_holds_no_control_character() {
+        let text = sample().to_string();
+        for part in [
+            "session s: failed; everything is undone",
+            "tag              compensated         Ring 2 did:mesh:a (1 executed, 1 undone)",
+            "undone in the order tag",
+            "denied: step of did:mesh:a for git.tag: no; enough would be a quorum",
+            "remote: /w/r\\n",
+            "status: not as after the set-up",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()));
+    }
+
+    #[test]
+    fn every_end_of_a_saga_has_its_exit_code() {
+        use SagaState::*;
+        for (state, done, code) in [
+            (Completed, Done::Something, 0),
+            (Compensated, Done::Something, 3),
+            (Compensated, Done::Nothing, 5),
+            (Escalated, Done::Something, 4),
+        ] {
+            assert_eq!(Outcome::of(state, done).unwrap().exit().code(), code);
+        }
+        for state in [New, Running, Compensating] {
+            assert_eq!(Outcome::of(state, Done::Something), None);
+        }
+        assert_eq!(Outcome::Interrupted.exit().code(), 130);
+    }
+}

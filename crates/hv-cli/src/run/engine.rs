@@ -1,0 +1,630 @@
+//! The run itself. Every part can be interrupted and is then taken up where the trail says that it stands.
+
+use super::history::{History, printed};
+use super::watch::{show, watch};
+use super::{RunFailure, place};
+use crate::args::RunArgs;
+use crate::plan::{Bound, BoundStep, Format, Mode, Plan, Source, Trust, UnprovenUndo};
+use crate::progress::{Event, Phase, Progress, Start, Style};
+use crate::report::{self, Done, ObservationReport, Outcome, Report, VerifyReport};
+use hv_core::audit::{FileLog, Log, Verdict, verify};
+use hv_core::liability::Stake;
+use hv_core::rings::class::Claim;
+use hv_core::rings::rate;
+use hv_core::rings::standing::Cap;
+use hv_core::saga::drive::{Control, drive};
+use hv_core::saga::exec::survivors::settle;
+use hv_core::saga::exec::{CommandExecutor, HttpExecutor, Router};
+use hv_core::saga::{self, Limits, SagaCommand, SagaState, StepDef};
+use hv_core::session::{ConsistencyMode, SessionConfig};
+use hv_core::types::{ActionKind, Reversibility, Ring, SagaId, SessionId};
+use hv_core::{Clock, Entrant, Error, Grant, Hypervisor, SystemClock};
+use hv_integrations::manifest::Provenance;
+use hv_integrations::iatp::IatpAdapter;
+use serde::{Deserialize, Serialize};
+use std::io::Stderr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// The name under which a session keeps what it was started with.
+const NOTE: &str = "hv.run";
+/// How long executions may go on after the first Ctrl-C.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest that a resumed run waits for programs of the old one to end by themselves.
+const SURVIVORS: Duration = Duration::from_secs(300);
+
+/// What a run was started with: enough to go on with it, and no secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Begun {
+    version: u32,
+    name: String,
+    folder: String,
+    format: String,
+    text: String,
+    work: String,
+    /// By which programs of this run are known.
+    token: String,
+}
+
+/// One run, new or resumed.
+struct Run {
+    hv: Hypervisor,
+    session: SessionId,
+    plan: Plan,
+    bound: Bound,
+    executor: Router<Grant>,
+    progress: Arc<Mutex<Progress<Stderr>>>,
+    interrupts: Interrupts,
+}
+
+/// How the sagas of a run ended, taken together.
+enum End {
+    Outcome(Outcome),
+    /// The process was told to stop; the trail stays open.
+    Abandoned,
+}
+
+pub(super) fn run(args: &RunArgs, plan: Option<Plan>, style: Style) -> Result<Report, RunFailure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| RunFailure::Io {
+        path: PathBuf::from("the asynchronous runtime"),
+        doing: "start",
+        error,
+    })?;
+    let progress = Arc::new(Mutex::new(Progress::new(std::io::stderr(), style)));
+    runtime.block_on(async {
+        let interrupts = Interrupts::listen(&progress);
+        match (args.resume, plan) {
+            (false, Some(plan)) => begin(args, plan, progress, interrupts).await,
+            (_, plan) => resume(args, plan, progress, interrupts).await,
+        }
+    })
+}
+
+async fn begin(
+    args: &RunArgs,
+    plan: Plan,
+    progress: Arc<Mutex<Progress<Stderr>>>,
+    interrupts: Interrupts,
+) -> Result<Report, RunFailure> {
+    let stem = Path::new(plan.source().name()).file_stem().and_then(|stem| stem.to_str()).unwrap_or("run");
+    let stem: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let stem = stem.trim_matches('-');
+    let now: String = SystemClock.now().to_string().chars().filter(char::is_ascii_alphanumeric).take(15).collect();
+    let name = format!("{}-{now}-{}", if stem.is_empty() { "run" } else { stem }, place::token::<3>()?);
+    let session = match &plan.session().id {
+        Some(id) => id.clone(),
+        None => SessionId::new(&name).map_err(|_| RunFailure::Unreadable { what: "the name of the run" })?,
+    };
+    let (data, work) = place::folders(&name, args.data.as_deref(), args.work.as_deref())?;
+    // Everything that can be wrong with the input is found before anything is there.
+    let entrants = entrants(&plan)?;
+    plan.bind(&work)?;
+    let work = place::prepare_work(&work, &data)?;
+    let bound = plan.bind(&work)?;
+    let log: Arc<FileLog> = Arc::new(place::open_or_create(&data)?);
+    let hv = Hypervisor::open(log.clone(), Arc::new(SystemClock))?;
+    if let Some(open) = hv.open_sessions()?.into_iter().next() {
+        return Err(RunFailure::Unfinished { data, session: open.to_string() });
+    }
+    if History::read(&*log, Some(&session))?.is_some() {
+        return Err(RunFailure::SessionTaken { session: session.to_string(), data });
+    }
+    let begun = Begun {
+        version: 1,
+        name: plan.source().name().to_owned(),
+        folder: plan.source().folder().to_owned(),
+        format: plan.source().format().to_string(),
+        text: plan.source().text().to_owned(),
+        work: bound.work.clone(),
+        token: place::token::<16>()?,
+    };
+    let run = Run::new(hv, session, plan, bound, &begun, progress, interrupts)?;
+    run.announce(&data, Start::New);
+    let watcher = tokio::spawn(watch(run.hv.subscribe(), Arc::clone(&run.progress)));
+    let config = run.config();
+    run.hv.create_session(&run.session, config, &run.plan.session().creator).await?;
+    let note = serde_json::to_vec(&begun).map_err(|_| RunFailure::Unreadable { what: "the session file" })?;
+    run.hv.note(&run.session, NOTE, note).await?;
+    finish(run, entrants, data, log, watcher).await
+}
+
+async fn resume(
+    args: &RunArgs,
+    plan: Option<Plan>,
+    progress: Arc<Mutex<Progress<Stderr>>>,
+    interrupts: Interrupts,
+) -> Result<Report, RunFailure> {
+    let Some(data) = &args.data else { return Err(RunFailure::NoHome) };
+    let data = place::absolute(data)?;
+    let log: Arc<FileLog> = match (place::reopen(&data), plan) {
+        (Ok(log), _) => Arc::new(log),
+        (Err(RunFailure::Log(hv_core::audit::LogError::NoLog { .. })), Some(plan)) => {
+            return Box::pin(begin(args, plan, progress, interrupts)).await;
+        }
+        (Err(failure), _) => return Err(failure),
+    };
+    let hv = Hypervisor::open(log.clone(), Arc::new(SystemClock))?;
+    let open = hv.open_sessions()?.into_iter().next();
+    let Some(history) = History::read(&*log, open.as_ref())? else {
+        return Err(RunFailure::NothingToResume { data });
+    };
+    let session = history.session.clone();
+    let Some(note) = history.note(NOTE).map(|id| log.payload(&id)).transpose()?.flatten() else {
+        // Interrupted before it was known what to do: nothing was done, so there is nothing to undo.
+        let root = if open.is_some() { Some(hv.terminate_session(&session).await?) } else { history.root };
+        hv.seal().await?;
+        drop(hv);
+        let mut report = blank(&session, &data);
+        (report.root, report.started) = (root, history.started);
+        return verified(report, &data);
+    };
+    let begun: Begun =
+        serde_json::from_slice(&note).map_err(|_| RunFailure::Unreadable { what: "the note of the run" })?;
+    let format = match begun.format.as_str() {
+        "TOML" => Format::Toml,
+        "JSON" => Format::Json,
+        _ => return Err(RunFailure::Unreadable { what: "the format of the session file" }),
+    };
+    let source = Source::new(&begun.name, &begun.folder, format, &begun.text);
+    let plan = Plan::parse(&source)?;
+    let work = PathBuf::from(&begun.work);
+    let bound = plan.bind(&work)?;
+    if open.is_none() {
+        // It had ended; the report is the same as then.
+        let end = ended(&history);
+        hv.seal().await?;
+        drop(hv);
+        return report(&history, &*log, &bound, &data, end).and_then(|report| verified(report, &data));
+    }
+    plan.check_references()?;
+    let entrants = entrants(&plan)?;
+    let run = Run::new(hv, session, plan, bound, &begun, progress, interrupts)?;
+    run.announce(&data, Start::Resumed);
+    run.settle_survivors(begun.token.clone()).await?;
+    let watcher = tokio::spawn(watch(run.hv.subscribe(), Arc::clone(&run.progress)));
+    finish(run, entrants, data, log, watcher).await
+}
+
+/// Drives a run to its end, closes its trail and reports.
+async fn finish(
+    run: Run,
+    entrants: Vec<Entrant>,
+    data: PathBuf,
+    log: Arc<FileLog>,
+    watcher: tokio::task::JoinHandle<()>,
+) -> Result<Report, RunFailure> {
+    let end = run.carry_out(&entrants).await;
+    let end = match end {
+        Ok(End::Outcome(outcome)) => {
+            let root = run.hv.terminate_session(&run.session).await?;
+            show(&run.progress, &Event::Root { root }, SystemClock.now());
+            run.hv.seal().await?;
+            outcome
+        }
+        Ok(End::Abandoned) => Outcome::Interrupted,
+        Err(failure) => return Err(failure),
+    };
+    let Run { hv, session, bound, executor, progress, interrupts, .. } = run;
+    // The watcher ends with the node.
+    drop((hv, executor, interrupts));
+    let _ = watcher.await;
+    drop(progress);
+    let history = History::read(&*log, Some(&session))?.ok_or(RunFailure::Unreadable { what: "the session" })?;
+    report(&history, &*log, &bound, &data, end).and_then(|report| verified(report, &data))
+}
+
+impl Run {
+    fn new(
+        hv: Hypervisor,
+        session: SessionId,
+        plan: Plan,
+        bound: Bound,
+        begun: &Begun,
+        progress: Arc<Mutex<Progress<Stderr>>>,
+        interrupts: Interrupts,
+    ) -> Result<Self, RunFailure> {
+        let keep = usize::try_from(plan.limits().output_bytes).unwrap_or(usize::MAX);
+        let command = CommandExecutor::new(&begun.token).with_output_bytes(keep);
+        let http = HttpExecutor::new().with_output_bytes(keep);
+        let executor = Router::new().with_command(command).with_http(http);
+        Ok(Self { hv, session, plan, bound, executor, progress, interrupts })
+    }
+
+    fn tell(&self, event: &Event) {
+        show(&self.progress, event, SystemClock.now());
+    }
+
+    fn announce(&self, data: &Path, start: Start) {
+        self.tell(&Event::RunStarted {
+            session: self.session.clone(),
+            data: data.display().to_string(),
+            work: self.bound.work.clone(),
+            steps: self.bound.steps.len(),
+            start,
+        });
+    }
+
+    /// Waits for what a killed supervisor left running, and stops what does not end.
+    async fn settle_survivors(&self, token: String) -> Result<(), RunFailure> {
+        let steps = self.bound.setup.iter().chain(&self.bound.steps);
+        let longest = steps.map(|step| step.def.timeout.max(step.def.undo_timeout)).max().unwrap_or_default();
+        let settled = tokio::task::spawn_blocking(move || settle(&token, longest.min(SURVIVORS))).await;
+        let io = |error| RunFailure::Io { path: PathBuf::from("/proc"), doing: "read", error };
+        let settled = settled.map_err(|error| io(std::io::Error::other(error)))?.map_err(io)?;
+        for (survivors, what) in [
+            (&settled.ended, "went on after the interruption and has ended"),
+            (&settled.stopped, "went on after the interruption and was stopped"),
+        ] {
+            for survivor in survivors {
+                self.tell(&Event::Notice { text: format!("{survivor} {what}") });
+            }
+        }
+        match settled.left.first() {
+            None => Ok(()),
+            Some(left) => Err(io(std::io::Error::other(format!(
+                "{left} of the interrupted run cannot be stopped; stop it, then resume again"
+            )))),
+        }
+    }
+
+    fn config(&self) -> SessionConfig {
+        let session = self.plan.session();
+        let mode = match session.mode {
+            Mode::Strong => ConsistencyMode::Strong,
+            Mode::Eventual => ConsistencyMode::Eventual,
+        };
+        let config = SessionConfig::default().with_mode(mode).with_min_sigma_eff(session.min_sigma);
+        // The plan has checked both ranges.
+        let config = config.with_max_participants(session.max_participants).unwrap_or(config);
+        config.with_max_duration(session.duration).unwrap_or(config)
+    }
+
+    /// From wherever it stands to the end.
+    async fn carry_out(&self, entrants: &[Entrant]) -> Result<End, RunFailure> {
+        match self.assemble(entrants).await {
+            Ok(()) => {}
+            // A refusal before anything was done; it is on the trail.
+            Err(RunFailure::Node(error)) if matches!(*error, Error::Denied(_)) => {
+                return Ok(End::Outcome(Outcome::Denied));
+            }
+            Err(failure) => return Err(failure),
+        }
+        let setup = self.saga(Phase::Setup, "setup", &self.bound.setup).await?;
+        let outcome = match self.judge("setup", setup)? {
+            End::Outcome(Outcome::Completed) => {
+                let observed = self.observe(Phase::ObservingBefore, "observe-before").await?;
+                if matches!(self.judge("observe-before", observed)?, End::Abandoned) {
+                    return Ok(End::Abandoned);
+                }
+                let worked = if self.interrupts.cancelled() {
+                    self.hv.sagas(&self.session)?.iter().any(|id| id.as_str() == "work")
+                } else {
+                    true
+                };
+                let end = match worked {
+                    true => {
+                        let work = self.saga(Phase::Work, "work", &self.bound.steps).await?;
+                        self.judge("work", work)?
+                    }
+                    false => End::Outcome(Outcome::RolledBack),
+                };
+                let End::Outcome(outcome) = end else { return Ok(End::Abandoned) };
+                let observed = self.observe(Phase::ObservingAfter, "observe-after").await?;
+                if matches!(self.judge("observe-after", observed)?, End::Abandoned) {
+                    return Ok(End::Abandoned);
+                }
+                outcome
+            }
+            End::Outcome(outcome) => outcome,
+            End::Abandoned => return Ok(End::Abandoned),
+        };
+        Ok(End::Outcome(outcome))
+    }
+
+    /// Actions, members and vouches, as far as they are not there yet; then the session begins.
+    async fn assemble(&self, entrants: &[Entrant]) -> Result<(), RunFailure> {
+        let history = History::read(&**self.hv.log(), Some(&self.session))?;
+        let history = history.ok_or(RunFailure::Unreadable { what: "the session" })?;
+        if !history.sagas.is_empty() {
+            return Ok(());
+        }
+        for action in self.plan.actions() {
+            self.hv.register_action(&self.session, action.id(), Claim::from(action)).await?;
+        }
+        let reading = Claim {
+            kind: Some(ActionKind::ReadOnly),
+            reversibility: Some(Reversibility::Full),
+            ..Claim::default()
+        };
+        for observation in &self.bound.observations {
+            self.hv.register_action(&self.session, &observation.def.action, reading).await?;
+        }
+        for entrant in entrants {
+            if !history.agents.iter().any(|agent| agent.did == *entrant.did()) {
+                self.hv.join_session(&self.session, entrant).await?;
+            }
+        }
+        for vouch in self.plan.vouches() {
+            let there =
+                |v: &&report::VouchReport| v.voucher == vouch.voucher && v.vouchee == vouch.vouchee;
+            if !history.vouches.iter().any(|v| there(&v)) {
+                let stake = Stake::Share(vouch.bond);
+                self.hv.vouch(&self.session, &vouch.voucher, &vouch.vouchee, stake).await?;
+            }
+        }
+        if !self.hv.is_active(&self.session)? {
+            self.hv.activate_session(&self.session).await?;
+        }
+        Ok(())
+    }
+
+    async fn saga(&self, phase: Phase, name: &str, steps: &[BoundStep]) -> Result<SagaState, RunFailure> {
+        let unproven = steps.iter().enumerate().filter_map(|(n, step)| {
+            (step.unproven_undo == UnprovenUndo::Accepted).then(|| u32::try_from(n).ok()).flatten()
+        });
+        let defs = steps.iter().map(|step| Arc::new(step.def.clone())).collect();
+        self.drive(phase, name, defs, unproven.collect(), self.plan.limits().parallel).await
+    }
+
+    async fn observe(&self, phase: Phase, name: &str) -> Result<SagaState, RunFailure> {
+        let defs = self.bound.observations.iter().map(|seen| Arc::new(seen.def.clone())).collect();
+        self.drive(phase, name, defs, Vec::new(), 1).await
+    }
+
+    async fn drive(
+        &self,
+        phase: Phase,
+        name: &str,
+        defs: Vec<Arc<StepDef>>,
+        unproven: Vec<u32>,
+        parallel: u32,
+    ) -> Result<SagaState, RunFailure> {
+        if defs.is_empty() {
+            return Ok(SagaState::Completed);
+        }
+        let id = SagaId::new(name).map_err(|_| RunFailure::Unreadable { what: "the name of a saga" })?;
+        let there = self.hv.sagas(&self.session)?.contains(&id);
+        let (host, first) = if there {
+            (self.hv.saga(&self.session, &id), SagaCommand::recover())
+        } else {
+            let concurrency = self.concurrency(&defs, parallel)?;
+            let seed = u64::from_le_bytes(place::random()?);
+            let plan = saga::Plan { seed, limits: Limits { concurrency, ..Limits::default() }, ..saga::Plan::new(defs) };
+            let host = self.hv.create_saga(&self.session, &id, plan, unproven).await?;
+            (host, SagaCommand::advance())
+        };
+        let state = host.state()?;
+        if state.is_terminal() {
+            return Ok(state);
+        }
+        self.tell(&Event::Phase(phase));
+        let control = self.interrupts.control(phase);
+        let state = drive(&host, &self.executor, &control, first).await;
+        state.map_err(|halt| match halt {
+            saga::Halt::Host(error) => match error.downcast::<Error>() {
+                Ok(error) => RunFailure::Node(error),
+                Err(error) => RunFailure::Io {
+                    path: PathBuf::from("the saga"),
+                    doing: "drive",
+                    error: std::io::Error::other(error),
+                },
+            },
+            halt => RunFailure::Io {
+                path: PathBuf::from("the saga"),
+                doing: "drive",
+                error: std::io::Error::other(halt.to_string()),
+            },
+        })
+    }
+
+    /// As many attempts at once as the file allows and the agents may use.
+    fn concurrency(&self, defs: &[Arc<StepDef>], parallel: u32) -> Result<u32, RunFailure> {
+        let limits = rate::Limits::default();
+        let mut most = parallel;
+        for def in defs {
+            let (_, ring) = self.hv.standing(&self.session, &def.agent)?;
+            most = most.min(*limits.tools.get(ring));
+        }
+        Ok(most.max(1))
+    }
+
+    /// What the end of a saga means for the run.
+    fn judge(&self, name: &str, state: SagaState) -> Result<End, RunFailure> {
+        if !state.is_terminal() {
+            return Ok(End::Abandoned);
+        }
+        let history = History::read(&**self.hv.log(), Some(&self.session))?;
+        let acted = history.as_ref().and_then(|history| history.saga(name)).is_some_and(|saga| saga.acted());
+        let denied = history.is_some_and(|history| !history.denials.is_empty());
+        let done = if acted || !denied { Done::Something } else { Done::Nothing };
+        Ok(Outcome::of(state, done).map_or(End::Abandoned, End::Outcome))
+    }
+}
+
+/// The agents as they present themselves.
+fn entrants(plan: &Plan) -> Result<Vec<Entrant>, RunFailure> {
+    plan.agents().iter().map(|agent| entrant(plan, agent).map_err(RunFailure::Plan)).collect()
+}
+
+fn entrant(plan: &Plan, agent: &crate::plan::Agent) -> Result<Entrant, crate::plan::PlanError> {
+    let entrant = Entrant::new(agent.did.clone());
+    let manifest = match (&agent.trust, plan.manifest(agent)?) {
+        (Trust::Sigma(sigma), _) => return Ok(entrant.with_sigma(*sigma)),
+        (Trust::Manifest(_), manifest) => manifest.unwrap_or_default(),
+    };
+    let bad = |why: &dyn std::error::Error| plan.bad_manifest(agent, why);
+    let text = std::str::from_utf8(&manifest).map_err(|error| bad(&error))?;
+    let analysis = IatpAdapter::default().admit(text, &agent.did, Provenance::Given).map_err(|error| bad(&error))?;
+    let mut entrant = entrant.with_sigma(analysis.sigma_hint);
+    if analysis.ring_hint == Ring::Sandbox {
+        entrant = entrant.with_cap(Cap::Manifest { hint: analysis.ring_hint });
+    }
+    for action in &analysis.actions {
+        entrant = entrant.with_claim(action.id().clone(), Claim::from(action));
+    }
+    Ok(entrant)
+}
+
+/// How a run ended that has a history to its end.
+fn ended(history: &History) -> Outcome {
+    let state = |name| history.saga(name).map(|saga| (saga.state, saga.acted()));
+    let of = |(state, acted): (SagaState, bool)| {
+        let done = if acted || history.denials.is_empty() { Done::Something } else { Done::Nothing };
+        Outcome::of(state, done)
+    };
+    match (state("setup"), state("work")) {
+        (_, Some(work)) => of(work).unwrap_or(Outcome::RolledBack),
+        (Some(setup), None) if setup.0 != SagaState::Completed => of(setup).unwrap_or(Outcome::RolledBack),
+        (None, None) if !history.denials.is_empty() => Outcome::Denied,
+        _ => Outcome::RolledBack,
+    }
+}
+
+/// A report of a session in which nothing was done.
+fn blank(session: &SessionId, data: &Path) -> Report {
+    let outcome = Outcome::RolledBack;
+    Report {
+        version: report::VERSION,
+        outcome,
+        exit_code: outcome.exit().code(),
+        session: session.clone(),
+        root: None,
+        data: data.display().to_string(),
+        work: String::new(),
+        paths: std::collections::BTreeMap::new(),
+        started: hv_core::types::Timestamp::default(),
+        ended: None,
+        agents: Vec::new(),
+        vouches: Vec::new(),
+        setup: Vec::new(),
+        steps: Vec::new(),
+        commit_order: Vec::new(),
+        undo_order: Vec::new(),
+        denials: Vec::new(),
+        slashes: Vec::new(),
+        observations: Vec::new(),
+        verify: None,
+    }
+}
+
+fn report(
+    history: &History,
+    log: &dyn Log,
+    bound: &Bound,
+    data: &Path,
+    outcome: Outcome,
+) -> Result<Report, RunFailure> {
+    let steps = |name: &str| history.saga(name).map(super::history::SagaHistory::step_reports).unwrap_or_default();
+    let order = |pick: fn(&super::history::SagaHistory) -> &Vec<hv_core::types::StepId>| {
+        history.saga("work").map(|saga| pick(saga).clone()).unwrap_or_default()
+    };
+    let look = |saga: &str, name: &str| -> Result<Option<String>, RunFailure> {
+        let saga = history.saga(saga).filter(|saga| saga.state == SagaState::Completed);
+        let step = saga.and_then(|saga| saga.steps.iter().find(|step| step.id().as_str() == name));
+        step.map(|step| printed(log, step.output)).transpose()
+    };
+    let mut observations = Vec::new();
+    for seen in &bound.observations {
+        let (before, after) = (look("observe-before", &seen.name)?, look("observe-after", &seen.name)?);
+        observations.push(ObservationReport::new(&seen.name, before, after));
+    }
+    Ok(Report {
+        outcome,
+        exit_code: outcome.exit().code(),
+        root: history.root,
+        work: bound.work.clone(),
+        paths: bound.paths.clone(),
+        started: history.started,
+        ended: history.ended,
+        agents: history.agents.clone(),
+        vouches: history.vouches.clone(),
+        setup: steps("setup"),
+        steps: steps("work"),
+        commit_order: order(|saga| &saga.committed),
+        undo_order: order(|saga| &saga.undone),
+        denials: history.denials.clone(),
+        slashes: history.slashes.clone(),
+        observations,
+        ..blank(&history.session, data)
+    })
+}
+
+/// The report with what a verification of the folder says.
+fn verified(report: Report, data: &Path) -> Result<Report, RunFailure> {
+    let found = verify(data).map_err(|error| RunFailure::Io { path: data.to_owned(), doing: "verify", error })?;
+    let verdict = match found.verdict {
+        Verdict::Complete => "complete",
+        Verdict::Open(_) => "open",
+        Verdict::Tampered(_) => "tampered",
+    };
+    let verify =
+        VerifyReport { verdict: verdict.to_owned(), level: found.level.to_string(), records: found.records };
+    Ok(Report { verify: Some(verify), ..report })
+}
+
+/// What the person at the terminal asks for.
+#[derive(Debug, Clone)]
+struct Interrupts {
+    /// For what is undone on the first Ctrl-C.
+    work: Control,
+    /// For what only looks, and goes on.
+    look: Control,
+    asked: Arc<std::sync::atomic::AtomicU32>,
+}
+
+impl Interrupts {
+    /// Ctrl-C undoes; a second one, or SIGTERM, stops and leaves the run resumable.
+    fn listen(progress: &Arc<Mutex<Progress<Stderr>>>) -> Self {
+        use std::sync::atomic::Ordering::SeqCst;
+        let interrupts = Self { work: Control::new(), look: Control::new(), asked: Arc::default() };
+        let (own, progress) = (interrupts.clone(), Arc::downgrade(progress));
+        tokio::spawn(async move {
+            let notice = |text: &str| {
+                if let Some(progress) = progress.upgrade() {
+                    show(&progress, &Event::Notice { text: text.to_owned() }, SystemClock.now());
+                }
+            };
+            let terminate = async {
+                use tokio::signal::unix::{SignalKind, signal};
+                match signal(SignalKind::terminate()) {
+                    Ok(mut terminate) => {
+                        terminate.recv().await;
+                    }
+                    Err(_) => std::future::pending().await,
+                }
+            };
+            let mut terminate = std::pin::pin!(terminate);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = &mut terminate => break,
+                    pressed = tokio::signal::ctrl_c() => match pressed {
+                        Ok(()) if own.asked.fetch_add(1, SeqCst) == 0 => {
+                            notice("interrupted: undoing what was done; once more to stop at once, to be resumed");
+                            own.work.cancel(PATIENCE);
+                        }
+                        Ok(()) => break,
+                        Err(_) => std::future::pending().await,
+                    },
+                }
+            }
+            notice("stopping at once; resume with hv run --resume");
+            own.work.abandon();
+            own.look.abandon();
+        });
+        interrupts
+    }
+
+    fn cancelled(&self) -> bool {
+        self.asked.load(std::sync::atomic::Ordering::SeqCst) > 0
+    }
+
+    fn control(&self, phase: Phase) -> Control {
+        match phase {
+            Phase::Setup | Phase::Work => self.work.clone(),
+            Phase::ObservingBefore | Phase::ObservingAfter => self.look.clone(),
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! A run as its trail tells it: the source of every report.
+
+use super::RunFailure;
+use crate::report::{
+    AgentReport, AttemptOutcome, AttemptReport, DenialReport, LossReport, SlashReport, StepReport, VouchReport,
+};
+use hv_core::audit::{Log, StreamNo};
+use hv_core::event::{Denial, LedgerEvent, MembershipEvent, NodeEvent, SagaEvent, SessionEvent};
+use hv_core::liability::AgentNo;
+use hv_core::saga::{Class, Failure, Move, Output, Purpose, Reason, SagaState, StepDef, StepState, Task};
+use hv_core::types::{Did, Digest, Illegal, Ring, SagaId, SessionId, StepId, Timestamp, Wire};
+use hv_core::{TrailEvent, TrailRecord, read_record};
+use std::sync::Arc;
+
+/// What the trail says about one session.
+#[derive(Debug)]
+pub(super) struct History {
+    pub(super) session: SessionId,
+    stream: StreamNo,
+    pub(super) started: Timestamp,
+    pub(super) ended: Option<Timestamp>,
+    pub(super) root: Option<Digest>,
+    pub(super) agents: Vec<AgentReport>,
+    pub(super) vouches: Vec<VouchReport>,
+    pub(super) slashes: Vec<SlashReport>,
+    pub(super) denials: Vec<DenialReport>,
+    pub(super) sagas: Vec<SagaHistory>,
+    /// The content that was noted last under each name.
+    pub(super) notes: Vec<(String, Digest)>,
+    members: Vec<Did>,
+    accounts: Vec<Did>,
+}
+
+/// What the trail says about one saga.
+#[derive(Debug)]
+pub(super) struct SagaHistory {
+    pub(super) id: SagaId,
+    pub(super) state: SagaState,
+    pub(super) steps: Vec<StepHistory>,
+    pub(super) committed: Vec<StepId>,
+    pub(super) undone: Vec<StepId>,
+}
+
+/// What the trail says about one step.
+#[derive(Debug)]
+pub(super) struct StepHistory {
+    def: Arc<StepDef>,
+    state: StepState,
+    ring: Option<Ring>,
+    attempts: Vec<AttemptReport>,
+    /// What the last execution printed, where that was kept.
+    pub(super) output: Option<Digest>,
+}
+
+impl History {
+    /// Reads a log. With a name, that session; without, the one that began last. `None` where there is none.
+    pub(super) fn read(log: &dyn Log, session: Option<&SessionId>) -> Result<Option<Self>, RunFailure> {
+        let mut found: Option<Self> = None;
+        let mut accounts: Vec<Did> = Vec::new();
+        let mut unreadable = false;
+        log.replay(&mut |entry| {
+            let Ok(record) = read_record(&entry) else {
+                unreadable = true;
+                return Err(Illegal::new("a record holds events of a known version"));
+            };
+            for event in &record.events {
+                if let TrailEvent::Opened { stream, label, .. } = event {
+                    let wanted = session.is_none_or(|session| session.as_str() == label);
+                    if let (true, Ok(id)) = (wanted, SessionId::new(label)) {
+                        // Its first records come before the one that names it.
+                        let early = found.take().filter(|history| history.stream == *stream);
+                        let history = early.unwrap_or_else(|| Self::begin(id.clone(), *stream, record.time));
+                        found = Some(Self { session: id, ..history });
+                    }
+                }
+                if let TrailEvent::Ledger(LedgerEvent::Opened { did, .. }) = event {
+                    accounts.push(did.clone());
+                }
+            }
+            let genesis = record.seq == 0 && record.stream >= StreamNo::FIRST_SESSION;
+            if genesis && let hv_core::audit::Kind::Genesis { label } = entry.kind {
+                let wanted = session.is_none_or(|session| session.as_str() == label);
+                if let (true, Ok(id)) = (wanted, SessionId::new(label)) {
+                    found = Some(Self::begin(id, record.stream, record.time));
+                }
+            }
+            if let Some(history) = &mut found {
+                history.accounts.clone_from(&accounts);
+                history.take(record);
+            }
+            Ok(())
+        })
+        .map_err(|error| if unreadable { RunFailure::Unreadable { what: "a record" } } else { error.into() })?;
+        Ok(found)
+    }
+
+    fn begin(session: SessionId, stream: StreamNo, started: Timestamp) -> Self {
+        Self {
+            session,
+            stream,
+            started,
+            ended: None,
+            root: None,
+            agents: Vec::new(),
+            vouches: Vec::new(),
+            slashes: Vec::new(),
+            denials: Vec::new(),
+            sagas: Vec::new(),
+            notes: Vec::new(),
+            members: Vec::new(),
+            accounts: Vec::new(),
+        }
+    }
+
+    /// A saga by name.
+    pub(super) fn saga(&self, id: &str) -> Option<&SagaHistory> {
+        self.sagas.iter().find(|saga| saga.id.as_str() == id)
+    }
+
+    /// What was noted last under a name.
+    pub(super) fn note(&self, key: &str) -> Option<Digest> {
+        self.notes.iter().rev().find(|(name, _)| name == key).map(|(_, id)| *id)
+    }
+
+    fn take(&mut self, record: TrailRecord) {
+        let (time, own) = (record.time, record.stream == self.stream);
+        let mut started = None;
+        for event in record.events {
+            match event {
+                TrailEvent::Closed { root, stream, .. } if own && stream == self.stream => {
+                    (self.root, self.ended) = (Some(root), Some(time));
+                }
+                TrailEvent::Ledger(event) => self.ledger(&event),
+                TrailEvent::Node(NodeEvent::Denied { denial }) => self.denied(denial),
+                TrailEvent::Session(event) if own => match *event {
+                    SessionEvent::Saga { saga, event } => {
+                        let attached = record.attached.first().map(|payload| payload.id());
+                        if let SagaEvent::Started { step, .. } = event {
+                            started = Some((saga, step));
+                        }
+                        if let Some(saga) = self.sagas.get_mut(saga as usize) {
+                            saga.take(&event, time, attached);
+                        }
+                    }
+                    SessionEvent::Granted { ring, .. } => {
+                        let step = started.take().and_then(|(saga, step)| {
+                            self.sagas.get_mut(saga as usize)?.steps.get_mut(step as usize)
+                        });
+                        if let Some(step) = step {
+                            step.ring = Some(step.ring.map_or(ring, |before| before.min(ring)));
+                        }
+                    }
+                    event => self.session(event, record.attached.first().map(|payload| payload.id())),
+                },
+                _ => {}
+            }
+        }
+    }
+
+    fn session(&mut self, event: SessionEvent, attached: Option<Digest>) {
+        match event {
+            SessionEvent::Session { event: MembershipEvent::Joined { did, .. } } => self.members.push(did),
+            SessionEvent::Assessed { member, sigma, ring, .. } => {
+                let Some(did) = self.members.get(member as usize) else { return };
+                let now = AgentReport { did: did.clone(), sigma, ring };
+                match self.agents.iter_mut().find(|agent| agent.did == now.did) {
+                    Some(agent) => *agent = now,
+                    None => self.agents.push(now),
+                }
+            }
+            SessionEvent::SagaOpened { id, .. } => {
+                let state = SagaState::New;
+                let (steps, committed, undone) = (Vec::new(), Vec::new(), Vec::new());
+                self.sagas.push(SagaHistory { id, state, steps, committed, undone });
+            }
+            SessionEvent::Denied { denial } => self.denied(denial),
+            SessionEvent::Noted { key } => self.notes.extend(attached.map(|id| (key, id))),
+            SessionEvent::Session { .. }
+            | SessionEvent::Registered { .. }
+            | SessionEvent::Saga { .. }
+            | SessionEvent::Granted { .. } => {}
+        }
+    }
+
+    fn denied(&mut self, denial: Denial) {
+        let Denial { agent, action, request, reason, needs } = denial;
+        self.denials.push(DenialReport { agent, action, request, reason, needs });
+    }
+
+    fn ledger(&mut self, event: &LedgerEvent) {
+        let session = self.stream.0;
+        let name = |agent: AgentNo| self.accounts.get(agent.0 as usize).cloned();
+        match event {
+            LedgerEvent::Vouched { session: of, voucher, vouchee, amount, .. } if of.0 == session => {
+                if let (Some(voucher), Some(vouchee)) = (name(*voucher), name(*vouchee)) {
+                    self.vouches.push(VouchReport { voucher, vouchee, bond: *amount });
+                }
+            }
+            LedgerEvent::Slashed { slashed } => {
+                let losses = slashed.toll.losses.iter();
+                let losses = losses.filter_map(|loss| {
+                    Some(LossReport { agent: name(loss.agent)?, amount: loss.amount })
+                });
+                let losses = losses.collect();
+                if let Some(agent) = name(slashed.offence.agent) {
+                    let (fault, reason) = (slashed.offence.fault, slashed.offence.reason.name().to_owned());
+                    self.slashes.push(SlashReport { agent, fault, reason, losses });
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl SagaHistory {
+    /// Whether anything of it was executed.
+    pub(super) fn acted(&self) -> bool {
+        self.steps.iter().any(|step| step.attempts.iter().any(|attempt| attempt.purpose == Purpose::Execute))
+    }
+
+    pub(super) fn step_reports(&self) -> Vec<StepReport> {
+        self.steps.iter().map(StepHistory::report).collect()
+    }
+
+    fn take(&mut self, event: &SagaEvent, time: Timestamp, attached: Option<Digest>) {
+        match event {
+            SagaEvent::Created { .. } => self.state = SagaState::Running,
+            SagaEvent::Appended { steps, .. } => self.steps.extend(steps.iter().cloned().map(StepHistory::of)),
+            SagaEvent::Started { step, purpose, number, .. } => {
+                if let Some(step) = self.steps.get_mut(*step as usize) {
+                    step.started(*purpose, *number, time);
+                }
+            }
+            SagaEvent::Moved { step, to, .. } => {
+                let Some(step) = self.steps.get_mut(*step as usize) else { return };
+                step.moved(to, time, attached);
+                match to {
+                    Move::Committed {} => self.committed.push(step.def.id.clone()),
+                    Move::Undone {} => self.undone.push(step.def.id.clone()),
+                    _ => {}
+                }
+            }
+            SagaEvent::Turned { .. } => self.state = SagaState::Compensating,
+            SagaEvent::Finished { state, .. } => self.state = *state,
+            SagaEvent::Sealed {} | SagaEvent::Restored { .. } => {}
+        }
+    }
+}
+
+impl StepHistory {
+    fn of(def: Arc<StepDef>) -> Self {
+        Self { def, state: StepState::Pending, ring: None, attempts: Vec::new(), output: None }
+    }
+
+    pub(super) fn id(&self) -> &StepId {
+        &self.def.id
+    }
+
+    fn report(&self) -> StepReport {
+        StepReport {
+            id: self.def.id.clone(),
+            agent: self.def.agent.clone(),
+            action: self.def.action.clone(),
+            ring: self.ring,
+            state: self.state,
+            attempts: self.attempts.clone(),
+        }
+    }
+
+    fn started(&mut self, purpose: Purpose, number: u32, started: Timestamp) {
+        use hv_core::saga::StepSignal as On;
+        let signal = match purpose {
+            Purpose::Execute => On::ExecuteStarted,
+            Purpose::Undo => On::UndoStarted,
+            Purpose::Probe => On::ProbeStarted,
+        };
+        self.state = self.state.transition(signal).unwrap_or(self.state);
+        let outcome = AttemptOutcome::Running;
+        let (ended, exit, status, reason) = (None, None, None, None);
+        self.attempts.push(AttemptReport { purpose, number, started, ended, outcome, exit, status, reason });
+    }
+
+    fn moved(&mut self, to: &Move, time: Timestamp, attached: Option<Digest>) {
+        self.state = self.state.transition(to.signal()).unwrap_or(self.state);
+        let running = self.attempts.last_mut().filter(|attempt| attempt.outcome == AttemptOutcome::Running);
+        let Some(attempt) = running else { return };
+        let failure = to.failure();
+        attempt.ended = Some(time);
+        attempt.outcome = outcome(attempt.purpose, to);
+        let said = attempt.purpose != Purpose::Probe || attempt.outcome == AttemptOutcome::Unknown;
+        attempt.reason = failure.filter(|_| said).map(ToString::to_string);
+        match failure.map(|failure| &failure.reason) {
+            Some(Reason::Exit { code }) => attempt.exit = Some(*code),
+            Some(Reason::Http { status }) => attempt.status = Some(*status),
+            _ => {}
+        }
+        if attempt.purpose == Purpose::Execute {
+            self.output = attached;
+        }
+        if let (AttemptOutcome::Done, Some(Task::Command(_))) =
+            (attempt.outcome, self.def.task(attempt.purpose).map(|task| &**task))
+        {
+            attempt.exit = Some(0);
+        }
+    }
+}
+
+/// How an attempt ended that this move ends.
+fn outcome(purpose: Purpose, to: &Move) -> AttemptOutcome {
+    let failed = |failure: &Failure| match failure.class {
+        Class::Unknown => AttemptOutcome::Unknown,
+        Class::Retryable | Class::Permanent => AttemptOutcome::Failed,
+    };
+    match (purpose, to) {
+        (Purpose::Probe, Move::Committed {} | Move::UndoRetry { .. } | Move::UndoFailed { .. }) => {
+            AttemptOutcome::Present
+        }
+        (Purpose::Probe, Move::Retry { .. } | Move::Failed { .. } | Move::Undone {}) => AttemptOutcome::Absent,
+        (Purpose::Probe, _) => AttemptOutcome::Unknown,
+        (Purpose::Undo, Move::Undone {} | Move::Unconfirmed { failure: None, .. }) => AttemptOutcome::Done,
+        (_, Move::Committed {} | Move::Denied {} | Move::Undone {}) => AttemptOutcome::Done,
+        (_, Move::Assumed { .. }) => AttemptOutcome::Unknown,
+        (_, Move::Unconfirmed { failure: Some(failure), .. }) => failed(failure),
+        (_, Move::Unconfirmed { failure: None, .. }) => AttemptOutcome::Unknown,
+        (
+            _,
+            Move::Retry { failure, .. }
+            | Move::Failed { failure }
+            | Move::Suspect { failure, .. }
+            | Move::Doubt { failure, .. }
+            | Move::UndoRetry { failure, .. }
+            | Move::UndoFailed { failure },
+        ) => failed(failure),
+    }
+}
+
+/// What a program printed, as text.
+pub(super) fn printed(log: &dyn Log, output: Option<Digest>) -> Result<String, RunFailure> {
+    let Some(id) = output else { return Ok(String::new()) };
+    let bytes = log.payload(&id)?.ok_or(RunFailure::Unreadable { what: "an output" })?;
+    let output = Output::from_bytes(&bytes).map_err(|_| RunFailure::Unreadable { what: "an output" })?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

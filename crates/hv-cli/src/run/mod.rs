@@ -1,0 +1,182 @@
+//! `hv run`: a session file from joining to a verified trail, also after a crash.
+
+mod engine;
+mod history;
+mod place;
+mod watch;
+
+use crate::args::RunArgs;
+use crate::output::{self, Refused};
+use crate::plan::PlanError;
+use crate::progress::Style;
+use crate::{Exit, plan::Plan};
+use hv_core::audit::LogError;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Runs or resumes a session file and prints the report.
+///
+/// # Errors
+/// [`Refused`] where nothing was run, or the report cannot be printed.
+pub fn run(args: &RunArgs) -> Result<Exit, Refused> {
+    let style = if args.json || args.quiet { Style::Silent } else { Style::for_stderr() };
+    let plan = match &args.file {
+        Some(file) => {
+            let plan = Plan::load(file)?;
+            plan.check_references()?;
+            Some(plan)
+        }
+        None => None,
+    };
+    let report = engine::run(args, plan, style).map_err(|failure| Refused::Run(Box::new(failure)))?;
+    if args.json {
+        output::json(&report)?;
+    } else {
+        output::print(&report)?;
+    }
+    Ok(report.outcome.exit())
+}
+
+/// Why there is no report.
+#[derive(Debug)]
+pub enum RunFailure {
+    /// The session file, or something that it refers to, cannot be used.
+    Plan(PlanError),
+    /// The folder holds a run that was interrupted.
+    Unfinished {
+        /// The folder of the trail.
+        data: PathBuf,
+        /// The session that is open in it.
+        session: String,
+    },
+    /// The folder holds nothing that could be resumed.
+    NothingToResume {
+        /// The folder of the trail.
+        data: PathBuf,
+    },
+    /// The work folder lies in the folder of the trail, or the other way round.
+    Entangled {
+        /// The work folder.
+        work: PathBuf,
+        /// The folder of the trail.
+        data: PathBuf,
+    },
+    /// The work folder of a new run holds something already.
+    WorkNotEmpty {
+        /// The work folder.
+        work: PathBuf,
+    },
+    /// No user's data directory is known.
+    NoHome,
+    /// The session's name is taken in this trail.
+    SessionTaken {
+        /// The session.
+        session: String,
+        /// The folder of the trail.
+        data: PathBuf,
+    },
+    /// A folder or a file does not do what is asked of it.
+    Io {
+        /// The folder or file.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// Why it failed.
+        error: io::Error,
+    },
+    /// The trail cannot be opened.
+    Log(LogError),
+    /// The supervisor failed while it ran.
+    Node(Box<hv_core::Error>),
+    /// The trail of an earlier run does not say what this program writes.
+    Unreadable {
+        /// What of it.
+        what: &'static str,
+    },
+}
+
+impl RunFailure {
+    /// The exit code: bad input where nothing was begun, a failure of hv itself elsewhere.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Plan(_)
+            | Self::Unfinished { .. }
+            | Self::NothingToResume { .. }
+            | Self::Entangled { .. }
+            | Self::WorkNotEmpty { .. }
+            | Self::NoHome
+            | Self::SessionTaken { .. }
+            | Self::Log(LogError::NoLog { .. } | LogError::NotEmpty { .. } | LogError::Locked { .. }) => {
+                Exit::BadInput
+            }
+            Self::Io { .. } | Self::Log(_) | Self::Node(_) | Self::Unreadable { .. } => Exit::Failed,
+        }
+    }
+}
+
+impl fmt::Display for RunFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plan(error) => fmt::Display::fmt(error, f),
+            Self::Unfinished { data, session } => write!(
+                f,
+                "{} holds an unfinished run of session `{session}`; go on with `hv run --resume --data {}`, \
+                 or choose another folder",
+                data.display(),
+                data.display()
+            ),
+            Self::NothingToResume { data } => write!(
+                f,
+                "{} holds no run; nothing was begun, so start it with `hv run FILE --data {}`",
+                data.display(),
+                data.display()
+            ),
+            Self::Entangled { work, data } => write!(
+                f,
+                "the work folder {} and the trail {} must not lie in one another; every file beside the trail's \
+                 own would count as tampering",
+                work.display(),
+                data.display()
+            ),
+            Self::WorkNotEmpty { work } => {
+                write!(f, "the work folder {} is not empty; give an empty one with --work", work.display())
+            }
+            Self::NoHome => f.write_str("no data directory is known; give --data DIR and --work DIR, or set HOME"),
+            Self::SessionTaken { session, data } => write!(
+                f,
+                "session `{session}` has been in {} before; change its id in the session file, or choose another \
+                 folder",
+                data.display()
+            ),
+            Self::Io { path, doing, error } => write!(f, "cannot {doing} {}: {error}", path.display()),
+            Self::Log(error) => fmt::Display::fmt(error, f),
+            Self::Node(error) => fmt::Display::fmt(error, f),
+            Self::Unreadable { what } => write!(
+                f,
+                "{what} in the trail is not what this version writes; use the version that began the run"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for RunFailure {}
+
+impl From<PlanError> for RunFailure {
+    fn from(error: PlanError) -> Self {
+        Self::Plan(error)
+    }
+}
+
+impl From<LogError> for RunFailure {
+    fn from(error: LogError) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl From<hv_core::Error> for RunFailure {
+    fn from(error: hv_core::Error) -> Self {
+        Self::Node(Box::new(error))
+    }
+}

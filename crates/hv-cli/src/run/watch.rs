@@ -1,0 +1,191 @@
+//! From durable records to what a person sees: one direction, nothing decided.
+
+use crate::progress::{Event, Progress};
+use hv_core::event::{Denial, LedgerEvent, MembershipEvent, SagaEvent, SessionEvent};
+use hv_core::saga::{Class, Move, Purpose, SagaState, StepDef};
+use hv_core::types::{Did, Ring, Timestamp};
+use hv_core::{Clock, Notice, SystemClock, TrailEvent};
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+/// How often waiting times are drawn anew.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What has to be remembered to put an event into words.
+#[derive(Default)]
+struct Names {
+    members: Vec<Did>,
+    accounts: Vec<Did>,
+    sagas: Vec<Vec<Arc<StepDef>>>,
+    /// The start that waits for its grant.
+    started: Option<(u32, u32, u32)>,
+    /// What runs for a step: what for, and which attempt.
+    running: HashMap<(u32, u32), (Purpose, u32)>,
+    /// Refusals whose step has not been told yet.
+    refused: Vec<Denial>,
+}
+
+/// Shows what becomes durable until the node is gone.
+pub(super) async fn watch<W: Write>(mut notices: Receiver<Arc<Notice>>, progress: Arc<Mutex<Progress<W>>>) {
+    let mut names = Names::default();
+    loop {
+        match tokio::time::timeout(TICK, notices.recv()).await {
+            Ok(Ok(notice)) => {
+                for event in notice.parts.iter().flat_map(|(_, events)| events) {
+                    names.tell(event, &mut |told| show(&progress, &told, notice.time));
+                }
+            }
+            Ok(Err(RecvError::Lagged(missed))) => {
+                let text = format!("{missed} records went by too fast to be shown; the trail has them");
+                show(&progress, &Event::Notice { text }, SystemClock.now());
+            }
+            Ok(Err(RecvError::Closed)) => return,
+            Err(_) => {
+                if let Ok(mut progress) = progress.lock() {
+                    progress.tick(SystemClock.now());
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn show<W: Write>(progress: &Mutex<Progress<W>>, event: &Event, at: Timestamp) {
+    if let Ok(mut progress) = progress.lock() {
+        progress.show(event, at);
+    }
+}
+
+impl Names {
+    fn tell(&mut self, event: &TrailEvent, show: &mut dyn FnMut(Event)) {
+        match event {
+            TrailEvent::Ledger(event) => self.ledger(event, show),
+            TrailEvent::Session(event) => self.session(event, show),
+            TrailEvent::Started
+            | TrailEvent::Opened { .. }
+            | TrailEvent::Closed { .. }
+            | TrailEvent::Sealed
+            | TrailEvent::Node(_) => {}
+        }
+    }
+
+    fn ledger(&mut self, event: &LedgerEvent, show: &mut dyn FnMut(Event)) {
+        let name = |agent: hv_core::liability::AgentNo| self.accounts.get(agent.0 as usize).cloned();
+        match event {
+            LedgerEvent::Opened { did, .. } => self.accounts.push(did.clone()),
+            LedgerEvent::Vouched { voucher, vouchee, amount, .. } => {
+                if let (Some(voucher), Some(vouchee)) = (name(*voucher), name(*vouchee)) {
+                    show(Event::Vouched { voucher, vouchee, bond: *amount });
+                }
+            }
+            LedgerEvent::Slashed { slashed } => {
+                let losses = slashed.toll.losses.iter().filter_map(|loss| {
+                    Some(format!("{} loses {}", name(loss.agent)?, loss.amount))
+                });
+                let losses: Vec<String> = losses.collect();
+                show(Event::Notice { text: format!("slashed: {}", losses.join(", ")) });
+            }
+            _ => {}
+        }
+    }
+
+    fn session(&mut self, event: &SessionEvent, show: &mut dyn FnMut(Event)) {
+        match event {
+            SessionEvent::Session { event: MembershipEvent::Joined { did, .. } } => self.members.push(did.clone()),
+            SessionEvent::Assessed { member, sigma, ring, .. } => {
+                if let Some(agent) = self.members.get(*member as usize).cloned() {
+                    show(Event::AgentJoined { agent, sigma: *sigma, ring: *ring });
+                }
+            }
+            SessionEvent::SagaOpened { .. } => self.sagas.push(Vec::new()),
+            SessionEvent::Saga { saga, event } => self.saga(*saga, event, show),
+            SessionEvent::Granted { ring, .. } => self.granted(*ring, show),
+            // What refuses a step is told with the step.
+            SessionEvent::Denied { denial } if denial.request == "step" => self.refused.push(denial.clone()),
+            SessionEvent::Denied { denial } => show(Event::Notice { text: denial.to_string() }),
+            SessionEvent::Session { .. } | SessionEvent::Registered { .. } | SessionEvent::Noted { .. } => {}
+        }
+    }
+
+    fn step(&self, saga: u32, step: u32) -> Option<&Arc<StepDef>> {
+        self.sagas.get(saga as usize)?.get(step as usize)
+    }
+
+    fn saga(&mut self, number: u32, event: &SagaEvent, show: &mut dyn FnMut(Event)) {
+        match event {
+            SagaEvent::Appended { steps, .. } => {
+                if let Some(known) = self.sagas.get_mut(number as usize) {
+                    known.extend(steps.iter().cloned());
+                }
+            }
+            SagaEvent::Started { step, purpose, number: attempt, .. } => {
+                self.running.insert((number, *step), (*purpose, *attempt));
+                match (purpose, self.step(number, *step).map(|def| def.id.clone())) {
+                    (Purpose::Execute, _) => self.started = Some((number, *step, *attempt)),
+                    (Purpose::Undo, Some(step)) => show(Event::Undoing { step, attempt: *attempt }),
+                    (Purpose::Probe, Some(step)) => show(Event::Probing { step }),
+                    (_, None) => {}
+                }
+            }
+            SagaEvent::Moved { step, to, .. } => {
+                let ran = self.running.remove(&(number, *step));
+                if let (Move::Denied {}, Some(def)) = (to, self.step(number, *step).cloned()) {
+                    return self.denied(&def, show);
+                }
+                if let Some(def) = self.step(number, *step) {
+                    moved(def, ran, to, show);
+                }
+            }
+            SagaEvent::Turned { .. } => show(Event::SagaState { state: SagaState::Compensating }),
+            SagaEvent::Finished { state, .. } => show(Event::SagaState { state: *state }),
+            SagaEvent::Created { .. } | SagaEvent::Sealed {} | SagaEvent::Restored { .. } => {}
+        }
+    }
+
+    fn denied(&mut self, def: &StepDef, show: &mut dyn FnMut(Event)) {
+        let of_step = |denial: &Denial| {
+            denial.agent.as_ref() == Some(&def.agent) && denial.action.as_ref() == Some(&def.action)
+        };
+        let refused = self.refused.iter().position(of_step).map(|at| self.refused.remove(at));
+        let (reason, needs) = refused.map(|denial| (denial.reason, denial.needs)).unwrap_or_default();
+        show(Event::StepDenied { step: def.id.clone(), agent: def.agent.clone(), reason, needs });
+    }
+
+    fn granted(&mut self, ring: Ring, show: &mut dyn FnMut(Event)) {
+        let Some((saga, step, attempt)) = self.started.take() else { return };
+        let Some(def) = self.step(saga, step) else { return };
+        show(Event::StepStarted {
+            step: def.id.clone(),
+            agent: def.agent.clone(),
+            action: def.action.clone(),
+            ring,
+            attempt,
+            attempts: def.retry.max.saturating_add(1),
+        });
+    }
+}
+
+/// A step's move, in words; `ran` is what it ends, if it ends an attempt.
+fn moved(def: &StepDef, ran: Option<(Purpose, u32)>, to: &Move, show: &mut dyn FnMut(Event)) {
+    let step = def.id.clone();
+    if let (Some((purpose, attempt)), Some(failure)) = (ran, to.failure()) {
+        let unknown = if failure.class == Class::Unknown { " (nobody knows what it did)" } else { "" };
+        let reason = format!("{failure}{unknown}");
+        show(Event::AttemptFailed { step: step.clone(), purpose, attempt, reason });
+    }
+    match to {
+        Move::Committed {} => show(Event::StepCommitted { step }),
+        Move::Retry { wait, .. } => {
+            show(Event::RetryIn { step, purpose: Purpose::Execute, delay: Duration::from_micros(wait.0) });
+        }
+        Move::UndoRetry { wait, .. } => {
+            show(Event::RetryIn { step, purpose: Purpose::Undo, delay: Duration::from_micros(wait.0) });
+        }
+        Move::Failed { failure } => show(Event::StepFailed { step, reason: failure.to_string() }),
+        Move::Undone {} => show(Event::Undone { step }),
+        Move::UndoFailed { failure } => show(Event::Escalated { step, reason: failure.to_string() }),
+        Move::Denied {} | Move::Suspect { .. } | Move::Doubt { .. } | Move::Assumed { .. } | Move::Unconfirmed { .. } => {}
+    }
+}
