@@ -206,3 +206,50 @@ pub fn explain_drift(
 
 /// How many dimensions an explanation names.
 const TOP: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn confidence_falls_at_its_boundaries() {
+        // The embeddings point one way, so that nothing but their number and lengths differs.
+        let of = |dimensions: usize, claimed: f64, observed: f64| {
+            let along = |length: f64| {
+                let mut embedding = vec![0.0; dimensions];
+                embedding[0] = length;
+                embedding
+            };
+            verify_embeddings(&along(claimed), &along(observed), &DriftSettings::default())
+                .unwrap()
+                .confidence
+        };
+        for (dimensions, claimed, observed, expected) in [
+            (10, 1.0, 1.0, 0.9),
+            (9, 1.0, 1.0, 0.81),
+            (10, 1.0, 0.5, 0.9),
+            (10, 1.0, 0.499, 0.765),
+            (10, 2.0, 1.0, 0.9),
+            (10, 2.1, 1.0, 0.765),
+            (10, 1.1e-6, 1.1e-6, 0.9),
+            (10, 0.9e-6, 0.9e-6, 0.63),
+            (10, 0.9e-6, 1.1e-6, 0.63),
+            (10, 1.1e-6, 0.9e-6, 0.63),
+            (9, 1.0, 0.9e-6, 0.481_95),
+        ] {
+            let confidence = of(dimensions, claimed, observed);
+            assert!((confidence - expected).abs() < 1e-12, "{dimensions} {claimed} {observed}: {confidence}");
+        }
+    }
+
+    #[test]
+    fn of_equal_shares_the_first_come_first() {
+        let explain = |observed: &[f64]| {
+            let explanation = explain_drift(&[1.0; 8], observed, None).unwrap();
+            explanation.top.iter().map(|&(dimension, _)| dimension).collect::<Vec<_>>()
+        };
+        assert_eq!(explain(&[2.0; 8]), [0, 1, 2, 3, 4]);
+        assert_eq!(explain(&[1.0; 8]), [0, 1, 2, 3, 4]);
+        assert_eq!(explain(&[2.0, 3.0, 2.0, 3.0, 2.0, 3.0, 2.0, 4.0]), [7, 1, 3, 5, 0]);
+    }
+}

@@ -366,6 +366,21 @@ mod tests {
     }
 
     #[test]
+    fn what_the_contract_says_sets_when_data_are_purged() {
+        for (retention, purge) in [
+            ("ephemeral", PurgeClass::SessionEnd),
+            ("temporary", PurgeClass::Retention),
+            ("permanent", PurgeClass::Never),
+            ("forever", PurgeClass::Never),
+        ] {
+            let text = manifest("a", "trusted", "").replace("ephemeral", retention);
+            let analysis = IatpAdapter::default().analyze_manifest_json(&text).unwrap();
+            assert_eq!(analysis.purge, purge, "{retention}");
+            assert_eq!(analysis.privacy.retention.name(), retention);
+        }
+    }
+
+    #[test]
     fn a_bare_name_belongs_to_the_namespace() {
         let iatp = IatpAdapter::in_namespace("did:web:example.com:").unwrap();
         let analysis = iatp.analyze_manifest_json(&manifest("a", "trusted", "")).unwrap();

@@ -269,6 +269,19 @@ mod tests {
     }
 
     #[test]
+    fn what_just_fits_is_read() {
+        let scopes = format!(r#"{{"scopes": [{}"x"], "#, r#""x","#.repeat(SCOPES_MAX - 1));
+        let text = LEAST.replacen('{', &scopes, 1);
+        assert_eq!(parse_manifest(&text).unwrap().scopes.len(), SCOPES_MAX);
+        let name = "x".repeat(ITEM_MAX_BYTES);
+        let text = LEAST.replace(r#""a""#, &format!("{name:?}"));
+        assert_eq!(parse_manifest(&text).unwrap().agent_id, name);
+        let text = format!("{LEAST}{}", " ".repeat(MANIFEST_MAX_BYTES - LEAST.len()));
+        assert!(parse_manifest(&text).is_ok());
+        assert!(parse_manifest(&format!("{text} ")).is_err());
+    }
+
+    #[test]
     fn what_is_too_long_or_no_json_is_not_read() {
         let long = format!("{LEAST}{}", " ".repeat(MANIFEST_MAX_BYTES));
         assert!(matches!(parse_manifest(&long), Err(BadInput::TooLarge { .. })));
