@@ -9,6 +9,7 @@ use crate::ledger::{Stage, ppm};
 use crate::{
     AgentNo, BondNo, BondState, Case, Event, Ledger, Offence, SessionNo, Slashed, Source, Standing, Verdict,
 };
+use core::time::Duration;
 use hv_types::{Did, Digest, Illegal, Sigma, Timestamp};
 
 type Applied = Result<(), Illegal>;
@@ -47,19 +48,19 @@ pub(crate) fn apply(ledger: &mut Ledger, event: &Event) -> Applied {
         }
         Event::Released { bond, at } => {
             check_time(ledger, *at)?;
-            let active = ledger.books.bond_no(*bond).is_some_and(|bond| bond.state == BondState::Active);
+            let active = ledger.books.bond_no(*bond).is_some_and(|bond| bond.state() == BondState::Active);
             check(active, "only an active bond is released")?;
-            ledger.books.unbond(bond.slot, at.after(ledger.policy.unbonding));
+            ledger.books.unbond(bond.slot, *at, at.after(ledger.policy.unbonding));
             ledger.clock = *at;
         }
         Event::SessionReleased { session, at } => {
             check_time(ledger, *at)?;
             let active =
-                |slot: &u32| ledger.books.bond(*slot).is_some_and(|bond| bond.state == BondState::Active);
+                |slot: &u32| ledger.books.bond(*slot).is_some_and(|bond| bond.state() == BondState::Active);
             let slots: Vec<u32> = ledger.books.in_session(*session).filter(active).collect();
             check(!slots.is_empty(), "a session whose bonds are released has some")?;
             let ends = at.after(ledger.policy.unbonding);
-            slots.into_iter().for_each(|slot| ledger.books.unbond(slot, ends));
+            slots.into_iter().for_each(|slot| ledger.books.unbond(slot, *at, ends));
             ledger.clock = *at;
         }
         Event::Slashed { slashed } => slash(ledger, slashed)?,
@@ -120,6 +121,7 @@ pub(crate) fn apply(ledger: &mut Ledger, event: &Event) -> Applied {
             let case = ledger.cases.remove(evidence).ok_or(NO_CASE)?;
             ledger.verdicts.insert(*evidence, Verdict::Dismissed);
             close_case(ledger, &case.offence, *at);
+            ledger.clock = *at;
         }
         Event::Restoring { .. }
         | Event::AccountKept { .. }
@@ -210,7 +212,7 @@ fn vouched(
     let fit = ledger.books.fit(voucher.0, vouchee.0, &never_ended);
     check(!matches!(fit, Fit::Cycle(_)), "nobody answers for itself through others")?;
     let ends = expires.unwrap_or(Timestamp::MAX);
-    let row = BondRow::new(amount.ppm(), amount.ppm(), BondState::Active, at, ends);
+    let row = BondRow::new(amount.ppm(), at, ends);
     ledger.books.lock((voucher.0, vouchee.0), session, &row, &fit).ok_or(NO_ACCOUNT)?;
     ledger.clock = at;
     Ok(())
@@ -242,21 +244,16 @@ fn slash(ledger: &mut Ledger, slashed: &Slashed) -> Applied {
 fn elapse(ledger: &mut Ledger, at: Timestamp) -> Applied {
     check(at >= ledger.clock, "time does not run backwards")?;
     check(ledger.overdue(at), "time passes where something is due")?;
-    take_effect(ledger, at);
-    Ok(())
-}
-
-/// Lets everything take effect that is due; afterwards nothing is, and the clock is there.
-fn take_effect(ledger: &mut Ledger, at: Timestamp) {
     while let Some((due, slot)) = ledger.books.next_due().filter(|&(due, _)| due <= at) {
         let Some(bond) = ledger.books.bond(slot) else { break };
-        match bond.state {
-            BondState::Active => ledger.books.unbond(slot, due.after(ledger.policy.unbonding)),
+        match bond.state() {
+            BondState::Active => ledger.books.unbond(slot, due, due.after(ledger.policy.unbonding)),
             BondState::Unbonding if ledger.is_held(bond) => ledger.books.hold(slot),
             BondState::Unbonding => ledger.books.pay_back(slot),
         }
     }
     ledger.clock = at;
+    Ok(())
 }
 
 pub(crate) fn open_case(ledger: &mut Ledger, case: Case) -> Applied {
@@ -281,8 +278,8 @@ fn close_case(ledger: &mut Ledger, offence: &Offence, at: Timestamp) {
         *count -= 1;
         if *count == 0 {
             ledger.held.remove(&session);
-            ledger.books.unhold(session);
+            // INVARIANT (L7): not in the moment of the slash itself.
+            ledger.books.unhold(session, at.after(Duration::from_nanos(1)));
         }
     }
-    take_effect(ledger, at);
 }

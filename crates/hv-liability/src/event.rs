@@ -1,6 +1,6 @@
 //! What a ledger records.
 
-use crate::{AgentNo, BondNo, BondState, SessionNo, SlashReason, Source, VouchPolicy};
+use crate::{AgentNo, BondNo, SessionNo, SlashReason, Source, VouchPolicy};
 use hv_types::{Did, Digest, Reversibility, RiskWeight, Share, Sigma, Timestamp};
 
 /// Something that happened to the ledger. Amounts are what was really moved, after every limit.
@@ -324,10 +324,10 @@ pub struct BondKept {
     pub initial: Sigma,
     /// What is left of it.
     pub remaining: Sigma,
-    /// Active or unbonding.
-    pub state: BondState,
     /// When it was made.
     pub since: Timestamp,
+    /// When it stopped lifting, if it did.
+    pub released: Option<Timestamp>,
     /// When it expires, or is paid back.
     pub ends: Timestamp,
 }
@@ -343,7 +343,17 @@ hv_types::wire_struct!(Case { offence, until, standing });
 hv_types::wire_enum!(Standing { 0 => Uncontested {}, 1 => Disputed {} });
 hv_types::wire_struct!(Totals { endowed, earned, decayed, burned });
 hv_types::wire_struct!(AccountKept { agent, did, source, reputation, quarantine, slashes, gain_day, gained });
-hv_types::wire_struct!(BondKept { bond, session, voucher, vouchee, initial, remaining, state, since, ends });
+hv_types::wire_struct!(BondKept {
+    bond,
+    session,
+    voucher,
+    vouchee,
+    initial,
+    remaining,
+    since,
+    released,
+    ends
+});
 hv_types::wire_enum!(Event {
     0 => Configured { policy },
     1 => Opened { agent, did, sigma, source },

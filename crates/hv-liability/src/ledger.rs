@@ -145,6 +145,8 @@ pub struct Bond {
     pub state: BondState,
     /// When it was made.
     pub since: Timestamp,
+    /// When it stopped lifting, if it did.
+    pub released: Option<Timestamp>,
     /// When it expires by itself, or is paid back; nothing if it lasts until it is released.
     pub ends: Option<Timestamp>,
 }
@@ -356,7 +358,7 @@ impl Ledger {
         let mut active = self.books.backing(at).map_or(0, |backing| backing.active);
         if self.overdue(now) {
             self.books.due(now, &mut |_, bond| {
-                if bond.backing == at && bond.state == BondState::Active {
+                if bond.backing == at && bond.state() == BondState::Active {
                     active = active.saturating_sub(u64::from(bond.remaining));
                 }
             });
@@ -374,19 +376,10 @@ impl Ledger {
         }
     }
 
-    /// When a bond stopped lifting, or will; [`Timestamp::MAX`] if it lasts until it is released.
-    pub(crate) fn released(&self, bond: &BondRow) -> Timestamp {
-        match bond.state {
-            BondState::Active => bond.ends,
-            // The policy cannot change while there is a bond.
-            BondState::Unbonding => Timestamp(bond.ends.0.saturating_sub(self.unbonding_nanos())),
-        }
-    }
-
     /// Whether a bond is paid back at a time, recorded or not: its unbonding time is over, and no open case
     /// holds it.
     pub(crate) fn paid_back(&self, bond: &BondRow, now: Timestamp) -> bool {
-        let ends = match bond.state {
+        let ends = match bond.state() {
             BondState::Active => bond.ends.after(self.policy.unbonding),
             BondState::Unbonding => bond.ends,
         };
@@ -403,11 +396,12 @@ impl Ledger {
     pub(crate) fn view(&self, slot: u32, now: Timestamp) -> Option<Bond> {
         let bond = self.books.bond(slot).filter(|bond| !self.paid_back(bond, now))?;
         let backing = self.books.backing(bond.backing)?;
-        let expired = bond.state == BondState::Active && bond.ends <= now;
-        let (state, ends) = match expired {
-            true => (BondState::Unbonding, bond.ends.after(self.policy.unbonding)),
-            false => (bond.state, bond.ends),
+        let expired = bond.state() == BondState::Active && bond.ends <= now;
+        let (released, ends) = match expired {
+            true => (bond.ends, bond.ends.after(self.policy.unbonding)),
+            false => (bond.released, bond.ends),
         };
+        let some = |time: Timestamp| (time != Timestamp::MAX).then_some(time);
         Some(Bond {
             no: BondNo { slot, turn: bond.turn },
             session: self.books.session_of(backing)?,
@@ -415,18 +409,15 @@ impl Ledger {
             vouchee: AgentNo(backing.vouchee),
             initial: ppm(bond.initial),
             remaining: ppm(bond.remaining),
-            state,
+            state: if some(released).is_some() { BondState::Unbonding } else { BondState::Active },
             since: bond.since,
-            ends: (ends != Timestamp::MAX).then_some(ends),
+            released: some(released),
+            ends: some(ends),
         })
     }
 
     pub(crate) fn row(&self, agent: AgentNo) -> Option<&AccountRow> {
         self.books.account(agent.0)
-    }
-
-    fn unbonding_nanos(&self) -> u64 {
-        u64::try_from(self.policy.unbonding.as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

@@ -104,7 +104,8 @@ impl Collected<'_> {
     /// then, and is not paid back yet. `INVARIANT (L13)`
     fn answers(&self, bond: &BondRow, happened: Timestamp) -> bool {
         let ledger = self.ledger;
-        bond.since <= happened && happened <= ledger.released(bond) && !ledger.paid_back(bond, self.now)
+        let released = bond.released.min(bond.ends);
+        bond.since <= happened && happened <= released && !ledger.paid_back(bond, self.now)
     }
 
     fn is_left_with_too_little(&self, agent: u32) -> bool {
@@ -184,11 +185,15 @@ pub(crate) fn collect(ledger: &mut Ledger, offence: &Offence, toll: &Toll, at: T
     let ends = at.after(ledger.policy.unbonding);
     for cut in &toll.cuts {
         ledger.books.burn(cut.bond.slot, cut.burned.ppm());
-        ledger.books.unbond(cut.bond.slot, ends);
+        ledger.books.unbond(cut.bond.slot, at, ends);
+        // What is left of a bond that answered is locked for the whole time, even if it was released before.
+        if cut.cause != Cause::Uncovered {
+            ledger.books.delay(cut.bond.slot, ends);
+        }
     }
     for agent in toll.fallen.iter().chain([&offence.agent]) {
         for slot in ledger.books.given(agent.0).collect::<Vec<_>>() {
-            ledger.books.unbond(slot, ends);
+            ledger.books.unbond(slot, at, ends);
         }
     }
     // A bond of which nothing is left is over.

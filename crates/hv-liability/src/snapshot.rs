@@ -41,8 +41,8 @@ pub(crate) fn compact(ledger: &Ledger) -> Vec<Event> {
                 vouchee: AgentNo(backing.vouchee),
                 initial: ppm(row.initial),
                 remaining: ppm(row.remaining),
-                state: row.state,
                 since: row.since,
+                released: (row.state() == BondState::Unbonding).then_some(row.released),
                 ends: row.ends,
             })
         });
@@ -128,12 +128,15 @@ fn keep_bond(ledger: &mut Ledger, bond: &BondKept) -> Result<(), Illegal> {
     check(amounts && turn != NIL, "a bond that is kept has something left")?;
     check(slot as usize == ledger.books.bonds().len(), "places are numbered in order")?;
     let session: SessionNo = bond.session;
-    let held = bond.state == BondState::Unbonding && ledger.held.contains_key(&session);
-    let on_time = bond.since <= ledger.clock && (bond.ends > ledger.clock || held);
+    let held = bond.released.is_some() && ledger.held.contains_key(&session);
+    let stopped = bond.released.is_none_or(|released| released <= ledger.clock);
+    let on_time = bond.since <= ledger.clock && stopped && (bond.ends > ledger.clock || held);
     check(on_time, "a bond that is kept is not over")?;
     let fit = ledger.books.fit(bond.voucher.0, bond.vouchee.0, &never_ended);
     check(!matches!(fit, Fit::Cycle(_)), "nobody answers for itself through others")?;
-    let row = BondRow::new(bond.initial.ppm(), bond.remaining.ppm(), bond.state, bond.since, bond.ends);
+    let mut row = BondRow::new(bond.initial.ppm(), bond.since, bond.ends);
+    row.remaining = bond.remaining.ppm();
+    row.released = bond.released.unwrap_or(Timestamp::MAX);
     let kept = ledger.books.keep(turn, (bond.voucher.0, bond.vouchee.0), session, &row, &fit);
     kept.ok_or(Illegal::new("what is bonded can be counted"))?;
     if bond.ends <= ledger.clock {

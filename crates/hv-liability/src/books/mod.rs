@@ -190,7 +190,7 @@ impl Books {
         self.live_bonds += 1;
         let at = self.backing_for(vouchee, session);
         if let Some(backing) = self.backings.rows.get_mut(at as usize) {
-            if row.state == BondState::Active {
+            if row.state() == BondState::Active {
                 backing.active += u64::from(row.remaining);
             }
             if let Some(place) = self.bonds.get_mut(slot as usize) {
@@ -206,12 +206,13 @@ impl Books {
     }
 
     /// Ends an active bond: it lifts no more, and comes due again at `ends`.
-    pub(crate) fn unbond(&mut self, slot: u32, ends: Timestamp) {
+    pub(crate) fn unbond(&mut self, slot: u32, released: Timestamp, ends: Timestamp) {
         let Some(bond) = self.bonds.get_mut(slot as usize) else { return };
-        if bond.state != BondState::Active {
+        if bond.state() != BondState::Active {
             return;
         }
-        bond.state = BondState::Unbonding;
+        // The last point in time stands for an active bond.
+        bond.released = Timestamp(released.0.min(Timestamp::MAX.0 - 1));
         let (backing, remaining) = (bond.backing, u64::from(bond.remaining));
         if let Some(backing) = self.backings.rows.get_mut(backing as usize) {
             backing.active = backing.active.saturating_sub(remaining);
@@ -223,6 +224,22 @@ impl Books {
         self.timer.push(&mut self.bonds, slot);
     }
 
+    /// Lets an unbonding bond end no earlier than this. One that is held stays off the clock.
+    pub(crate) fn delay(&mut self, slot: u32, ends: Timestamp) {
+        let Some(bond) = self.bonds.get(slot as usize) else { return };
+        if bond.state() == BondState::Active || bond.ends >= ends {
+            return;
+        }
+        let held = bond.timer_at == NIL;
+        self.timer.remove(&mut self.bonds, slot);
+        if let Some(bond) = self.bonds.get_mut(slot as usize) {
+            bond.ends = ends;
+        }
+        if !held {
+            self.timer.push(&mut self.bonds, slot);
+        }
+    }
+
     /// Burns a part of a bond: it is gone from the bond and from what its voucher has bonded.
     ///
     /// Whether it is gone from the voucher's reputation is for the caller: that may have lost it already.
@@ -230,7 +247,7 @@ impl Books {
         let Some(bond) = self.bonds.get_mut(slot as usize) else { return };
         let amount = amount.min(bond.remaining);
         bond.remaining -= amount;
-        let (backing, voucher, active) = (bond.backing, bond.voucher, bond.state == BondState::Active);
+        let (backing, voucher, active) = (bond.backing, bond.voucher, bond.state() == BondState::Active);
         if let Some(backing) = self.backings.rows.get_mut(backing as usize).filter(|_| active) {
             backing.active = backing.active.saturating_sub(u64::from(amount));
         }
@@ -244,7 +261,7 @@ impl Books {
         let Some(bond) = self.bond(slot) else { return };
         let (voucher, remaining) = (bond.voucher, bond.remaining);
         self.live_bonds -= 1;
-        self.unbond(slot, Timestamp::MAX);
+        self.unbond(slot, Timestamp::MAX, Timestamp::MAX);
         self.timer.remove(&mut self.bonds, slot);
         if let Some(account) = self.accounts.get_mut(voucher as usize) {
             account.bonded = account.bonded.saturating_sub(remaining);
@@ -271,10 +288,12 @@ impl Books {
         self.timer.remove(&mut self.bonds, slot);
     }
 
-    /// Puts the bonds of a session that were held back on the clock.
-    pub(crate) fn unhold(&mut self, session: SessionNo) {
+    /// Puts the bonds of a session that were held back on the clock, to end no earlier than this.
+    pub(crate) fn unhold(&mut self, session: SessionNo, ends: Timestamp) {
         for slot in self.in_session(session).collect::<Vec<_>>() {
-            if self.bond(slot).is_some_and(|bond| bond.timer_at == NIL) {
+            let held = |bond: &&BondRow| bond.timer_at == NIL && bond.state() == BondState::Unbonding;
+            if self.bond(slot).filter(held).is_some() {
+                self.delay(slot, ends);
                 self.timer.push(&mut self.bonds, slot);
             }
         }

@@ -31,6 +31,8 @@ pub(crate) struct BondRow {
     pub(crate) since: Timestamp,
     /// When it expires (active) or is paid back (unbonding); [`Timestamp::MAX`] if it never expires.
     pub(crate) ends: Timestamp,
+    /// When it stopped lifting; [`Timestamp::MAX`] while it is active.
+    pub(crate) released: Timestamp,
     pub(crate) voucher: u32,
     /// The backing it belongs to; [`NIL`] marks a free place.
     pub(crate) backing: u32,
@@ -40,7 +42,6 @@ pub(crate) struct BondRow {
     pub(super) timer_at: u32,
     pub(super) of_voucher: Link,
     pub(super) of_backing: Link,
-    pub(crate) state: BondState,
 }
 
 /// All bonds for one agent in one session.
@@ -106,20 +107,20 @@ impl<T> Slab<T> {
 
 impl BondRow {
     /// A bond as it is locked; the books fill in where it hangs.
-    pub(crate) const fn new(
-        initial: u32,
-        remaining: u32,
-        state: BondState,
-        since: Timestamp,
-        ends: Timestamp,
-    ) -> Self {
-        Self { initial, remaining, state, since, ends, ..Self::free() }
+    pub(crate) const fn new(initial: u32, since: Timestamp, ends: Timestamp) -> Self {
+        Self { initial, remaining: initial, since, ends, ..Self::free() }
+    }
+
+    /// Whether it lifts.
+    pub(crate) const fn state(&self) -> BondState {
+        if self.released.0 == Timestamp::MAX.0 { BondState::Active } else { BondState::Unbonding }
     }
 
     pub(super) const fn free() -> Self {
         Self {
             since: Timestamp(0),
             ends: Timestamp::MAX,
+            released: Timestamp::MAX,
             voucher: NIL,
             backing: NIL,
             initial: 0,
@@ -128,7 +129,6 @@ impl BondRow {
             timer_at: NIL,
             of_voucher: Link::ALONE,
             of_backing: Link::ALONE,
-            state: BondState::Unbonding,
         }
     }
 }

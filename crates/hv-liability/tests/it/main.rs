@@ -3,4 +3,9 @@
 mod model;
 mod twin;
 
+mod boundaries;
+mod failures;
 mod invariants;
+mod numbers;
+mod planted;
+mod reachable;

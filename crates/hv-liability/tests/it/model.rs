@@ -52,6 +52,7 @@ pub(crate) struct Bond {
     pub(crate) made: u64,
     pub(crate) expires: u64,
     pub(crate) released: u64,
+    pub(crate) struck: u64,
 }
 
 impl Bond {
@@ -65,8 +66,8 @@ pub(crate) struct Charge {
     pub(crate) offence: Offence,
     pub(crate) until: u64,
     pub(crate) disputed: bool,
-    pub(crate) opened: (u64, u64),
-    pub(crate) closed: (u64, u64),
+    pub(crate) opened: u64,
+    pub(crate) closed: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +95,6 @@ pub(crate) struct Model {
     pub(crate) charges: Vec<Charge>,
     pub(crate) verdicts: BTreeMap<u8, &'static str>,
     pub(crate) now: u64,
-    steps: u64,
     /// The place that the ledger says each bond has; what shares leave over falls on the lowest.
     pub(crate) slots: Vec<u32>,
     pub(crate) given: u64,
@@ -133,14 +133,14 @@ impl Model {
         if bond.left == 0 {
             return true;
         }
-        let Some(ends) = bond.stops_lifting().checked_add(UNBONDING).filter(|_| bond.stops_lifting() < NEVER)
-        else {
+        if bond.stops_lifting() == NEVER {
             return false;
-        };
+        }
+        let ends = (bond.stops_lifting() + UNBONDING).max(bond.struck);
         let here = || self.charges.iter().filter(|charge| charge.offence.session == Some(bond.session));
-        let moments = here().map(|charge| charge.closed).chain([(ends, 0)]);
-        let mut moments = moments.filter(|&moment| (ends, 0) <= moment && moment <= (self.now, NEVER));
-        moments.any(|moment| !here().any(|charge| charge.opened < moment && moment < charge.closed))
+        let moments = here().map(|charge| charge.closed.saturating_add(1)).chain([ends]);
+        let mut moments = moments.filter(|&moment| ends <= moment && moment <= self.now);
+        moments.any(|moment| !here().any(|charge| charge.opened < moment && moment <= charge.closed))
     }
 
     pub(crate) fn bonded(&self, agent: usize) -> u64 {
@@ -151,7 +151,7 @@ impl Model {
     pub(crate) fn quarantined(&self, agent: usize) -> Option<&'static str> {
         let row = self.agents[agent].as_ref()?;
         let charged =
-            self.charges.iter().any(|charge| charge.offence.agent == agent && charge.closed.0 == NEVER);
+            self.charges.iter().any(|charge| charge.offence.agent == agent && charge.closed == NEVER);
         match row.quarantine {
             NEVER => Some("UntilRehabilitated"),
             _ if charged => Some("Charged"),
@@ -227,7 +227,9 @@ impl Model {
         }
         let (made, released) = (self.now, NEVER);
         let (initial, left, burned) = (amount, amount, 0);
-        self.bonds.push(Bond { voucher, vouchee, session, initial, left, burned, made, expires, released });
+        let struck = 0;
+        let bond = Bond { voucher, vouchee, session, initial, left, burned, made, expires, released, struck };
+        self.bonds.push(bond);
         Ok(())
     }
 
@@ -261,7 +263,7 @@ impl Model {
     }
 
     fn open_charge(&self, evidence: u8) -> Option<usize> {
-        self.charges.iter().position(|charge| charge.offence.evidence == evidence && charge.closed.0 == NEVER)
+        self.charges.iter().position(|charge| charge.offence.evidence == evidence && charge.closed == NEVER)
     }
 
     pub(crate) fn slash(&mut self, offence: &Offence) -> Answer {
@@ -286,13 +288,12 @@ impl Model {
             None => {}
         }
         if self.open_charge(offence.evidence).is_none() {
-            self.steps += 1;
             self.charges.push(Charge {
                 offence: offence.clone(),
                 until: self.now + GRACE,
                 disputed: false,
-                opened: (self.now, self.steps),
-                closed: (NEVER, NEVER),
+                opened: self.now,
+                closed: NEVER,
             });
         }
         Ok(())
@@ -326,8 +327,7 @@ impl Model {
     }
 
     fn close(&mut self, charge: usize) {
-        self.steps += 1;
-        self.charges[charge].closed = (self.now, self.steps);
+        self.charges[charge].closed = self.now;
     }
 
     /// What an offence costs whom, and which bonds were struck.
@@ -406,6 +406,9 @@ impl Model {
             }
             if stops {
                 bond.released = now;
+            }
+            if struck.contains(&no) {
+                bond.struck = now + UNBONDING;
             }
         }
         let row = self.agent_mut(offence.agent);

@@ -9,7 +9,7 @@ use hv_types::{Did, Digest, Machine, Reversibility, RiskWeight, Share, Sigma, Ti
 use proptest::prelude::*;
 use std::time::Duration;
 
-pub(crate) const AGENTS: usize = 5;
+pub(crate) const AGENTS: usize = 6;
 pub(crate) const SESSIONS: u32 = 2;
 
 /// How many cases a property is tried on: 10 000, and with `HV_DEEP` as many as make a million operations.
@@ -91,7 +91,7 @@ pub(crate) enum Op {
 }
 
 const AMOUNTS: [u32; 12] =
-    [1, 160_000, 200_000, 300_000, 333_333, 360_000, 499_999, 500_000, 600_000, 720_000, 900_000, 1_000_000];
+    [1, 100_000, 160_000, 200_000, 250_000, 300_000, 333_333, 360_000, 400_000, 500_000, 720_000, 1_000_000];
 const TIMES: [u64; 8] = [1, 10, 29, 30, 59, 60, 61, 86_400];
 
 pub(crate) fn ops(longest: usize) -> impl Strategy<Value = Vec<Op>> {
@@ -103,18 +103,18 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
     let small = || 0u8..24;
     (0u8..100, small(), small(), small(), small(), small(), small()).prop_map(|(kind, a, b, c, d, e, f)| {
         match kind {
-            0..8 => Op::Endow { agent: a, sigma: b, source: c },
-            8..46 => Op::Vouch { session: a, voucher: b, vouchee: c, amount: d, lasts: e },
-            46..54 => Op::Release { bond: a },
-            54..57 => Op::ReleaseSession { session: a },
-            57..72 => Op::Slash { agent: a, session: b, fault: c, class: d, ago: e, evidence: f },
-            72..76 => Op::Charge { agent: a, session: b, fault: c, class: d, ago: e, evidence: f },
-            76..78 => Op::Dispute { evidence: a },
-            78..80 => Op::Uphold { evidence: a },
-            80..81 => Op::Dismiss { evidence: a },
-            81..83 => Op::Quarantine { agent: a, lasts: b },
-            83..86 => Op::Rehabilitate { agent: a, sigma: b },
-            86..88 => Op::Earn { agent: a, amount: b, ceiling: c },
+            0..4 => Op::Endow { agent: a, sigma: b, source: c },
+            4..42 => Op::Vouch { session: a, voucher: b, vouchee: c, amount: d, lasts: e },
+            42..49 => Op::Release { bond: a },
+            49..52 => Op::ReleaseSession { session: a },
+            52..63 => Op::Slash { agent: a, session: b, fault: c, class: d, ago: e, evidence: f },
+            63..71 => Op::Charge { agent: a, session: b, fault: c, class: d, ago: e, evidence: f },
+            71..75 => Op::Dispute { evidence: a },
+            75..79 => Op::Uphold { evidence: a },
+            79..82 => Op::Dismiss { evidence: a },
+            82..83 => Op::Quarantine { agent: a, lasts: b },
+            83..87 => Op::Rehabilitate { agent: a, sigma: b },
+            87..88 => Op::Earn { agent: a, amount: b, ceiling: c },
             88..90 => Op::Decay { agent: a, amount: b },
             90..91 => Op::Settle,
             91..98 => Op::Wait { time: a },
@@ -268,19 +268,23 @@ impl Twin {
 
     /// Does one thing, and answers its events or why it was refused.
     pub(crate) fn run(&mut self, op: Op) -> Result<Vec<Event>, Denial> {
-        let agent = |agent: u8| usize::from(agent) % AGENTS;
-        let session = |session: u8| u32::from(session) % SESSIONS;
+        // The last agent is rarely meant: it is the one that is unknown to begin with.
+        let agent = |agent: u8| if agent == 23 { AGENTS - 1 } else { usize::from(agent) % (AGENTS - 1) };
+        let session = |session: u8| u32::from(session >= 18);
         let amount = |amount: u8| u64::from(AMOUNTS[usize::from(amount) % AMOUNTS.len()]);
         let time = |time: u8| TIMES[usize::from(time) % TIMES.len()] * SECOND;
         let offence = |now: u64, a: u8, s: u8, fault: u8, class: u8, ago: u8, evidence: u8| model::Offence {
             evidence,
             agent: agent(a),
-            session: [Some(0), Some(1), Some(0), None][usize::from(s) % 4],
-            fault: [1_000_000, 1_000_000, 500_000, 333_333, 1, 0][usize::from(fault) % 6],
+            session: if s == 23 { None } else { Some(session(s)) },
+            fault: if fault == 23 { 0 } else { [1_000_000, 500_000, 333_333, 1][usize::from(fault) % 4] },
             class: [Some(Class::Full), Some(Class::Partial), Some(Class::None), None][usize::from(class) % 4],
             risk: [None, None, Some(1_000_000), Some(100_000)][usize::from(class) / 4 % 4],
-            happened: [now, now, now.saturating_sub(time(ago)), now + u64::from(ago == 23)]
-                [usize::from(ago) % 4],
+            happened: if ago == 23 {
+                now + 1
+            } else {
+                now.saturating_sub([0, 0, time(ago)][usize::from(ago) % 3])
+            },
         };
         let now = self.model.now;
         match op {
@@ -289,7 +293,9 @@ impl Twin {
                 let expires = if lasts % 3 == 0 { now + time(lasts) } else { NEVER };
                 let expires = if lasts == 23 { now } else { expires };
                 let amount = if a == 23 { 0 } else { amount(a) };
-                self.vouch(session(s), (agent(voucher), agent(vouchee)), amount, expires)
+                let other = (agent(voucher) + 1 + usize::from(vouchee) % (AGENTS - 2)) % (AGENTS - 1);
+                let other = if vouchee == 23 { agent(voucher) } else { other };
+                self.vouch(session(s), (agent(voucher), other), amount, expires)
             }
             Op::Release { bond } if !self.bonds.is_empty() => {
                 self.release(self.bonds.len() - 1 - usize::from(bond) % self.bonds.len())
@@ -302,17 +308,21 @@ impl Twin {
                 self.slash(&offence(now, agent, session, fault, class, ago, evidence))
             }
             Op::Charge { agent, session, fault, class, ago, evidence } => {
-                self.charge(&offence(now, agent, session, fault, class, ago, evidence % 6))
+                self.charge(&offence(now, agent, session, fault, class, ago, evidence % 4))
             }
-            Op::Dispute { evidence } => self.dispute(evidence % 6),
-            Op::Uphold { evidence } => self.uphold(evidence % 6),
-            Op::Dismiss { evidence } => self.dismiss(evidence % 6),
+            Op::Dispute { evidence } => self.dispute(self.some_charge(evidence)),
+            Op::Uphold { evidence } => self.uphold(self.some_charge(evidence)),
+            Op::Dismiss { evidence } => self.dismiss(self.some_charge(evidence)),
             Op::Quarantine { agent: a, lasts } => {
                 let until = if lasts == 0 { now } else { now + time(lasts) };
                 let command = Command::Quarantine { agent: did(agent(a)), until: Timestamp(until) };
                 self.both(&command, |model| model.quarantine(agent(a), until))
             }
-            Op::Rehabilitate { agent: a, sigma } => self.rehabilitate(agent(a), amount(sigma)),
+            Op::Rehabilitate { agent: a, sigma } => {
+                let mut some = (0..AGENTS).map(|next| (agent(a) + next) % AGENTS);
+                let quarantined = some.find(|&agent| self.model.quarantined(agent).is_some());
+                self.rehabilitate(quarantined.unwrap_or(agent(a)), amount(sigma))
+            }
             Op::Earn { agent: a, amount: by, ceiling } => {
                 let (agent, by, ceiling) = (agent(a), amount(by), amount(ceiling));
                 let (amount, ceiling_sigma) = (sigma(by), sigma(ceiling));
@@ -334,6 +344,13 @@ impl Twin {
             }
             Op::Release { .. } => Ok(Vec::new()),
         }
+    }
+
+    /// The evidence of an open charge, if there is one.
+    fn some_charge(&self, evidence: u8) -> u8 {
+        let open = self.model.charges.iter().filter(|charge| charge.closed == NEVER);
+        let open: Vec<u8> = open.map(|charge| charge.offence.evidence).collect();
+        open.get(usize::from(evidence) % open.len().max(1)).copied().unwrap_or(evidence)
     }
 
     /// Goes on with a ledger that was made from this one's snapshot.
