@@ -141,7 +141,7 @@ impl CommandExecutor {
             Err(_) => (self.stop(&group, &mut child, &mut capture).await, false),
         };
         // Whatever is left in the group holds the outputs open and is governed by nobody.
-        group.kill();
+        group.finish();
         capture.drain().await;
         let output = self.output(&capture, &secrets, status);
         let verdict = match status {

@@ -28,6 +28,8 @@ use ureq::{Agent, Body};
 /// | no connection | nothing was sent; may be tried again |
 /// | no answer in time, or the connection breaks | unknown |
 ///
+/// A request that was sent cannot be called back: dropping the future leaves it running until its time is over.
+///
 /// A probe finds its effect present at success, absent at 404 and 410; anything else tells nothing.
 #[derive(Clone)]
 pub struct HttpExecutor {

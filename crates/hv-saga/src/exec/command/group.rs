@@ -23,6 +23,12 @@ impl Group {
         self.signal(Signal::KILL);
     }
 
+    /// Ends what is left after the leader has ended, and forgets the group: its number may soon be another's.
+    pub(super) fn finish(mut self) {
+        self.kill();
+        self.0 = None;
+    }
+
     fn signal(&self, signal: Signal) {
         if let Some(leader) = self.0 {
             // The only failure that can occur is that the group has ended.
