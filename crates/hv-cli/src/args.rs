@@ -217,16 +217,15 @@ mod tests {
     #[test]
     fn run_takes_a_file_or_a_folder_to_resume() {
         let parse = |line: &str| Later::try_parse_from(line.split(' '));
-        for good in ["hv run a.toml", "hv run a.toml --data d --work w --json", "hv run --resume --data d -q"]
-        {
+        for good in [
+            "hv run a.toml",
+            "hv run a.toml --data d --work w --json",
+            "hv run --resume --data d -q",
+            "hv run a.toml --resume --data d",
+        ] {
             assert!(parse(good).is_ok(), "{good}");
         }
-        for bad in [
-            "hv run",
-            "hv run --resume",
-            "hv run a.toml --resume --data d",
-            "hv run --resume --data d --work w",
-        ] {
+        for bad in ["hv run", "hv run --resume", "hv run a.toml --resume", "hv run a.toml b.toml"] {
             assert_eq!(parse(bad).unwrap_err().exit_code(), 2, "{bad}");
         }
         let Ok(Later { command: LaterCommand::Audit(audit) }) = parse("hv audit verify d --sealed --json")

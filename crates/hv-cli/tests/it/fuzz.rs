@@ -3,6 +3,7 @@
 use crate::root;
 use hv_cli::plan::{Format, Plan, Source};
 use proptest::prelude::*;
+use std::sync::LazyLock;
 
 /// What a mutation writes into a file.
 const TOKENS: [&str; 32] = [
@@ -92,7 +93,7 @@ fn mutate(text: &str, mutations: &[Mutation]) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn examples() -> Vec<(Format, String)> {
+static EXAMPLES: LazyLock<Vec<(Format, String)>> = LazyLock::new(|| {
     ["release.toml", "release-fails.toml"]
         .into_iter()
         .flat_map(|name| {
@@ -101,7 +102,7 @@ fn examples() -> Vec<(Format, String)> {
             [(Format::Json, serde_json::to_string_pretty(&value).unwrap()), (Format::Toml, toml)]
         })
         .collect()
-}
+});
 
 fn check(format: Format, text: &str) -> Result<(), TestCaseError> {
     let source = Source::new("fuzz", "/folder", format, text);
@@ -131,7 +132,7 @@ proptest! {
 
     #[test]
     fn mutated_examples_never_panic(which in 0usize..4, mutations in prop::collection::vec(mutation(), 1..6)) {
-        let (format, text) = &examples()[which];
+        let (format, text) = &EXAMPLES[which];
         check(*format, &mutate(text, &mutations))?;
     }
 

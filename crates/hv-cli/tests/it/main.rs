@@ -1,5 +1,13 @@
 //! Session files and the program `hv`, from outside.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
+
 mod commands;
 mod examples;
 mod fuzz;

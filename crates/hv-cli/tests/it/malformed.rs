@@ -9,6 +9,9 @@ fn every_malformed_file_is_refused_with_file_line_and_mend() {
     let folder = root().join("tests/fixtures/malformed");
     let table = fs::read_to_string(folder.join("expected.tsv")).unwrap();
     let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split('\t').collect()).collect();
+    let nowhere = tempfile::tempdir().unwrap();
+    let (data, work) = (nowhere.path().join("data"), nowhere.path().join("work"));
+    let (data, work) = (data.to_str().unwrap(), work.to_str().unwrap());
     let mut listed = BTreeSet::from(["expected.tsv".to_owned()]);
     for row in &rows {
         let [name, line, fragment] = row[..] else { panic!("{row:?}") };
@@ -19,6 +22,12 @@ fn every_malformed_file_is_refused_with_file_line_and_mend() {
         let message = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{name}: {message}");
         assert!(output.stdout.is_empty(), "{name}");
+        let run = hv(["run", path, "--data", data, "--work", work]);
+        assert_eq!((run.status.code(), text(&run.stderr)), (Some(2), message), "{name}");
+        assert!(
+            run.stdout.is_empty() && fs::read_dir(&nowhere).unwrap().next().is_none(),
+            "{name} left something"
+        );
         assert_eq!(message.matches('\n').count(), 1, "{name}: {message}");
         assert!(message.starts_with(&format!("{path}:{line}: ")), "{name} is not on line {line}: {message}");
         assert!(message.contains(fragment), "{name} does not say `{fragment}`: {message}");
