@@ -20,8 +20,8 @@ pub struct Report {
     pub outcome: Outcome,
     /// The exit code of hv: the outcome's.
     pub exit_code: u8,
-    /// The session.
-    pub session: SessionId,
+    /// The session; none where the run was interrupted before there was one.
+    pub session: Option<SessionId>,
     /// The root over the session's records; none while it is open.
     pub root: Option<Digest>,
     /// The folder of the trail, absolute.
@@ -283,7 +283,8 @@ fn purpose<S: Serializer>(purpose: &Purpose, serializer: S) -> Result<S::Ok, S::
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = |text: String| writeln!(f, "{}", one_line(&text));
-        line(format!("session {}: {}", self.session, self.outcome.sentence()))?;
+        let session = self.session.as_ref().map_or("no session", SessionId::as_str);
+        line(format!("session {session}: {}", self.outcome.sentence()))?;
         for agent in &self.agents {
             line(format!("  {} σ {} {}", agent.did, agent.sigma, agent.ring))?;
         }
@@ -352,7 +353,7 @@ mod tests {
             version: VERSION,
             outcome: Outcome::RolledBack,
             exit_code: Outcome::RolledBack.exit().code(),
-            session: SessionId::new("s").unwrap(),
+            session: Some(SessionId::new("s").unwrap()),
             root: Some(Digest([0xab; 32])),
             data: "/d".into(),
             work: "/w".into(),
@@ -370,7 +371,7 @@ mod tests {
                 id: step("tag"),
                 agent: did.clone(),
                 action: action.clone(),
-                ring: Ring::Standard,
+                ring: Some(Ring::Standard),
                 state: StepState::Compensated,
                 attempts: vec![
                     attempt(Purpose::Execute, AttemptOutcome::Done, Some(0)),
@@ -417,7 +418,7 @@ mod tests {
         let text = sample().to_string();
         for part in [
             "session s: failed; everything is undone",
-            "tag              compensated         Ring 2 did:mesh:a (1 executed, 1 undone)",
+            "tag              compensated         Ring 2  did:mesh:a (1 executed, 1 undone)",
             "undone in the order tag",
             "denied: step of did:mesh:a for git.tag: no; enough would be a quorum",
             "remote: /w/r\\n",

@@ -7,7 +7,7 @@ use crate::args::RunArgs;
 use crate::plan::{Bound, BoundStep, Format, Mode, Plan, Source, Trust, UnprovenUndo};
 use crate::progress::{Event, Phase, Progress, Start, Style};
 use crate::report::{self, Done, ObservationReport, Outcome, Report, VerifyReport};
-use hv_core::audit::{FileLog, Log, Verdict, verify};
+use hv_core::audit::{FileLog, Log, LogError, Verdict, verify};
 use hv_core::liability::Stake;
 use hv_core::rings::class::Claim;
 use hv_core::rings::rate;
@@ -19,8 +19,8 @@ use hv_core::saga::{self, Limits, SagaCommand, SagaState, StepDef};
 use hv_core::session::{ConsistencyMode, SessionConfig};
 use hv_core::types::{ActionKind, Reversibility, Ring, SagaId, SessionId};
 use hv_core::{Clock, Entrant, Error, Grant, Hypervisor, SystemClock};
-use hv_integrations::manifest::Provenance;
 use hv_integrations::iatp::IatpAdapter;
+use hv_integrations::manifest::Provenance;
 use serde::{Deserialize, Serialize};
 use std::io::Stderr;
 use std::path::{Path, PathBuf};
@@ -91,7 +91,8 @@ async fn begin(
     let stem = Path::new(plan.source().name()).file_stem().and_then(|stem| stem.to_str()).unwrap_or("run");
     let stem: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let stem = stem.trim_matches('-');
-    let now: String = SystemClock.now().to_string().chars().filter(char::is_ascii_alphanumeric).take(15).collect();
+    let now: String =
+        SystemClock.now().to_string().chars().filter(char::is_ascii_alphanumeric).take(15).collect();
     let name = format!("{}-{now}-{}", if stem.is_empty() { "run" } else { stem }, place::token::<3>()?);
     let session = match &plan.session().id {
         Some(id) => id.clone(),
@@ -138,9 +139,9 @@ async fn resume(
 ) -> Result<Report, RunFailure> {
     let Some(data) = &args.data else { return Err(RunFailure::NoHome) };
     let data = place::absolute(data)?;
-    let log: Arc<FileLog> = match (place::reopen(&data), plan) {
-        (Ok(log), _) => Arc::new(log),
-        (Err(RunFailure::Log(hv_core::audit::LogError::NoLog { .. })), Some(plan)) => {
+    let (log, plan): (Arc<FileLog>, _) = match (place::reopen(&data), plan) {
+        (Ok(log), plan) => (Arc::new(log), plan),
+        (Err(RunFailure::Log(LogError::NoLog { .. })), Some(plan)) => {
             return Box::pin(begin(args, plan, progress, interrupts)).await;
         }
         (Err(failure), _) => return Err(failure),
@@ -148,7 +149,14 @@ async fn resume(
     let hv = Hypervisor::open(log.clone(), Arc::new(SystemClock))?;
     let open = hv.open_sessions()?.into_iter().next();
     let Some(history) = History::read(&*log, open.as_ref())? else {
-        return Err(RunFailure::NothingToResume { data });
+        if let Some(plan) = plan {
+            drop((hv, log));
+            return Box::pin(begin(args, plan, progress, interrupts)).await;
+        }
+        // Interrupted before there was a session: nothing was done, so there is nothing to undo.
+        hv.seal().await?;
+        drop(hv);
+        return verified(blank(None, &data), &data);
     };
     let session = history.session.clone();
     let Some(note) = history.note(NOTE).map(|id| log.payload(&id)).transpose()?.flatten() else {
@@ -156,7 +164,7 @@ async fn resume(
         let root = if open.is_some() { Some(hv.terminate_session(&session).await?) } else { history.root };
         hv.seal().await?;
         drop(hv);
-        let mut report = blank(&session, &data);
+        let mut report = blank(Some(session), &data);
         (report.root, report.started) = (root, history.started);
         return verified(report, &data);
     };
@@ -211,7 +219,8 @@ async fn finish(
     drop((hv, executor, interrupts));
     let _ = watcher.await;
     drop(progress);
-    let history = History::read(&*log, Some(&session))?.ok_or(RunFailure::Unreadable { what: "the session" })?;
+    let history =
+        History::read(&*log, Some(&session))?.ok_or(RunFailure::Unreadable { what: "the session" })?;
     report(&history, &*log, &bound, &data, end).and_then(|report| verified(report, &data))
 }
 
@@ -347,8 +356,7 @@ impl Run {
             }
         }
         for vouch in self.plan.vouches() {
-            let there =
-                |v: &&report::VouchReport| v.voucher == vouch.voucher && v.vouchee == vouch.vouchee;
+            let there = |v: &&report::VouchReport| v.voucher == vouch.voucher && v.vouchee == vouch.vouchee;
             if !history.vouches.iter().any(|v| there(&v)) {
                 let stake = Stake::Share(vouch.bond);
                 self.hv.vouch(&self.session, &vouch.voucher, &vouch.vouchee, stake).await?;
@@ -391,7 +399,11 @@ impl Run {
         } else {
             let concurrency = self.concurrency(&defs, parallel)?;
             let seed = u64::from_le_bytes(place::random()?);
-            let plan = saga::Plan { seed, limits: Limits { concurrency, ..Limits::default() }, ..saga::Plan::new(defs) };
+            let plan = saga::Plan {
+                seed,
+                limits: Limits { concurrency, ..Limits::default() },
+                ..saga::Plan::new(defs)
+            };
             let host = self.hv.create_saga(&self.session, &id, plan, unproven).await?;
             (host, SagaCommand::advance())
         };
@@ -456,7 +468,8 @@ fn entrant(plan: &Plan, agent: &crate::plan::Agent) -> Result<Entrant, crate::pl
     };
     let bad = |why: &dyn std::error::Error| plan.bad_manifest(agent, why);
     let text = std::str::from_utf8(&manifest).map_err(|error| bad(&error))?;
-    let analysis = IatpAdapter::default().admit(text, &agent.did, Provenance::Given).map_err(|error| bad(&error))?;
+    let analysis =
+        IatpAdapter::default().admit(text, &agent.did, Provenance::Given).map_err(|error| bad(&error))?;
     let mut entrant = entrant.with_sigma(analysis.sigma_hint);
     if analysis.ring_hint == Ring::Sandbox {
         entrant = entrant.with_cap(Cap::Manifest { hint: analysis.ring_hint });
@@ -483,13 +496,13 @@ fn ended(history: &History) -> Outcome {
 }
 
 /// A report of a session in which nothing was done.
-fn blank(session: &SessionId, data: &Path) -> Report {
+fn blank(session: Option<SessionId>, data: &Path) -> Report {
     let outcome = Outcome::RolledBack;
     Report {
         version: report::VERSION,
         outcome,
         exit_code: outcome.exit().code(),
-        session: session.clone(),
+        session,
         root: None,
         data: data.display().to_string(),
         work: String::new(),
@@ -516,7 +529,8 @@ fn report(
     data: &Path,
     outcome: Outcome,
 ) -> Result<Report, RunFailure> {
-    let steps = |name: &str| history.saga(name).map(super::history::SagaHistory::step_reports).unwrap_or_default();
+    let steps =
+        |name: &str| history.saga(name).map(super::history::SagaHistory::step_reports).unwrap_or_default();
     let order = |pick: fn(&super::history::SagaHistory) -> &Vec<hv_core::types::StepId>| {
         history.saga("work").map(|saga| pick(saga).clone()).unwrap_or_default()
     };
@@ -547,13 +561,14 @@ fn report(
         denials: history.denials.clone(),
         slashes: history.slashes.clone(),
         observations,
-        ..blank(&history.session, data)
+        ..blank(Some(history.session.clone()), data)
     })
 }
 
 /// The report with what a verification of the folder says.
 fn verified(report: Report, data: &Path) -> Result<Report, RunFailure> {
-    let found = verify(data).map_err(|error| RunFailure::Io { path: data.to_owned(), doing: "verify", error })?;
+    let found =
+        verify(data).map_err(|error| RunFailure::Io { path: data.to_owned(), doing: "verify", error })?;
     let verdict = match found.verdict {
         Verdict::Complete => "complete",
         Verdict::Open(_) => "open",

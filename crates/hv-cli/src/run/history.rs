@@ -2,7 +2,8 @@
 
 use super::RunFailure;
 use crate::report::{
-    AgentReport, AttemptOutcome, AttemptReport, DenialReport, LossReport, SlashReport, StepReport, VouchReport,
+    AgentReport, AttemptOutcome, AttemptReport, DenialReport, LossReport, SlashReport, StepReport,
+    VouchReport,
 };
 use hv_core::audit::{Log, StreamNo};
 use hv_core::event::{Denial, LedgerEvent, MembershipEvent, NodeEvent, SagaEvent, SessionEvent};
@@ -90,7 +91,9 @@ impl History {
             }
             Ok(())
         })
-        .map_err(|error| if unreadable { RunFailure::Unreadable { what: "a record" } } else { error.into() })?;
+        .map_err(|error| {
+            if unreadable { RunFailure::Unreadable { what: "a record" } } else { error.into() }
+        })?;
         Ok(found)
     }
 
@@ -198,9 +201,8 @@ impl History {
             }
             LedgerEvent::Slashed { slashed } => {
                 let losses = slashed.toll.losses.iter();
-                let losses = losses.filter_map(|loss| {
-                    Some(LossReport { agent: name(loss.agent)?, amount: loss.amount })
-                });
+                let losses = losses
+                    .filter_map(|loss| Some(LossReport { agent: name(loss.agent)?, amount: loss.amount }));
                 let losses = losses.collect();
                 if let Some(agent) = name(slashed.offence.agent) {
                     let (fault, reason) = (slashed.offence.fault, slashed.offence.reason.name().to_owned());
@@ -225,7 +227,9 @@ impl SagaHistory {
     fn take(&mut self, event: &SagaEvent, time: Timestamp, attached: Option<Digest>) {
         match event {
             SagaEvent::Created { .. } => self.state = SagaState::Running,
-            SagaEvent::Appended { steps, .. } => self.steps.extend(steps.iter().cloned().map(StepHistory::of)),
+            SagaEvent::Appended { steps, .. } => {
+                self.steps.extend(steps.iter().cloned().map(StepHistory::of))
+            }
             SagaEvent::Started { step, purpose, number, .. } => {
                 if let Some(step) = self.steps.get_mut(*step as usize) {
                     step.started(*purpose, *number, time);
@@ -315,7 +319,9 @@ fn outcome(purpose: Purpose, to: &Move) -> AttemptOutcome {
         (Purpose::Probe, Move::Committed {} | Move::UndoRetry { .. } | Move::UndoFailed { .. }) => {
             AttemptOutcome::Present
         }
-        (Purpose::Probe, Move::Retry { .. } | Move::Failed { .. } | Move::Undone {}) => AttemptOutcome::Absent,
+        (Purpose::Probe, Move::Retry { .. } | Move::Failed { .. } | Move::Undone {}) => {
+            AttemptOutcome::Absent
+        }
         (Purpose::Probe, _) => AttemptOutcome::Unknown,
         (Purpose::Undo, Move::Undone {} | Move::Unconfirmed { failure: None, .. }) => AttemptOutcome::Done,
         (_, Move::Committed {} | Move::Denied {} | Move::Undone {}) => AttemptOutcome::Done,

@@ -50,11 +50,6 @@ pub enum RunFailure {
         /// The session that is open in it.
         session: String,
     },
-    /// The folder holds nothing that could be resumed.
-    NothingToResume {
-        /// The folder of the trail.
-        data: PathBuf,
-    },
     /// The work folder lies in the folder of the trail, or the other way round.
     Entangled {
         /// The work folder.
@@ -103,7 +98,6 @@ impl RunFailure {
         match self {
             Self::Plan(_)
             | Self::Unfinished { .. }
-            | Self::NothingToResume { .. }
             | Self::Entangled { .. }
             | Self::WorkNotEmpty { .. }
             | Self::NoHome
@@ -127,12 +121,6 @@ impl fmt::Display for RunFailure {
                 data.display(),
                 data.display()
             ),
-            Self::NothingToResume { data } => write!(
-                f,
-                "{} holds no run; nothing was begun, so start it with `hv run FILE --data {}`",
-                data.display(),
-                data.display()
-            ),
             Self::Entangled { work, data } => write!(
                 f,
                 "the work folder {} and the trail {} must not lie in one another; every file beside the trail's \
@@ -143,7 +131,9 @@ impl fmt::Display for RunFailure {
             Self::WorkNotEmpty { work } => {
                 write!(f, "the work folder {} is not empty; give an empty one with --work", work.display())
             }
-            Self::NoHome => f.write_str("no data directory is known; give --data DIR and --work DIR, or set HOME"),
+            Self::NoHome => {
+                f.write_str("no data directory is known; give --data DIR and --work DIR, or set HOME")
+            }
             Self::SessionTaken { session, data } => write!(
                 f,
                 "session `{session}` has been in {} before; change its id in the session file, or choose another \

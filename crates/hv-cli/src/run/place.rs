@@ -82,7 +82,9 @@ fn open(data: &Path, wait: Duration) -> Result<FileLog, RunFailure> {
     let until = Instant::now() + wait;
     loop {
         match FileLog::open(data, SystemClock.now(), FileOptions::new(entropy()?)) {
-            Err(LogError::Locked { .. }) if Instant::now() < until => thread::sleep(Duration::from_millis(20)),
+            Err(LogError::Locked { .. }) if Instant::now() < until => {
+                thread::sleep(Duration::from_millis(20))
+            }
             Err(error) => return Err(error.into()),
             Ok(log) => return Ok(log),
         }

@@ -24,6 +24,8 @@ struct Names {
     started: Option<(u32, u32, u32)>,
     /// What runs for a step: what for, and which attempt.
     running: HashMap<(u32, u32), (Purpose, u32)>,
+    /// Why the last execution of a step failed.
+    failures: HashMap<(u32, u32), String>,
     /// Refusals whose step has not been told yet.
     refused: Vec<Denial>,
 }
@@ -81,9 +83,11 @@ impl Names {
                 }
             }
             LedgerEvent::Slashed { slashed } => {
-                let losses = slashed.toll.losses.iter().filter_map(|loss| {
-                    Some(format!("{} loses {}", name(loss.agent)?, loss.amount))
-                });
+                let losses = slashed
+                    .toll
+                    .losses
+                    .iter()
+                    .filter_map(|loss| Some(format!("{} loses {}", name(loss.agent)?, loss.amount)));
                 let losses: Vec<String> = losses.collect();
                 show(Event::Notice { text: format!("slashed: {}", losses.join(", ")) });
             }
@@ -93,7 +97,9 @@ impl Names {
 
     fn session(&mut self, event: &SessionEvent, show: &mut dyn FnMut(Event)) {
         match event {
-            SessionEvent::Session { event: MembershipEvent::Joined { did, .. } } => self.members.push(did.clone()),
+            SessionEvent::Session { event: MembershipEvent::Joined { did, .. } } => {
+                self.members.push(did.clone())
+            }
             SessionEvent::Assessed { member, sigma, ring, .. } => {
                 if let Some(agent) = self.members.get(*member as usize).cloned() {
                     show(Event::AgentJoined { agent, sigma: *sigma, ring: *ring });
@@ -134,8 +140,12 @@ impl Names {
                 if let (Move::Denied {}, Some(def)) = (to, self.step(number, *step).cloned()) {
                     return self.denied(&def, show);
                 }
+                if let (Some((Purpose::Execute, _)), Some(failure)) = (ran, to.failure()) {
+                    self.failures.insert((number, *step), failure.to_string());
+                }
+                let why = self.failures.get(&(number, *step)).map(String::as_str);
                 if let Some(def) = self.step(number, *step) {
-                    moved(def, ran, to, show);
+                    moved(def, ran, to, why, show);
                 }
             }
             SagaEvent::Turned { .. } => show(Event::SagaState { state: SagaState::Compensating }),
@@ -167,10 +177,18 @@ impl Names {
     }
 }
 
-/// A step's move, in words; `ran` is what it ends, if it ends an attempt.
-fn moved(def: &StepDef, ran: Option<(Purpose, u32)>, to: &Move, show: &mut dyn FnMut(Event)) {
+/// A step's move, in words. `ran` is what it ends, if it ends an attempt; `why` is how the last execution failed.
+fn moved(
+    def: &StepDef,
+    ran: Option<(Purpose, u32)>,
+    to: &Move,
+    why: Option<&str>,
+    show: &mut dyn FnMut(Event),
+) {
     let step = def.id.clone();
-    if let (Some((purpose, attempt)), Some(failure)) = (ran, to.failure()) {
+    // A probe that finds nothing has not failed; it has answered.
+    let failed = ran.filter(|(purpose, _)| *purpose != Purpose::Probe);
+    if let (Some((purpose, attempt)), Some(failure)) = (failed, to.failure()) {
         let unknown = if failure.class == Class::Unknown { " (nobody knows what it did)" } else { "" };
         let reason = format!("{failure}{unknown}");
         show(Event::AttemptFailed { step: step.clone(), purpose, attempt, reason });
@@ -183,9 +201,16 @@ fn moved(def: &StepDef, ran: Option<(Purpose, u32)>, to: &Move, show: &mut dyn F
         Move::UndoRetry { wait, .. } => {
             show(Event::RetryIn { step, purpose: Purpose::Undo, delay: Duration::from_micros(wait.0) });
         }
-        Move::Failed { failure } => show(Event::StepFailed { step, reason: failure.to_string() }),
+        Move::Failed { failure } => {
+            let reason = why.map_or_else(|| failure.to_string(), str::to_owned);
+            show(Event::StepFailed { step, reason });
+        }
         Move::Undone {} => show(Event::Undone { step }),
         Move::UndoFailed { failure } => show(Event::Escalated { step, reason: failure.to_string() }),
-        Move::Denied {} | Move::Suspect { .. } | Move::Doubt { .. } | Move::Assumed { .. } | Move::Unconfirmed { .. } => {}
+        Move::Denied {}
+        | Move::Suspect { .. }
+        | Move::Doubt { .. }
+        | Move::Assumed { .. }
+        | Move::Unconfirmed { .. } => {}
     }
 }

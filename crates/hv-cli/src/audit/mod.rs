@@ -1,0 +1,120 @@
+//! `hv audit`: what a trail says, and whether it is whole.
+//!
+//! Both commands read the folder as any stranger would: without the writer's lock, without changing anything, and
+//! also while a run writes to it.
+
+mod show;
+mod verify;
+
+mod names;
+mod told;
+mod words;
+
+use crate::Exit;
+use crate::args::{AuditArgs, AuditCommand};
+use crate::output::{self, Refused};
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Shows or verifies a trail.
+///
+/// # Errors
+/// [`Refused::Output`] where stdout does not take what is printed.
+pub fn run(args: &AuditArgs) -> Result<Exit, Refused> {
+    let (data, done) = match &args.command {
+        AuditCommand::Show(trail) => (&trail.data, show::run(trail)),
+        AuditCommand::Verify { trail, sealed } => (&trail.data, verify::run(trail, *sealed)),
+    };
+    match done {
+        Ok(exit) => Ok(exit),
+        Err(Failure::NoTrail(cause)) => {
+            output::error(&format!("hv: {}: {cause}", data.display()));
+            // The exit code of tampering is kept for tampering.
+            Ok(Exit::BadInput)
+        }
+        Err(Failure::Output(refused)) => Err(refused),
+    }
+}
+
+/// Why there is nothing to say about a trail, or no way to say it.
+#[derive(Debug)]
+enum Failure {
+    NoTrail(NoTrail),
+    Output(Refused),
+}
+
+impl From<NoTrail> for Failure {
+    fn from(cause: NoTrail) -> Self {
+        Self::NoTrail(cause)
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        Self::Output(refused)
+    }
+}
+
+/// Why a path leads to no trail that can be read.
+#[derive(Debug)]
+enum NoTrail {
+    /// Nothing is there.
+    Absent,
+    /// It is no folder.
+    NotAFolder,
+    /// Nothing in the folder belongs to a trail. Perhaps a folder in it is one.
+    Foreign {
+        /// That folder.
+        instead: Option<PathBuf>,
+    },
+    /// The operating system does not let it be read.
+    Unreadable(io::Error),
+}
+
+impl fmt::Display for NoTrail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("there is no such folder; give the folder of a trail, as --data of hv run"),
+            Self::NotAFolder => f.write_str("it is no folder; a trail is a folder, as --data of hv run"),
+            Self::Foreign { instead: Some(instead) } => {
+                write!(f, "no trail lies here; one lies in {}", instead.display())
+            }
+            Self::Foreign { instead: None } => {
+                f.write_str("no trail lies here; give the folder of a trail, as --data of hv run")
+            }
+            Self::Unreadable(error) => write!(f, "the trail cannot be read: {error}"),
+        }
+    }
+}
+
+impl From<io::Error> for NoTrail {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Foreign { instead: None },
+            _ => Self::Unreadable(error),
+        }
+    }
+}
+
+/// Checks that a path leads to a folder with something of a trail in it; whether that is whole is another question.
+fn look(data: &Path) -> Result<(), NoTrail> {
+    let entries = fs::read_dir(data).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => NoTrail::Absent,
+        io::ErrorKind::NotADirectory => NoTrail::NotAFolder,
+        _ => NoTrail::Unreadable(error),
+    })?;
+    for entry in entries {
+        if is_of_a_trail(&entry.map_err(NoTrail::Unreadable)?.file_name().to_string_lossy()) {
+            return Ok(());
+        }
+    }
+    let below = data.join("trail");
+    Err(NoTrail::Foreign { instead: below.join("mark").is_file().then_some(below) })
+}
+
+/// Whether a trail has something of this name. One that lost the rest has lost it, and is a trail still.
+fn is_of_a_trail(name: &str) -> bool {
+    name == "mark" || name == "payloads" || name.ends_with(".seg")
+}

@@ -1,0 +1,187 @@
+//! Events as sentences and fields.
+//!
+//! Every match in here names every event, so that a new one is not forgotten: it breaks the build.
+
+mod files;
+mod ledger;
+mod saga;
+mod session;
+
+use super::names::{Name, Names};
+use super::told::{Told, json, list, object};
+use hv_core::audit::{Lsn, StreamNo};
+use hv_core::event::{Denial, NodeEvent, SessionEvent};
+use hv_core::liability::{AgentNo, SessionNo};
+use hv_core::rings::class::{Claim, Source};
+use hv_core::rings::standing::Cap;
+use hv_core::types::{ActionKind, Digest, Reversibility, Timestamp};
+use hv_core::{TrailEvent, TrailRecord};
+use serde_json::Value;
+
+/// What a record says, event by event.
+pub(super) fn tell(names: &Names, record: &TrailRecord) -> Vec<Told> {
+    let scene = Scene { names, stream: record.stream };
+    record.events.iter().map(|event| scene.tell(event, record.lsn)).collect()
+}
+
+/// What is needed to name what an event speaks of.
+#[derive(Debug, Clone, Copy)]
+struct Scene<'a> {
+    names: &'a Names,
+    /// The stream that the event stands on.
+    stream: StreamNo,
+}
+
+impl Scene<'_> {
+    fn tell(&self, event: &TrailEvent, lsn: Lsn) -> Told {
+        match event {
+            TrailEvent::Started if lsn == Lsn(1) => Told::new("log.started", "the log begins"),
+            TrailEvent::Started => Told::new("log.started", "the log is opened again"),
+            TrailEvent::Opened { stream, label, genesis } => {
+                let words = format!("session {label} begins as stream {}; its first record {genesis}", stream.0);
+                Told::new("log.opened", words)
+                    .with("stream", stream.0)
+                    .with("label", label)
+                    .with("genesis", genesis)
+            }
+            TrailEvent::Closed { stream, size, root } => {
+                let words = match (*stream == self.stream, self.names.stream(*stream)) {
+                    (true, _) => format!("closed after {size} records; root {root}"),
+                    (false, name) => format!("session {name} closed after {size} records; root {root}"),
+                };
+                Told::new("log.closed", words)
+                    .with("stream", stream.0)
+                    .with("label", self.names.stream(*stream))
+                    .with("size", size)
+                    .with("root", root)
+            }
+            TrailEvent::Sealed => {
+                Told::new("log.sealed", "the log is ended; this record holds the end of every open stream")
+            }
+            TrailEvent::Node(NodeEvent::Denied { denial }) => denied("node.denied", denial),
+            TrailEvent::Ledger(event) => self.ledger(event),
+            TrailEvent::Session(event) => self.session(event),
+        }
+    }
+
+    fn session(&self, event: &SessionEvent) -> Told {
+        match event {
+            SessionEvent::Session { event } => self.membership(event),
+            SessionEvent::Assessed { member, sigma, ring, caps } => {
+                let member = self.member(*member);
+                let held: String = caps.iter().map(|cap| format!("; {} for it: {cap}", cap.ring())).collect();
+                Told::new("session.assessed", format!("{member} stands in {ring} with σ {sigma}{held}"))
+                    .with("member", member)
+                    .with("sigma", sigma)
+                    .with("ring", ring)
+                    .with("caps", list(caps, cap))
+            }
+            SessionEvent::Registered { action, source, claim } => {
+                let who = match source {
+                    Source::Policy => "the policy",
+                    Source::Registry => "the registry",
+                    Source::Manifest => "a manifest",
+                };
+                let words = format!("action {action}: {who} says {}", claim_words(claim));
+                Told::new("session.registered", words)
+                    .with("action", action)
+                    .with("source", source_name(*source))
+                    .with("kind", claim.kind.map(kind_name))
+                    .with("reversibility", claim.reversibility.map(Reversibility::name))
+                    .with("risk", claim.risk)
+            }
+            SessionEvent::SagaOpened { id, unproven } => {
+                let accepted: Vec<String> = unproven.iter().map(ToString::to_string).collect();
+                let accepted = match accepted.as_slice() {
+                    [] => String::new(),
+                    some => format!("; without proof counts the undo of steps number {}", some.join(", ")),
+                };
+                Told::new("session.saga_opened", format!("saga {id} is opened{accepted}"))
+                    .with("saga", id)
+                    .with("unproven", unproven)
+            }
+            SessionEvent::Saga { saga, event } => self.saga(*saga, event),
+            SessionEvent::Granted { params, deadline, ring, sigma } => {
+                let words = format!("granted in {ring} with σ {sigma}, for a start until {deadline}");
+                Told::new("session.granted", words)
+                    .with("ring", ring)
+                    .with("sigma", sigma)
+                    .with("deadline", deadline)
+                    .with("params", params)
+            }
+            SessionEvent::Denied { denial } => denied("session.denied", denial),
+            SessionEvent::Noted { key } => {
+                Told::new("session.noted", format!("a note is kept under the name `{key}`")).with("key", key)
+            }
+        }
+    }
+
+    fn member(&self, ordinal: u32) -> Name {
+        self.names.member(self.stream, ordinal)
+    }
+
+    fn account(&self, agent: AgentNo) -> Name {
+        self.names.account(agent)
+    }
+
+    fn session_of(&self, session: SessionNo) -> Name {
+        self.names.session(session)
+    }
+}
+
+fn denied(event: &'static str, denial: &Denial) -> Told {
+    Told::new(event, denial.to_string())
+        .with("agent", &denial.agent)
+        .with("action", &denial.action)
+        .with("request", &denial.request)
+        .with("reason", &denial.reason)
+        .with("needs", &denial.needs)
+}
+
+fn claim_words(claim: &Claim) -> String {
+    let said: Vec<String> = [
+        claim.kind.map(|kind| match kind {
+            ActionKind::Admin => "it changes the supervisor".to_owned(),
+            ActionKind::ReadOnly => "it changes nothing".to_owned(),
+            ActionKind::Effect => "it has an effect".to_owned(),
+        }),
+        claim.reversibility.map(|reversibility| match reversibility {
+            Reversibility::Full => "it can be undone entirely".to_owned(),
+            Reversibility::Partial => "it can be undone in part".to_owned(),
+            Reversibility::None => "it cannot be undone".to_owned(),
+        }),
+        claim.risk.map(|risk| format!("its risk is {risk}")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if said.is_empty() { "nothing".to_owned() } else { said.join(", ") }
+}
+
+fn cap(cap: &Cap) -> Value {
+    let until = Some(cap.until()).filter(|until| *until < Timestamp::MAX);
+    object([("ring", json(cap.ring())), ("reason", json(cap.to_string())), ("until", json(until))])
+}
+
+const fn source_name(source: Source) -> &'static str {
+    match source {
+        Source::Policy => "policy",
+        Source::Registry => "registry",
+        Source::Manifest => "manifest",
+    }
+}
+
+const fn kind_name(kind: ActionKind) -> &'static str {
+    match kind {
+        ActionKind::Admin => "admin",
+        ActionKind::ReadOnly => "read_only",
+        ActionKind::Effect => "effect",
+    }
+}
+
+/// The beginning of a digest, as much as tells it from others at a glance.
+pub(super) fn short(digest: &Digest) -> String {
+    let mut text = digest.to_string();
+    text.truncate(8);
+    text
+}
