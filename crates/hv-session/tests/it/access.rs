@@ -174,6 +174,17 @@ fn a_guarded_path_that_is_rolled_back_counts_once() {
     run.does(0, F::RollBack { snapshot: early }).does(0, write("c", 1, Expect::Any));
     assert_eq!(run.refused(0, write("d", 1, Expect::Any)), D::Quota { quota: Quota::Files, limit: 2 });
     run.does(0, F::RollBack { snapshot: late });
+    // What it deletes stays guarded and counts, so it would be three.
+    let name = SnapshotName::new("empty").unwrap();
+    let mut run = Run::active(SessionConfig::default().with_quotas(quotas), 1);
+    run.does(0, write("a", 1, Expect::Any)).does(0, write("b", 1, Expect::Any));
+    run.does(0, F::TakeSnapshot { name: Some(name.clone()) });
+    run.does(0, delete("a")).does(0, write("c", 1, Expect::Any)).does(0, set("c", &Acl::closed()));
+    assert_eq!(
+        run.refused(0, F::RollBack { snapshot: name.clone() }),
+        D::Quota { quota: Quota::Files, limit: 2 }
+    );
+    run.does(0, clear("c")).does(0, F::RollBack { snapshot: name });
 }
 
 #[test]

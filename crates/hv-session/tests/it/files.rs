@@ -239,6 +239,16 @@ fn quotas_hold_at_their_boundaries() {
     // A sibling takes room beside what it does not replace.
     let sibling = F::Write { path: path("a"), content: content(6, 1), expect: Expect::Revision(Revision(1)) };
     assert_eq!(run.refused(0, sibling), bytes);
+    // It gives back the room of the version that its writer had seen, and of no other.
+    let mut beside = Run::active(SessionConfig::default().with_quotas(quotas), 1);
+    let late = |n, length, seen| F::Write {
+        path: path("a"),
+        content: content(n, length),
+        expect: Expect::Revision(Revision(seen)),
+    };
+    beside.does(0, sized("a", 1, 60)).does(0, late(2, 10, 0));
+    assert_eq!(beside.refused(0, late(3, 91, 1)), bytes);
+    beside.does(0, late(3, 90, 1));
     run.does(0, delete("b")).does(0, sized("c", 7, 10));
     assert_eq!(run.refused(0, restore("b", 2)), files, "a restored file counts again");
     let take = |name: &str| F::TakeSnapshot { name: Some(SnapshotName::new(name).unwrap()) };

@@ -6,6 +6,7 @@ use hv_session::{
     Machine, Quotas, ROSTER_MAX, Revision, Session, SessionCommand as C, SessionConfig, SessionDenial,
     SessionEvent as E, SessionId, SessionState as S, SnapshotName, Standing,
 };
+use hv_types::Wire;
 
 /// The event is illegal by a rule that says this, and changes nothing.
 fn illegal(session: &Session, event: &E, says: &str) {
@@ -196,6 +197,20 @@ fn a_session_is_resumed_in_order_and_whole() {
     refused(&with(end, compact[files].clone()), "in order");
     refused(&with(end, compact[end - 1].clone()), "in order");
     refused(&with(snapshot + 1, compact[snapshot].clone()), "a name of its own");
+    let renumbered = |number: u32, name: &str| E::Files {
+        part: FilesPart::Snapshot {
+            number,
+            name: SnapshotName::new(name).unwrap(),
+            agent: 0,
+            at: at(1),
+            revision: Revision(1),
+        },
+    };
+    refused(&with(snapshot + 1, renumbered(1, "other")), "a name of its own");
+    refused(&with(snapshot + 1, renumbered(2, "snap-1")), "a name of its own");
+    let nothing = E::from_bytes(&[0x12, 2, 1, b'a', 0, 0]).unwrap();
+    let without_past: Vec<_> = compact[..past].iter().cloned().chain([nothing]).collect();
+    refused(&without_past, "nothing is remembered of nothing");
     let gone = E::Files { part: FilesPart::File { path: path("x"), file: None } };
     refused(&with(files, gone), "a file that is there");
     let mut short = compact.clone();
@@ -263,13 +278,24 @@ fn owners_are_agents_that_the_session_knows() {
     run.does(1, write("x", 1, Expect::Any)).does(0, write("x", 2, Expect::Any));
     let mut deleted = run.clone();
     deleted.does(0, F::Delete { path: path("x"), expect: Expect::Any });
-    for session in [run.session, deleted.session] {
+    let mut between = Run::active(SessionConfig::default(), 2);
+    for n in [0, 1, 0] {
+        between.does(n, write("x", 1, Expect::Any));
+    }
+    for session in [run.session, deleted.session, between.session] {
         let mut compact = session.compact();
         assert!(replay(&compact) == Ok(session));
         compact.remove(2);
         let illegal = replay(&compact).unwrap_err();
         assert!(illegal.rule.contains("agents that the session knows"), "{illegal}");
     }
+}
+
+#[test]
+fn what_is_not_there_takes_no_event() {
+    let compact = Run::active(SessionConfig::default(), 2).session.compact();
+    assert_eq!(compact.len(), 4, "a head, two seats and the end: {compact:?}");
+    assert_eq!(Session::default().compact(), []);
 }
 
 #[test]
