@@ -29,6 +29,9 @@ mod admission;
 mod attribution;
 mod matrix;
 
+#[cfg(any(test, feature = "proptest"))]
+pub mod strategies;
+
 pub use admission::{Admission, Concern, RiskProfile};
 pub use attribution::{
     Attribution, CausalGraph, CausalStep, Method, Part, SHAPLEY_AGENTS_MAX, Unattributable, attribute,

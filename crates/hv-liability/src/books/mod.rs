@@ -12,9 +12,9 @@ mod timer;
 
 use crate::{AgentNo, BondNo, BondState, SessionNo, Source};
 use core::cmp::Reverse;
+use foldhash::quality::RandomState;
 use hv_types::{Did, Sigma, Timestamp};
 use std::collections::BinaryHeap;
-use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
 use index::Index;

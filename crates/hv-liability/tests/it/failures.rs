@@ -70,9 +70,9 @@ fn f13_a_cascaded_voucher_keeps_what_was_not_bonded_and_nobody_gains() {
     twin.vouch(0, (1, 2), 416_000, NEVER).unwrap();
     let low: Vec<Sigma> = (0..2).map(|agent| twin.ledger.sigma_low(&did(agent), twin.now())).collect();
     twin.slash(&offence(2, 1, 0)).unwrap();
-    for agent in 0..2 {
-        assert_eq!(twin.ledger.sigma_low(&did(agent), twin.now()), low[agent]);
-        assert!(twin.ledger.reputation(&did(agent)) >= low[agent]);
+    for (agent, low) in low.into_iter().enumerate() {
+        assert_eq!(twin.ledger.sigma_low(&did(agent), twin.now()), low);
+        assert!(twin.ledger.reputation(&did(agent)) >= low);
     }
 
     let mut ledger = Ledger::default();

@@ -1,11 +1,21 @@
 //! Tests of the ledger from outside: against a naive model, at boundaries, and against faults of its kind.
 
-mod model;
-mod twin;
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking, in its helpers too"
+)]
 
+mod attribution;
 mod boundaries;
 mod failures;
 mod invariants;
+mod matrix;
+mod model;
 mod numbers;
 mod planted;
 mod reachable;
+mod record;
+mod twin;

@@ -168,7 +168,7 @@ fn a_bond_loses_the_larger_of_risk_and_lift() {
         let (fault, evidence) = (1, 1);
         twin.slash(&Offence { evidence, agent: 1, session: Some(0), fault, class, risk, happened: 0 })
             .unwrap();
-        let burned = (333_333 * penalty as u64).div_ceil(1_000_000);
+        let burned = (333_333u64 * penalty).div_ceil(1_000_000);
         let account = twin.ledger.account(&did(0), twin.now()).unwrap();
         assert_eq!(u64::from(account.reputation.ppm()), 900_000 - burned, "{class:?} {risk:?}");
         assert_eq!(u64::from(account.bonded.ppm()), 333_333 - burned);

@@ -1,0 +1,189 @@
+//! What a large ledger costs, measured: time and memory of a replay, and calls to count instructions of.
+//!
+//! `cost replay [AGENTS] [BONDS]` replays a ledger from its events and says how fast and how large. `cost SHAPE [SIZE]` builds
+//! a vouch graph of a shape and then makes a thousand calls of `measured_vouch` and of `measured_sigma_eff`;
+//! run it under `valgrind --tool=callgrind --collect-atstart=no --toggle-collect='*measured_vouch*'` and divide
+//! by the calls. Shapes: `sparse`, `chain`, `chain-backwards`, `chain-shuffled`, `star-out`, `star-in`,
+//! `ladder`.
+
+#![allow(clippy::print_stdout, clippy::expect_used, reason = "it prints what it measured, or stops")]
+
+use hv_liability::{Command, Denial, Event, Ledger, SessionNo, Source, Stake, VouchOrder};
+use hv_types::{Did, Machine, Reversibility, Sigma, Timestamp, Wire};
+use std::time::Instant;
+
+const CALLS: u32 = 1000;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let number =
+        |at: usize, default: u32| args.get(at).map_or(default, |text| text.parse().expect("a number"));
+    match args.first().map(String::as_str) {
+        None | Some("replay") => replay(number(1, 1_000_000), number(2, 1_000_000)),
+        Some(shape) => calls(shape, number(1, 100_000)),
+    }
+}
+
+/// The agents' names.
+fn names(agents: u32) -> Vec<Did> {
+    (0..agents)
+        .map(|no| Did::new(&format!("did:mesh:agent-{no:07}")).expect("it follows the grammar"))
+        .collect()
+}
+
+/// Numbers that look random and are the same on every run (xorshift).
+fn random(seed: u64) -> impl FnMut(u32) -> u32 {
+    let mut state = seed | 1;
+    move |below| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        u32::try_from(state % u64::from(below)).expect("it is below a u32")
+    }
+}
+
+fn open(names: &[Did]) -> (Ledger, Vec<Event>) {
+    let (mut ledger, mut events) = (Ledger::default(), Vec::new());
+    for agent in names {
+        let command = Command::Endow { agent: agent.clone(), sigma: Sigma::ONE, source: Source::Scored };
+        events.extend(run(&mut ledger, &command).expect("an unknown agent's account opens"));
+    }
+    (ledger, events)
+}
+
+fn run(ledger: &mut Ledger, command: &Command) -> Result<Vec<Event>, Denial> {
+    let events = ledger.decide(command, Timestamp(1))?;
+    events.iter().try_for_each(|event| ledger.apply(event)).expect("what was decided applies");
+    Ok(events)
+}
+
+fn order(names: &[Did], session: u32, voucher: u32, vouchee: u32) -> Command {
+    let name = |no: u32| names.get(no as usize).expect("it is one of the agents").clone();
+    Command::Vouch(VouchOrder {
+        session: SessionNo(session),
+        voucher: name(voucher),
+        vouchee: name(vouchee),
+        stake: Stake::Amount(Sigma::capped(1)),
+        expires: Some(Timestamp(1 + u64::from(session + 1) * 1_000_000_000)),
+    })
+}
+
+fn replay(agents: u32, bonds: u32) {
+    let names = names(agents);
+    let (mut ledger, mut events) = open(&names);
+    let mut random = random(7);
+    while events.len() < (agents + bonds) as usize {
+        let command = order(&names, random(1000), random(agents), random(agents));
+        events.extend(run(&mut ledger, &command).unwrap_or_default());
+    }
+    let mut bytes = Vec::new();
+    let ends: Vec<usize> = events
+        .iter()
+        .map(|event| {
+            event.put(&mut bytes);
+            bytes.len()
+        })
+        .collect();
+    let count = events.len();
+    drop((ledger, events, names));
+
+    let (mut from, before, start) = (0, resident(), Instant::now());
+    let mut ledger = Ledger::default();
+    for &end in &ends {
+        let event = Event::from_bytes(bytes.get(from..end).expect("it was recorded")).expect("it decodes");
+        ledger.apply(&event).expect("it was applied before");
+        from = end;
+    }
+    let (seconds, size) = (start.elapsed().as_secs_f64(), resident().saturating_sub(before));
+    println!(
+        "{count} events of {} bytes on average decoded and applied in {seconds:.3} s",
+        bytes.len() / count
+    );
+    println!("{:.2} million events a second", count as f64 / seconds / 1e6);
+    println!(
+        "{} agents, {} bonds: {} bytes a bond",
+        ledger.agent_count(),
+        ledger.bond_count(),
+        size / bonds as usize
+    );
+}
+
+/// Memory of this process that is in use, in bytes; 0 where the system does not tell.
+fn resident() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    text.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4096
+}
+
+fn calls(shape: &str, size: u32) {
+    let agents = size + 2 * CALLS;
+    let names = names(agents);
+    let (mut ledger, _) = open(&names);
+    let edges = edges(shape, size + CALLS);
+    let (build, last) = edges.split_at(edges.len() - CALLS as usize);
+    for &(voucher, vouchee) in build {
+        let _ = run(&mut ledger, &order(&names, 0, voucher, vouchee));
+    }
+    let commands: Vec<Command> = last.iter().map(|&(a, b)| order(&names, 0, a, b)).collect();
+    let mut made = 0;
+    let start = Instant::now();
+    for command in &commands {
+        made += u32::from(measured_vouch(&mut ledger, command));
+    }
+    let vouch = start.elapsed();
+    // Closing the cycle of the whole graph, for shapes that have one to close.
+    let close = build.first().zip(build.last()).map(|(first, last)| order(&names, 0, last.1, first.0));
+    let start = Instant::now();
+    let refused = close.map(|command| measured_refusal(&ledger, &command));
+    let refusal = start.elapsed();
+    let start = Instant::now();
+    let mut sum = 0;
+    for &(_, vouchee) in last {
+        sum += measured_sigma_eff(&ledger, names.get(vouchee as usize).expect("it is one of the agents"));
+    }
+    let sigma = start.elapsed();
+    println!(
+        "{shape} of {size}: {made} of {CALLS} vouches made, {:?} each; a refusal ({refused:?}) {refusal:?}; \
+         {CALLS} answers (sum {sum}), {:?} each",
+        vouch / CALLS,
+        sigma / CALLS
+    );
+}
+
+/// Vouchers and vouchees, in the order of vouching.
+fn edges(shape: &str, size: u32) -> Vec<(u32, u32)> {
+    let mut random = random(11);
+    match shape {
+        "sparse" => (0..size).map(|_| (random(size), random(size))).collect(),
+        "chain" => (0..size).map(|no| (no, no + 1)).collect(),
+        "chain-backwards" => (0..size).map(|no| (no + 1, no)).collect(),
+        "chain-shuffled" => {
+            let mut edges: Vec<(u32, u32)> = (0..size).map(|no| (no, no + 1)).collect();
+            for at in (1..size).rev() {
+                edges.swap(at as usize, random(at + 1) as usize);
+            }
+            edges
+        }
+        "star-out" => (1..=size).map(|no| (size / 2, if no == size / 2 { 0 } else { no })).collect(),
+        "star-in" => (1..=size).map(|no| (if no == size / 2 { 0 } else { no }, size / 2)).collect(),
+        // A chain of triangles against the order in which the agents became known.
+        "ladder" => (0..size)
+            .map(|no| if no % 2 == 0 { (no / 2 + 1, no / 2) } else { (no / 2 + 2, no / 2) })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[inline(never)]
+fn measured_vouch(ledger: &mut Ledger, command: &Command) -> bool {
+    run(ledger, command).is_ok()
+}
+
+#[inline(never)]
+fn measured_refusal(ledger: &Ledger, command: &Command) -> bool {
+    ledger.decide(command, Timestamp(1)).is_err()
+}
+
+#[inline(never)]
+fn measured_sigma_eff(ledger: &Ledger, did: &Did) -> u64 {
+    u64::from(ledger.sigma_eff(did, SessionNo(0), Reversibility::Full, Timestamp(1)).ppm())
+}
