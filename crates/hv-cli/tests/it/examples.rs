@@ -95,16 +95,11 @@ impl Run {
         let group = format!("-{}", child.id());
         let _ = Command::new("kill").args(["-TERM", "--", &group]).stderr(Stdio::null()).status().unwrap();
         child.wait().unwrap();
-        // A program of the group may need a moment more than its shell.
-        while Command::new("kill")
-            .args(["-0", "--", &group])
-            .stderr(Stdio::null())
-            .status()
-            .unwrap()
-            .success()
-        {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        // A program of the group may need a moment more than its shell; one that nobody reaps stays for ever.
+        let alive = || {
+            Command::new("kill").args(["-0", "--", &group]).stderr(Stdio::null()).status().unwrap().success()
+        };
+        (0..500).take_while(|_| alive()).for_each(|_| std::thread::sleep(Duration::from_millis(2)));
         unlock(self.work.path());
     }
 }
