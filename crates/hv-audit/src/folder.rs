@@ -66,7 +66,12 @@ impl Folder {
 
     /// Whether nothing at all is there.
     pub(crate) fn is_empty(&self) -> bool {
-        !self.mark && self.segments.is_empty() && !self.payload_folder && self.strangers.is_empty()
+        !self.is_log() && self.strangers.is_empty()
+    }
+
+    /// Whether anything is there that belongs to a log.
+    pub(crate) fn is_log(&self) -> bool {
+        self.mark || !self.segments.is_empty() || self.payload_folder
     }
 
     /// Checks that there is nothing that no log puts there, and that no segment is missing between others.

@@ -30,9 +30,11 @@ mod payload;
 mod segment;
 
 mod chain;
+mod locate;
 mod survey;
 
 mod finding;
+mod salvage;
 mod verify;
 
 pub mod disk;
@@ -48,5 +50,6 @@ pub use memory::MemoryLog;
 pub use payload::Entropy;
 pub use proof::{BadProof, ConsistencyProof, InclusionProof};
 pub use record::{Attachments, Entry, Heads, Kind};
+pub use salvage::salvage_on;
 pub use tree::{CompactRange, TreeHash};
 pub use verify::{Level, Report, StreamReport, Verdict, Why, verify, verify_on};

@@ -12,7 +12,7 @@ use crate::record::varint_len;
 use hv_types::Digest;
 use hv_types::wire::{Reader, put_bytes};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where random bytes come from: each call gives 32 that nobody can guess.
 pub type Entropy = Box<dyn FnMut() -> [u8; 32] + Send>;
@@ -41,9 +41,28 @@ pub(crate) fn write_payload(
     Ok(reference)
 }
 
+/// Whether the file of a payload of so many bytes is there, and has the length that it must have.
+pub(crate) fn check_length(disk: &dyn Disk, dir: &Path, id: &Digest, length: u64) -> Result<(), LogError> {
+    let name = payload_path(id);
+    let path = dir.join(&name);
+    let file = match disk.open(&path, Access::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(found(&name, What::PayloadMissing { id: *id }));
+        }
+        opened => opened.map_err(io_error(&path, Doing::Open))?,
+    };
+    let whole = file.length().map_err(io_error(&path, Doing::Read))? == file_length(length);
+    if whole { Ok(()) } else { Err(found(&name, What::PayloadDamaged)) }
+}
+
+/// Where a payload lies in the log's folder.
+pub(crate) fn payload_path(id: &Digest) -> PathBuf {
+    Path::new(PAYLOADS_NAME).join(id.to_string())
+}
+
 /// Reads a payload and checks it against its name; `None` where there is no such file.
 pub(crate) fn read_payload(disk: &dyn Disk, dir: &Path, id: &Digest) -> Result<Option<Vec<u8>>, LogError> {
-    let name = Path::new(PAYLOADS_NAME).join(id.to_string());
+    let name = payload_path(id);
     let path = dir.join(&name);
     let file = match disk.open(&path, Access::Read) {
         Ok(file) => file,
@@ -60,7 +79,7 @@ pub(crate) fn read_payload(disk: &dyn Disk, dir: &Path, id: &Digest) -> Result<O
 }
 
 /// The length of the file of a content of so many bytes.
-pub(crate) fn file_length(length: u64) -> u64 {
+fn file_length(length: u64) -> u64 {
     (MAGIC.len() + 32 + varint_len(length) + 4) as u64 + length
 }
 

@@ -312,12 +312,104 @@ pub(crate) const fn varint_len(value: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn the_length_of_a_varint_is_known_before_it_is_written() {
         for shift in 0..64 {
             for value in [1u64 << shift, (1 << shift) - 1, u64::MAX >> shift] {
                 assert_eq!(varint_len(value), value.to_bytes().len(), "{value:x}");
+            }
+        }
+    }
+
+    /// The record's bytes, written again from what was read.
+    fn write_again(tag: u8, record: &Record<'_>) -> Vec<u8> {
+        let mut content = Vec::new();
+        match record.kind {
+            Kind::Data => {}
+            Kind::Genesis { label } => put_genesis(label, &mut content),
+            Kind::Close { size, root } => put_close(size, &root, &mut content),
+            Kind::StreamOpened { stream, label, genesis } => {
+                put_opened(stream, label, &genesis, &mut content)
+            }
+            Kind::StreamClosed { stream, size, root, close } => {
+                put_closed(stream, size, &root, &close, &mut content);
+            }
+            Kind::Started { nonce } => content.extend(nonce),
+            Kind::Sealed { heads } => heads.for_each(|(stream, head)| put_head(stream, &head, &mut content)),
+        }
+        content.extend(record.body);
+        let tags = [
+            Tag::Data,
+            Tag::Genesis,
+            Tag::Close,
+            Tag::StreamOpened,
+            Tag::StreamClosed,
+            Tag::Started,
+            Tag::Sealed,
+        ];
+        let attachments: Vec<_> = record.attachments.collect();
+        let preamble = Preamble {
+            parent: &record.parent,
+            tag: tags[usize::from(tag)],
+            seq: record.seq,
+            lsn: record.lsn,
+            time: record.time,
+            attachments: &attachments,
+        };
+        let mut out = Vec::new();
+        let start = put_record(StreamNo(0), &preamble, &content, &mut out);
+        out.split_off(start)
+    }
+
+    fn some_record() -> impl Strategy<Value = Vec<u8>> {
+        let number = || prop_oneof![0u64..300, any::<u64>()];
+        let front = (0u8..8, number(), number(), prop::collection::vec(number(), 0..3));
+        let content = prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..40),
+            // Something like a label or a number, and digests behind it.
+            (prop::collection::vec(0u8..5, 0..6), 0usize..4)
+                .prop_map(|(front, digests)| { [front, vec![7; 32 * digests]].concat() }),
+        ];
+        (front, content).prop_map(|((tag, seq, lsn, lengths), content)| {
+            let mut out = vec![1; 32];
+            out.push(tag);
+            put_varint(seq, &mut out);
+            put_varint(lsn, &mut out);
+            out.extend([9; 8]);
+            put_varint(lengths.len() as u64, &mut out);
+            for length in lengths {
+                out.extend([3; 32]);
+                put_varint(length, &mut out);
+            }
+            out.extend(content);
+            out
+        })
+    }
+
+    proptest! {
+        /// What is read is written back as the same bytes, so no two byte strings are the same record.
+        #[test]
+        fn a4_a_record_has_one_encoding(
+            bytes in some_record(),
+            change in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+        ) {
+            let mut bytes = bytes;
+            if let Some((at, byte)) = change {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            if let Ok(record) = Record::read(&bytes) {
+                prop_assert_eq!(write_again(bytes[32], &record), bytes);
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_reading_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut reader = Reader::new(&bytes);
+            while let Ok((_, record)) = take_framed(&mut reader) {
+                let _ = Record::read(record);
             }
         }
     }

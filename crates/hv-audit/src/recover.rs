@@ -7,7 +7,7 @@ use crate::folder::{Folder, PAYLOADS_NAME, found, io_error};
 use crate::journal::Journal;
 use crate::log::{Doing, Log, LogError, PayloadRef};
 use crate::mark::{MARK_NAME, Mark};
-use crate::payload::{Entropy, file_length, read_payload, write_payload};
+use crate::payload::{Entropy, check_length, payload_path, read_payload, write_payload};
 use crate::record::Tag;
 use crate::segment::{SegmentHeader, SegmentReader, segment_name};
 use crate::survey::{Survey, Tail};
@@ -128,23 +128,14 @@ fn first_mark(
 /// way that every payload that a record refers to is there in its whole length; its content is checked where it
 /// is read, and by verification.
 fn loose_payloads(survey: &Survey<'_>, disk: &dyn Disk, dir: &Path) -> Result<Vec<PayloadRef>, LogError> {
-    let file = |id: &Digest| Path::new(PAYLOADS_NAME).join(id.to_string());
-    let present = &survey.folder.payloads;
-    if let Some(id) = survey.references.keys().find(|id| !present.contains(id)) {
-        return Err(found(&file(id), What::PayloadMissing { id: *id }));
-    }
     for (id, reference) in &survey.references {
-        let path = dir.join(file(id));
-        let open = disk.open(&path, Access::Read).map_err(io_error(&path, Doing::Open))?;
-        let length = open.length().map_err(io_error(&path, Doing::Read))?;
-        if length != file_length(reference.length) {
-            return Err(found(&file(id), What::PayloadDamaged));
-        }
+        check_length(disk, dir, id, reference.length)?;
     }
+    let present = &survey.folder.payloads;
     let mut loose = Vec::new();
     for id in present.iter().filter(|id| !survey.references.contains_key(id)) {
         if survey.says_ended() {
-            return Err(found(&file(id), What::PayloadUnreferenced));
+            return Err(found(&payload_path(id), What::PayloadUnreferenced));
         }
         let content = read_payload(disk, dir, id)?.unwrap_or_default();
         loose.push(PayloadRef { id: *id, length: content.len() as u64 });
@@ -161,7 +152,7 @@ fn reopened(survey: &Survey<'_>, disk: &dyn Disk, dir: &Path) -> Result<OpenSegm
 
 fn open_segment(survey: &Survey<'_>, file: Box<dyn DiskFile>, path: PathBuf, filled: u64) -> OpenSegment {
     let (index, offset) = (survey.end.segment, survey.end.offset);
-    OpenSegment { file, path, index, offset, filled, hasher: survey.end.hasher.clone() }
+    OpenSegment { file, path, index, offset, filled, digest: survey.end.digest.clone() }
 }
 
 /// Tidies what a crash left; what is not whole is kept as a payload first.

@@ -7,12 +7,13 @@ use crate::chain::{Chain, Misfit, Stop};
 use crate::disk::{Access, Disk};
 use crate::finding::{Finding, What};
 use crate::folder::{Folder, found, found_at, io_error};
+use crate::hash::FileDigest;
+use crate::locate::locate;
 use crate::log::{Doing, LogError, Lsn, StreamNo};
 use crate::mark::{MARK_NAME, Mark, MarkState, Marks, SLOT_BYTES};
-use crate::record::{Entry, Record, take_framed};
+use crate::record::Entry;
 use crate::segment::{FRAME_HEADER_BYTES, HEADER_BYTES, Next, SegmentReader, segment_name};
-use hv_types::wire::Reader;
-use hv_types::{Digest, Wire};
+use hv_types::Digest;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -46,7 +47,7 @@ pub(crate) struct End {
     /// Where in it the last whole batch ends; 0 where there is no segment.
     pub(crate) offset: u64,
     /// The segment's digest up to there.
-    pub(crate) hasher: Box<blake3::Hasher>,
+    pub(crate) digest: FileDigest,
 }
 
 /// What follows the last whole batch.
@@ -100,7 +101,7 @@ impl<'d> Survey<'d> {
         // The mark first: whatever a living writer adds meanwhile lies above it.
         let marks = self.read_marks()?;
         self.folder = Folder::list(self.disk, self.dir)?;
-        if self.folder.is_empty() {
+        if !self.folder.is_log() {
             return Err(LogError::NoLog { dir: self.dir.to_owned() });
         }
         let Some(marks) = marks else { return Err(found(Path::new(MARK_NAME), What::Missing)) };
@@ -188,7 +189,7 @@ impl<'d> Survey<'d> {
                     }
                     Next::Zeros => return Err(found_at(&name, offset, What::Trailing)),
                     Next::Bad(what) => {
-                        let finding = self.locate(&mut reader, &name, what).map_err(&read)?;
+                        let finding = self.finding(&mut reader, segments, what).map_err(&read)?;
                         if !last {
                             return Err(LogError::Damaged(finding));
                         }
@@ -220,7 +221,7 @@ impl<'d> Survey<'d> {
             }
             return Err(self.at_header(name, What::SegmentHeader));
         };
-        let previous = if index == 0 { Digest::default() } else { digest(&self.end.hasher) };
+        let previous = if index == 0 { Digest::default() } else { self.end.digest.finish() };
         let nonce = self.mark.map_or(header.nonce, |mark| mark.nonce);
         if header.index != index || header.nonce != nonce || header.first_lsn != self.lsn.next() {
             return Err(self.at_header(name, What::SegmentPlace));
@@ -230,8 +231,8 @@ impl<'d> Survey<'d> {
         }
         self.end.segment = index;
         self.end.offset = HEADER_BYTES as u64;
-        self.end.hasher.reset();
-        self.end.hasher.update(bytes);
+        self.end.digest.reset();
+        self.end.digest.update(bytes);
         Ok(true)
     }
 
@@ -289,7 +290,7 @@ impl<'d> Survey<'d> {
         }
         self.lsn = lsn;
         self.end.offset += bytes.len() as u64;
-        self.end.hasher.update(bytes);
+        self.end.digest.update(bytes);
         match self.mark {
             Some(mark) if mark.lsn == lsn => {
                 let place = (self.end.segment, self.end.offset, self.chain.node());
@@ -301,7 +302,7 @@ impl<'d> Survey<'d> {
     }
 
     /// Checks how the log ends against what the mark says about it.
-    fn check_end(&self) -> Result<(), LogError> {
+    fn check_end(&mut self) -> Result<(), LogError> {
         let Some(mark) = self.mark else { return Ok(()) };
         let ended = mark.state == MarkState::Sealed;
         match &self.tail {
@@ -327,7 +328,7 @@ impl<'d> Survey<'d> {
         if !self.chain.is_sealed() {
             return Err(here(What::NotEnded));
         }
-        if digest(&self.end.hasher) != mark.digest {
+        if self.end.digest.finish() != mark.digest {
             return Err(found(&name, What::EndDigest));
         }
         if let Some(unfinished) = self.folder.unfinished.first() {
@@ -339,87 +340,22 @@ impl<'d> Survey<'d> {
         Ok(())
     }
 
-    /// Names the record behind a frame that is not what was written, as far as the bytes still tell.
-    ///
-    /// A record whose numbers do not fit any more betrays itself. A changed body shows in the next record of
-    /// its stream, which names the parent that was; so the frames behind are read on with what the changed
-    /// bytes give, up to the first record that does not fit.
-    fn locate(&self, reader: &mut SegmentReader, name: &Path, what: What) -> std::io::Result<Box<Finding>> {
+    /// A finding about the frame that should be next, with the record as far as the bytes still tell.
+    fn finding(
+        &self,
+        reader: &mut SegmentReader,
+        segments: u32,
+        what: What,
+    ) -> std::io::Result<Box<Finding>> {
         let offset = self.end.offset;
-        let mut finding = Finding {
-            file: name.to_owned(),
-            offset,
-            stream: None,
-            record: None,
-            lsn: Some(self.lsn.next()),
-            what,
-        };
-        let header = reader.bytes(offset, FRAME_HEADER_BYTES)?;
-        let length = header.first_chunk().map_or(0, |length| u32::from_le_bytes(*length) as usize);
-        let damaged = reader.bytes(offset + FRAME_HEADER_BYTES as u64, length)?.to_vec();
-        if let Some((stream, seq)) = first_record(&damaged) {
-            let fits = self.chain.next_seq(stream) == Some(seq);
-            (finding.stream, finding.record) = if fits { (Some(stream), Some(seq)) } else { (None, None) };
-        }
-        if finding.what != What::FrameChecksum {
-            return Ok(Box::new(finding));
-        }
-        let mut trial = self.chain.clone();
-        let mut noted = Vec::new();
-        let mut note = |entry: Entry<'_>, _| {
-            noted.push((entry.stream, entry.seq));
-            Ok(())
-        };
-        let mut place = None;
-        let mut next = offset + (FRAME_HEADER_BYTES + length) as u64;
-        match trial.read(&damaged, &mut note) {
-            Err(Stop::Misfit(misfit)) => place = suspect(&misfit, &noted, &trial, &damaged),
-            Err(Stop::Refused(_)) => {}
-            Ok(()) => {
-                while let Next::Frame { bytes, .. } = reader.next(next)? {
-                    let payload = bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default();
-                    next += bytes.len() as u64;
-                    if let Err(Stop::Misfit(misfit)) = trial.read(payload, &mut |_, _| Ok(())) {
-                        let place_of = suspect(&misfit, &noted, &trial, &[]);
-                        place = place_of.filter(|place| noted.contains(place));
-                        break;
-                    }
-                }
-            }
-        }
-        if let Some((stream, seq)) = place {
-            (finding.stream, finding.record) = (Some(stream), Some(seq));
-        }
-        Ok(Box::new(finding))
+        let mark = self.mark.map(|mark| (mark.node_length, mark.node_tip));
+        let mut behind = (self.end.segment + 1..segments).map(|index| {
+            let file = self.disk.open(&self.dir.join(segment_name(index)), Access::Read)?;
+            SegmentReader::new(file)
+        });
+        let record = locate(&self.chain, reader, offset, &mut || behind.next().transpose(), mark)?;
+        let (stream, record) = record.unzip();
+        let (file, lsn) = (segment_name(self.end.segment).into(), Some(self.lsn.next()));
+        Ok(Box::new(Finding { file, offset, stream, record, lsn, what }))
     }
-}
-
-/// The record that a misfit speaks of, where these records came before it in its frame.
-fn suspect(
-    misfit: &Misfit,
-    before: &[(StreamNo, u64)],
-    chain: &Chain,
-    payload: &[u8],
-) -> Option<(StreamNo, u64)> {
-    let rest = payload.get(misfit.at..).unwrap_or_default();
-    let stream = misfit.stream.or_else(|| u32::take(&mut Reader::new(rest)).ok().map(StreamNo));
-    let here = stream.and_then(|stream| Some((stream, chain.next_seq(stream)?)));
-    let named = match (&misfit.what, here) {
-        // A parent or a commitment that does not fit speaks of the record that it names.
-        (What::Parent, Some((stream, seq))) => Some((stream, seq.saturating_sub(1))),
-        (What::Commitment | What::Uncommitted, _) | (_, None) => before.last().copied(),
-        _ => None,
-    };
-    named.filter(|named| before.contains(named)).or(here)
-}
-
-/// Stream and place of the first record in a payload, as it says itself.
-fn first_record(payload: &[u8]) -> Option<(StreamNo, u64)> {
-    let (stream, bytes) = take_framed(&mut Reader::new(payload)).ok()?;
-    Record::read(bytes).ok().map(|record| (stream, record.seq))
-}
-
-/// What a hasher has come to.
-pub(crate) fn digest(hasher: &blake3::Hasher) -> Digest {
-    Digest(*hasher.finalize().as_bytes())
 }

@@ -1,12 +1,13 @@
 //! Verification of a log's folder by a stranger: reads everything, believes nothing, changes nothing.
 
-use crate::disk::{Disk, RealDisk};
+use crate::disk::{Access, Disk, RealDisk};
 use crate::finding::{Finding, What};
-use crate::folder::{PAYLOADS_NAME, found};
+use crate::folder::found;
 use crate::log::{Head, LogError, Lsn, StreamNo};
-use crate::payload::read_payload;
+use crate::payload::{check_length, payload_path, read_payload};
 use crate::record::{Entry, Kind};
-use crate::survey::{Survey, Tail};
+use crate::segment::{SegmentReader, segment_name};
+use crate::survey::{Reference, Survey, Tail};
 use core::fmt;
 use hv_types::Digest;
 use std::collections::BTreeMap;
@@ -89,6 +90,10 @@ pub struct StreamReport {
 
 /// Verifies the log in a folder. Takes no lock and changes nothing; a writer may be at work meanwhile.
 ///
+/// Every byte of an ended log is covered, so any changed one is found, and the place is named. What was rewritten
+/// as a whole by somebody who can write to the folder is beyond what a folder alone can tell; the report's level
+/// says so. `INVARIANT (A1)`
+///
 /// Goes once through all bytes. Memory grows with the number of streams and payloads, not of records.
 ///
 /// # Errors
@@ -164,26 +169,21 @@ fn note(streams: &mut BTreeMap<StreamNo, StreamReport>, entry: &Entry<'_>) {
 /// Checks that every payload that a record refers to is there and is what was put, and in a log that was ended
 /// that there is no other.
 fn check_payloads(survey: &Survey<'_>, disk: &dyn Disk, dir: &Path) -> Result<(), LogError> {
-    let file = |id: &Digest| Path::new(PAYLOADS_NAME).join(id.to_string());
     for (id, reference) in &survey.references {
-        let what = match read_payload(disk, dir, id) {
-            Ok(Some(content)) if content.len() as u64 == reference.length => continue,
-            Ok(None) => What::PayloadMissing { id: *id },
-            Ok(Some(_)) | Err(LogError::Damaged(_)) => What::PayloadDamaged,
+        let Reference { length, stream, seq, lsn } = *reference;
+        let checked = check_length(disk, dir, id, length).and_then(|()| read_payload(disk, dir, id));
+        match checked {
+            Ok(_) => {}
+            Err(LogError::Damaged(finding)) => {
+                let (stream, record, lsn) = (Some(stream), Some(seq), Some(lsn));
+                return Err(LogError::Damaged(Box::new(Finding { stream, record, lsn, ..*finding })));
+            }
             Err(error) => return Err(error),
-        };
-        return Err(LogError::Damaged(Box::new(Finding {
-            file: file(id),
-            offset: 0,
-            stream: Some(reference.stream),
-            record: Some(reference.seq),
-            lsn: Some(reference.lsn),
-            what,
-        })));
+        }
     }
     let loose = survey.folder.payloads.iter().find(|id| !survey.references.contains_key(id));
     match loose.filter(|_| survey.says_ended()) {
-        Some(id) => Err(found(&file(id), What::PayloadUnreferenced)),
+        Some(id) => Err(found(&payload_path(id), What::PayloadUnreferenced)),
         None => Ok(()),
     }
 }
@@ -210,8 +210,8 @@ fn torn_bytes(survey: &Survey<'_>, disk: &dyn Disk, dir: &Path) -> io::Result<u6
         Tail::Torn { at, .. } => (survey.end.segment, at),
         Tail::Unbegun { segment } => (segment, 0),
     };
-    let path = dir.join(crate::segment::segment_name(segment));
-    let mut reader = crate::segment::SegmentReader::new(disk.open(&path, crate::disk::Access::Read)?)?;
+    let path = dir.join(segment_name(segment));
+    let mut reader = SegmentReader::new(disk.open(&path, Access::Read)?)?;
     Ok(reader.used(from)? - from)
 }
 

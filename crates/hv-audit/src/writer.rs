@@ -2,10 +2,10 @@
 
 use crate::disk::{Disk, DiskFile};
 use crate::folder::io_error;
+use crate::hash::FileDigest;
 use crate::log::{Doing, LogError, Lsn};
 use crate::mark::{MARK_NAME, Mark, MarkState};
 use crate::segment::{HEADER_BYTES, SegmentHeader, segment_name};
-use crate::survey::digest;
 use hv_types::Digest;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(crate) struct OpenSegment {
     /// Up to where the file is written with zeros.
     pub(crate) filled: u64,
     /// The digest of everything up to `offset`.
-    pub(crate) hasher: Box<blake3::Hasher>,
+    pub(crate) digest: FileDigest,
 }
 
 /// Batches to be written in one go.
@@ -88,7 +88,7 @@ impl Writer {
         self.trim()?;
         self.mark.state = MarkState::Sealed;
         self.mark.turn = self.mark.turn.saturating_add(1);
-        self.mark.digest = digest(&self.segment.hasher);
+        self.mark.digest = self.segment.digest.finish();
         let place = self.mark.place();
         for place in [place, Mark::other_place(place)] {
             self.write_mark(place)?;
@@ -132,7 +132,7 @@ impl Writer {
             index,
             nonce: self.mark.nonce,
             first_lsn,
-            previous: digest(&self.segment.hasher),
+            previous: self.segment.digest.finish(),
         };
         self.segment = OpenSegment::create(&*self.disk, &self.dir, header, self.limit)?;
         Ok(())
@@ -158,8 +158,8 @@ impl OpenSegment {
     ) -> Result<Self, LogError> {
         let path = dir.join(segment_name(header.index));
         let file = disk.create(&path).map_err(io_error(&path, Doing::Create))?;
-        let hasher = Box::default();
-        let mut segment = Self { file, path, index: header.index, offset: 0, filled: 0, hasher };
+        let digest = FileDigest::default();
+        let mut segment = Self { file, path, index: header.index, offset: 0, filled: 0, digest };
         segment.write(&header.to_bytes())?;
         segment.fill(limit)?;
         segment.file.sync_all().map_err(io_error(&segment.path, Doing::Sync))?;
@@ -170,7 +170,7 @@ impl OpenSegment {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), LogError> {
         self.file.write_at(self.offset, bytes).map_err(io_error(&self.path, Doing::Write))?;
-        self.hasher.update(bytes);
+        self.digest.update(bytes);
         self.offset += bytes.len() as u64;
         Ok(())
     }

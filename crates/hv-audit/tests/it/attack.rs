@@ -1,9 +1,10 @@
 //! What an enemy, a broken disk or a careless hand does to a trail.
 
-use crate::sim::{Image, SimDisk};
+use crate::sim::{Dice, Image, SimDisk};
 use crate::trail::{DIR, finished, options, unfinished, verdict};
-use hv_audit::{FileLog, Finding, Log, LogError, Lsn, Report, Verdict, What};
+use hv_audit::{FileLog, Finding, Log, LogError, Lsn, Report, StreamNo, Verdict, What, salvage_on};
 use hv_types::Timestamp;
+use hv_types::wire::{Reader, Wire};
 use std::path::{Path, PathBuf};
 
 /// A changed trail is found out and the place is named; opening it is refused and changes nothing.
@@ -84,19 +85,33 @@ fn a1_every_flipped_byte_of_a_finished_trail_is_found_and_located() {
     }
 }
 
+/// A record of a segment: stream, place, and where its bytes lie.
+fn records(segment: &[u8]) -> Vec<(StreamNo, u64, std::ops::Range<usize>)> {
+    let mut records = vec![];
+    for frame in frames(segment) {
+        let payload = &segment[frame.start + 20..frame.end];
+        let mut reader = Reader::new(payload);
+        while !reader.rest().is_empty() {
+            let stream = StreamNo(u32::take(&mut reader).unwrap());
+            let record = reader.bytes().unwrap();
+            let end = frame.start + 20 + reader.offset();
+            // Behind the parent and the kind.
+            let seq = Reader::new(&record[33..]).varint().unwrap();
+            records.push((stream, seq, end - record.len()..end));
+        }
+    }
+    records
+}
+
 #[test]
-fn a1_a_flipped_byte_in_a_record_names_stream_and_record() {
+fn a1_a_flipped_byte_in_a_record_names_exactly_that_record() {
     let image = finished();
     for path in segments(&image) {
-        let bytes = &image[&path];
-        for frame in frames(bytes) {
-            for at in frame.start + 20..frame.end {
+        for (stream, seq, range) in records(&image[&path]) {
+            for at in range {
                 let finding = tampered(&changed(&image, &path, |bytes| bytes[at] ^= 0x10), "a record's byte");
-                assert!(finding.lsn.is_some(), "{finding}");
-                let named = finding.stream.is_some() && finding.record.is_some();
-                // The stream's own number and the record's length come before the record.
-                let early = at < frame.start + 20 + 3;
-                assert!(named || early || finding.offset > frame.start as u64, "byte {at}: {finding:?}");
+                let named = (finding.stream, finding.record);
+                assert_eq!(named, (Some(stream), Some(seq)), "byte {at} of {}: {finding}", path.display());
             }
         }
     }
@@ -191,23 +206,54 @@ fn a1_a_record_changed_with_its_checksums_is_found_at_its_place() {
     let image = finished();
     for path in segments(&image) {
         let segment = image[&path].clone();
-        for frame in frames(&segment) {
-            for at in frame.start + 20..frame.end {
+        for (stream, seq, range) in records(&segment) {
+            let frame = frames(&segment).into_iter().find(|frame| frame.contains(&range.start)).unwrap();
+            for at in range {
                 let other = changed(&image, &path, |bytes| {
                     bytes[at] ^= 1;
                     put_right(&mut bytes[frame.clone()]);
                 });
                 let finding = tampered(&other, "a record changed with its checksums");
+                let what = format!("byte {at} of {}: {finding}", path.display());
                 let here = (path.file_name(), frame.start as u64);
                 let there = (finding.file.file_name(), finding.offset);
-                assert!(
-                    there >= here || finding.file == Path::new("mark"),
-                    "byte {at} of {path:?}: {finding}"
-                );
-                assert!(finding.lsn.is_some() || finding.offset == 0, "{finding}");
+                assert!(there >= here, "{what}");
+                let named = (finding.stream, finding.record);
+                match finding.what {
+                    // The record itself, or the next one, which still names what the record was.
+                    What::Parent => {
+                        assert!(
+                            named == (Some(stream), Some(seq)) || named == (Some(stream), Some(seq + 1)),
+                            "{what}"
+                        );
+                    }
+                    // The record that ends the log, or the one that it ends a stream with.
+                    What::EndOf { stream: of } => assert!([of, StreamNo::NODE].contains(&stream), "{what}"),
+                    // Told by what a later record or the mark says about the record as a whole.
+                    What::Commitment | What::Root | What::NotAsMarked | What::Uncommitted => {}
+                    _ => assert!(named == (Some(stream), Some(seq)) || finding.lsn.is_some(), "{what}"),
+                }
             }
         }
     }
+}
+
+#[test]
+fn what_can_be_read_of_a_damaged_trail_is_shown() {
+    let image = finished();
+    let whole = verdict(&SimDisk::from_image(&image)).records;
+    let shown = |image: &Image| {
+        let mut shown = 0;
+        salvage_on(&SimDisk::from_image(image), Path::new(DIR), &mut |_| shown += 1).unwrap();
+        shown
+    };
+    assert_eq!(shown(&image), whole);
+    let mut without = image.clone();
+    without.remove(&Path::new(DIR).join("mark")).unwrap();
+    assert_eq!(shown(&without), whole);
+    let second = &segments(&image)[1];
+    let damaged = shown(&changed(&image, second, |bytes| bytes[100] ^= 1));
+    assert_eq!(damaged, records(&image[&segments(&image)[0]]).len() as u64);
 }
 
 #[test]
@@ -349,4 +395,46 @@ fn a_trail_that_was_ended_is_opened_continued_and_ended_again() {
     let report = verdict(&disk);
     assert_eq!(report.verdict, Verdict::Complete);
     assert!(report.records > 3 * before);
+}
+
+/// Whatever is done to a finished trail at random, checksums put right or not, it is not complete any more.
+#[test]
+fn a1_random_changes_are_found() {
+    let image = finished();
+    let paths: Vec<&PathBuf> = image.keys().collect();
+    let mut dice = Dice(5);
+    for round in 0..crate::deep(3000, 1_000_000) {
+        let mut other = image.clone();
+        for _ in 0..=dice.below(3) {
+            let path = paths[dice.index(paths.len())];
+            let from = &image[paths[dice.index(paths.len())]];
+            let bytes = other.get_mut(path).unwrap();
+            let (a, b) = (dice.index(bytes.len() + 1), dice.index(bytes.len() + 1));
+            let range = a.min(b)..a.max(b);
+            let (c, d) = (dice.index(from.len() + 1), dice.index(from.len() + 1));
+            let spliced = &from[c.min(d)..c.max(d)];
+            match dice.below(6) {
+                0 => drop(bytes.drain(range)),
+                1 => bytes.truncate(a),
+                2 => drop(bytes.splice(range, spliced.iter().copied())),
+                3 => drop(bytes.splice(a..a, spliced.iter().copied())),
+                4 => bytes[range].reverse(),
+                _ => {
+                    if let Some(byte) = bytes.get_mut(a) {
+                        *byte = byte.wrapping_add(u8::try_from(dice.below(255)).unwrap() + 1);
+                    }
+                }
+            }
+            if dice.below(2) == 0 && path.extension().is_some() && bytes.len() > 76 {
+                for frame in frames(bytes) {
+                    if frame.end <= bytes.len() {
+                        put_right(&mut bytes[frame]);
+                    }
+                }
+            }
+        }
+        if other != image {
+            tampered(&other, &format!("round {round}"));
+        }
+    }
 }

@@ -4,6 +4,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a test says by panicking that it failed, also in its helpers"
 )]
@@ -12,6 +13,7 @@ mod attack;
 mod concurrency;
 mod conformance;
 mod crash;
+mod kill;
 mod sim;
 mod trail;
 mod tree;

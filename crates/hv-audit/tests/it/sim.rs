@@ -26,6 +26,10 @@ impl Dice {
     pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.roll() % n
     }
+
+    pub(crate) fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(length as u64)).unwrap()
+    }
 }
 
 /// A disk in memory. Clones are the same disk.
