@@ -160,8 +160,9 @@ impl Stage {
         unproven: Vec<u32>,
     ) -> Result<SagaState, String> {
         let saga = SagaId::new(name).map_err(text)?;
-        let host = hv.create_saga(&self.session, &saga, Plan::new(steps), unproven).await.map_err(text)?;
-        let end = drive(&host, &self.closures, &Control::new(), SagaCommand::advance()).await.map_err(text)?;
+        let host = hv.saga(&self.session, &saga).accepting(unproven);
+        let first = SagaCommand::begin(Plan::new(steps));
+        let end = drive(&host, &self.closures, &Control::new(), first).await.map_err(text)?;
         if end == SagaState::Completed { Ok(end) } else { Err(format!("the saga is {end}")) }
     }
 }

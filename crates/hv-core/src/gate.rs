@@ -11,7 +11,7 @@ use hv_rings::gate::{Acquaintance, Entry, Facts, GateDenial, Identity, Life, Mem
 use hv_rings::rate::Limits;
 use hv_saga::{Attempt, StepDef};
 use hv_session::SessionState;
-use hv_types::{Call, Did, Ring, Sigma, Timestamp};
+use hv_types::{Call, Did, Reversibility, Ring, Sigma, Timestamp};
 
 /// That a call passed, and what was known when it did.
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +65,11 @@ fn held(
     sigma: Sigma,
     tools: u32,
 ) -> Result<Pass, Box<GateDenial>> {
-    let (_, standing) = state.standing(slot, agent, now);
+    let full = match terms {
+        Some(terms) if terms.reversibility == Reversibility::Full => sigma,
+        _ => state.sigma_eff(slot, agent, Reversibility::Full, now),
+    };
+    let standing = state.standing_at(slot, agent, full, now);
     let facts = Facts {
         entry: entry(state, slot, agent, now),
         call,

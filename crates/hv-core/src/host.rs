@@ -1,38 +1,47 @@
 //! Sagas behind the gate: every start that a saga decides on gets a grant or is refused.
 
 use crate::error::{Error, Reason};
-use crate::event::{Denial, SessionEvent};
-use crate::gate;
+use crate::event::{LedgerEvent, SessionEvent};
+use crate::gate::{self, Pass};
 use crate::grant::{Grant, Right, call_of};
 use crate::node::{Draft, Node, Refusal};
 use crate::slash;
-use crate::state::{NamedSaga, Slot, State};
+use crate::state::{Known, NamedSaga, Slot, State};
 use hv_audit::PayloadRef;
 use hv_saga::{
-    Attempt, BoxFuture, Halt, Host, Machine, Output, Progress, Purpose, SagaCommand, SagaEvent, SagaState,
-    StepDef,
+    Attempt, BoxFuture, Halt, Host, Machine, Output, Progress, Purpose, SagaCommand, SagaDenial, SagaEvent,
+    SagaState, StepDef,
 };
 use hv_types::{Call, SagaId, SessionId, Timestamp, Wire};
 use std::sync::Arc;
 
 /// One saga of one session, for a driver: it commits what the driver reports, and gives out grants.
+///
+/// The saga begins with [`SagaCommand::Create`]; its opening, its first starts and their grants are one record.
 #[derive(Debug, Clone)]
 pub struct SagaHost {
     node: Arc<Node>,
     session: SessionId,
     saga: SagaId,
+    unproven: Vec<u32>,
 }
 
-/// What a saga's decision leads to.
+/// The starts that passed the gate, and how the saga is called in its session.
 struct Decided {
     starts: Vec<(Attempt, Call, Right)>,
-    next_wake: Option<Timestamp>,
-    state: SagaState,
+    number: u32,
 }
 
 impl SagaHost {
     pub(crate) fn new(node: Arc<Node>, session: SessionId, saga: SagaId) -> Self {
-        Self { node, session, saga }
+        Self { node, session, saga, unproven: Vec::new() }
+    }
+
+    /// The same accepting the undo of these steps without proof, where the saga begins through this host. The
+    /// acceptance is recorded.
+    #[must_use]
+    pub fn accepting(self, unproven: Vec<u32>) -> Self {
+        Self { unproven, ..self }
     }
 
     /// The saga's name.
@@ -48,19 +57,35 @@ impl SagaHost {
     pub fn state(&self) -> Result<SagaState, Error> {
         self.node.read(|state, _| {
             let slot = state.slot(&self.session).ok_or_else(|| Error::NoSession(self.session.clone()))?;
-            let (_, saga) = slot.saga(&self.saga).ok_or_else(|| Error::NoSaga(self.saga.clone()))?;
-            Ok(saga.machine.state())
+            let saga = slot.saga(&self.saga).ok_or_else(|| Error::NoSaga(self.saga.clone()))?;
+            Ok(saga.state())
         })?
     }
 
-    async fn carry_out(&self, command: SagaCommand, output: Option<Output>) -> Result<Progress<Grant>, Error> {
+    /// Commits one command; what it starts comes with a grant each.
+    ///
+    /// # Errors
+    /// [`Reason::Saga`] where the saga refuses; [`Error::Log`], [`Error::Poisoned`].
+    pub(crate) async fn carry_out(
+        &self,
+        command: SagaCommand,
+        output: Option<Output>,
+    ) -> Result<Progress<Grant>, Error> {
         let attached = match output.filter(says_something) {
             Some(output) => vec![self.node.put_payload(output.to_bytes()).await?],
             None => Vec::new(),
         };
-        let recorded = self.node.run(|state, now| self.decide(state, now, command, attached))?;
+        let decide = |state: &State, now| self.decide(state, now, command, attached);
+        let recorded = self.node.run(decide, |state, Decided { starts, number }| {
+            // What the saga waits for next is told by the state that the record has made.
+            let slot = state.slot(&self.session);
+            let running = slot.and_then(|slot| slot.running_saga(number)).map(|saga| &saga.machine);
+            let next_wake = running.and_then(hv_saga::Saga::next_wake);
+            let ended = slot.and_then(|slot| slot.ended(number)).unwrap_or_default();
+            (starts, next_wake, running.map_or(ended, hv_saga::Saga::state))
+        })?;
         let lsn = recorded.lsn();
-        let Decided { starts, next_wake, state } = self.node.settle(recorded).await?;
+        let (starts, next_wake, state) = self.node.settle(recorded).await?;
         let starts = starts
             .into_iter()
             .map(|(attempt, call, right)| (attempt, Grant::new(call, lsn, Arc::clone(&self.node), right)))
@@ -76,95 +101,100 @@ impl SagaHost {
         mut command: SagaCommand,
         attached: Vec<PayloadRef>,
     ) -> Result<(Draft, Decided), Box<Refusal>> {
-        let (slot, number, saga) = self.find(state)?;
-        let mut denials = Vec::new();
-        loop {
-            let decided = saga.machine.decide(&command, now);
-            let events = decided.map_err(|denial| slot.refuse("saga", None, None, Reason::Saga(Box::new(denial))))?;
-            let attempts = saga.machine.starts(&self.session, &self.saga, &events);
-            let mut checked: Vec<(Attempt, Call, gate::Pass)> = Vec::with_capacity(attempts.len());
-            let mut refused = Vec::new();
-            for attempt in attempts {
-                let Some(step) = step_of(saga, &command, attempt.ordinal) else { continue };
-                let call = call_of(&attempt);
-                let tools = running(slot, &attempt) + started(&checked, &attempt);
-                match gate::check((state, slot, now), saga, (&attempt, &step), &call, tools) {
-                    Ok(pass) => checked.push((attempt, call, pass)),
-                    Err(denial) => refused.push((attempt, denial)),
-                }
-            }
-            if refused.is_empty() {
-                return Ok(record(state, slot, number, saga, events, checked, denials, attached, now));
-            }
-            for (attempt, denial) in refused {
-                denials.push(denial);
-                match command.refused_mut() {
-                    Some(refused) => refused.push(attempt.ordinal),
-                    // Only a command that carries refusals starts an execution; were it otherwise, its start
-                    // must not happen.
-                    None => {
-                        let denial = hv_saga::SagaDenial::NotReady { step: attempt.ordinal };
-                        return Err(slot.refuse("saga", None, None, Reason::Saga(Box::new(denial))));
-                    }
-                }
-            }
-        }
-    }
-
-    fn find<'a>(&self, state: &'a State) -> Result<(&'a Slot, u32, &'a NamedSaga), Box<Refusal>> {
         let Some(slot) = state.slot(&self.session) else {
             return Err(Refusal::no_session("saga", None, &self.session));
         };
-        match slot.saga(&self.saga) {
-            Some((number, saga)) => Ok((slot, number, saga)),
-            None => Err(slot.refuse("saga", None, None, Reason::NoSaga(self.saga.clone()))),
+        let refuse = |reason| slot.refuse("saga", None, None, reason);
+        let denied = |denial| refuse(Reason::Saga(Box::new(denial)));
+        let fresh;
+        let (number, saga, mut out) = match (slot.saga(&self.saga), &command) {
+            (Some(Known::Running(number, saga)), _) => (number, saga, Vec::new()),
+            (Some(Known::Ended(_)), SagaCommand::Create { .. }) => return Err(denied(SagaDenial::AlreadyCreated)),
+            (Some(Known::Ended(state)), _) => return Err(denied(SagaDenial::Over { state })),
+            (None, SagaCommand::Create { .. }) => {
+                fresh = NamedSaga::new(self.saga.clone(), &self.unproven);
+                let opened = SessionEvent::SagaOpened { id: self.saga.clone(), unproven: self.unproven.clone() };
+                (slot.next_saga(), &fresh, vec![opened])
+            }
+            (None, _) => return Err(refuse(Reason::NoSaga(self.saga.clone()))),
+        };
+        loop {
+            let events = saga.machine.decide(&command, now).map_err(denied)?;
+            let mut passed: Vec<(Attempt, Call, Pass)> = Vec::new();
+            let mut refused = Vec::new();
+            for attempt in saga.machine.starts(&self.session, &self.saga, &events) {
+                let Some(step) = step_of(saga, &command, attempt.ordinal) else { continue };
+                let call = call_of(&attempt);
+                let tools = running(slot, &attempt) + started(&passed, &attempt);
+                match gate::check((state, slot, now), saga, (&attempt, step), &call, tools) {
+                    Ok(pass) => passed.push((attempt, call, pass)),
+                    Err(denial) => refused.push((attempt.ordinal, denial)),
+                }
+            }
+            if refused.is_empty() {
+                let slashes = escalation(state, slot, saga, &events, now);
+                let starts = write(number, events, passed, &mut out);
+                let draft = Draft::default().ledger(slashes).session_with(slot.stream, out, attached);
+                return Ok((draft, Decided { starts, number }));
+            }
+            for (step, denial) in refused {
+                out.push(SessionEvent::Denied { denial });
+                match command.refused_mut() {
+                    Some(refused) => refused.push(step),
+                    // Only a command that carries refusals starts an execution; were it otherwise, its start
+                    // must not happen.
+                    None => return Err(denied(SagaDenial::NotReady { step })),
+                }
+            }
         }
     }
 }
 
 /// One record: the outcome, what it leads to, and the grant behind each start.
-#[expect(clippy::too_many_arguments, reason = "the parts of one record, put together in one place")]
-fn record(
-    state: &State,
-    slot: &Slot,
-    number: u32,
-    saga: &NamedSaga,
+fn write(
+    saga: u32,
     events: Vec<SagaEvent>,
-    checked: Vec<(Attempt, Call, gate::Pass)>,
-    denials: Vec<Denial>,
-    attached: Vec<PayloadRef>,
-    now: Timestamp,
-) -> (Draft, Decided) {
-    let mut after = saga.machine.clone();
-    let mut slashes = Vec::new();
-    let mut out: Vec<SessionEvent> = denials.into_iter().map(|denial| SessionEvent::Denied { denial }).collect();
-    let mut grants = checked.iter();
+    passed: Vec<(Attempt, Call, Pass)>,
+    out: &mut Vec<SessionEvent>,
+) -> Vec<(Attempt, Call, Right)> {
+    let mut grants = passed.iter();
+    out.reserve(events.len() + passed.len());
     for event in events {
-        // The machine takes what it has decided; were it not so, applying the record would poison the node.
-        let _ = after.apply(&event);
         let started = matches!(event, SagaEvent::Started { .. });
-        if matches!(event, SagaEvent::Finished { state: SagaState::Escalated, .. }) {
-            slashes = slash::for_escalation(state, slot, &saga.id, &after, now);
-        }
-        out.push(SessionEvent::Saga { saga: number, event });
+        out.push(SessionEvent::Saga { saga, event });
         if let Some((_, call, pass)) = started.then(|| grants.next()).flatten() {
             let (params, deadline) = (call.params, call.deadline);
             out.push(SessionEvent::Granted { params, deadline, ring: pass.ring, sigma: pass.sigma });
         }
     }
-    let decided = Decided {
-        starts: checked.into_iter().map(|(attempt, call, pass)| (attempt, call, pass.right)).collect(),
-        next_wake: after.next_wake(),
-        state: after.state(),
-    };
-    (Draft::default().ledger(slashes).session_with(slot.stream, out, attached), decided)
+    passed.into_iter().map(|(attempt, call, pass)| (attempt, call, pass.right)).collect()
+}
+
+/// What an escalated saga costs those who answer for it.
+fn escalation(
+    state: &State,
+    slot: &Slot,
+    saga: &NamedSaga,
+    events: &[SagaEvent],
+    now: Timestamp,
+) -> Vec<LedgerEvent> {
+    let escalated = |event: &SagaEvent| matches!(event, SagaEvent::Finished { state: SagaState::Escalated, .. });
+    if !events.iter().any(escalated) {
+        return Vec::new();
+    }
+    let mut after = saga.machine.clone();
+    match events.iter().try_for_each(|event| after.apply(event)) {
+        Ok(()) => slash::for_escalation(state, slot, &saga.id, &after, now),
+        // The record that holds these events will be refused, and poison the node.
+        Err(_) => Vec::new(),
+    }
 }
 
 /// A step of the saga, also one that the command is about to append.
-fn step_of(saga: &NamedSaga, command: &SagaCommand, ordinal: u32) -> Option<Arc<StepDef>> {
-    let known = saga.machine.step(ordinal).map(|(step, _)| Arc::clone(step));
+fn step_of<'a>(saga: &'a NamedSaga, command: &'a SagaCommand, ordinal: u32) -> Option<&'a StepDef> {
+    let known = saga.machine.step(ordinal).map(|(step, _)| &**step);
     known.or_else(|| match command {
-        SagaCommand::Create { plan, .. } => plan.steps.get(ordinal as usize).cloned(),
+        SagaCommand::Create { plan, .. } => plan.steps.get(ordinal as usize).map(|step| &**step),
         _ => None,
     })
 }
@@ -175,12 +205,12 @@ fn running(slot: &Slot, attempt: &Attempt) -> u32 {
         let of = |step| saga.machine.step(step).is_some_and(|(step, _)| step.agent == attempt.agent);
         saga.machine.running().filter(|run| of(run.step)).count()
     };
-    u32::try_from(slot.sagas.iter().map(of_agent).sum::<usize>()).unwrap_or(u32::MAX)
+    u32::try_from(slot.running_sagas().map(of_agent).sum::<usize>()).unwrap_or(u32::MAX)
 }
 
 /// Attempts of the same agent that are about to start.
-fn started(checked: &[(Attempt, Call, gate::Pass)], attempt: &Attempt) -> u32 {
-    let of_agent = checked.iter().filter(|(other, ..)| other.agent == attempt.agent);
+fn started(passed: &[(Attempt, Call, Pass)], attempt: &Attempt) -> u32 {
+    let of_agent = passed.iter().filter(|(other, ..)| other.agent == attempt.agent);
     u32::try_from(of_agent.count()).unwrap_or(u32::MAX)
 }
 

@@ -293,23 +293,9 @@ impl Hypervisor {
         plan: Plan,
         unproven: Vec<u32>,
     ) -> Result<SagaHost, Error> {
-        let command = SagaCommand::Create { plan, begin: Begin::Later, refused: Vec::new() };
-        self.node
-            .commit(|state, now| {
-                let slot = find(state, "create_saga", session)?;
-                let refuse = |denial| slot.refuse("create_saga", None, None, Reason::Saga(Box::new(denial)));
-                if slot.saga(saga).is_some() {
-                    return Err(refuse(hv_saga::SagaDenial::AlreadyCreated));
-                }
-                let number = u32::try_from(slot.sagas.len()).unwrap_or(u32::MAX);
-                let events = hv_saga::Saga::default().decide(&command, now).map_err(refuse)?;
-                let opened = SessionEvent::SagaOpened { id: saga.clone(), unproven };
-                let events = events.into_iter().map(|event| SessionEvent::Saga { saga: number, event });
-                let events = std::iter::once(opened).chain(events).collect();
-                Ok((Draft::default().session(slot.stream, events), ()))
-            })
-            .await?;
-        Ok(self.saga(session, saga))
+        let host = self.saga(session, saga).accepting(unproven);
+        host.carry_out(SagaCommand::Create { plan, begin: Begin::Later, refused: Vec::new() }, None).await?;
+        Ok(host)
     }
 
     /// A saga of a session, for a driver.
@@ -325,7 +311,7 @@ impl Hypervisor {
     pub fn sagas(&self, session: &SessionId) -> Result<Vec<SagaId>, Error> {
         self.node.read(|state, _| {
             let slot = state.slot(session).ok_or_else(|| Error::NoSession(session.clone()))?;
-            Ok(slot.sagas.iter().map(|saga| saga.id.clone()).collect())
+            Ok(slot.saga_ids())
         })?
     }
 
@@ -370,7 +356,7 @@ impl Hypervisor {
             .node
             .commit_closing(|state, now| {
                 let slot = find(state, "terminate_session", session)?;
-                if let Some(saga) = slot.sagas.iter().find(|saga| !saga.machine.state().is_terminal()) {
+                if let Some(saga) = slot.running_sagas().next() {
                     let reason = Reason::SagaUnfinished(saga.id.clone());
                     return Err(slot.refuse("terminate_session", None, None, reason));
                 }

@@ -166,16 +166,19 @@ impl Node {
 
     /// Decides, appends and applies. What is answered must not be revealed before the batch is durable; a
     /// refusal is recorded and becomes an error.
-    pub(crate) fn run<T>(
+    ///
+    /// `reveal` makes the answer from what was decided and from the state that the record has made.
+    pub(crate) fn run<D, T>(
         &self,
-        decide: impl FnOnce(&State, Timestamp) -> Result<(Draft, T), Box<Refusal>>,
+        decide: impl FnOnce(&State, Timestamp) -> Result<(Draft, D), Box<Refusal>>,
+        reveal: impl FnOnce(&State, D) -> T,
     ) -> Result<Recorded<T>, Error> {
         let mut inner = self.lock()?;
         let now = self.clock.now().max(inner.last);
         match decide(&inner.state, now) {
-            Ok((draft, value)) => {
+            Ok((draft, decided)) => {
                 let made = self.record(&mut inner, draft, now)?;
-                Ok(Recorded { value: Ok(value), made })
+                Ok(Recorded { value: Ok(reveal(&inner.state, decided)), made })
             }
             Err(refusal) => {
                 let Refusal { stream, denial, reason } = *refusal;
@@ -206,7 +209,7 @@ impl Node {
         &self,
         decide: impl FnOnce(&State, Timestamp) -> Result<(Draft, T), Box<Refusal>>,
     ) -> Result<T, Error> {
-        let recorded = self.run(decide)?;
+        let recorded = self.run(decide, |_, decided| decided)?;
         self.settle(recorded).await
     }
 
@@ -215,7 +218,7 @@ impl Node {
         &self,
         decide: impl FnOnce(&State, Timestamp) -> Result<(Draft, ()), Box<Refusal>>,
     ) -> Result<Digest, Error> {
-        let recorded = self.run(decide)?;
+        let recorded = self.run(decide, |_, ()| ())?;
         let root = recorded.made.root;
         self.settle(recorded).await?;
         root.ok_or(Error::Illegal(Illegal::new("what is closed has a root")))

@@ -3,11 +3,12 @@
 use crate::error::Reason;
 use crate::event::{self, LedgerEvent, NodeEvent, SessionEvent};
 use crate::node::Refusal;
+use foldhash::quality::RandomState;
 use hv_audit::{Entry, Kind, PayloadRef, StreamNo};
 use hv_liability::{Ledger, SessionNo};
 use hv_rings::class::{Class, Claims, Undo, Unproven};
 use hv_rings::standing::{Cap, Standing, standing};
-use hv_saga::{Saga, StepDef};
+use hv_saga::{Saga, SagaState, StepDef};
 use hv_session::Session;
 use hv_types::{ActionId, Did, Digest, Illegal, Machine, Reversibility, SagaId, SessionId, Sigma, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -21,8 +22,8 @@ pub(crate) struct State {
     pub(crate) ledger: Ledger,
     /// Records of the ledger stream.
     pub(crate) ledger_length: u64,
-    names: HashMap<SessionId, StreamNo>,
-    sessions: HashMap<StreamNo, Box<Slot>>,
+    names: HashMap<SessionId, StreamNo, RandomState>,
+    sessions: HashMap<StreamNo, Box<Slot>, RandomState>,
 }
 
 /// One open session, with everything that happens in it.
@@ -33,7 +34,11 @@ pub(crate) struct Slot {
     /// Records of the session's stream.
     pub(crate) length: u64,
     pub(crate) session: Session,
-    pub(crate) sagas: Vec<NamedSaga>,
+    saga_names: HashMap<SagaId, u32, RandomState>,
+    /// Those that have not ended, by number.
+    running: BTreeMap<u32, NamedSaga>,
+    /// How those ended that have.
+    ended: BTreeMap<u32, SagaState>,
     registry: BTreeMap<ActionId, Claims>,
     /// By ordinal of the member.
     caps: Vec<Vec<Cap>>,
@@ -46,6 +51,21 @@ pub(crate) struct NamedSaga {
     pub(crate) id: SagaId,
     pub(crate) machine: Saga,
     unproven: BTreeSet<u32>,
+}
+
+/// A saga of a session, by what is left of it.
+pub(crate) enum Known<'a> {
+    Running(u32, &'a NamedSaga),
+    Ended(SagaState),
+}
+
+impl Known<'_> {
+    pub(crate) fn state(&self) -> SagaState {
+        match self {
+            Self::Running(_, saga) => saga.machine.state(),
+            Self::Ended(state) => *state,
+        }
+    }
 }
 
 impl State {
@@ -96,7 +116,9 @@ impl State {
             stream,
             length: 0,
             session: Session::default(),
-            sagas: Vec::new(),
+            saga_names: HashMap::default(),
+            running: BTreeMap::new(),
+            ended: BTreeMap::new(),
             registry: BTreeMap::new(),
             caps: Vec::new(),
             notes: BTreeMap::new(),
@@ -153,13 +175,17 @@ impl State {
     /// Where a member stands now.
     pub(crate) fn standing(&self, slot: &Slot, agent: &Did, now: Timestamp) -> (Sigma, Standing) {
         let sigma = self.sigma_eff(slot, agent, Reversibility::Full, now);
+        (sigma, self.standing_at(slot, agent, sigma, now))
+    }
+
+    /// Where a member with this σ_eff, for what can be undone entirely, stands now.
+    pub(crate) fn standing_at(&self, slot: &Slot, agent: &Did, sigma: Sigma, now: Timestamp) -> Standing {
         let caps = slot.caps(agent);
         let minimum = Cap::below_minimum(slot.session.config().min_sigma_eff(), sigma);
-        let standing = match minimum {
+        match minimum {
             None => standing(sigma, caps, now),
             Some(minimum) => standing(sigma, &[caps, &[minimum]].concat(), now),
-        };
-        (sigma, standing)
+        }
     }
 
     /// Whether an effect of this agent may start now, if it was granted.
@@ -198,16 +224,24 @@ impl Slot {
                 Ok(())
             }
             SessionEvent::SagaOpened { id, unproven } => {
-                if self.saga(id).is_some() {
+                let number = self.next_saga();
+                if self.saga_names.insert(id.clone(), number).is_some() {
                     return Err(Illegal::new("the sagas of a session have different names"));
                 }
-                let unproven = unproven.iter().copied().collect();
-                self.sagas.push(NamedSaga { id: id.clone(), machine: Saga::default(), unproven });
+                self.running.insert(number, NamedSaga::new(id.clone(), unproven));
                 Ok(())
             }
             SessionEvent::Saga { saga, event } => {
-                let saga = self.sagas.get_mut(*saga as usize).ok_or(Illegal::new("a saga is opened first"))?;
-                saga.machine.apply(event)
+                let unknown = Illegal::new("a saga is opened first, and nothing happens to it after its end");
+                let known = self.running.get_mut(saga).ok_or(unknown)?;
+                known.machine.apply(event)?;
+                let state = known.machine.state();
+                if state.is_terminal() {
+                    // Nothing of it stays in memory but how it ended.
+                    self.running.remove(saga);
+                    self.ended.insert(*saga, state);
+                }
+                Ok(())
             }
             SessionEvent::Granted { .. } | SessionEvent::Denied { .. } => Ok(()),
             SessionEvent::Noted { key } => {
@@ -218,10 +252,40 @@ impl Slot {
         }
     }
 
-    /// A saga by name, and its number.
-    pub(crate) fn saga(&self, id: &SagaId) -> Option<(u32, &NamedSaga)> {
-        let (number, saga) = self.sagas.iter().enumerate().find(|(_, saga)| saga.id == *id)?;
-        Some((u32::try_from(number).ok()?, saga))
+    /// A saga by name.
+    pub(crate) fn saga(&self, id: &SagaId) -> Option<Known<'_>> {
+        let number = *self.saga_names.get(id)?;
+        match self.running.get(&number) {
+            Some(saga) => Some(Known::Running(number, saga)),
+            None => self.ended.get(&number).copied().map(Known::Ended),
+        }
+    }
+
+    /// A saga by number that has not ended.
+    pub(crate) fn running_saga(&self, number: u32) -> Option<&NamedSaga> {
+        self.running.get(&number)
+    }
+
+    /// The sagas that have not ended.
+    pub(crate) fn running_sagas(&self) -> impl Iterator<Item = &NamedSaga> {
+        self.running.values()
+    }
+
+    /// The names of all sagas, in the order of their numbers.
+    pub(crate) fn saga_ids(&self) -> Vec<SagaId> {
+        let mut names: Vec<(u32, &SagaId)> = self.saga_names.iter().map(|(id, number)| (*number, id)).collect();
+        names.sort_unstable_by_key(|(number, _)| *number);
+        names.into_iter().map(|(_, id)| id.clone()).collect()
+    }
+
+    /// How a saga ended that has.
+    pub(crate) fn ended(&self, number: u32) -> Option<SagaState> {
+        self.ended.get(&number).copied()
+    }
+
+    /// The number that the next saga gets.
+    pub(crate) fn next_saga(&self) -> u32 {
+        u32::try_from(self.saga_names.len()).unwrap_or(u32::MAX)
     }
 
     /// What was said about an action; nothing where nobody registered it.
@@ -262,6 +326,11 @@ impl Slot {
 }
 
 impl NamedSaga {
+    /// A saga that does not exist yet.
+    pub(crate) fn new(id: SagaId, unproven: &[u32]) -> Self {
+        Self { id, machine: Saga::default(), unproven: unproven.iter().copied().collect() }
+    }
+
     /// What one of its steps counts as. An undo counts if a probe can show that it worked, or if the operator
     /// accepts it without.
     pub(crate) fn class(&self, claims: &Claims, ordinal: u32, step: &StepDef) -> Class {
