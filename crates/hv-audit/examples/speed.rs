@@ -13,6 +13,16 @@ const BODY: [u8; 60] = [7; 60];
 
 fn main() -> Result<(), Box<dyn core::error::Error>> {
     let mut out = std::io::stdout().lock();
+    // First, while the process holds nothing else.
+    let (log, before) = (MemoryLog::new(), memory()?);
+    for _ in 0..1_000_000 {
+        log.append(&[], Timestamp(1), &mut |batch| {
+            batch.push(StreamNo::LEDGER, &[], |body| body.extend_from_slice(&BODY)).map(drop)
+        })?;
+    }
+    let bytes = (memory()? - before) as f64 / 1e6 - BODY.len() as f64;
+    writeln!(out, "bytes a record, besides its body {bytes:.1}")?;
+    drop(log);
     let record = [9u8; 110];
     writeln!(out, "hash of 110 bytes        {:8.1}", per(100_000, || Blake3::leaf(black_box(&record))))?;
     let (a, b) = (Blake3::leaf(b"a"), Blake3::leaf(b"b"));
@@ -47,6 +57,13 @@ fn main() -> Result<(), Box<dyn core::error::Error>> {
         started.elapsed().as_secs_f64() * 1e9 / f64::from(count)
     )?;
     Ok(())
+}
+
+/// Resident memory in bytes, by the count of pages that Linux gives.
+fn memory() -> Result<u64, Box<dyn core::error::Error>> {
+    let pages = std::fs::read_to_string("/proc/self/statm")?;
+    let pages: u64 = pages.split(' ').nth(1).unwrap_or_default().parse()?;
+    Ok(pages * 4096)
 }
 
 fn one_session() -> Result<StreamNo, LogError> {

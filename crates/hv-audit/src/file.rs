@@ -20,7 +20,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 /// A log in a folder of its own: segments, a mark, and payloads.
 ///
 /// Batches are appended in memory and written by the first caller who waits for them; one write and one sync
-/// serve all who wait. What was acknowledged survives a crash. `INVARIANT (C2)`
+/// serve all who wait. What was acknowledged survives a crash. `INVARIANT (C2)` What was appended and never synced
+/// is gone when the log is dropped.
+///
+/// Memory grows with the number of open streams, not of records or closed streams.
 ///
 /// ```
 /// use hv_audit::{FileLog, FileOptions, Log, LogError, StreamNo, Verdict, verify};
@@ -303,8 +306,7 @@ impl Log for FileLog {
         let last = Lsn(self.appended.load(Ordering::Acquire));
         self.sync(last)?;
         let mut survey = Survey::new(&*self.disk, &self.dir);
-        let segments = Folder::list(&*self.disk, &self.dir)?.segments.len();
-        let segments = u32::try_from(segments).unwrap_or(u32::MAX);
+        let segments = lock(&self.writer)?.segment.index.saturating_add(1);
         survey.read_segments(segments, Some(last), &mut |entry| f(entry).map_err(|e| entry.illegal(e)))?;
         if survey.lsn < last {
             let name = PathBuf::from(segment_name(survey.end.segment));

@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 impl FileLog {
-    /// Begins a log in a folder that is empty or not there yet; durable when this returns.
+    /// Begins a log in a folder that is empty or not there yet; durable when this returns. Where that is
+    /// interrupted, [`open`](Self::open) completes it.
     ///
     /// # Errors
     /// [`LogError::NotEmpty`] where anything is in the folder; [`LogError::Io`].
