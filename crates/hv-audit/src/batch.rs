@@ -18,7 +18,7 @@ impl Batch<'_> {
     ///
     /// # Errors
     /// [`LogError::Unknown`] and [`LogError::Closed`] where the stream takes no records;
-    /// [`LogError::TooLarge`] where the batch would exceed [`BATCH_MAX_BYTES`].
+    /// [`LogError::TooLarge`] where the batch would exceed [`BATCH_MAX_BYTES`](crate::BATCH_MAX_BYTES).
     pub fn push(
         &mut self,
         stream: StreamNo,

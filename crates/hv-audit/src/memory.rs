@@ -3,12 +3,10 @@
 use crate::batch::Batch;
 use crate::chain::{Chain, Misfit, Stop};
 use crate::finding::Finding;
-use crate::hash::Blake3;
 use crate::journal::Journal;
 use crate::log::{Expect, Head, Log, LogError, Lsn, PayloadRef, StreamNo};
 use crate::payload::{Entropy, payload_id};
 use crate::record::{Entry, Tag};
-use crate::tree::TreeHash;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use hv_types::{Digest, Illegal, Timestamp};
@@ -137,7 +135,7 @@ impl Log for MemoryLog {
         let count = inner.payloads.len() as u64;
         let salt = match &mut inner.entropy {
             Some(entropy) => entropy(),
-            None => Blake3::leaf(&count.to_le_bytes()).0,
+            None => counted(count),
         };
         let reference = PayloadRef { id: payload_id(&salt, bytes), length: bytes.len() as u64 };
         inner.payloads.insert(reference.id, bytes.to_vec());
@@ -162,7 +160,7 @@ impl Log for MemoryLog {
 }
 
 /// The first allocation for records, in bytes: what a small session takes.
-const FIRST_BYTES: usize = 1000;
+const FIRST_BYTES: usize = 3 << 10;
 
 /// Records are kept in chunks of so many bytes, so that a large log does not move when it grows.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -180,6 +178,15 @@ impl Inner {
             chunk.reserve(FIRST_BYTES);
         }
     }
+}
+
+/// A salt that is different for each payload, and no secret.
+fn counted(count: u64) -> [u8; 32] {
+    let mut salt = [0; 32];
+    if let Some(first) = salt.first_chunk_mut() {
+        *first = count.to_le_bytes();
+    }
+    salt
 }
 
 /// Memory that does not hold what was written: a defect or a broken machine.
