@@ -212,9 +212,9 @@ pub fn r3_no_score_yields_ring_0(policy: &impl Policy, cases: u32) -> Result<(),
 
 /// Any score, half of the time within a millionth of where the policy decides.
 fn near<P: Policy>(policy: &P) -> impl Strategy<Value = Sigma> + use<P> {
-    let thresholds = std::vec![policy.standard_above().ppm(), policy.privileged_above().ppm()];
-    let edge = (proptest::sample::select(thresholds), 0u32..=2)
-        .prop_map(|(at, off)| Sigma::capped(u64::from((at + off).saturating_sub(1).min(WHOLE))));
+    let around = |at: Sigma| [at.ppm().saturating_sub(1), at.ppm(), at.ppm().saturating_add(1).min(WHOLE)];
+    let edges = [around(policy.standard_above()), around(policy.privileged_above())].concat();
+    let edge = proptest::sample::select(edges).prop_map(|ppm| Sigma::capped(u64::from(ppm)));
     prop_oneof![edge, sigma()]
 }
 
@@ -391,6 +391,32 @@ mod tests {
         {
             let broken = check(&wrong, 20_000).expect_err(&std::format!("number {i}"));
             assert_eq!(broken.invariant, invariant);
+        }
+    }
+
+    #[test]
+    fn a_threshold_of_ones_own_is_tried_to_the_millionth() {
+        /// Where this one says that Ring 2 begins, and where it lets it begin.
+        struct Off(u32, u32);
+
+        impl Policy for Off {
+            fn standard_above(&self) -> Sigma {
+                Sigma::capped(u64::from(self.0))
+            }
+
+            fn earned(&self, sigma: Sigma) -> Ring {
+                if sigma.ppm() > self.1 { Ring::Standard } else { Ring::Sandbox }
+            }
+
+            fn allows(&self, need: Ring, sigma: Sigma, cap: Ring, call: &Call, evidence: &Evidence) -> bool {
+                let enough = need != Ring::Standard || sigma.ppm() > self.1;
+                enough && decide(need, sigma, cap, call, evidence).is_ok()
+            }
+        }
+
+        assert_eq!(r2_thresholds(&Off(800_123, 800_123), 1_000), Ok(()));
+        for off in [800_122, 800_124] {
+            assert!(r2_thresholds(&Off(800_123, off), 1_000).is_err(), "{off}");
         }
     }
 
