@@ -115,6 +115,7 @@ struct Stage {
     agent: Did,
     action: ActionId,
     closures: Closures,
+    control: Control,
 }
 
 impl Stage {
@@ -128,6 +129,7 @@ impl Stage {
             agent: Did::new("did:mesh:a").map_err(text)?,
             action: ActionId::new("action").map_err(text)?,
             closures,
+            control: Control::new(),
         })
     }
 
@@ -136,12 +138,6 @@ impl Stage {
         hv.create_session(&self.session, SessionConfig::default(), &self.creator).await.map_err(text)?;
         let entrant = Entrant::new(self.agent.clone()).with_sigma(Sigma::try_from(0.8).map_err(text)?);
         hv.join_session(&self.session, &entrant).await.map_err(text)?;
-        let claim = Claim {
-            kind: Some(ActionKind::Effect),
-            reversibility: Some(Reversibility::Full),
-            ..Claim::default()
-        };
-        hv.register_action(&self.session, &self.action, claim).await.map_err(text)?;
         hv.activate_session(&self.session).await.map_err(text)?;
         Ok(hv)
     }
@@ -160,9 +156,14 @@ impl Stage {
         unproven: Vec<u32>,
     ) -> Result<SagaState, String> {
         let saga = SagaId::new(name).map_err(text)?;
-        let host = hv.saga(&self.session, &saga).accepting(unproven);
+        let claim = Claim {
+            kind: Some(ActionKind::Effect),
+            reversibility: Some(Reversibility::Full),
+            ..Claim::default()
+        };
+        let host = hv.saga(&self.session, &saga).accepting(unproven).registering(self.action.clone(), claim);
         let first = SagaCommand::begin(Plan::new(steps));
-        let end = drive(&host, &self.closures, &Control::new(), first).await.map_err(text)?;
+        let end = drive(&host, &self.closures, &self.control, first).await.map_err(text)?;
         if end == SagaState::Completed { Ok(end) } else { Err(format!("the saga is {end}")) }
     }
 }

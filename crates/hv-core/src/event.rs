@@ -107,12 +107,7 @@ pub struct Denial {
 }
 
 impl Denial {
-    pub(crate) fn of(
-        request: &str,
-        agent: Option<&Did>,
-        action: Option<&ActionId>,
-        reason: &Reason,
-    ) -> Self {
+    pub(crate) fn of(request: &str, agent: Option<&Did>, action: Option<&ActionId>, reason: &Reason) -> Self {
         Self {
             agent: agent.cloned(),
             action: action.cloned(),

@@ -60,8 +60,12 @@ impl Hypervisor {
     ) -> Result<(), Error> {
         let payload = self.node().put_payload(content).await?;
         let content = Content { id: payload.id(), length: payload.length() };
-        self.change_file(session, agent, path, vec![payload], |path| FileCommand::Write { path, content, expect })
-            .await
+        self.change_file(session, agent, path, vec![payload], |path| FileCommand::Write {
+            path,
+            content,
+            expect,
+        })
+        .await
     }
 
     /// Deletes a file of the session; its versions stay.
@@ -127,7 +131,8 @@ impl Hypervisor {
                 let (slot, path) = enter(state, now, session, agent, path, Access::Change)?;
                 let command = SessionCommand::file(agent.clone(), command(path));
                 let events = slot.session.decide(&command, now);
-                let events = events.map_err(|denial| slot.refuse_session("change_file", Some(agent), denial))?;
+                let events =
+                    events.map_err(|denial| slot.refuse_session("change_file", Some(agent), denial))?;
                 let events = events.into_iter().map(|event| SessionEvent::Session { event }).collect();
                 Ok((Draft::default().session_with(slot.stream, events, attached), ()))
             })

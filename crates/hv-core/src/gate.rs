@@ -1,12 +1,12 @@
 //! The facts of one call, held against the gate's rules.
 
-use crate::event::Denial;
 use crate::error::Reason;
+use crate::event::Denial;
 use crate::grant::Right;
 use crate::host::right_of;
 use crate::state::{NamedSaga, Slot, State};
 use hv_rings::Evidence;
-use hv_rings::class::{Class, Override, Terms};
+use hv_rings::class::{Claims, Class, Override, Terms};
 use hv_rings::gate::{Acquaintance, Entry, Facts, GateDenial, Identity, Life, Membership, Phase, Quarantine};
 use hv_rings::rate::Limits;
 use hv_saga::{Attempt, StepDef};
@@ -26,14 +26,13 @@ pub(crate) struct Pass {
 /// Undo and probes rest on the grant of what they undo and ask about; everything else passes every rule.
 pub(crate) fn check(
     (state, slot, now): (&State, &Slot, Timestamp),
-    saga: &NamedSaga,
+    (saga, claims): (&NamedSaga, Option<Claims>),
     (attempt, step): (&Attempt, &StepDef),
     call: &Call,
     tools: u32,
 ) -> Result<Pass, Denial> {
     let agent = &attempt.agent;
-    let claims = slot.claims(&attempt.action);
-    let terms = claims.map(|claims| saga.class(claims, attempt.ordinal, step).terms(&Override::default()));
+    let terms = claims.map(|claims| saga.class(&claims, attempt.ordinal, step).terms(&Override::default()));
     let sigma = terms.map_or(Sigma::ZERO, |terms| state.sigma_eff(slot, agent, terms.reversibility, now));
     let right = right_of(attempt.purpose);
     if right == Right::Earlier {

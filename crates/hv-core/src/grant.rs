@@ -88,7 +88,8 @@ impl Permit for Grant {
     }
 }
 
-static PARAMETERS_KEY: LazyLock<[u8; 32]> = LazyLock::new(|| blake3::derive_key("hv 2026 call parameters v1", &[]));
+static PARAMETERS_KEY: LazyLock<[u8; 32]> =
+    LazyLock::new(|| blake3::derive_key("hv 2026 call parameters v1", &[]));
 
 /// The call that an attempt makes.
 pub(crate) fn call_of(attempt: &Attempt) -> Call {

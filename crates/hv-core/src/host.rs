@@ -8,11 +8,12 @@ use crate::node::{Draft, Node, Refusal};
 use crate::slash;
 use crate::state::{Known, NamedSaga, Slot, State};
 use hv_audit::PayloadRef;
+use hv_rings::class::{Claim, Claims, Source};
 use hv_saga::{
     Attempt, BoxFuture, Halt, Host, Machine, Output, Progress, Purpose, SagaCommand, SagaDenial, SagaEvent,
     SagaState, StepDef,
 };
-use hv_types::{Call, SagaId, SessionId, Timestamp, Wire};
+use hv_types::{ActionId, Call, SagaId, SessionId, Timestamp, Wire};
 use std::sync::Arc;
 
 /// One saga of one session, for a driver: it commits what the driver reports, and gives out grants.
@@ -24,6 +25,7 @@ pub struct SagaHost {
     session: SessionId,
     saga: SagaId,
     unproven: Vec<u32>,
+    actions: Vec<(ActionId, Claim)>,
 }
 
 /// The starts that passed the gate, and how the saga is called in its session.
@@ -34,7 +36,7 @@ struct Decided {
 
 impl SagaHost {
     pub(crate) fn new(node: Arc<Node>, session: SessionId, saga: SagaId) -> Self {
-        Self { node, session, saga, unproven: Vec::new() }
+        Self { node, session, saga, unproven: Vec::new(), actions: Vec::new() }
     }
 
     /// The same accepting the undo of these steps without proof, where the saga begins through this host. The
@@ -42,6 +44,13 @@ impl SagaHost {
     #[must_use]
     pub fn accepting(self, unproven: Vec<u32>) -> Self {
         Self { unproven, ..self }
+    }
+
+    /// The same saying this about an action, as the operator, where the saga begins through this host.
+    #[must_use]
+    pub fn registering(mut self, action: ActionId, claim: Claim) -> Self {
+        self.actions.push((action, claim));
+        self
     }
 
     /// The saga's name.
@@ -107,14 +116,24 @@ impl SagaHost {
         let refuse = |reason| slot.refuse("saga", None, None, reason);
         let denied = |denial| refuse(Reason::Saga(Box::new(denial)));
         let fresh;
+        // What this host says about actions counts from the saga's beginning on, and is recorded with it.
+        let said = if slot.saga(&self.saga).is_none() { self.actions.as_slice() } else { &[] };
         let (number, saga, mut out) = match (slot.saga(&self.saga), &command) {
             (Some(Known::Running(number, saga)), _) => (number, saga, Vec::new()),
-            (Some(Known::Ended(_)), SagaCommand::Create { .. }) => return Err(denied(SagaDenial::AlreadyCreated)),
+            (Some(Known::Ended(_)), SagaCommand::Create { .. }) => {
+                return Err(denied(SagaDenial::AlreadyCreated));
+            }
             (Some(Known::Ended(state)), _) => return Err(denied(SagaDenial::Over { state })),
             (None, SagaCommand::Create { .. }) => {
                 fresh = NamedSaga::new(self.saga.clone(), &self.unproven);
-                let opened = SessionEvent::SagaOpened { id: self.saga.clone(), unproven: self.unproven.clone() };
-                (slot.next_saga(), &fresh, vec![opened])
+                let opened =
+                    SessionEvent::SagaOpened { id: self.saga.clone(), unproven: self.unproven.clone() };
+                let registered = said.iter().map(|(action, claim)| SessionEvent::Registered {
+                    action: action.clone(),
+                    source: Source::Registry,
+                    claim: *claim,
+                });
+                (slot.next_saga(), &fresh, registered.chain([opened]).collect())
             }
             (None, _) => return Err(refuse(Reason::NoSaga(self.saga.clone()))),
         };
@@ -126,7 +145,9 @@ impl SagaHost {
                 let Some(step) = step_of(saga, &command, attempt.ordinal) else { continue };
                 let call = call_of(&attempt);
                 let tools = running(slot, &attempt) + started(&passed, &attempt);
-                match gate::check((state, slot, now), saga, (&attempt, step), &call, tools) {
+                let claims = slot.claims(&attempt.action).copied();
+                let claims = said.iter().filter(|(action, _)| *action == attempt.action).fold(claims, also);
+                match gate::check((state, slot, now), (saga, claims), (&attempt, step), &call, tools) {
                     Ok(pass) => passed.push((attempt, call, pass)),
                     Err(denial) => refused.push((attempt.ordinal, denial)),
                 }
@@ -148,6 +169,12 @@ impl SagaHost {
             }
         }
     }
+}
+
+/// With one more thing that the operator says.
+fn also(claims: Option<Claims>, (_, claim): &(ActionId, Claim)) -> Option<Claims> {
+    let claims = claims.unwrap_or_default().with(Source::Registry, claim);
+    claims.registered().then_some(claims)
 }
 
 /// One record: the outcome, what it leads to, and the grant behind each start.
@@ -178,7 +205,8 @@ fn escalation(
     events: &[SagaEvent],
     now: Timestamp,
 ) -> Vec<LedgerEvent> {
-    let escalated = |event: &SagaEvent| matches!(event, SagaEvent::Finished { state: SagaState::Escalated, .. });
+    let escalated =
+        |event: &SagaEvent| matches!(event, SagaEvent::Finished { state: SagaState::Escalated, .. });
     if !events.iter().any(escalated) {
         return Vec::new();
     }

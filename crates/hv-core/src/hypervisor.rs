@@ -7,7 +7,9 @@ use crate::host::SagaHost;
 use crate::node::{Draft, Node, Notice, Refusal};
 use crate::state::{Slot, State, UNKNOWN_SIGMA};
 use hv_audit::{Log, MemoryLog};
-use hv_liability::{Command as LedgerCommand, Event as LedgerEvent, Source as TrustSource, Stake, VouchOrder};
+use hv_liability::{
+    Command as LedgerCommand, Event as LedgerEvent, Source as TrustSource, Stake, VouchOrder,
+};
 use hv_rings::class::{Claim, Source};
 use hv_rings::standing::{Cap, standing};
 use hv_saga::{Begin, Plan, SagaCommand};
@@ -169,7 +171,8 @@ impl Hypervisor {
             .commit(|state, now| {
                 let slot = find(state, "activate_session", session)?;
                 let events = slot.session.decide(&SessionCommand::Activate, now);
-                let events = events.map_err(|denial| slot.refuse_session("activate_session", None, denial))?;
+                let events =
+                    events.map_err(|denial| slot.refuse_session("activate_session", None, denial))?;
                 Ok((Draft::default().session(slot.stream, wrapped(events)), ()))
             })
             .await
@@ -208,7 +211,11 @@ impl Hypervisor {
                         forced.map_err(|denial| slot.refuse_session("register_action", None, denial))?,
                     );
                 }
-                events.push(SessionEvent::Registered { action: action.clone(), source: Source::Registry, claim });
+                events.push(SessionEvent::Registered {
+                    action: action.clone(),
+                    source: Source::Registry,
+                    claim,
+                });
                 Ok((Draft::default().session(slot.stream, events), ()))
             })
             .await
@@ -360,21 +367,15 @@ impl Hypervisor {
                     let reason = Reason::SagaUnfinished(saga.id.clone());
                     return Err(slot.refuse("terminate_session", None, None, reason));
                 }
-                let mut over = slot.session.clone();
-                let mut events = Vec::new();
-                for command in [SessionCommand::Terminate, SessionCommand::Archive] {
-                    let more = over.decide(&command, now);
-                    let more = more.map_err(|denial| slot.refuse_session("terminate_session", None, denial))?;
-                    // The session takes what it has decided; applying the record checks it once more.
-                    let _ = more.iter().try_for_each(|event| over.apply(event));
-                    events.extend(more);
-                }
+                let events = slot.session.decide(&SessionCommand::End, now);
+                let events =
+                    events.map_err(|denial| slot.refuse_session("terminate_session", None, denial))?;
                 let release = LedgerCommand::ReleaseSession { session: slot.ledger_no() };
                 let released = state.ledger.decide(&release, now).map_err(|denial| {
                     slot.refuse("terminate_session", None, None, Reason::Ledger(Box::new(denial)))
                 })?;
                 let draft = Draft::default().session(slot.stream, wrapped(events));
-                Ok((draft.ledger(released).close(slot.stream), ()))
+                Ok((draft.ledger(released).closing(), ()))
             })
             .await?;
         Ok(root)

@@ -7,6 +7,7 @@ use crate::state::State;
 use crate::trail::TrailEvent;
 use hv_audit::{Batch, Expect, Log, LogError, Lsn, PayloadRef, StreamNo};
 use hv_types::{ActionId, Did, Digest, Illegal, SessionId, Timestamp};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use tokio::sync::broadcast;
 
@@ -15,6 +16,8 @@ use tokio::sync::broadcast;
 pub(crate) struct Node {
     log: Arc<dyn Log>,
     clock: Arc<dyn Clock>,
+    /// The time of the last record; the next one is not before it. Written under the lock.
+    last: AtomicU64,
     inner: Mutex<Inner>,
     /// Made when somebody subscribes.
     notices: OnceLock<broadcast::Sender<Arc<Notice>>>,
@@ -37,31 +40,39 @@ pub struct Notice {
 #[derive(Debug)]
 struct Inner {
     state: State,
-    /// The time of the last record; the next one is not before it.
-    last: Timestamp,
     /// Set for good when record and state may disagree.
     poisoned: bool,
 }
 
-/// What a decision wants recorded, in this order, as one atomic batch.
+/// What a decision wants recorded as one atomic batch: at most one record for each stream.
 #[derive(Debug, Default)]
-pub(crate) struct Draft(Vec<Part>);
+pub(crate) struct Draft {
+    node: Vec<NodeEvent>,
+    ledger: Vec<LedgerEvent>,
+    session: Option<Target>,
+    events: Vec<SessionEvent>,
+    attached: Vec<PayloadRef>,
+    end: End,
+}
 
+/// The session that a batch concerns.
 #[derive(Debug)]
-enum Part {
-    Node(Vec<NodeEvent>),
-    Ledger(Vec<LedgerEvent>),
-    Session { stream: StreamNo, events: Vec<SessionEvent>, attached: Vec<PayloadRef> },
-    Open { id: SessionId, events: Vec<SessionEvent> },
-    Close { stream: StreamNo },
+enum Target {
+    New(SessionId),
+    Open(StreamNo),
+}
+
+/// Whether the batch closes its session's stream.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum End {
+    #[default]
+    Open,
+    Closed,
 }
 
 impl Draft {
-    pub(crate) fn ledger(mut self, events: Vec<LedgerEvent>) -> Self {
-        if !events.is_empty() {
-            self.0.push(Part::Ledger(events));
-        }
-        self
+    pub(crate) fn ledger(self, ledger: Vec<LedgerEvent>) -> Self {
+        Self { ledger, ..self }
     }
 
     pub(crate) fn session(self, stream: StreamNo, events: Vec<SessionEvent>) -> Self {
@@ -69,35 +80,92 @@ impl Draft {
     }
 
     pub(crate) fn session_with(
-        mut self,
+        self,
         stream: StreamNo,
         events: Vec<SessionEvent>,
         attached: Vec<PayloadRef>,
     ) -> Self {
-        if !events.is_empty() {
-            self.0.push(Part::Session { stream, events, attached });
+        Self { session: Some(Target::Open(stream)), events, attached, ..self }
+    }
+
+    pub(crate) fn open(self, id: SessionId, events: Vec<SessionEvent>) -> Self {
+        Self { session: Some(Target::New(id)), events, ..self }
+    }
+
+    /// Closes the session's stream behind its last record.
+    pub(crate) fn closing(self) -> Self {
+        Self { end: End::Closed, ..self }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.node.is_empty() && self.ledger.is_empty() && self.events.is_empty() && self.end == End::Open
+    }
+
+    /// The lengths of the streams that the decision may have read: the session's and the ledger's.
+    fn expectations(&self, state: &State) -> [Option<Expect>; 2] {
+        let session = match self.session {
+            Some(Target::Open(stream)) => Some(stream),
+            Some(Target::New(_)) | None => None,
+        };
+        let expect = |stream| Some(Expect { stream, length: state.length(stream)? });
+        [expect(StreamNo::LEDGER), session.and_then(expect)]
+    }
+
+    fn write(&self, batch: &mut Batch<'_>, made: &mut Made) -> Result<(), LogError> {
+        if !self.node.is_empty() {
+            batch.push(StreamNo::NODE, &[], |out| event::put_body(&self.node, out))?;
         }
-        self
+        if !self.ledger.is_empty() {
+            batch.push(StreamNo::LEDGER, &[], |out| event::put_body(&self.ledger, out))?;
+        }
+        let stream = match &self.session {
+            Some(Target::New(id)) => {
+                let (stream, _) = batch.genesis(id.as_str(), |out| event::put_body(&self.events, out))?;
+                Some(stream)
+            }
+            Some(Target::Open(stream)) => {
+                if !self.events.is_empty() {
+                    batch.push(*stream, &self.attached, |out| event::put_body(&self.events, out))?;
+                }
+                Some(*stream)
+            }
+            None => None,
+        };
+        made.stream = stream;
+        if let (End::Closed, Some(stream)) = (&self.end, stream) {
+            made.root = Some(batch.close(stream)?);
+        }
+        Ok(())
     }
 
-    pub(crate) fn open(mut self, id: SessionId, events: Vec<SessionEvent>) -> Self {
-        self.0.push(Part::Open { id, events });
-        self
+    fn apply(&self, state: &mut State, made: &Made) -> Result<(), Illegal> {
+        self.node.iter().try_for_each(|event| state.apply_node(event))?;
+        if !self.ledger.is_empty() {
+            state.apply_ledger(&self.ledger)?;
+        }
+        let Some(stream) = made.stream else { return Ok(()) };
+        if let Some(Target::New(id)) = &self.session {
+            state.open_session(stream, id)?;
+        }
+        if !self.events.is_empty() {
+            state.apply_session(stream, &self.events, &self.attached)?;
+        }
+        if self.end == End::Closed { state.close_session(stream) } else { Ok(()) }
     }
 
-    pub(crate) fn close(mut self, stream: StreamNo) -> Self {
-        self.0.push(Part::Close { stream });
-        self
-    }
-
-    /// The lengths of all streams that the decision may have read: of those that it writes, and the ledger.
-    fn expectations(&self, state: &State) -> Vec<Expect> {
-        let written = self.0.iter().filter_map(|part| match part {
-            Part::Session { stream, .. } | Part::Close { stream } => Some(*stream),
-            Part::Node(_) | Part::Ledger(_) | Part::Open { .. } => None,
-        });
-        let streams = written.chain([StreamNo::LEDGER]);
-        streams.filter_map(|stream| Some(Expect { stream, length: state.length(stream)? })).collect()
+    fn told(self, stream: Option<StreamNo>) -> Vec<(StreamNo, Vec<TrailEvent>)> {
+        let mut parts = Vec::new();
+        if !self.node.is_empty() {
+            parts.push((StreamNo::NODE, self.node.into_iter().map(TrailEvent::Node).collect()));
+        }
+        if !self.ledger.is_empty() {
+            parts.push((StreamNo::LEDGER, self.ledger.into_iter().map(TrailEvent::Ledger).collect()));
+        }
+        if let Some(stream) = stream {
+            let events = self.events.into_iter().map(|event| TrailEvent::Session(Box::new(event)));
+            parts.push((stream, events.collect()));
+        }
+        parts
     }
 }
 
@@ -134,12 +202,14 @@ impl Refusal {
 impl Node {
     /// Replays the log.
     pub(crate) fn open(log: Arc<dyn Log>, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        let mut inner = Inner { state: State::default(), last: Timestamp::default(), poisoned: false };
+        let mut inner = Inner { state: State::default(), poisoned: false };
+        let mut last = Timestamp::default();
         log.replay(&mut |entry| {
-            inner.last = inner.last.max(entry.time);
+            last = last.max(entry.time);
             inner.state.replay(&entry)
         })?;
-        Ok(Self { log, clock, inner: Mutex::new(inner), notices: OnceLock::new() })
+        let last = AtomicU64::new(last.0);
+        Ok(Self { log, clock, last, inner: Mutex::new(inner), notices: OnceLock::new() })
     }
 
     /// What becomes durable from now on. A subscriber that falls behind misses the oldest, and is told so; it
@@ -154,14 +224,13 @@ impl Node {
 
     /// The time now, not before the last record.
     pub(crate) fn now(&self) -> Timestamp {
-        let last = self.inner.lock().map_or(Timestamp::MAX, |inner| inner.last);
-        self.clock.now().max(last)
+        self.clock.now().max(Timestamp(self.last.load(Ordering::Acquire)))
     }
 
     /// Looks at the state.
     pub(crate) fn read<T>(&self, look: impl FnOnce(&State, Timestamp) -> T) -> Result<T, Error> {
         let inner = self.lock()?;
-        Ok(look(&inner.state, self.clock.now().max(inner.last)))
+        Ok(look(&inner.state, self.now()))
     }
 
     /// Decides, appends and applies. What is answered must not be revealed before the batch is durable; a
@@ -174,7 +243,7 @@ impl Node {
         reveal: impl FnOnce(&State, D) -> T,
     ) -> Result<Recorded<T>, Error> {
         let mut inner = self.lock()?;
-        let now = self.clock.now().max(inner.last);
+        let now = self.now();
         match decide(&inner.state, now) {
             Ok((draft, decided)) => {
                 let made = self.record(&mut inner, draft, now)?;
@@ -183,7 +252,7 @@ impl Node {
             Err(refusal) => {
                 let Refusal { stream, denial, reason } = *refusal;
                 let draft = match stream {
-                    StreamNo::NODE => Draft(vec![Part::Node(vec![NodeEvent::Denied { denial }])]),
+                    StreamNo::NODE => Draft { node: vec![NodeEvent::Denied { denial }], ..Draft::default() },
                     stream => Draft::default().session(stream, vec![SessionEvent::Denied { denial }]),
                 };
                 let made = self.record(&mut inner, draft, now)?;
@@ -265,13 +334,15 @@ impl Node {
     /// the event, record and state disagree, and nothing may go on.
     fn record(&self, inner: &mut Inner, draft: Draft, now: Timestamp) -> Result<Made, Error> {
         let mut made = Made::default();
-        if draft.0.is_empty() {
+        if draft.is_empty() {
             return Ok(made);
         }
-        let expect = draft.expectations(&inner.state);
-        let appended = self.log.append(&expect, now, &mut |batch| {
-            draft.0.iter().try_for_each(|part| part.write(batch, &mut made))
-        });
+        let [ledger, session] = draft.expectations(&inner.state);
+        let all = ledger.into_iter().chain(session);
+        let mut expect = [Expect { stream: StreamNo::LEDGER, length: 0 }; 2];
+        let count = expect.iter_mut().zip(all).map(|(slot, expected)| *slot = expected).count();
+        let expect = expect.get(..count).unwrap_or_default();
+        let appended = self.log.append(expect, now, &mut |batch| draft.write(batch, &mut made));
         match appended {
             Ok(lsn) => made.lsn = lsn,
             Err(error) => {
@@ -279,13 +350,13 @@ impl Node {
                 return Err(error.into());
             }
         }
-        inner.last = now;
-        if let Err(illegal) = draft.0.iter().try_for_each(|part| part.apply(&mut inner.state, &made)) {
+        self.last.store(now.0, Ordering::Release);
+        if let Err(illegal) = draft.apply(&mut inner.state, &made) {
             inner.poisoned = true;
             return Err(Error::Illegal(illegal));
         }
         if self.notices.get().is_some_and(|notices| notices.receiver_count() > 0) {
-            let parts = draft.0.into_iter().filter_map(|part| part.told(made.opened)).collect();
+            let parts = draft.told(made.stream);
             made.notice = Some(Arc::new(Notice { lsn: made.lsn, time: now, parts }));
         }
         Ok(made)
@@ -296,60 +367,9 @@ impl Node {
 #[derive(Debug, Default)]
 struct Made {
     lsn: Lsn,
-    opened: Option<StreamNo>,
+    stream: Option<StreamNo>,
     root: Option<Digest>,
     notice: Option<Arc<Notice>>,
-}
-
-impl Part {
-    fn write(&self, batch: &mut Batch<'_>, made: &mut Made) -> Result<(), LogError> {
-        match self {
-            Self::Node(events) => {
-                batch.push(StreamNo::NODE, &[], |out| event::put_body(events, out))?;
-            }
-            Self::Ledger(events) => {
-                batch.push(StreamNo::LEDGER, &[], |out| event::put_body(events, out))?;
-            }
-            Self::Session { stream, events, attached } => {
-                batch.push(*stream, attached, |out| event::put_body(events, out))?;
-            }
-            Self::Open { id, events } => {
-                let (stream, _) = batch.genesis(id.as_str(), |out| event::put_body(events, out))?;
-                made.opened = Some(stream);
-            }
-            Self::Close { stream } => {
-                made.root = Some(batch.close(*stream)?);
-            }
-        }
-        Ok(())
-    }
-
-    fn told(self, opened: Option<StreamNo>) -> Option<(StreamNo, Vec<TrailEvent>)> {
-        let session = |events: Vec<SessionEvent>| {
-            events.into_iter().map(|event| TrailEvent::Session(Box::new(event))).collect()
-        };
-        match self {
-            Self::Node(events) => Some((StreamNo::NODE, events.into_iter().map(TrailEvent::Node).collect())),
-            Self::Ledger(events) => Some((StreamNo::LEDGER, events.into_iter().map(TrailEvent::Ledger).collect())),
-            Self::Session { stream, events, .. } => Some((stream, session(events))),
-            Self::Open { events, .. } => Some((opened?, session(events))),
-            Self::Close { .. } => None,
-        }
-    }
-
-    fn apply(&self, state: &mut State, made: &Made) -> Result<(), Illegal> {
-        match self {
-            Self::Node(events) => events.iter().try_for_each(|event| state.apply_node(event)),
-            Self::Ledger(events) => state.apply_ledger(events),
-            Self::Session { stream, events, attached } => state.apply_session(*stream, events, attached),
-            Self::Open { id, events } => {
-                let stream = made.opened.ok_or(Illegal::new("a session that was opened has a stream"))?;
-                state.open_session(stream, id)?;
-                state.apply_session(stream, events, &[])
-            }
-            Self::Close { stream } => state.close_session(*stream),
-        }
-    }
 }
 
 /// What was decided and appended, but may not be durable yet.

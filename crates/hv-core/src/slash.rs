@@ -8,7 +8,8 @@ use hv_types::{Did, Digest, Machine, SagaId, SessionId, Share, Timestamp, WHOLE,
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-static EVIDENCE_KEY: LazyLock<[u8; 32]> = LazyLock::new(|| blake3::derive_key("hv 2026 escalation evidence v1", &[]));
+static EVIDENCE_KEY: LazyLock<[u8; 32]> =
+    LazyLock::new(|| blake3::derive_key("hv 2026 escalation evidence v1", &[]));
 
 /// The slashes that follow from a saga that is escalated: each agent whose step could not be undone answers
 /// for an equal share. INVARIANT (L15)

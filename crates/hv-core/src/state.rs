@@ -6,7 +6,7 @@ use crate::node::Refusal;
 use foldhash::quality::RandomState;
 use hv_audit::{Entry, Kind, PayloadRef, StreamNo};
 use hv_liability::{Ledger, SessionNo};
-use hv_rings::class::{Class, Claims, Undo, Unproven};
+use hv_rings::class::{Claims, Class, Undo, Unproven};
 use hv_rings::standing::{Cap, Standing, standing};
 use hv_saga::{Saga, SagaState, StepDef};
 use hv_session::Session;
@@ -34,7 +34,7 @@ pub(crate) struct Slot {
     /// Records of the session's stream.
     pub(crate) length: u64,
     pub(crate) session: Session,
-    saga_names: HashMap<SagaId, u32, RandomState>,
+    saga_names: BTreeMap<SagaId, u32>,
     /// Those that have not ended, by number.
     running: BTreeMap<u32, NamedSaga>,
     /// How those ended that have.
@@ -50,7 +50,7 @@ pub(crate) struct Slot {
 pub(crate) struct NamedSaga {
     pub(crate) id: SagaId,
     pub(crate) machine: Saga,
-    unproven: BTreeSet<u32>,
+    unproven: Vec<u32>,
 }
 
 /// A saga of a session, by what is left of it.
@@ -83,7 +83,8 @@ impl State {
             }
             (Kind::Data | Kind::Genesis { .. }, stream) => {
                 if let Kind::Genesis { label } = entry.kind {
-                    let id = SessionId::new(label).map_err(|_| Illegal::new("a session is named by an id"))?;
+                    let id =
+                        SessionId::new(label).map_err(|_| Illegal::new("a session is named by an id"))?;
                     self.open_session(stream, &id)?;
                 }
                 let events: Vec<SessionEvent> = event::read_body(entry.body).map_err(|_| UNREADABLE)?;
@@ -116,7 +117,7 @@ impl State {
             stream,
             length: 0,
             session: Session::default(),
-            saga_names: HashMap::default(),
+            saga_names: BTreeMap::new(),
             running: BTreeMap::new(),
             ended: BTreeMap::new(),
             registry: BTreeMap::new(),
@@ -133,7 +134,8 @@ impl State {
         events: &[SessionEvent],
         attached: &[PayloadRef],
     ) -> Result<(), Illegal> {
-        let slot = self.sessions.get_mut(&stream).ok_or(Illegal::new("a record belongs to an open session"))?;
+        let slot =
+            self.sessions.get_mut(&stream).ok_or(Illegal::new("a record belongs to an open session"))?;
         events.iter().try_for_each(|event| slot.apply(event, attached))?;
         slot.length += 1;
         Ok(())
@@ -166,10 +168,8 @@ impl State {
     /// σ_eff of an agent in a session, for a class of action. INVARIANT (R4): computed from the ledger as it
     /// is now, never kept.
     pub(crate) fn sigma_eff(&self, slot: &Slot, agent: &Did, class: Reversibility, now: Timestamp) -> Sigma {
-        match self.ledger.agent(agent) {
-            Some(_) => self.ledger.sigma_eff(agent, slot.ledger_no(), class, now),
-            None => UNKNOWN_SIGMA,
-        }
+        let sigma = self.ledger.sigma_eff(agent, slot.ledger_no(), class, now);
+        if sigma == Sigma::ZERO && self.ledger.agent(agent).is_none() { UNKNOWN_SIGMA } else { sigma }
     }
 
     /// Where a member stands now.
@@ -191,7 +191,9 @@ impl State {
     /// Whether an effect of this agent may start now, if it was granted.
     pub(crate) fn may_act(&self, session: &SessionId, agent: &Did, now: Timestamp) -> bool {
         self.slot(session).is_some_and(|slot| {
-            slot.session.live(now) && slot.session.member(agent).is_some() && self.ledger.quarantined(agent, now).is_none()
+            slot.session.live(now)
+                && slot.session.member(agent).is_some()
+                && self.ledger.quarantined(agent, now).is_none()
         })
     }
 }
@@ -273,7 +275,8 @@ impl Slot {
 
     /// The names of all sagas, in the order of their numbers.
     pub(crate) fn saga_ids(&self) -> Vec<SagaId> {
-        let mut names: Vec<(u32, &SagaId)> = self.saga_names.iter().map(|(id, number)| (*number, id)).collect();
+        let mut names: Vec<(u32, &SagaId)> =
+            self.saga_names.iter().map(|(id, number)| (*number, id)).collect();
         names.sort_unstable_by_key(|(number, _)| *number);
         names.into_iter().map(|(_, id)| id.clone()).collect()
     }
@@ -328,7 +331,7 @@ impl Slot {
 impl NamedSaga {
     /// A saga that does not exist yet.
     pub(crate) fn new(id: SagaId, unproven: &[u32]) -> Self {
-        Self { id, machine: Saga::default(), unproven: unproven.iter().copied().collect() }
+        Self { id, machine: Saga::default(), unproven: unproven.to_vec() }
     }
 
     /// What one of its steps counts as. An undo counts if a probe can show that it worked, or if the operator

@@ -84,6 +84,9 @@ pub fn read_record(entry: &Entry<'_>) -> Result<TrailRecord, Undecodable> {
     })
 }
 
-fn read<E: hv_types::Wire>(body: &[u8], wrap: impl Fn(E) -> TrailEvent) -> Result<Vec<TrailEvent>, Undecodable> {
+fn read<E: hv_types::Wire>(
+    body: &[u8],
+    wrap: impl Fn(E) -> TrailEvent,
+) -> Result<Vec<TrailEvent>, Undecodable> {
     Ok(event::read_body(body)?.into_iter().map(wrap).collect())
 }

@@ -57,6 +57,9 @@ pub enum SessionCommand {
     Terminate,
     /// The end. Also after the deadline.
     Archive,
+    /// [`Terminate`](Self::Terminate), as far as that has not happened, and [`Archive`](Self::Archive) in one
+    /// decision, where nothing is left to be done in between.
+    End,
     /// Strong from here on; nothing where it is strong already.
     ForceStrong,
     /// A member does something with the files. While the session is active; while it terminates, also after the

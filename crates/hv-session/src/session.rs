@@ -203,6 +203,7 @@ impl Machine for Session {
             (SessionCommand::Readmit { did }, _) => self.readmit(did),
             (SessionCommand::Terminate, _) => self.moved(SessionState::Terminating),
             (SessionCommand::Archive, _) => self.moved(SessionState::Archived),
+            (SessionCommand::End, _) => self.end(),
             (SessionCommand::ForceStrong, _) => {
                 self.in_state("force the strong mode", &OPEN)?;
                 self.in_time(now)?;
@@ -409,6 +410,16 @@ impl Session {
 
     fn moved(&self, to: SessionState) -> Result<Vec<SessionEvent>, SessionDenial> {
         Ok(vec![SessionEvent::Moved { to: self.state.transition(to)? }])
+    }
+
+    fn end(&self) -> Result<Vec<SessionEvent>, SessionDenial> {
+        let archived = SessionEvent::Moved { to: SessionState::Archived };
+        if self.state == SessionState::Terminating {
+            return Ok(vec![archived]);
+        }
+        let mut events = self.moved(SessionState::Terminating)?;
+        events.push(archived);
+        Ok(events)
     }
 
     fn strong_forced(&self, needs: ConsistencyMode) -> Option<SessionEvent> {

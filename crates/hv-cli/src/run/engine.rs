@@ -27,6 +27,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+/// The name of the saga that does the work.
+pub(super) const WORK: &str = "work";
 /// The name under which a session keeps what it was started with.
 const NOTE: &str = "hv.run";
 /// How long executions may go on after the first Ctrl-C.
@@ -308,14 +310,14 @@ impl Run {
                     return Ok(End::Abandoned);
                 }
                 let worked = if self.interrupts.cancelled() {
-                    self.hv.sagas(&self.session)?.iter().any(|id| id.as_str() == "work")
+                    self.hv.sagas(&self.session)?.iter().any(|id| id.as_str() == WORK)
                 } else {
                     true
                 };
                 let end = match worked {
                     true => {
-                        let work = self.saga(Phase::Work, "work", &self.bound.steps).await?;
-                        self.judge("work", work)?
+                        let work = self.saga(Phase::Work, WORK, &self.bound.steps).await?;
+                        self.judge(WORK, work)?
                     }
                     false => End::Outcome(Outcome::RolledBack),
                 };
@@ -487,7 +489,7 @@ fn ended(history: &History) -> Outcome {
         let done = if acted || history.denials.is_empty() { Done::Something } else { Done::Nothing };
         Outcome::of(state, done)
     };
-    match (state("setup"), state("work")) {
+    match (state("setup"), state(WORK)) {
         (_, Some(work)) => of(work).unwrap_or(Outcome::RolledBack),
         (Some(setup), None) if setup.0 != SagaState::Completed => of(setup).unwrap_or(Outcome::RolledBack),
         (None, None) if !history.denials.is_empty() => Outcome::Denied,
@@ -532,7 +534,7 @@ fn report(
     let steps =
         |name: &str| history.saga(name).map(super::history::SagaHistory::step_reports).unwrap_or_default();
     let order = |pick: fn(&super::history::SagaHistory) -> &Vec<hv_core::types::StepId>| {
-        history.saga("work").map(|saga| pick(saga).clone()).unwrap_or_default()
+        history.saga(WORK).map(|saga| pick(saga).clone()).unwrap_or_default()
     };
     let look = |saga: &str, name: &str| -> Result<Option<String>, RunFailure> {
         let saga = history.saga(saga).filter(|saga| saga.state == SagaState::Completed);
@@ -555,7 +557,7 @@ fn report(
         agents: history.agents.clone(),
         vouches: history.vouches.clone(),
         setup: steps("setup"),
-        steps: steps("work"),
+        steps: steps(WORK),
         commit_order: order(|saga| &saga.committed),
         undo_order: order(|saga| &saga.undone),
         denials: history.denials.clone(),

@@ -1,5 +1,6 @@
 //! From durable records to what a person sees: one direction, nothing decided.
 
+use super::engine::WORK;
 use crate::progress::{Event, Progress};
 use hv_core::event::{Denial, LedgerEvent, MembershipEvent, SagaEvent, SessionEvent};
 use hv_core::saga::{Class, Move, Purpose, SagaState, StepDef};
@@ -20,6 +21,8 @@ struct Names {
     members: Vec<Did>,
     accounts: Vec<Did>,
     sagas: Vec<Vec<Arc<StepDef>>>,
+    /// The number of the saga that does the work.
+    work: Option<u32>,
     /// The start that waits for its grant.
     started: Option<(u32, u32, u32)>,
     /// What runs for a step: what for, and which attempt.
@@ -105,7 +108,12 @@ impl Names {
                     show(Event::AgentJoined { agent, sigma: *sigma, ring: *ring });
                 }
             }
-            SessionEvent::SagaOpened { .. } => self.sagas.push(Vec::new()),
+            SessionEvent::SagaOpened { id, .. } => {
+                if id.as_str() == WORK {
+                    self.work = u32::try_from(self.sagas.len()).ok();
+                }
+                self.sagas.push(Vec::new());
+            }
             SessionEvent::Saga { saga, event } => self.saga(*saga, event, show),
             SessionEvent::Granted { ring, .. } => self.granted(*ring, show),
             // What refuses a step is told with the step.
@@ -149,7 +157,12 @@ impl Names {
                 }
             }
             SagaEvent::Turned { .. } => show(Event::SagaState { state: SagaState::Compensating }),
-            SagaEvent::Finished { state, .. } => show(Event::SagaState { state: *state }),
+            // That a set-up or a look around is done is told by what follows.
+            SagaEvent::Finished { state, .. } => {
+                if self.work == Some(number) || *state != SagaState::Completed {
+                    show(Event::SagaState { state: *state });
+                }
+            }
             SagaEvent::Created { .. } | SagaEvent::Sealed {} | SagaEvent::Restored { .. } => {}
         }
     }
