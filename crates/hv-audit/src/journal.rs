@@ -195,6 +195,11 @@ impl Journal {
         batch.touched.clear();
         batch.attached.clear();
         batch.failed = None;
+        if self.content.capacity() == 0 {
+            // What most records need, so that the first ones do not grow it byte by byte.
+            self.content.reserve(CONTENT_BYTES);
+            batch.touched.reserve(4);
+        }
         self.time = self.time.max(now);
     }
 
@@ -234,6 +239,9 @@ impl Journal {
         Err(error)
     }
 }
+
+/// Room for what one record says, to begin with, in bytes.
+const CONTENT_BYTES: usize = 512;
 
 impl Lsn {
     pub(crate) const fn next(self) -> Self {

@@ -151,6 +151,20 @@ pub(crate) fn put_body<E: Wire>(events: &[E], out: &mut Vec<u8>) {
     events.iter().for_each(|event| event.put(out));
 }
 
+/// Appends the body of a session's record: first what the session's machine says.
+pub(crate) fn put_session(lifecycle: &[MembershipEvent], events: &[SessionEvent], out: &mut Vec<u8>) {
+    out.push(RECORD_VERSION);
+    for event in lifecycle {
+        // As `SessionEvent::Session` is written, without making one.
+        out.push(SESSION_TAG);
+        event.put(out);
+    }
+    events.iter().for_each(|event| event.put(out));
+}
+
+/// The tag of [`SessionEvent::Session`].
+const SESSION_TAG: u8 = 0;
+
 /// Reads the body of a record.
 ///
 /// # Errors
@@ -165,4 +179,20 @@ pub fn read_body<E: Wire>(body: &[u8]) -> Result<Vec<E>, Undecodable> {
         events.push(E::take(&mut reader)?);
     }
     Ok(events)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hv_session::SessionState;
+
+    #[test]
+    fn a_sessions_own_events_are_written_as_they_are_read() {
+        let event = MembershipEvent::Moved { to: SessionState::Active };
+        let mut out = Vec::new();
+        put_session(std::slice::from_ref(&event), &[SessionEvent::Noted { key: "k".into() }], &mut out);
+        let read: Vec<SessionEvent> = read_body(&out).unwrap();
+        assert_eq!(read, [SessionEvent::Session { event }, SessionEvent::Noted { key: "k".into() }]);
+        assert_eq!(out, [1, 0, 1, 2, 7, 1, b'k']);
+    }
 }

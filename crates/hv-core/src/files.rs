@@ -1,7 +1,6 @@
 //! The file space of a session behind the gate: reading is open to members, changing needs Ring 2.
 
 use crate::error::{Error, Reason};
-use crate::event::SessionEvent;
 use crate::gate;
 use crate::hypervisor::Hypervisor;
 use crate::node::{Draft, Refusal};
@@ -60,7 +59,7 @@ impl Hypervisor {
     ) -> Result<(), Error> {
         let payload = self.node().put_payload(content).await?;
         let content = Content { id: payload.id(), length: payload.length() };
-        self.change_file(session, agent, path, vec![payload], |path| FileCommand::Write {
+        self.change_file(session, agent, path, Some(payload), |path| FileCommand::Write {
             path,
             content,
             expect,
@@ -79,7 +78,7 @@ impl Hypervisor {
         path: &str,
         expect: Expect,
     ) -> Result<(), Error> {
-        self.change_file(session, agent, path, Vec::new(), |path| FileCommand::Delete { path, expect }).await
+        self.change_file(session, agent, path, None, |path| FileCommand::Delete { path, expect }).await
     }
 
     /// Reads a file of the session; `None` where there is none.
@@ -123,7 +122,7 @@ impl Hypervisor {
         session: &SessionId,
         agent: &Did,
         path: &str,
-        attached: Vec<PayloadRef>,
+        attached: Option<PayloadRef>,
         command: impl FnOnce(FilePath) -> FileCommand,
     ) -> Result<(), Error> {
         self.node()
@@ -133,8 +132,14 @@ impl Hypervisor {
                 let events = slot.session.decide(&command, now);
                 let events =
                     events.map_err(|denial| slot.refuse_session("change_file", Some(agent), denial))?;
-                let events = events.into_iter().map(|event| SessionEvent::Session { event }).collect();
-                Ok((Draft::default().session_with(slot.stream, events, attached), ()))
+                let draft = Draft::default().lifecycle(slot.stream, events);
+                Ok((
+                    match attached {
+                        Some(payload) => draft.attaching(payload),
+                        None => draft,
+                    },
+                    (),
+                ))
             })
             .await
     }

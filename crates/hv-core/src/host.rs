@@ -81,8 +81,8 @@ impl SagaHost {
         output: Option<Output>,
     ) -> Result<Progress<Grant>, Error> {
         let attached = match output.filter(says_something) {
-            Some(output) => vec![self.node.put_payload(output.to_bytes()).await?],
-            None => Vec::new(),
+            Some(output) => Some(self.node.put_payload(output.to_bytes()).await?),
+            None => None,
         };
         let decide = |state: &State, now| self.decide(state, now, command, attached);
         let recorded = self.node.run(decide, |state, Decided { starts, number }| {
@@ -108,7 +108,7 @@ impl SagaHost {
         state: &State,
         now: Timestamp,
         mut command: SagaCommand,
-        attached: Vec<PayloadRef>,
+        attached: Option<PayloadRef>,
     ) -> Result<(Draft, Decided), Box<Refusal>> {
         let Some(slot) = state.slot(&self.session) else {
             return Err(Refusal::no_session("saga", None, &self.session));

@@ -144,7 +144,7 @@ impl Hypervisor {
                 let events = hv_session::Session::default().decide(&create, now).map_err(|denial| {
                     Refusal::on_node("create_session", Some(creator), Reason::Session(Box::new(denial)))
                 })?;
-                Ok((Draft::default().open(id.clone(), wrapped(events)), ()))
+                Ok((Draft::default().open(id.clone(), events), ()))
             })
             .await
     }
@@ -173,7 +173,7 @@ impl Hypervisor {
                 let events = slot.session.decide(&SessionCommand::Activate, now);
                 let events =
                     events.map_err(|denial| slot.refuse_session("activate_session", None, denial))?;
-                Ok((Draft::default().session(slot.stream, wrapped(events)), ()))
+                Ok((Draft::default().lifecycle(slot.stream, events), ()))
             })
             .await
     }
@@ -204,19 +204,15 @@ impl Hypervisor {
         self.node
             .commit(|state, now| {
                 let slot = find(state, "register_action", session)?;
-                let mut events = Vec::new();
+                let mut lifecycle = Vec::new();
                 if claim.reversibility == Some(Reversibility::None) {
                     let forced = slot.session.decide(&SessionCommand::ForceStrong, now);
-                    events = wrapped(
-                        forced.map_err(|denial| slot.refuse_session("register_action", None, denial))?,
-                    );
+                    lifecycle =
+                        forced.map_err(|denial| slot.refuse_session("register_action", None, denial))?;
                 }
-                events.push(SessionEvent::Registered {
-                    action: action.clone(),
-                    source: Source::Registry,
-                    claim,
-                });
-                Ok((Draft::default().session(slot.stream, events), ()))
+                let source = Source::Registry;
+                let events = vec![SessionEvent::Registered { action: action.clone(), source, claim }];
+                Ok((Draft::default().lifecycle(slot.stream, lifecycle).session(slot.stream, events), ()))
             })
             .await
     }
@@ -333,7 +329,7 @@ impl Hypervisor {
             .commit(|state, _| {
                 let slot = find(state, "note", session)?;
                 let noted = vec![SessionEvent::Noted { key: key.to_owned() }];
-                Ok((Draft::default().session_with(slot.stream, noted, vec![payload]), ()))
+                Ok((Draft::default().session(slot.stream, noted).attaching(payload), ()))
             })
             .await
     }
@@ -374,7 +370,7 @@ impl Hypervisor {
                 let released = state.ledger.decide(&release, now).map_err(|denial| {
                     slot.refuse("terminate_session", None, None, Reason::Ledger(Box::new(denial)))
                 })?;
-                let draft = Draft::default().session(slot.stream, wrapped(events));
+                let draft = Draft::default().lifecycle(slot.stream, events);
                 Ok((draft.ledger(released).closing(), ()))
             })
             .await?;
@@ -393,10 +389,6 @@ impl Hypervisor {
 
 fn find<'a>(state: &'a State, request: &'static str, session: &SessionId) -> Result<&'a Slot, Box<Refusal>> {
     state.slot(session).ok_or_else(|| Refusal::no_session(request, None, session))
-}
-
-fn wrapped(events: Vec<hv_session::SessionEvent>) -> Vec<SessionEvent> {
-    events.into_iter().map(|event| SessionEvent::Session { event }).collect()
 }
 
 fn join(
@@ -434,12 +426,13 @@ fn join(
     let minimum = Cap::below_minimum(slot.session.config().min_sigma_eff(), sigma);
     let all: Vec<Cap> = caps.iter().cloned().chain(minimum).collect();
     let ring = standing(sigma, &all, now).ring();
-    let mut events = wrapped(joined);
+    let mut events = Vec::with_capacity(1 + claims.len());
     events.push(SessionEvent::Assessed { member, sigma, ring, caps });
     events.extend(claims.iter().map(|(action, claim)| SessionEvent::Registered {
         action: action.clone(),
         source: Source::Manifest,
         claim: *claim,
     }));
-    Ok((Draft::default().ledger(endowed).session(slot.stream, events), ring))
+    let draft = Draft::default().ledger(endowed).lifecycle(slot.stream, joined);
+    Ok((draft.session(slot.stream, events), ring))
 }

@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::error::{Denied, Error, Reason};
-use crate::event::{self, Denial, LedgerEvent, NodeEvent, SessionEvent};
+use crate::event::{self, Denial, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
 use crate::state::State;
 use crate::trail::TrailEvent;
 use hv_audit::{Batch, Expect, Log, LogError, Lsn, PayloadRef, StreamNo};
@@ -50,8 +50,10 @@ pub(crate) struct Draft {
     node: Vec<NodeEvent>,
     ledger: Vec<LedgerEvent>,
     session: Option<Target>,
+    /// What the session's own machine says; it stands first in the record.
+    lifecycle: Vec<MembershipEvent>,
     events: Vec<SessionEvent>,
-    attached: Vec<PayloadRef>,
+    attached: Option<PayloadRef>,
     end: End,
 }
 
@@ -76,20 +78,29 @@ impl Draft {
     }
 
     pub(crate) fn session(self, stream: StreamNo, events: Vec<SessionEvent>) -> Self {
-        self.session_with(stream, events, Vec::new())
+        self.session_with(stream, events, None)
+    }
+
+    /// What the session's own machine says, before everything else of the session.
+    pub(crate) fn lifecycle(self, stream: StreamNo, lifecycle: Vec<MembershipEvent>) -> Self {
+        Self { session: Some(Target::Open(stream)), lifecycle, ..self }
+    }
+
+    pub(crate) fn attaching(self, attached: PayloadRef) -> Self {
+        Self { attached: Some(attached), ..self }
     }
 
     pub(crate) fn session_with(
         self,
         stream: StreamNo,
         events: Vec<SessionEvent>,
-        attached: Vec<PayloadRef>,
+        attached: Option<PayloadRef>,
     ) -> Self {
         Self { session: Some(Target::Open(stream)), events, attached, ..self }
     }
 
-    pub(crate) fn open(self, id: SessionId, events: Vec<SessionEvent>) -> Self {
-        Self { session: Some(Target::New(id)), events, ..self }
+    pub(crate) fn open(self, id: SessionId, lifecycle: Vec<MembershipEvent>) -> Self {
+        Self { session: Some(Target::New(id)), lifecycle, ..self }
     }
 
     /// Closes the session's stream behind its last record.
@@ -98,7 +109,12 @@ impl Draft {
     }
 
     fn is_empty(&self) -> bool {
-        self.node.is_empty() && self.ledger.is_empty() && self.events.is_empty() && self.end == End::Open
+        self.node.is_empty() && self.ledger.is_empty() && self.says_nothing() && self.end == End::Open
+    }
+
+    /// Whether nothing is said of a session.
+    fn says_nothing(&self) -> bool {
+        self.lifecycle.is_empty() && self.events.is_empty()
     }
 
     /// The lengths of the streams that the decision may have read: the session's and the ledger's.
@@ -120,12 +136,14 @@ impl Draft {
         }
         let stream = match &self.session {
             Some(Target::New(id)) => {
-                let (stream, _) = batch.genesis(id.as_str(), |out| event::put_body(&self.events, out))?;
+                let (stream, _) = batch
+                    .genesis(id.as_str(), |out| event::put_session(&self.lifecycle, &self.events, out))?;
                 Some(stream)
             }
             Some(Target::Open(stream)) => {
-                if !self.events.is_empty() {
-                    batch.push(*stream, &self.attached, |out| event::put_body(&self.events, out))?;
+                if !self.says_nothing() {
+                    let body = |out: &mut Vec<u8>| event::put_session(&self.lifecycle, &self.events, out);
+                    batch.push(*stream, self.attached.as_slice(), body)?;
                 }
                 Some(*stream)
             }
@@ -147,8 +165,8 @@ impl Draft {
         if let Some(Target::New(id)) = &self.session {
             state.open_session(stream, id)?;
         }
-        if !self.events.is_empty() {
-            state.apply_session(stream, &self.events, &self.attached)?;
+        if !self.says_nothing() {
+            state.apply_session(stream, &self.lifecycle, &self.events, self.attached.as_slice())?;
         }
         if self.end == End::Closed { state.close_session(stream) } else { Ok(()) }
     }
@@ -162,8 +180,9 @@ impl Draft {
             parts.push((StreamNo::LEDGER, self.ledger.into_iter().map(TrailEvent::Ledger).collect()));
         }
         if let Some(stream) = stream {
-            let events = self.events.into_iter().map(|event| TrailEvent::Session(Box::new(event)));
-            parts.push((stream, events.collect()));
+            let lifecycle = self.lifecycle.into_iter().map(|event| SessionEvent::Session { event });
+            let events = lifecycle.chain(self.events);
+            parts.push((stream, events.map(|event| TrailEvent::Session(Box::new(event))).collect()));
         }
         parts
     }

@@ -1,7 +1,7 @@
 //! What the log says, taken together: the state of the node.
 
 use crate::error::Reason;
-use crate::event::{self, LedgerEvent, NodeEvent, SessionEvent};
+use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
 use crate::node::Refusal;
 use foldhash::quality::RandomState;
 use hv_audit::{Entry, Kind, PayloadRef, StreamNo};
@@ -89,7 +89,7 @@ impl State {
                 }
                 let events: Vec<SessionEvent> = event::read_body(entry.body).map_err(|_| UNREADABLE)?;
                 let attached: Vec<PayloadRef> = entry.attachments.collect();
-                self.apply_session(stream, &events, &attached)
+                self.apply_session(stream, &[], &events, &attached)
             }
             (Kind::Close { .. }, stream) => self.close_session(stream),
             _ => Ok(()),
@@ -131,11 +131,13 @@ impl State {
     pub(crate) fn apply_session(
         &mut self,
         stream: StreamNo,
+        lifecycle: &[MembershipEvent],
         events: &[SessionEvent],
         attached: &[PayloadRef],
     ) -> Result<(), Illegal> {
         let slot =
             self.sessions.get_mut(&stream).ok_or(Illegal::new("a record belongs to an open session"))?;
+        lifecycle.iter().try_for_each(|event| slot.session.apply(event))?;
         events.iter().try_for_each(|event| slot.apply(event, attached))?;
         slot.length += 1;
         Ok(())
