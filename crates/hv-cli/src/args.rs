@@ -28,6 +28,8 @@ pub enum Command {
     Run(RunArgs),
     /// Say which ring a score earns, or whether it suffices for an action
     Ring(RingArgs),
+    /// Show or verify a trail
+    Audit(AuditArgs),
     /// Print the JSON Schema of session files
     #[command(after_help = "Example:\n  hv schema > session.schema.json")]
     Schema,
@@ -158,12 +160,12 @@ pub struct AuditArgs {
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
     /// Print the records of a trail
-    #[command(after_help = "Example:\n  hv audit show ~/.local/share/hv/runs/release")]
+    #[command(after_help = "Example:\n  hv audit show ~/.local/share/hv/runs/release/trail")]
     Show(TrailArgs),
     /// Verify a trail: complete, open (not closed, as after a crash), or tampered
     #[command(after_help = "\
 Example:
-  hv audit verify --sealed ~/.local/share/hv/runs/release
+  hv audit verify --sealed ~/.local/share/hv/runs/release/trail
 
 Exit codes: 0 complete or open, 1 tampered (or open, with --sealed), 2 bad input")]
     Verify {

@@ -4,6 +4,7 @@
 //! a run may do is the gate's to say.
 
 pub mod args;
+pub mod audit;
 pub mod output;
 pub mod plan;
 pub mod progress;

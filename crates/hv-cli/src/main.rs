@@ -4,13 +4,17 @@ use clap::{CommandFactory, Parser};
 use hv_cli::args::{CheckArgs, Cli, Command};
 use hv_cli::output::{self, Refused};
 use hv_cli::plan::{self, Plan};
-use hv_cli::{Exit, ring, run};
+use hv_cli::{Exit, audit, ring, run};
 
 fn main() -> Exit {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Check(args) => check(&args),
         Command::Run(args) => match run::run(&args) {
+            Ok(exit) => return exit,
+            Err(refused) => Err(refused),
+        },
+        Command::Audit(args) => match audit::run(&args) {
             Ok(exit) => return exit,
             Err(refused) => Err(refused),
         },

@@ -76,7 +76,9 @@ enum NoTrail {
 impl fmt::Display for NoTrail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Absent => f.write_str("there is no such folder; give the folder of a trail, as --data of hv run"),
+            Self::Absent => {
+                f.write_str("there is no such folder; give the folder of a trail, as --data of hv run")
+            }
             Self::NotAFolder => f.write_str("it is no folder; a trail is a folder, as --data of hv run"),
             Self::Foreign { instead: Some(instead) } => {
                 write!(f, "no trail lies here; one lies in {}", instead.display())

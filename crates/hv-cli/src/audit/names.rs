@@ -101,8 +101,20 @@ impl Names {
                 TrailEvent::Session(event) => {
                     self.sessions.entry(record.stream).or_default().learn(event);
                 }
-                TrailEvent::Closed { stream, .. } => drop(self.sessions.remove(stream)),
-                TrailEvent::Started | TrailEvent::Opened { .. } | TrailEvent::Sealed | TrailEvent::Node(_) => {}
+                TrailEvent::Started
+                | TrailEvent::Opened { .. }
+                | TrailEvent::Closed { .. }
+                | TrailEvent::Sealed
+                | TrailEvent::Node(_) => {}
+            }
+        }
+    }
+
+    /// Lets go of the names of a session that a record closes.
+    pub(super) fn forget(&mut self, record: &TrailRecord) {
+        for event in &record.events {
+            if let TrailEvent::Closed { stream, .. } = event {
+                self.sessions.remove(stream);
             }
         }
     }

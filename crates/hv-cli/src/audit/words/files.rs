@@ -32,11 +32,9 @@ impl Scene<'_> {
                     .with("previous", previous)
                     .with("seen", seen.0)
             }
-            Event::Deleted { path, previous } => {
-                Told::new("file.deleted", format!("{who} deletes {path}"))
-                    .with("path", path.as_str())
-                    .with("previous", previous)
-            }
+            Event::Deleted { path, previous } => Told::new("file.deleted", format!("{who} deletes {path}"))
+                .with("path", path.as_str())
+                .with("previous", previous),
             Event::Renamed { from, to, content } => {
                 Told::new("file.renamed", format!("{who} renames {from} to {to}"))
                     .with("from", from.as_str())
@@ -44,7 +42,8 @@ impl Scene<'_> {
                     .with("content_id", content)
             }
             Event::Restored { path, revision, content, previous } => {
-                let words = format!("{who} makes version {revision} of {path} the newest: {}", short(content));
+                let words =
+                    format!("{who} makes version {revision} of {path} the newest: {}", short(content));
                 Told::new("file.restored", words)
                     .with("path", path.as_str())
                     .with("revision", revision.0)
@@ -100,16 +99,16 @@ impl Scene<'_> {
                     .with("at", at)
                     .with("revision", revision.0)
             }
-            FilesPart::Past { path, .. } => {
-                told.and(&format!("earlier versions of {path}")).with("part", "past").with("path", path.as_str())
-            }
-            FilesPart::Counters { revision, taken, forgotten } => {
-                told.and(&format!("counting goes on from {revision}"))
-                    .with("part", "counters")
-                    .with("revision", revision.0)
-                    .with("taken", taken)
-                    .with("forgotten", forgotten.0)
-            }
+            FilesPart::Past { path, .. } => told
+                .and(&format!("earlier versions of {path}"))
+                .with("part", "past")
+                .with("path", path.as_str()),
+            FilesPart::Counters { revision, taken, forgotten } => told
+                .and(&format!("counting goes on from {revision}"))
+                .with("part", "counters")
+                .with("revision", revision.0)
+                .with("taken", taken)
+                .with("forgotten", forgotten.0),
         }
     }
 

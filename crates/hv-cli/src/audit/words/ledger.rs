@@ -4,7 +4,8 @@ use super::super::told::{Told, json, list, object, seconds};
 use super::{Scene, short};
 use hv_core::event::LedgerEvent as Event;
 use hv_core::liability::{
-    BondNo, Cause, Cut, Loss, Offence, SlashRule, Slashed, Standing, Verdict, VouchPolicy, Weights,
+    AccountKept, BondKept, BondNo, Case, Cause, Cut, Loss, Offence, SlashRule, Slashed, Standing, Verdict,
+    VouchPolicy, Weights,
 };
 use hv_core::types::{Digest, Reversibility, Timestamp};
 use serde_json::Value;
@@ -35,8 +36,9 @@ impl Scene<'_> {
                 let (voucher, vouchee) = (self.account(*voucher), self.account(*vouchee));
                 let session = self.session_of(*session);
                 let until = expires.map(|expires| format!(" until {expires}")).unwrap_or_default();
-                let words =
-                    format!("{voucher} vouches for {vouchee} in {session} with {amount}{until} (bond {bond})");
+                let words = format!(
+                    "{voucher} vouches for {vouchee} in {session} with {amount}{until} (bond {bond})"
+                );
                 Told::new("ledger.vouched", words)
                     .with("bond", bond.to_string())
                     .with("session", session)
@@ -104,18 +106,35 @@ impl Scene<'_> {
             Event::Dismissed { evidence, at } => {
                 about_charge("ledger.dismissed", evidence, "is dropped").with("at", at)
             }
-            Event::Restoring { .. }
-            | Event::AccountKept { .. }
-            | Event::BondKept { .. }
-            | Event::SlotKept { .. }
-            | Event::VerdictKept { .. }
-            | Event::CaseKept { .. }
-            | Event::Restored {} => self.snapshot(event),
+            Event::Restoring { policy, clock, totals } => row("begin", "it begins")
+                .with("policy", policy_fields(policy))
+                .with("clock", clock)
+                .with("endowed_ppm", totals.endowed)
+                .with("earned_ppm", totals.earned)
+                .with("decayed_ppm", totals.decayed)
+                .with("burned_ppm", totals.burned),
+            Event::AccountKept { account } => account_row(account),
+            Event::BondKept { bond } => self.bond_row(bond),
+            Event::SlotKept { bond } => {
+                row("slot", &format!("the next bond in its place is {bond}")).with("bond", bond.to_string())
+            }
+            Event::VerdictKept { evidence, verdict } => {
+                let verdict = match verdict {
+                    Verdict::Slashed => "slashed",
+                    Verdict::Dismissed => "dismissed",
+                };
+                row("verdict", &format!("evidence {} was used: {verdict}", short(evidence)))
+                    .with("evidence", evidence)
+                    .with("verdict", verdict)
+            }
+            Event::CaseKept { case } => self.case_row(case),
+            Event::Restored {} => row("end", "it ends"),
         }
     }
 
     fn slashed(&self, Slashed { offence, at, toll }: &Slashed) -> Told {
-        let mut words = format!("{} is slashed ({})", self.account(offence.agent), self.offence_words(offence));
+        let mut words =
+            format!("{} is slashed ({})", self.account(offence.agent), self.offence_words(offence));
         for Loss { agent, amount } in &toll.losses {
             words.push_str(&format!("; {} loses {amount}", self.account(*agent)));
         }
@@ -123,7 +142,9 @@ impl Scene<'_> {
             let (voucher, vouchee) = (self.account(*voucher), self.account(*vouchee));
             let why = match cause {
                 Cause::Backed { depth: 0 } => "it backed the offender".to_owned(),
-                Cause::Backed { depth } => format!("it backed a voucher that fell, {depth} away from the offender"),
+                Cause::Backed { depth } => {
+                    format!("it backed a voucher that fell, {depth} away from the offender")
+                }
                 Cause::Uncovered => "its voucher is worth no more".to_owned(),
             };
             words.push_str(&format!("; bond {bond} of {voucher} for {vouchee} burns {burned}: {why}"));
@@ -156,85 +177,30 @@ impl Scene<'_> {
             .with("at", at)
     }
 
-    /// The rows of a snapshot.
-    fn snapshot(&self, event: &Event) -> Told {
-        let told = Told::new("ledger.snapshot", "snapshot of the ledger: ");
-        match event {
-            Event::Restoring { policy, clock, totals } => told
-                .and("it begins")
-                .with("row", "begin")
-                .with("policy", policy_fields(policy))
-                .with("clock", clock)
-                .with("endowed_ppm", totals.endowed)
-                .with("earned_ppm", totals.earned)
-                .with("decayed_ppm", totals.decayed)
-                .with("burned_ppm", totals.burned),
-            Event::AccountKept { account } => told
-                .and(&format!("{} has reputation {}", account.did, account.reputation))
-                .with("row", "account")
-                .with("account", account.agent.0)
-                .with("agent", &account.did)
-                .with("source", account.source.name())
-                .with("reputation", account.reputation)
-                .with("quarantine", account.quarantine)
-                .with("slashes", account.slashes)
-                .with("gain_day", account.gain_day)
-                .with("gained", account.gained),
-            Event::BondKept { bond: kept } => told
-                .and(&self.bond_words(kept.bond))
-                .with("row", "bond")
-                .with("bond", kept.bond.to_string())
-                .with("session", self.session_of(kept.session))
-                .with("voucher", self.account(kept.voucher))
-                .with("vouchee", self.account(kept.vouchee))
-                .with("initial", kept.initial)
-                .with("remaining", kept.remaining)
-                .with("since", kept.since)
-                .with("released", kept.released)
-                .with("ends", kept.ends),
-            Event::SlotKept { bond } => told
-                .and(&format!("the next bond in its place is {bond}"))
-                .with("row", "slot")
-                .with("bond", bond.to_string()),
-            Event::VerdictKept { evidence, verdict } => {
-                let verdict = match verdict {
-                    Verdict::Slashed => "slashed",
-                    Verdict::Dismissed => "dismissed",
-                };
-                told.and(&format!("evidence {} was used: {verdict}", short(evidence)))
-                    .with("row", "verdict")
-                    .with("evidence", evidence)
-                    .with("verdict", verdict)
-            }
-            Event::CaseKept { case } => {
-                let standing = match case.standing {
-                    Standing::Uncontested => "uncontested",
-                    Standing::Disputed => "disputed",
-                };
-                let (agent, what) = (self.account(case.offence.agent), self.offence_words(&case.offence));
-                told.and(&format!("{agent} is charged ({what}), {standing}"))
-                    .with("row", "case")
-                    .with("offence", self.offence_fields(&case.offence))
-                    .with("until", case.until)
-                    .with("standing", standing)
-            }
-            Event::Restored {} => told.and("it ends").with("row", "end"),
-            Event::Configured { .. }
-            | Event::Opened { .. }
-            | Event::Endowed { .. }
-            | Event::Vouched { .. }
-            | Event::Released { .. }
-            | Event::SessionReleased { .. }
-            | Event::Slashed { .. }
-            | Event::Elapsed { .. }
-            | Event::Earned { .. }
-            | Event::Decayed { .. }
-            | Event::Quarantined { .. }
-            | Event::Rehabilitated { .. }
-            | Event::Charged { .. }
-            | Event::Disputed { .. }
-            | Event::Dismissed { .. } => told.and("no row of it"),
-        }
+    fn bond_row(&self, kept: &BondKept) -> Told {
+        let BondKept { bond, session, voucher, vouchee, initial, remaining, since, released, ends } = kept;
+        row("bond", &self.bond_words(*bond))
+            .with("bond", bond.to_string())
+            .with("session", self.session_of(*session))
+            .with("voucher", self.account(*voucher))
+            .with("vouchee", self.account(*vouchee))
+            .with("initial", initial)
+            .with("remaining", remaining)
+            .with("since", since)
+            .with("released", released)
+            .with("ends", ends)
+    }
+
+    fn case_row(&self, Case { offence, until, standing }: &Case) -> Told {
+        let standing = match standing {
+            Standing::Uncontested => "uncontested",
+            Standing::Disputed => "disputed",
+        };
+        let (agent, what) = (self.account(offence.agent), self.offence_words(offence));
+        row("case", &format!("{agent} is charged ({what}), {standing}"))
+            .with("offence", self.offence_fields(offence))
+            .with("until", until)
+            .with("standing", standing)
     }
 
     fn bond_words(&self, bond: BondNo) -> String {
@@ -269,6 +235,24 @@ impl Scene<'_> {
     }
 }
 
+/// A row of a snapshot.
+fn row(name: &'static str, words: &str) -> Told {
+    Told::new("ledger.snapshot", format!("snapshot of the ledger: {words}")).with("row", name)
+}
+
+fn account_row(kept: &AccountKept) -> Told {
+    let AccountKept { agent, did, source, reputation, quarantine, slashes, gain_day, gained } = kept;
+    row("account", &format!("{did} has reputation {reputation}"))
+        .with("account", agent.0)
+        .with("agent", did)
+        .with("source", source.name())
+        .with("reputation", reputation)
+        .with("quarantine", quarantine)
+        .with("slashes", slashes)
+        .with("gain_day", gain_day)
+        .with("gained", gained)
+}
+
 fn about_charge(event: &'static str, evidence: &Digest, words: &str) -> Told {
     Told::new(event, format!("the charge on evidence {} {words}", short(evidence))).with("evidence", evidence)
 }
@@ -282,16 +266,24 @@ fn policy_words(policy: &VouchPolicy) -> String {
 }
 
 fn policy_fields(policy: &VouchPolicy) -> Value {
-    let VouchPolicy { minimum, default_stake, exposure, weights, rule, unbonding, .. } = policy;
-    let VouchPolicy { grace, hint_cap, gain_per_day, deny_after, .. } = policy;
+    let VouchPolicy {
+        minimum,
+        default_stake,
+        exposure,
+        weights,
+        rule,
+        unbonding,
+        grace,
+        hint_cap,
+        gain_per_day,
+        deny_after,
+    } = policy;
     let Weights { full, partial, none } = weights;
     let rule = match rule {
         SlashRule::Collateral => object([("rule", json("collateral"))]),
-        SlashRule::Clip { floor, cascade_below } => object([
-            ("rule", json("clip")),
-            ("floor", json(floor)),
-            ("cascade_below", json(cascade_below)),
-        ]),
+        SlashRule::Clip { floor, cascade_below } => {
+            object([("rule", json("clip")), ("floor", json(floor)), ("cascade_below", json(cascade_below))])
+        }
     };
     object([
         ("minimum", json(minimum)),

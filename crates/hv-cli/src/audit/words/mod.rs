@@ -38,7 +38,8 @@ impl Scene<'_> {
             TrailEvent::Started if lsn == Lsn(1) => Told::new("log.started", "the log begins"),
             TrailEvent::Started => Told::new("log.started", "the log is opened again"),
             TrailEvent::Opened { stream, label, genesis } => {
-                let words = format!("session {label} begins as stream {}; its first record {genesis}", stream.0);
+                let words =
+                    format!("session {label} begins as stream {}; its first record {genesis}", stream.0);
                 Told::new("log.opened", words)
                     .with("stream", stream.0)
                     .with("label", label)
@@ -69,7 +70,8 @@ impl Scene<'_> {
             SessionEvent::Session { event } => self.membership(event),
             SessionEvent::Assessed { member, sigma, ring, caps } => {
                 let member = self.member(*member);
-                let held: String = caps.iter().map(|cap| format!("; {} for it: {cap}", cap.ring())).collect();
+                let held: String =
+                    caps.iter().map(|cap| format!("; at most {}, because {cap}", cap.ring())).collect();
                 Told::new("session.assessed", format!("{member} stands in {ring} with σ {sigma}{held}"))
                     .with("member", member)
                     .with("sigma", sigma)
@@ -94,7 +96,7 @@ impl Scene<'_> {
                 let accepted: Vec<String> = unproven.iter().map(ToString::to_string).collect();
                 let accepted = match accepted.as_slice() {
                     [] => String::new(),
-                    some => format!("; without proof counts the undo of steps number {}", some.join(", ")),
+                    some => format!("; undo counts without proof in steps number {}", some.join(", ")),
                 };
                 Told::new("session.saga_opened", format!("saga {id} is opened{accepted}"))
                     .with("saga", id)
@@ -130,7 +132,12 @@ impl Scene<'_> {
 }
 
 fn denied(event: &'static str, denial: &Denial) -> Told {
-    Told::new(event, denial.to_string())
+    let mut words = Denial { needs: String::new(), ..denial.clone() }.to_string();
+    // Many a reason says already what would be enough.
+    if !denial.reason.contains(&denial.needs) {
+        words.push_str(&format!("; enough would be {}", denial.needs));
+    }
+    Told::new(event, words)
         .with("agent", &denial.agent)
         .with("action", &denial.action)
         .with("request", &denial.request)

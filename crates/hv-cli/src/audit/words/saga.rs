@@ -5,8 +5,8 @@ use super::super::told::{Told, json, list, object, seconds};
 use super::{Scene, kind_name};
 use hv_core::event::SagaEvent as Event;
 use hv_core::saga::{
-    Cause, Class, CommandTask, Failure, Growth, HttpTask, Idempotence, Join, Limits, Micros, Move, Pace, Purpose,
-    Retry, StepDef, Task, Value as Text,
+    Cause, Class, CommandTask, Failure, Growth, HttpTask, Idempotence, Join, Limits, Micros, Move, Pace,
+    Purpose, Retry, StepDef, Task, Value as Text,
 };
 use serde_json::Value;
 use std::time::Duration;
@@ -65,8 +65,11 @@ impl Scene<'_> {
 
     fn appended(&self, number: u32, saga: &Name, steps: &[impl AsRef<StepDef>], growth: Growth) -> Told {
         let definition = |step: &StepDef| {
-            let after: Vec<String> =
-                step.after.iter().map(|after| self.names.step(self.stream, number, *after).to_string()).collect();
+            let after: Vec<String> = step
+                .after
+                .iter()
+                .map(|after| self.names.step(self.stream, number, *after).to_string())
+                .collect();
             let after = if after.is_empty() { String::new() } else { format!(" after {}", after.join(", ")) };
             format!("{} ({} by {}){after}", step.id, step.action, step.agent)
         };
@@ -95,17 +98,23 @@ impl Scene<'_> {
     fn moved(&self, saga: u32, step: u32, to: &Move) -> Told {
         let (name, wait, words) = match to {
             Move::Committed {} => ("committed", None, "committed".to_owned()),
-            Move::Retry { wait, failure } => {
-                ("retry", Some(*wait), format!("failed and left nothing: {failure}; again in {}", told_in(*wait)))
+            Move::Retry { wait, failure } => (
+                "retry",
+                Some(*wait),
+                format!("failed and left nothing: {failure}; again in {}", told_in(*wait)),
+            ),
+            Move::Failed { failure } => {
+                ("failed", None, format!("failed for good and left nothing: {failure}"))
             }
-            Move::Failed { failure } => ("failed", None, format!("failed for good and left nothing: {failure}")),
             Move::Suspect { wait, failure } => {
                 ("suspect", Some(*wait), format!("failed for good: {failure}; a probe is asked what it left"))
             }
             Move::Doubt { wait, failure } => {
                 ("doubt", Some(*wait), format!("nobody knows whether it had its effect: {failure}"))
             }
-            Move::Assumed { failure } => ("assumed", None, format!("treated as done, to be undone: {failure}")),
+            Move::Assumed { failure } => {
+                ("assumed", None, format!("treated as done, to be undone: {failure}"))
+            }
             Move::Denied {} => ("denied", None, "denied by the gate".to_owned()),
             Move::Undone {} => ("undone", None, "undone".to_owned()),
             Move::UndoRetry { wait, failure } => {
@@ -113,7 +122,11 @@ impl Scene<'_> {
             }
             Move::Unconfirmed { wait, failure } => {
                 let why = failure.as_ref().map(|failure| format!(": {failure}")).unwrap_or_default();
-                ("unconfirmed", Some(*wait), format!("its undo ended{why}; a probe is asked whether the effect is gone"))
+                (
+                    "unconfirmed",
+                    Some(*wait),
+                    format!("its undo ended{why}; a probe is asked whether the effect is gone"),
+                )
             }
             Move::UndoFailed { failure } => {
                 ("undo_failed", None, format!("cannot be undone: {failure}; a person must look"))
@@ -137,8 +150,23 @@ impl Scene<'_> {
     }
 
     fn definition_fields(&self, saga: u32, step: &StepDef) -> Value {
-        let StepDef { id, action, kind, agent, after, join, execute, undo, probe, .. } = step;
-        let StepDef { idempotent, timeout, retry, undo_timeout, undo_retry, undo_window, .. } = step;
+        let StepDef {
+            id,
+            action,
+            kind,
+            agent,
+            after,
+            join,
+            execute,
+            undo,
+            probe,
+            idempotent,
+            timeout,
+            retry,
+            undo_timeout,
+            undo_retry,
+            undo_window,
+        } = step;
         object([
             ("id", json(id)),
             ("action", json(action)),
@@ -160,7 +188,7 @@ impl Scene<'_> {
 }
 
 fn limits_words(Limits { concurrency, retries, within }: &Limits) -> String {
-    let retries = retries.map(|retries| format!(", {retries} retries in all")).unwrap_or_default();
+    let retries = limited(*retries).map(|retries| format!(", {retries} retries in all")).unwrap_or_default();
     let within = within.map(|within| format!(", {within:?} to go forward")).unwrap_or_default();
     format!("{concurrency} attempts at a time{retries}{within}")
 }
@@ -168,9 +196,14 @@ fn limits_words(Limits { concurrency, retries, within }: &Limits) -> String {
 fn limits_fields(Limits { concurrency, retries, within }: &Limits) -> Value {
     object([
         ("concurrency", json(concurrency)),
-        ("retries", json(retries)),
+        ("retries", json(limited(*retries))),
         ("within_s", json(within.map(seconds))),
     ])
+}
+
+/// The largest number stands for no limit.
+fn limited(retries: u32) -> Option<u32> {
+    Some(retries).filter(|retries| *retries < u32::MAX)
 }
 
 const fn pace_words(pace: Pace) -> &'static str {

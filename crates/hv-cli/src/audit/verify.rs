@@ -1,0 +1,185 @@
+//! `hv audit verify`: complete, open or tampered, and how much that says.
+
+use super::{Failure, NoTrail, look};
+use crate::Exit;
+use crate::args::TrailArgs;
+use crate::output::{self, one_line};
+use hv_core::audit::{self, Finding, Level, Report, StreamNo, StreamReport, Verdict};
+use hv_core::types::Digest;
+use serde::Serialize;
+use std::fmt;
+
+/// Verifies a trail and prints what was found.
+pub(super) fn run(args: &TrailArgs, sealed: bool) -> Result<Exit, Failure> {
+    look(&args.data)?;
+    let document = Document::of(&audit::verify(&args.data).map_err(NoTrail::from)?);
+    if args.json {
+        output::json(&document)?;
+    } else {
+        output::print(&document)?;
+    }
+    match document.verdict {
+        Word::Complete => Ok(Exit::Done),
+        Word::Open if sealed => {
+            let why = document.why.as_deref().unwrap_or_default();
+            output::error(&format!(
+                "hv: {}: the trail is open ({why}), and --sealed was asked for",
+                args.data.display()
+            ));
+            Ok(Exit::Failed)
+        }
+        Word::Open => Ok(Exit::Done),
+        Word::Tampered => Ok(Exit::Failed),
+    }
+}
+
+/// A verification as it is printed.
+#[derive(Debug, Serialize)]
+struct Document {
+    verdict: Word,
+    /// Why it is not complete, where it is open.
+    why: Option<String>,
+    level: LevelDocument,
+    finding: Option<FindingDocument>,
+    streams: Vec<StreamDocument>,
+    batches: u64,
+    records: u64,
+    bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    Complete,
+    Open,
+    Tampered,
+}
+
+/// How much the verdict says, and up to where.
+#[derive(Debug, Serialize)]
+struct LevelDocument {
+    name: &'static str,
+    /// The last batch for which it holds.
+    up_to: u64,
+    /// Whether the log was ended there.
+    sealed: bool,
+    text: String,
+}
+
+/// What is wrong, and where.
+#[derive(Debug, Serialize)]
+struct FindingDocument {
+    file: String,
+    offset: u64,
+    stream: Option<u32>,
+    /// What the stream is called, as far as it was read.
+    label: Option<String>,
+    record: Option<u64>,
+    lsn: Option<u64>,
+    what: String,
+}
+
+#[derive(Debug, Serialize)]
+struct StreamDocument {
+    no: u32,
+    label: String,
+    length: u64,
+    root: Digest,
+    closed: bool,
+}
+
+impl Document {
+    fn of(report: &Report) -> Self {
+        let Report { verdict, level, streams, batches, records, bytes } = report;
+        let (word, why, finding) = match verdict {
+            Verdict::Complete => (Word::Complete, None, None),
+            Verdict::Open(why) => (Word::Open, Some(why.to_string()), None),
+            Verdict::Tampered(finding) => (Word::Tampered, None, Some(FindingDocument::of(finding, streams))),
+        };
+        let Level::SelfConsistent { lsn, ended } = level;
+        let level = LevelDocument { name: "L0", up_to: lsn.0, sealed: *ended, text: level.to_string() };
+        let stream = |stream: &StreamReport| StreamDocument {
+            no: stream.no.0,
+            label: stream.label.clone(),
+            length: stream.length,
+            root: stream.root,
+            closed: stream.closed,
+        };
+        let streams = streams.iter().map(stream).collect();
+        let (batches, records, bytes) = (*batches, *records, *bytes);
+        Self { verdict: word, why, level, finding, streams, batches, records, bytes }
+    }
+}
+
+impl FindingDocument {
+    fn of(finding: &Finding, streams: &[StreamReport]) -> Self {
+        let label =
+            |no: StreamNo| streams.iter().find(|stream| stream.no == no).map(|stream| stream.label.clone());
+        Self {
+            file: finding.file.display().to_string(),
+            offset: finding.offset,
+            stream: finding.stream.map(|stream| stream.0),
+            label: finding.stream.and_then(label).filter(|label| !label.is_empty()),
+            record: finding.record,
+            lsn: finding.lsn.map(|lsn| lsn.0),
+            what: finding.what.to_string(),
+        }
+    }
+}
+
+/// The verdict, what it rests on, and the streams as a table.
+impl fmt::Display for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.verdict, &self.why) {
+            (Word::Complete, _) => writeln!(f, "complete: everything is as it was when the trail was ended")?,
+            (Word::Open, why) => {
+                let why = why.as_deref().unwrap_or_default();
+                writeln!(f, "open: consistent as far as it goes, and may go on; {why}")?;
+            }
+            (Word::Tampered, _) => writeln!(f, "tampered: this is not what hv wrote")?,
+        }
+        if let Some(finding) = &self.finding {
+            write!(f, "{finding}")?;
+        }
+        writeln!(f, "level: {}", self.level.text)?;
+        let read = if self.verdict == Word::Tampered { "read up to there" } else { "read" };
+        let Self { batches, records, bytes, .. } = self;
+        writeln!(f, "{read}: {batches} batches, {records} records, {bytes} bytes of segments")?;
+        if self.streams.is_empty() {
+            return Ok(());
+        }
+        let labels = self.streams.iter().map(|stream| one_line(&stream.label).chars().count());
+        let width = labels.max().unwrap_or_default().max("label".len());
+        writeln!(f, "\n{:>6}  {:width$}  {:>8}  {:6}  root", "stream", "label", "records", "state")?;
+        for StreamDocument { no, label, length, root, closed } in &self.streams {
+            // The node's and the ledger's stream end with the log and are never closed alone.
+            let state = match (*closed, self.level.sealed) {
+                (true, _) => "closed",
+                (false, true) if *no < StreamNo::FIRST_SESSION.0 => "ended",
+                (false, _) => "open",
+            };
+            writeln!(f, "{no:>6}  {:width$}  {length:>8}  {state:6}  {root}", one_line(label))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for FindingDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, offset, stream, label, record, lsn, what } = self;
+        if !file.is_empty() {
+            writeln!(f, "  file    {}, at byte {offset}", one_line(file))?;
+        }
+        if let Some(stream) = stream {
+            let label = label.as_ref().map(|label| format!(" ({})", one_line(label))).unwrap_or_default();
+            writeln!(f, "  stream  {stream}{label}")?;
+        }
+        if let Some(record) = record {
+            writeln!(f, "  record  {record}")?;
+        }
+        if let Some(lsn) = lsn {
+            writeln!(f, "  batch   {lsn}")?;
+        }
+        writeln!(f, "  what    {}", one_line(what))
+    }
+}

@@ -1,0 +1,354 @@
+//! One of every event, with values that never change.
+
+use super::trails::{START, did};
+use hv_core::event::{Denial, LedgerEvent, MembershipEvent, NodeEvent, SagaEvent, SessionEvent};
+use hv_core::liability::{
+    AccountKept, AgentNo, BondKept, BondNo, Case, Cause, Cut, Loss, Offence, SessionNo, SlashReason, Slashed,
+    Source, Standing, Toll, Totals, Verdict, VouchPolicy,
+};
+use hv_core::rings::class::{Claim, Source as Speaker};
+use hv_core::rings::standing::Cap;
+use hv_core::saga::{
+    ActionKind, Class, CommandTask, Failure, Growth, HttpTask, Idempotence, Join, Limits, Micros, Move, Pace,
+    Purpose, Reason, Retry, SagaState, StepDef, StepRun, StepState, Task, Value,
+};
+use hv_core::session::{
+    Acl, Change, ConsistencyMode, Content, Eviction, File, FileEvent, FilePath, FilesPart, Grantee, PathPast,
+    Revision, Rights, SessionConfig, SessionState, SnapshotName, Stamp, Version,
+};
+use hv_core::types::{
+    ActionId, Digest, Reversibility, Ring, RiskWeight, SagaId, SessionId, Share, Sigma, StepId, Timestamp,
+    Wire,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The samples, stream by stream.
+pub(crate) struct Every {
+    pub(crate) node: Vec<NodeEvent>,
+    pub(crate) ledger: Vec<LedgerEvent>,
+    pub(crate) session: Vec<SessionEvent>,
+}
+
+pub(crate) fn every() -> Every {
+    Every { node: vec![NodeEvent::Denied { denial: denial() }], ledger: ledger(), session: session() }
+}
+
+fn sigma(text: &str) -> Sigma {
+    text.parse().unwrap()
+}
+
+fn share(text: &str) -> Share {
+    text.parse().unwrap()
+}
+
+fn later(seconds: u64) -> Timestamp {
+    START.after(Duration::from_secs(seconds))
+}
+
+fn denial() -> Denial {
+    Denial {
+        agent: Some(did("b")),
+        action: Some(ActionId::new("git.push").unwrap()),
+        request: "step".to_owned(),
+        reason: "it needs more".to_owned(),
+        needs: "a quorum".to_owned(),
+    }
+}
+
+fn offence() -> Offence {
+    Offence {
+        evidence: Digest([0xe1; 32]),
+        agent: AgentNo(1),
+        session: Some(SessionNo(2)),
+        fault: share("0.75"),
+        class: Some(Reversibility::Partial),
+        risk: Some("0.65".parse::<RiskWeight>().unwrap()),
+        happened: START,
+        reason: SlashReason::Drift,
+    }
+}
+
+fn ledger() -> Vec<LedgerEvent> {
+    let (a, b, bond, session) = (AgentNo(0), AgentNo(1), BondNo { slot: 0, turn: 3 }, SessionNo(2));
+    let toll = Toll {
+        losses: vec![Loss { agent: b, amount: sigma("0.5") }],
+        cuts: vec![
+            Cut { bond, voucher: a, vouchee: b, burned: sigma("0.1"), cause: Cause::Backed { depth: 0 } },
+            Cut { bond, voucher: a, vouchee: b, burned: sigma("0.01"), cause: Cause::Uncovered },
+        ],
+        fallen: vec![a],
+    };
+    let slashed = Slashed { offence: offence(), at: later(60), toll };
+    let totals = Totals { endowed: 1_400_000, earned: 10_000, decayed: 5_000, burned: 610_000 };
+    let account = AccountKept {
+        agent: a,
+        did: did("a"),
+        source: Source::Asserted,
+        reputation: sigma("0.8"),
+        quarantine: later(3600),
+        slashes: 1,
+        gain_day: 20_484,
+        gained: sigma("0.01"),
+    };
+    let kept = BondKept {
+        bond,
+        session,
+        voucher: a,
+        vouchee: b,
+        initial: sigma("0.2"),
+        remaining: sigma("0.1"),
+        since: START,
+        released: Some(later(30)),
+        ends: later(90_000),
+    };
+    let case = Case { offence: offence(), until: later(3600), standing: Standing::Disputed };
+    vec![
+        LedgerEvent::Configured { policy: VouchPolicy::reference() },
+        LedgerEvent::Opened { agent: a, did: did("a"), sigma: sigma("0.9"), source: Source::Asserted },
+        LedgerEvent::Opened { agent: b, did: did("b"), sigma: Sigma::ZERO, source: Source::Unknown },
+        LedgerEvent::Endowed { agent: b, added: sigma("0.5"), source: Source::Hint },
+        LedgerEvent::Vouched {
+            bond,
+            session,
+            voucher: a,
+            vouchee: b,
+            amount: sigma("0.2"),
+            at: START,
+            expires: Some(later(600)),
+        },
+        LedgerEvent::Released { bond, at: later(10) },
+        LedgerEvent::SessionReleased { session, at: later(20) },
+        LedgerEvent::Slashed { slashed: Box::new(slashed) },
+        LedgerEvent::Elapsed { at: later(90_000) },
+        LedgerEvent::Earned { agent: a, amount: sigma("0.01"), at: later(90_001) },
+        LedgerEvent::Decayed { agent: a, amount: sigma("0.005"), at: later(90_002) },
+        LedgerEvent::Quarantined { agent: b, until: Timestamp::MAX },
+        LedgerEvent::Rehabilitated { agent: b, added: sigma("0.25") },
+        LedgerEvent::Charged { offence: Box::new(offence()), at: later(90_003), until: later(93_603) },
+        LedgerEvent::Disputed { evidence: Digest([0xe1; 32]) },
+        LedgerEvent::Dismissed { evidence: Digest([0xe1; 32]), at: later(90_004) },
+        LedgerEvent::Restoring { policy: VouchPolicy::default(), clock: later(90_004), totals },
+        LedgerEvent::AccountKept { account: Box::new(account) },
+        LedgerEvent::BondKept { bond: Box::new(kept) },
+        LedgerEvent::SlotKept { bond: BondNo { slot: 1, turn: 300 } },
+        LedgerEvent::VerdictKept { evidence: Digest([0xe2; 32]), verdict: Verdict::Dismissed },
+        LedgerEvent::CaseKept { case: Box::new(case) },
+        LedgerEvent::Restored {},
+    ]
+}
+
+fn session() -> Vec<SessionEvent> {
+    let mut events: Vec<SessionEvent> = Vec::new();
+    events.extend(membership().into_iter().map(|event| SessionEvent::Session { event }));
+    let files = files().into_iter().map(|event| MembershipEvent::File { agent: 0, at: later(5), event });
+    events.extend(files.map(|event| SessionEvent::Session { event }));
+    let caps = vec![
+        Cap::Parent { parent: did("a"), ring: Ring::Sandbox },
+        Cap::Demotion { ring: Ring::Sandbox, until: later(100) },
+        Cap::Breaker { until: later(200) },
+        Cap::Probation,
+        Cap::SuspiciousHistory,
+        Cap::SessionMinimum { minimum: sigma("0.6"), sigma: sigma("0.55") },
+        Cap::Manifest { hint: Ring::Standard },
+        Cap::Operator { ring: Ring::Sandbox },
+    ];
+    let action = ActionId::new("git.push").unwrap();
+    let claim = Claim {
+        kind: Some(ActionKind::Effect),
+        reversibility: Some(Reversibility::None),
+        risk: Some("0.95".parse().unwrap()),
+    };
+    events.push(SessionEvent::Assessed { member: 1, sigma: sigma("0.644"), ring: Ring::Sandbox, caps });
+    events.push(SessionEvent::Registered { action, source: Speaker::Registry, claim });
+    events.push(SessionEvent::SagaOpened { id: SagaId::new("release").unwrap(), unproven: vec![0, 1] });
+    events.extend(saga().into_iter().map(|event| SessionEvent::Saga { saga: 0, event }));
+    events.push(SessionEvent::Granted {
+        params: Digest([0x9a; 32]),
+        deadline: later(300),
+        ring: Ring::Standard,
+        sigma: sigma("0.85"),
+    });
+    events.push(SessionEvent::Denied { denial: denial() });
+    events.push(SessionEvent::Noted { key: "plan".to_owned() });
+    events
+}
+
+fn membership() -> Vec<MembershipEvent> {
+    let (id, creator) = (SessionId::new("sample").unwrap(), did("admin"));
+    let config = SessionConfig::default();
+    vec![
+        MembershipEvent::Created { id: id.clone(), creator: creator.clone(), config, at: START },
+        MembershipEvent::Joined { did: did("a"), parent: None },
+        MembershipEvent::Joined { did: did("b"), parent: Some(0) },
+        MembershipEvent::Moved { to: SessionState::Active },
+        MembershipEvent::Left { member: 1 },
+        MembershipEvent::Rejoined { member: 1 },
+        MembershipEvent::Evicted { member: 1, reason: Eviction::Drift },
+        MembershipEvent::Readmitted { member: 1 },
+        MembershipEvent::StrongForced,
+        MembershipEvent::Resumed {
+            id,
+            creator,
+            config,
+            at: START,
+            state: SessionState::Active,
+            mode: ConsistencyMode::Strong,
+        },
+        MembershipEvent::Seated {
+            did: did("c"),
+            parent: None,
+            standing: hv_core::session::Standing::Evicted { reason: Eviction::Killed },
+        },
+        MembershipEvent::Files { part: FilesPart::File { path: path(), file: Some(Box::new(file())) } },
+        MembershipEvent::Files {
+            part: FilesPart::Snapshot {
+                number: 1,
+                name: SnapshotName::new("before").unwrap(),
+                agent: 0,
+                at: later(7),
+                revision: Revision(4),
+            },
+        },
+        MembershipEvent::Files {
+            part: FilesPart::Past { path: path(), past: Box::new(PathPast::default()) },
+        },
+        MembershipEvent::Files {
+            part: FilesPart::Counters { revision: Revision(9), taken: 1, forgotten: Revision(2) },
+        },
+        MembershipEvent::Complete,
+    ]
+}
+
+fn path() -> FilePath {
+    FilePath::parse(&SessionId::new("sample").unwrap(), "notes/plan.md").unwrap()
+}
+
+fn content() -> Content {
+    Content { id: Digest([0xc1; 32]), length: 300 }
+}
+
+/// Only its bytes make a file: main version, siblings, owner, ACL.
+fn file() -> File {
+    let stamp = Stamp { revision: Revision(3), agent: 0, at: later(6), change: Change::Written };
+    let mut bytes = Version { content: content(), stamp }.to_bytes();
+    bytes.extend([0, 0, 0]);
+    File::from_bytes(&bytes).unwrap()
+}
+
+fn files() -> Vec<FileEvent> {
+    let (path, content, previous) = (path(), content(), Digest([0xc2; 32]));
+    let acl = Acl::closed()
+        .allow(Grantee::Everyone, Rights::READ)
+        .allow(Grantee::Member { ordinal: 1 }, Rights::WRITE.and(Rights::SHARE))
+        .deny(Grantee::Member { ordinal: 1 }, Rights::DELETE);
+    let to = FilePath::parse(&SessionId::new("sample").unwrap(), "notes/plan-2.md").unwrap();
+    vec![
+        FileEvent::Created { path: path.clone(), content },
+        FileEvent::Updated { path: path.clone(), content, previous },
+        FileEvent::Diverged { path: path.clone(), content, previous: Some(previous), seen: Revision(1) },
+        FileEvent::Deleted { path: path.clone(), previous },
+        FileEvent::Renamed { from: path.clone(), to, content: previous },
+        FileEvent::Restored {
+            path: path.clone(),
+            revision: Revision(2),
+            content: previous,
+            previous: Some(Digest([0xc3; 32])),
+        },
+        FileEvent::AclSet { path: path.clone(), acl },
+        FileEvent::AclCleared { path },
+        FileEvent::SnapshotTaken { name: Some(SnapshotName::new("before").unwrap()) },
+        FileEvent::RolledBack { snapshot: 1 },
+        FileEvent::SnapshotDropped { snapshot: 1 },
+    ]
+}
+
+fn saga() -> Vec<SagaEvent> {
+    let limits = Limits { concurrency: 4, retries: 10, within: Some(Duration::from_secs(600)) };
+    let failure = |class, reason| Failure { class, reason, retry_after: Some(Duration::from_millis(1500)) };
+    let exit = || failure(Class::Permanent, Reason::Exit { code: -1 });
+    let lost = || failure(Class::Unknown, Reason::TimedOut);
+    let wait = Micros(250_000);
+    let moves = vec![
+        Move::Committed {},
+        Move::Retry { wait, failure: failure(Class::Retryable, Reason::Http { status: 503 }) },
+        Move::Failed { failure: exit() },
+        Move::Suspect { wait, failure: exit() },
+        Move::Doubt { wait, failure: lost() },
+        Move::Assumed { failure: lost() },
+        Move::Denied {},
+        Move::Undone {},
+        Move::UndoRetry { wait, failure: exit() },
+        Move::Unconfirmed { wait, failure: None },
+        Move::UndoFailed { failure: Failure::new(Class::Permanent, Reason::Other { text: "no".to_owned() }) },
+    ];
+    let run = StepRun {
+        state: StepState::Committed,
+        executes: 2,
+        undos: 0,
+        probes: 1,
+        asked: 1,
+        crashes: 0,
+        doubtful: false,
+        began: Micros(1),
+        started: Micros(2),
+        moved: Micros(300),
+        not_before: Micros(4),
+    };
+    let cause = hv_core::saga::Cause::Failed { step: 1 };
+    let mut events = vec![
+        SagaEvent::Created { seed: u64::MAX, limits, pace: Pace::Asked, at: START },
+        SagaEvent::Appended { steps: steps(), growth: Growth::Open },
+        SagaEvent::Sealed {},
+    ];
+    events.extend([Purpose::Execute, Purpose::Undo, Purpose::Probe].map(|purpose| SagaEvent::Started {
+        step: 0,
+        purpose,
+        number: 2,
+        at: Micros(1000),
+    }));
+    events.extend(moves.into_iter().map(|to| SagaEvent::Moved { step: 1, to, at: Micros(2000) }));
+    events.push(SagaEvent::Turned { cause, at: Micros(3000) });
+    events.push(SagaEvent::Finished { state: SagaState::Compensated, at: Micros(4000) });
+    events.push(SagaEvent::Restored {
+        state: SagaState::Running,
+        cause: Some(cause),
+        retries: 1,
+        order: vec![0],
+        undone: 0,
+        steps: vec![run],
+    });
+    events
+}
+
+/// Two steps, `tag` and `publish`.
+pub(crate) fn steps() -> Vec<Arc<StepDef>> {
+    let command = CommandTask {
+        argv: vec!["git".to_owned(), "tag".to_owned()],
+        cwd: Some("/repository".to_owned()),
+        env: vec![("TOKEN".to_owned(), Value::Env("SECRET".to_owned()))],
+        stdin: Some(Value::File("/message".to_owned())),
+        pin: Some(Digest([0xd1; 32])),
+    };
+    let http = HttpTask {
+        method: "POST".to_owned(),
+        url: "https://example.org/release".to_owned(),
+        headers: vec![("Accept".to_owned(), Value::Literal("*/*".to_owned()))],
+        body: Some(Value::Literal("{}".to_owned())),
+        expect: vec![201],
+    };
+    let names = |step: &str, action: &str| (StepId::new(step).unwrap(), ActionId::new(action).unwrap());
+    let (tag, git_tag) = names("tag", "git.tag");
+    let (publish, git_push) = names("publish", "git.push");
+    let first =
+        StepDef::new(tag, git_tag, did("a"), Task::Command(command)).with_undo(Task::closure("untag"));
+    let second = StepDef {
+        after: vec![0],
+        join: Join::AtLeast(1),
+        idempotent: Idempotence::Both,
+        retry: Retry::times(3),
+        undo_window: Some(Duration::from_secs(60)),
+        ..StepDef::new(publish, git_push, did("b"), Task::Http(http))
+    };
+    vec![Arc::new(first), Arc::new(second.with_probe(Task::command(["true"])))]
+}
