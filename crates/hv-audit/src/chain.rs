@@ -249,3 +249,238 @@ impl From<Misfit> for Stop {
         Self::Misfit(misfit)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Journal;
+    use crate::log::LogError;
+    use crate::record::{
+        Preamble, Tag, put_close, put_closed, put_genesis, put_head, put_opened, put_record,
+    };
+
+    const NODE: StreamNo = StreamNo::NODE;
+    const S: StreamNo = StreamNo::FIRST_SESSION;
+
+    /// What is wrong with a log whose records all have the right numbers and parents.
+    fn verdict(write: impl Fn(&mut Journal) -> Result<(), LogError>) -> Option<What> {
+        let mut journal = Journal::new();
+        write(&mut journal).unwrap();
+        match Chain::new().read(&journal.out, &mut |_, _| Ok(())) {
+            Ok(()) => None,
+            Err(Stop::Misfit(misfit)) => Some(misfit.what),
+            Err(Stop::Refused(error)) => panic!("{error}"),
+        }
+    }
+
+    fn batch(
+        journal: &mut Journal,
+        fill: impl Fn(&mut Journal) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
+        journal.append(&[], Timestamp(1), &mut |batch| fill(batch.journal)).map(drop)
+    }
+
+    fn data(journal: &mut Journal, stream: StreamNo) -> Result<Digest, LogError> {
+        journal.push(stream, Tag::Data, &[], |out| out.push(7))
+    }
+
+    fn genesis(journal: &mut Journal) -> Result<Digest, LogError> {
+        journal.open_stream("s")?;
+        journal.push(S, Tag::Genesis, &[], |out| put_genesis("s", out))
+    }
+
+    fn open(journal: &mut Journal) -> Result<(), LogError> {
+        let hash = genesis(journal)?;
+        own(journal, NODE, Tag::StreamOpened, |out| put_opened(S, "s", &hash, out))
+    }
+
+    fn own(
+        journal: &mut Journal,
+        stream: StreamNo,
+        tag: Tag,
+        content: impl Fn(&mut Vec<u8>),
+    ) -> Result<(), LogError> {
+        journal.push(stream, tag, &[], content).map(drop)
+    }
+
+    /// Closes the session with what is said to be its size and root, and commits to the same or another root.
+    fn close(journal: &mut Journal, size: u64, root: Digest, committed: Digest) -> Result<(), LogError> {
+        let hash = journal.push(S, Tag::Close, &[], |out| put_close(size, &root, out))?;
+        own(journal, NODE, Tag::StreamClosed, |out| put_closed(S, size, &committed, &hash, out))
+    }
+
+    /// Every rule that the log's own records keep, broken by a writer who gets everything else right.
+    #[test]
+    fn a1_every_broken_rule_is_named() {
+        type Write = fn(&mut Journal) -> Result<(), LogError>;
+        let root = |journal: &mut Journal| journal.next_head(S).map(|head| head.root).unwrap_or_default();
+        let wrong = Digest([9; 32]);
+        let rules: [(&str, Write, Option<What>); 9] = [
+            ("an honest session", |j| batch(j, |j| open(j).and(data(j, S).map(drop))), None),
+            ("no commitment", |j| batch(j, |j| genesis(j).map(drop)), Some(What::Uncommitted)),
+            (
+                "a late one",
+                |j| batch(j, |j| genesis(j).and(data(j, NODE)).map(drop)),
+                Some(What::Uncommitted),
+            ),
+            (
+                "another label",
+                |j| {
+                    batch(j, |j| {
+                        let hash = genesis(j)?;
+                        own(j, NODE, Tag::StreamOpened, |out| put_opened(S, "t", &hash, out))
+                    })
+                },
+                Some(What::Commitment),
+            ),
+            (
+                "another genesis",
+                |j| {
+                    batch(j, |j| {
+                        genesis(j)?;
+                        own(j, NODE, Tag::StreamOpened, |out| put_opened(S, "s", &Digest([9; 32]), out))
+                    })
+                },
+                Some(What::Commitment),
+            ),
+            (
+                "committed without having been",
+                |j| {
+                    batch(j, |j| {
+                        own(j, NODE, Tag::StreamOpened, |out| put_opened(S, "s", &Digest([9; 32]), out))
+                    })
+                },
+                Some(What::Commitment),
+            ),
+            (
+                "a genesis twice",
+                |j| batch(j, |j| open(j).and(own(j, S, Tag::Genesis, |out| put_genesis("s", out)))),
+                Some(What::Misplaced),
+            ),
+            (
+                "a close of the ledger",
+                |j| {
+                    batch(j, |j| {
+                        own(j, StreamNo::LEDGER, Tag::Close, |out| put_close(0, &Digest([9; 32]), out))
+                    })
+                },
+                Some(What::Misplaced),
+            ),
+            (
+                "a session without genesis",
+                |j| batch(j, |j| j.open_stream("s").and(data(j, S)).map(drop)),
+                Some(What::NoStream),
+            ),
+        ];
+        for (name, write, what) in rules {
+            assert_eq!(verdict(write), what, "{name}");
+        }
+
+        for (name, size, stated, committed, what) in [
+            ("an honest close", 1, None, None, None),
+            ("another root, committed to", 1, Some(wrong), Some(wrong), Some(What::Root)),
+            ("another size", 2, None, None, Some(What::Root)),
+            ("another root in the commitment", 1, None, Some(wrong), Some(What::Commitment)),
+        ] {
+            let write = |j: &mut Journal| {
+                batch(j, open)?;
+                batch(j, |j| {
+                    let root = root(j);
+                    close(j, size, stated.unwrap_or(root), committed.unwrap_or(root))
+                })
+            };
+            assert_eq!(verdict(write), what, "{name}");
+        }
+        let after_close = |j: &mut Journal| {
+            batch(j, open)?;
+            batch(j, |j| {
+                let root = root(j);
+                close(j, 1, root, root)?;
+                data(j, S).map(drop)
+            })
+        };
+        assert_eq!(verdict(after_close), Some(What::NoStream));
+    }
+
+    type Change<'a> = dyn Fn(&mut Vec<(StreamNo, Head)>) + 'a;
+
+    #[test]
+    fn a1_a_wrong_beginning_or_end_is_named() {
+        let started = |j: &mut Journal, nonce: u8| {
+            batch(j, |j| own(j, NODE, Tag::Started, |out| out.extend([nonce; 16])))
+        };
+        let ended = |j: &mut Journal| j.append_sealed(Timestamp(1)).map(drop);
+        let with_heads = |j: &mut Journal, change: &Change<'_>| {
+            batch(j, |j| {
+                let mut heads: Vec<_> =
+                    [NODE, StreamNo::LEDGER].into_iter().filter_map(|s| Some((s, j.next_head(s)?))).collect();
+                change(&mut heads);
+                own(j, NODE, Tag::Sealed, |out| heads.iter().for_each(|(s, head)| put_head(*s, head, out)))
+            })
+        };
+        assert_eq!(verdict(|j| started(j, 1).and(ended(j)).and(started(j, 1)).and(ended(j))), None);
+        assert_eq!(verdict(|j| started(j, 1).and(started(j, 2))), Some(What::Nonce));
+        let after = |j: &mut Journal| ended(j).and(batch(j, |j| data(j, NODE).map(drop)));
+        assert_eq!(verdict(after), Some(What::AfterEnd));
+        assert_eq!(verdict(|j| ended(j).and(ended(j))), Some(What::AfterEnd));
+        assert_eq!(verdict(|j| started(j, 1).and(with_heads(j, &|_| {}))), None);
+        for (at, stream) in [NODE, StreamNo::LEDGER].into_iter().enumerate() {
+            for change in [
+                (|head| head.length += 1) as fn(&mut Head),
+                |head| head.root = Digest([9; 32]),
+                |head| head.tip = Digest([9; 32]),
+            ] {
+                let write =
+                    |j: &mut Journal| started(j, 1).and(with_heads(j, &|heads| change(&mut heads[at].1)));
+                assert_eq!(verdict(write), Some(What::EndOf { stream }));
+            }
+        }
+        let fewer = |j: &mut Journal| started(j, 1).and(with_heads(j, &|heads| heads.truncate(1)));
+        assert_eq!(verdict(fewer), Some(What::Ends));
+        let elsewhere =
+            |j: &mut Journal| batch(j, |j| own(j, StreamNo::LEDGER, Tag::Started, |out| out.extend([1; 16])));
+        assert_eq!(verdict(elsewhere), Some(What::Misplaced));
+    }
+
+    #[test]
+    fn a1_wrong_numbers_of_a_record_are_named() {
+        let first = NODE.origin();
+        let (right, wrong) = ((0, 1, 5), Digest([9; 32]));
+        for (parent, (seq, lsn, time), stream, what) in [
+            (first, right, NODE, None),
+            (wrong, right, NODE, Some(What::Parent)),
+            (first, right, StreamNo::LEDGER, Some(What::Parent)),
+            (first, (1, 1, 5), NODE, Some(What::Sequence { expected: 0 })),
+            (first, (0, 0, 5), NODE, Some(What::RecordLsn { found: Lsn(0) })),
+            (first, (0, 2, 5), NODE, Some(What::RecordLsn { found: Lsn(2) })),
+            (first, right, S, Some(What::NoStream)),
+        ] {
+            let (lsn, time) = (Lsn(lsn), Timestamp(time));
+            let preamble = Preamble { parent: &parent, tag: Tag::Data, seq, lsn, time, attachments: &[] };
+            let mut bytes = Vec::new();
+            put_record(stream, &preamble, b"x", &mut bytes);
+            let mut chain = Chain::new();
+            let read = chain.read(&bytes, &mut |_, _| Ok(()));
+            assert_eq!(read.map_err(named), what.map_or(Ok(()), Err));
+        }
+    }
+
+    #[test]
+    fn time_does_not_run_backwards() {
+        let mut journal = Journal::new();
+        for now in [5, 7] {
+            journal.append(&[], Timestamp(now), &mut |batch| data(batch.journal, NODE).map(drop)).unwrap();
+        }
+        let mut chain = Chain::new();
+        // As if the log before this one had ended later.
+        chain.time = Timestamp(6);
+        assert_eq!(chain.read(&journal.out, &mut |_, _| Ok(())).map_err(named), Err(What::Time));
+    }
+
+    fn named(stop: Stop) -> What {
+        match stop {
+            Stop::Misfit(misfit) => misfit.what,
+            Stop::Refused(error) => panic!("{error}"),
+        }
+    }
+}

@@ -37,6 +37,8 @@ pub(crate) struct Survey<'d> {
     pub(crate) tail: Tail,
     /// The payloads that records refer to, and the first record that does.
     pub(crate) references: BTreeMap<Digest, Reference>,
+    /// Something wrong with a whole segment, kept back for something more exact.
+    suspended: Option<LogError>,
 }
 
 /// Where the whole batches of a log end.
@@ -88,6 +90,7 @@ impl<'d> Survey<'d> {
             end: End::default(),
             tail: Tail::Nothing,
             references: BTreeMap::new(),
+            suspended: None,
         }
     }
 
@@ -165,6 +168,16 @@ impl<'d> Survey<'d> {
         until: Option<Lsn>,
         f: &mut dyn FnMut(Entry<'_>) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
+        self.read_frames(segments, until, f)?;
+        self.suspended.take().map_or(Ok(()), Err)
+    }
+
+    fn read_frames(
+        &mut self,
+        segments: u32,
+        until: Option<Lsn>,
+        f: &mut dyn FnMut(Entry<'_>) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
         for index in 0..segments {
             let last = index + 1 == segments;
             let name = PathBuf::from(segment_name(index));
@@ -226,8 +239,9 @@ impl<'d> Survey<'d> {
         if header.index != index || header.nonce != nonce || header.first_lsn != self.lsn.next() {
             return Err(self.at_header(name, What::SegmentPlace));
         }
-        if header.previous != previous {
-            return Err(self.at_header(name, What::SegmentDigest));
+        if header.previous != previous && self.suspended.is_none() {
+            // A record further on may tell more exactly what was changed before.
+            self.suspended = Some(self.at_header(name, What::SegmentDigest));
         }
         self.end.segment = index;
         self.end.offset = HEADER_BYTES as u64;

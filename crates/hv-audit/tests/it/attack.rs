@@ -204,17 +204,27 @@ fn a1_swapped_dropped_and_doubled_frames_are_found() {
 #[test]
 fn a1_a_record_changed_with_its_checksums_is_found_at_its_place() {
     let image = finished();
+    let of = |path: &PathBuf| records(&image[path]).into_iter().map(|(stream, seq, _)| (stream, seq));
+    let all: Vec<(StreamNo, u64)> = segments(&image).iter().flat_map(of).collect();
+    let mut bodies = 0;
     for path in segments(&image) {
         let segment = image[&path].clone();
         for (stream, seq, range) in records(&segment) {
             let frame = frames(&segment).into_iter().find(|frame| frame.contains(&range.start)).unwrap();
-            for at in range {
+            let end = range.end;
+            for at in range.clone() {
                 let other = changed(&image, &path, |bytes| {
                     bytes[at] ^= 1;
                     put_right(&mut bytes[frame.clone()]);
                 });
                 let finding = tampered(&other, "a record changed with its checksums");
                 let what = format!("byte {at} of {}: {finding}", path.display());
+                // The last byte of a caller's record is its body's, and only the next record tells of it.
+                let next = all.contains(&(stream, seq + 1));
+                if at + 1 == end && segment[range.start + 32] == 0 && next {
+                    assert_eq!((&finding.what, finding.record), (&What::Parent, Some(seq + 1)), "{what}");
+                    bodies += 1;
+                }
                 let here = (path.file_name(), frame.start as u64);
                 let there = (finding.file.file_name(), finding.offset);
                 assert!(there >= here, "{what}");
@@ -235,6 +245,45 @@ fn a1_a_record_changed_with_its_checksums_is_found_at_its_place() {
                 }
             }
         }
+    }
+    assert!(bodies > 20);
+}
+
+/// A mark with another content and a check that is right.
+fn forged(image: &Image, at: usize, bytes: &[u8]) -> Image {
+    let key = blake3::derive_key("hv 2026 audit mark v1", &[]);
+    changed(image, &Path::new(DIR).join("mark"), |mark| {
+        for slot in mark.chunks_mut(512) {
+            slot[at..at + bytes.len()].copy_from_slice(bytes);
+            let check = blake3::keyed_hash(&key, &slot[..480]);
+            slot[480..].copy_from_slice(check.as_bytes());
+        }
+    })
+}
+
+#[test]
+fn a1_a_forged_mark_is_compared_with_the_log() {
+    let image = finished();
+    let mark = &image[&Path::new(DIR).join("mark")];
+    assert_eq!(forged(&image, 0, &[]), image);
+    let number = |at: usize| u64::from_le_bytes(mark[at..at + 8].try_into().unwrap());
+    for (at, bytes, what) in [
+        (24, vec![9; 16], What::SegmentPlace),
+        (
+            40,
+            (number(40) + 1).to_le_bytes().to_vec(),
+            What::BelowMark { marked: Lsn(number(40) + 1), found: Lsn(number(40)) },
+        ),
+        (40, (number(40) - 1).to_le_bytes().to_vec(), What::NotAsMarked),
+        (48, vec![2, 0, 0, 0], What::NotAsMarked),
+        (48, vec![9, 0, 0, 0], What::Missing),
+        (56, (number(56) - 1).to_le_bytes().to_vec(), What::NotAsMarked),
+        (64, (number(64) - 1).to_le_bytes().to_vec(), What::NotAsMarked),
+        (72, vec![9; 32], What::NotAsMarked),
+        (104, vec![9; 32], What::EndDigest),
+    ] {
+        assert_eq!(tampered(&forged(&image, at, &bytes), "a forged mark").what, what, "at {at}");
+        refused(&forged(&image, at, &bytes), "a log with a forged mark");
     }
 }
 
@@ -435,6 +484,34 @@ fn a1_random_changes_are_found() {
         }
         if other != image {
             tampered(&other, &format!("round {round}"));
+        }
+    }
+}
+
+#[test]
+fn a1_a_forged_segment_header_is_compared_with_the_log() {
+    let image = finished();
+    for path in segments(&image) {
+        for (at, what) in [
+            (0, What::SegmentHeader),
+            (8, What::SegmentHeader),
+            (12, What::SegmentPlace),
+            (16, What::SegmentPlace),
+            (32, What::SegmentPlace),
+            (40, What::SegmentDigest),
+        ] {
+            let other = changed(&image, &path, |bytes| {
+                bytes[at] ^= 1;
+                let crc = crc32c::crc32c(&bytes[..72]);
+                bytes[72..76].copy_from_slice(&crc.to_le_bytes());
+            });
+            let finding = tampered(&other, "a forged header");
+            assert_eq!(
+                (&finding.what, Path::new(DIR).join(&finding.file)),
+                (&what, path.clone()),
+                "{finding}"
+            );
+            refused(&other, "a log with a forged header");
         }
     }
 }

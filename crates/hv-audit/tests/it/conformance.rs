@@ -102,6 +102,12 @@ fn a_batch_is_appended_as_a_whole_or_not_at_all() {
             assert_eq!(state(), before);
         }
         // The time and the numbers of what was given up are given again.
+        let mut time = Timestamp(0);
+        let _ = log.append(&[], Timestamp(6), &mut |batch| {
+            time = batch.time();
+            Err(LogError::Abandoned)
+        });
+        assert_eq!(time, Timestamp(6));
         assert_eq!(push(&*log, stream, b"x"), Ok(Lsn(3)));
         assert_eq!(open(&*log), StreamNo(3));
     }

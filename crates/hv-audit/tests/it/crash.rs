@@ -148,8 +148,9 @@ fn what_a_crash_tore_is_kept_and_the_log_goes_on() {
     let batches = verdict(&SimDisk::from_image(&image)).batches;
     let used = image[last].iter().rposition(|byte| *byte != 0).unwrap() + 1;
     let mut torn = image.clone();
-    let tail = b"half a batch that never became one";
-    torn.get_mut(last).unwrap()[used + 5..used + 5 + tail.len()].copy_from_slice(tail);
+    // Longer than the record that is written in its place.
+    let tail = b"half a batch that never became one, ".repeat(9);
+    torn.get_mut(last).unwrap()[used + 5..used + 5 + tail.len()].copy_from_slice(&tail);
     let disk = SimDisk::from_image(&torn);
     let report = verdict(&disk);
     let torn_bytes = tail.len() as u64 + 5;
@@ -163,7 +164,13 @@ fn what_a_crash_tore_is_kept_and_the_log_goes_on() {
     })
     .unwrap();
     let content = log.payload(&kept.expect("the last record refers to what was torn")).unwrap().unwrap();
-    assert_eq!(content, [&[0; 5][..], tail].concat());
+    assert_eq!(content, [&[0; 5][..], &tail].concat());
+    let left = verdict(&disk).verdict;
+    assert_eq!(
+        left,
+        Verdict::Open(hv_audit::Why::NotEnded { torn_bytes: 0 }),
+        "nothing of it is left behind"
+    );
     log.seal(Timestamp(6000)).unwrap();
     let report = verdict(&disk);
     assert_eq!(report.verdict, Verdict::Complete);
