@@ -3,8 +3,8 @@
 //! Everything is checked before anything changes, by the same functions that decided: a record whose figures
 //! do not follow from what is recorded before it is refused.
 
-use crate::books::{BondRow, Fit};
-use crate::decide::{day, is_used, never_ended};
+use crate::books::{BondRow, Day, Fit};
+use crate::decide::{is_used, never_ended};
 use crate::ledger::{Stage, ppm};
 use crate::{
     AgentNo, BondNo, BondState, Case, Event, Ledger, Offence, SessionNo, Slashed, Source, Standing, Verdict,
@@ -72,8 +72,8 @@ pub(crate) fn apply(ledger: &mut Ledger, event: &Event) -> Applied {
             check(*amount <= ledger.gain_left(*agent, *at), "gains stay within the limit of their day")?;
             add(ledger, *agent, *amount, |totals| &mut totals.earned)?;
             if let Some(row) = ledger.books.account_mut(agent.0) {
-                let today = if row.gain_day == day(*at) { row.gained } else { 0 };
-                (row.gain_day, row.gained) = (day(*at), today + amount.ppm());
+                let today = if row.gain_day == Day::of(*at) { row.gained } else { 0 };
+                (row.gain_day, row.gained) = (Day::of(*at), today + amount.ppm());
             }
             ledger.clock = *at;
         }

@@ -1,6 +1,6 @@
 //! What each command would change, or why it is refused.
 
-use crate::books::{BondRow, Fit, next_turn};
+use crate::books::{BondRow, Day, Fit, next_turn};
 use crate::denial::CYCLE_NAMES_MAX;
 use crate::ledger::ppm;
 use crate::{
@@ -8,9 +8,6 @@ use crate::{
     Standing, Verdict, VouchOrder,
 };
 use hv_types::{Did, Digest, Sigma, Timestamp};
-
-/// Nanoseconds in a day.
-const DAY: u64 = 86_400 * 1_000_000_000;
 
 pub(crate) fn decide(ledger: &Ledger, command: &Command, now: Timestamp) -> Result<Vec<Event>, Denial> {
     let event = match command {
@@ -175,7 +172,9 @@ pub(crate) fn check_vouch(
     if amount > left {
         return Err(Denial::Exposure { agent: agent.clone(), asked: amount, left, bonded, limit });
     }
-    if let Fit::Cycle(path) = ledger.books.fit(voucher.0, vouchee.0, &|bond| ledger.paid_back(bond, now)) {
+    let over = |bond: &BondRow| ledger.paid_back(bond, now);
+    let over: &dyn Fn(&BondRow) -> bool = if ledger.overdue(now) { &over } else { &never_ended };
+    if let Fit::Cycle(path) = ledger.books.fit(voucher.0, vouchee.0, over) {
         return Err(cycle(ledger, &path));
     }
     let bond = ledger.bond_after_settling(now).ok_or(Denial::Full { what: "bonds" })?;
@@ -296,14 +295,9 @@ fn earn(
 impl Ledger {
     /// What an agent may still earn on the day of a time.
     pub(crate) fn gain_left(&self, agent: AgentNo, at: Timestamp) -> Sigma {
-        let gained = self.row(agent).filter(|row| row.gain_day == day(at)).map_or(0, |row| row.gained);
+        let gained = self.row(agent).filter(|row| row.gain_day == Day::of(at)).map_or(0, |row| row.gained);
         self.policy.gain_per_day.saturating_sub(ppm(gained))
     }
-}
-
-/// The day of a time, counted from 1970-01-01.
-pub(crate) fn day(at: Timestamp) -> u32 {
-    u32::try_from(at.0 / DAY).unwrap_or(u32::MAX)
 }
 
 /// Used by applying, where nothing is overdue.

@@ -301,10 +301,10 @@ pub struct AccountKept {
     pub reputation: Sigma,
     /// Until when it is quarantined; [`Timestamp::MAX`] until rehabilitation, 0 not at all.
     pub quarantine: Timestamp,
-    /// How often it was slashed.
-    pub slashes: u32,
-    /// The last day on which it earned, counted from 1970-01-01.
-    pub gain_day: u32,
+    /// How often it was slashed; 65 535 stands for more too.
+    pub slashes: u16,
+    /// The last day on which it earned, counted from 1970-01-01, and from 0 again after 65 536 days.
+    pub gain_day: u16,
     /// What it earned on that day.
     pub gained: Sigma,
 }

@@ -229,7 +229,7 @@ impl Ledger {
             source: row.source,
             reputation: ppm(row.reputation),
             bonded: self.bonded(agent, now),
-            slashes: row.slashes,
+            slashes: u32::from(row.slashes),
             quarantine: self.quarantine(agent, now),
         })
     }
@@ -355,7 +355,7 @@ impl Ledger {
     pub(crate) fn backed(&self, agent: AgentNo, session: SessionNo, now: Timestamp) -> u64 {
         let now = self.present(now);
         let Some(at) = self.books.find_backing(agent.0, session) else { return 0 };
-        let mut active = self.books.backing(at).map_or(0, |backing| backing.active);
+        let mut active = self.books.backing(at).map_or(0, |backing| backing.active());
         if self.overdue(now) {
             self.books.due(now, &mut |_, bond| {
                 if bond.backing == at && bond.state() == BondState::Active {

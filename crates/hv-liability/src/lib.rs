@@ -47,3 +47,8 @@ pub use ledger::{Account, Bond, BondState, Ledger};
 pub use matrix::{Exposure, Matrix};
 pub use policy::{CASCADE_DEPTH, SlashRule, UNBONDING_MIN, UnfitPolicy, VouchPolicy, Weights, lifted};
 pub use preview::{ByClass, VouchPreview};
+
+/// The example of the README, tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

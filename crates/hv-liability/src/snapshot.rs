@@ -1,7 +1,7 @@
 //! A ledger as a list of events, and back.
 
 use crate::apply::{check, open_case};
-use crate::books::{BondRow, Fit, NIL};
+use crate::books::{BondRow, Day, Fit, NIL};
 use crate::decide::never_ended;
 use crate::ledger::{Stage, ppm};
 use crate::{
@@ -23,7 +23,7 @@ pub(crate) fn compact(ledger: &Ledger) -> Vec<Event> {
             reputation: ppm(row.reputation),
             quarantine: row.quarantine,
             slashes: row.slashes,
-            gain_day: row.gain_day,
+            gain_day: row.gain_day.number(),
             gained: ppm(row.gained),
         }),
     });
@@ -115,7 +115,7 @@ fn keep_account(ledger: &mut Ledger, account: &AccountKept) -> Result<(), Illega
     if let Some(row) = ledger.books.account_mut(account.agent.0) {
         row.quarantine = account.quarantine;
         row.slashes = account.slashes;
-        (row.gain_day, row.gained) = (account.gain_day, account.gained.ppm());
+        (row.gain_day, row.gained) = (Day::from_number(account.gain_day.into()), account.gained.ppm());
     }
     Ok(())
 }

@@ -32,7 +32,14 @@ impl Index {
         if (self.used + 1) * 4 > self.places.len() * 3 {
             let old = core::mem::take(&mut self.places);
             self.places = vec![0; (old.len() * 2).max(PLACES_MIN)];
-            for row in old.into_iter().filter_map(|place| place.checked_sub(1)) {
+            // Rows are asked in the order in which they lie in memory.
+            let mut there = vec![false; old.iter().max().map_or(0, |&entry| entry as usize)];
+            for entry in old {
+                if let Some(there) = (entry as usize).checked_sub(1).and_then(|row| there.get_mut(row)) {
+                    *there = true;
+                }
+            }
+            for (row, _) in (0u32..).zip(there).filter(|&(_, there)| there) {
                 self.put(row, hash_of(row));
             }
         }

@@ -20,8 +20,8 @@ use std::hash::BuildHasher;
 use index::Index;
 pub(crate) use order::Fit;
 use order::{Edges, Order};
-pub(crate) use rows::{AccountRow, Backing, BondRow};
-use rows::{Link, SessionRow, Slab, push, unlink, walk};
+pub(crate) use rows::{AccountRow, Backing, BondRow, Day};
+use rows::{SessionRow, Slab, push, unlink, walk};
 use timer::Timer;
 
 /// The number of no row.
@@ -104,7 +104,7 @@ impl Books {
             reputation: reputation.ppm(),
             bonded: 0,
             gained: 0,
-            gain_day: 0,
+            gain_day: Day::of(Timestamp(0)),
             cases: 0,
             slashes: 0,
             source,
@@ -191,7 +191,7 @@ impl Books {
         let at = self.backing_for(vouchee, session);
         if let Some(backing) = self.backings.rows.get_mut(at as usize) {
             if row.state() == BondState::Active {
-                backing.active += u64::from(row.remaining);
+                backing.add(row.remaining);
             }
             if let Some(place) = self.bonds.get_mut(slot as usize) {
                 *place = BondRow { turn, voucher, backing: at, ..row.clone() };
@@ -213,9 +213,9 @@ impl Books {
         }
         // The last point in time stands for an active bond.
         bond.released = Timestamp(released.0.min(Timestamp::MAX.0 - 1));
-        let (backing, remaining) = (bond.backing, u64::from(bond.remaining));
+        let (backing, remaining) = (bond.backing, bond.remaining);
         if let Some(backing) = self.backings.rows.get_mut(backing as usize) {
-            backing.active = backing.active.saturating_sub(remaining);
+            backing.subtract(remaining);
         }
         self.timer.remove(&mut self.bonds, slot);
         if let Some(bond) = self.bonds.get_mut(slot as usize) {
@@ -249,7 +249,7 @@ impl Books {
         bond.remaining -= amount;
         let (backing, voucher, active) = (bond.backing, bond.voucher, bond.state() == BondState::Active);
         if let Some(backing) = self.backings.rows.get_mut(backing as usize).filter(|_| active) {
-            backing.active = backing.active.saturating_sub(u64::from(amount));
+            backing.subtract(amount);
         }
         if let Some(account) = self.accounts.get_mut(voucher as usize) {
             account.bonded = account.bonded.saturating_sub(amount);
@@ -371,14 +371,7 @@ impl Books {
                 .insert(session, |row| sessions.get(row).map_or(0, |session| key.hash_one(session.no)));
             session
         });
-        let backing = self.backings.add(Backing {
-            active: 0,
-            vouchee,
-            session,
-            first_bond: NIL,
-            of_agent: Link::ALONE,
-            of_session: Link::ALONE,
-        });
+        let backing = self.backings.add(Backing::new(vouchee, session));
         if let Some(account) = self.accounts.get_mut(vouchee as usize) {
             push(&mut self.backings.rows, |row| &mut row.of_agent, &mut account.first_backing, backing);
         }
@@ -442,4 +435,46 @@ fn hash_of_backing(key: &RandomState, backings: &Slab<Backing>, sessions: &Slab<
     let backing = backings.get(at);
     let session = backing.and_then(|backing| sessions.get(backing.session));
     backing.zip(session).map_or(0, |(backing, session)| key.hash_one((backing.vouchee, session.no)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_books_have_allocated_nothing() {
+        let Books { accounts, bonds, free_bonds, backings, sessions, .. } = Books::default();
+        let capacities = [accounts.capacity(), bonds.capacity(), free_bonds.capacity()];
+        let slabs = [backings.rows.capacity(), backings.free.capacity(), sessions.rows.capacity()];
+        assert_eq!((capacities, slabs, sessions.free.capacity()), ([0; 3], [0; 3], 0));
+    }
+
+    /// The sizes that the README's figure for memory rests on.
+    #[test]
+    fn rows_are_as_small_as_they_are_said_to_be() {
+        let sizes = [size_of::<AccountRow>(), size_of::<BondRow>(), size_of::<Backing>()];
+        assert_eq!(sizes, [56, 64, 36]);
+    }
+
+    /// The number of a place's bonds ends before it would come again.
+    #[test]
+    fn a_place_whose_numbers_are_used_up_is_used_no_more() {
+        let did = |name| Did::new(name).unwrap();
+        let mut books = Books::default();
+        books.open(did("did:mesh:a"), Source::Scored, Sigma::ONE).unwrap();
+        books.open(did("did:mesh:b"), Source::Scored, Sigma::ONE).unwrap();
+        books.add_free_slot(NIL - 2).unwrap();
+        for expected in [(0, NIL - 2), (0, NIL - 1), (1, 0), (1, 1)] {
+            let BondNo { slot, turn } = books.next_bond().unwrap();
+            assert_eq!((slot, turn), expected);
+            let row = BondRow::new(1, Timestamp(0), Timestamp(9));
+            books.lock((0, 1), SessionNo(0), &row, &Fit::Agrees).unwrap();
+            assert_eq!(books.bond_count(), 1);
+            books.pay_back(slot);
+            assert_eq!(books.bond_count(), 0);
+        }
+        let mut restored = Books::default();
+        restored.add_free_slot(NIL).unwrap();
+        assert_eq!(restored.next_bond(), Some(BondNo { slot: 1, turn: 0 }));
+    }
 }

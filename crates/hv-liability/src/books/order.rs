@@ -10,8 +10,6 @@
 //! a whole chain each time its head is extended.
 
 use super::NIL;
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 
 /// One agent's place: its label, and who stands before and after it.
 #[derive(Debug, Clone, Copy)]
@@ -34,8 +32,11 @@ impl Default for Order {
     }
 }
 
-/// The distance at which new agents are put behind each other.
-const GAP: u64 = 1 << 32;
+/// The room that an agent is given at either end of the order.
+const GAP: u64 = 1 << 40;
+
+/// The label of the first agent, with room for a million gaps before it and some more behind it.
+const FIRST: u64 = 1 << 60;
 
 /// What an edge does to the order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,17 +63,11 @@ impl Order {
     /// Puts the next agent behind all others.
     pub(crate) fn append(&mut self) {
         let Ok(agent) = u32::try_from(self.places.len()) else { return };
-        let label = self.label(self.last).and_then(|label| label.checked_add(GAP));
-        self.places.push(Place { label: label.unwrap_or(u64::MAX), before: NIL, after: NIL });
-        let last = core::mem::replace(&mut self.last, agent);
-        if let Some(place) = self.places.get_mut(last as usize) {
-            place.after = agent;
-        }
-        if let Some(place) = self.places.get_mut(agent as usize) {
-            place.before = last;
-        }
-        if label.is_none() && last != NIL {
-            self.spread(agent);
+        self.places.push(Place { label: FIRST, before: NIL, after: NIL });
+        if agent == 0 {
+            self.last = 0;
+        } else {
+            self.put_before(&[agent], NIL);
         }
     }
 
@@ -84,18 +79,26 @@ impl Order {
         if top < bottom {
             return Fit::Agrees;
         }
+        // Most agents vouch for nobody, or have nobody who vouches for them; then there is nothing to search.
+        if edges.heads(head).next().is_none() {
+            return Fit::MoveAfter(vec![head]);
+        }
+        if edges.tails(tail).next().is_none() {
+            return Fit::MoveBefore(vec![tail]);
+        }
         let between = |agent: u32| self.label(agent).is_some_and(|label| bottom <= label && label <= top);
-        let mut down = Search::new(head, |agent| edges.heads(agent));
-        let mut up = Search::new(tail, |agent| edges.tails(agent));
+        let agents = self.places.len();
+        let mut down = Search::new(head, agents, |agent| edges.heads(agent));
+        let mut up = Search::new(tail, agents, |agent| edges.tails(agent));
         loop {
-            match down.step(between, &up.from) {
-                Step::Met(at) => return Fit::Cycle(join(at, &down.from, &up.from)),
-                Step::Exhausted => return Fit::MoveAfter(self.sorted(&down.from)),
+            match down.step(between, &up.found) {
+                Step::Met(at) => return Fit::Cycle(join(at, &down.found, &up.found)),
+                Step::Exhausted => return Fit::MoveAfter(self.sorted(&down.found)),
                 Step::Going => {}
             }
-            match up.step(between, &down.from) {
-                Step::Met(at) => return Fit::Cycle(join(at, &down.from, &up.from)),
-                Step::Exhausted => return Fit::MoveBefore(self.sorted(&up.from)),
+            match up.step(between, &down.found) {
+                Step::Met(at) => return Fit::Cycle(join(at, &down.found, &up.found)),
+                Step::Exhausted => return Fit::MoveBefore(self.sorted(&up.found)),
                 Step::Going => {}
             }
         }
@@ -103,22 +106,16 @@ impl Order {
 
     /// Carries out what [`fit`](Order::fit) found for the edge from `tail` to `head`.
     pub(crate) fn make_room(&mut self, tail: u32, head: u32, fit: &Fit) {
-        match fit {
-            Fit::Agrees | Fit::Cycle(_) => {}
-            Fit::MoveBefore(agents) => {
-                for &agent in agents {
-                    self.take_out(agent);
-                    self.put_before(agent, head);
-                }
-            }
-            Fit::MoveAfter(agents) => {
-                for &agent in agents.iter().rev() {
-                    self.take_out(agent);
-                    let next = self.places.get(tail as usize).map_or(NIL, |place| place.after);
-                    self.put_before(agent, next);
-                }
-            }
-        }
+        let agents = match fit {
+            Fit::Agrees | Fit::Cycle(_) => return,
+            Fit::MoveBefore(agents) | Fit::MoveAfter(agents) => agents,
+        };
+        agents.iter().for_each(|&agent| self.take_out(agent));
+        let next = match fit {
+            Fit::MoveBefore(_) => head,
+            _ => self.places.get(tail as usize).map_or(NIL, |place| place.after),
+        };
+        self.put_before(agents, next);
     }
 
     /// Whether `tail` stands before `head`.
@@ -132,7 +129,7 @@ impl Order {
     }
 
     fn sorted(&self, found: &Found) -> Vec<u32> {
-        let mut agents: Vec<u32> = found.keys().copied().collect();
+        let mut agents: Vec<u32> = found.list.iter().map(|found| found.0).collect();
         agents.sort_unstable_by_key(|&agent| self.label(agent));
         agents
     }
@@ -148,29 +145,35 @@ impl Order {
         }
     }
 
-    /// Puts an agent that was taken out before another one, or behind all where there is none.
-    fn put_before(&mut self, agent: u32, next: u32) {
-        let before = self.places.get(next as usize).map_or(self.last, |place| place.before);
-        let low = self.label(before);
-        let high = self.label(next);
-        let label = match (low, high) {
-            (Some(low), Some(high)) => low + (high - low) / 2,
-            (Some(low), None) => low.saturating_add(GAP),
-            (None, Some(high)) => high / 2,
-            (None, None) => 0,
+    /// Puts agents that were taken out before another one, or behind all where there is none, with labels
+    /// that divide the gap evenly.
+    fn put_before(&mut self, agents: &[u32], next: u32) {
+        let mut before = self.places.get(next as usize).map_or(self.last, |place| place.before);
+        let (low, high) = match (self.label(before), self.label(next)) {
+            (Some(low), Some(high)) => (low, high),
+            (Some(low), None) => (low, low.saturating_add(GAP)),
+            (None, Some(high)) => (high.saturating_sub(GAP), high),
+            (None, None) => (FIRST, FIRST),
         };
-        if let Some(place) = self.places.get_mut(agent as usize) {
-            *place = Place { label, before, after: next };
-        }
-        if let Some(place) = self.places.get_mut(before as usize) {
-            place.after = agent;
-        }
-        match self.places.get_mut(next as usize) {
-            Some(place) => place.before = agent,
-            None => self.last = agent,
-        }
-        if low == Some(label) || high == Some(label) {
-            self.spread(agent);
+        let step = (high - low) / (agents.len() as u64 + 1);
+        let mut label = low;
+        for &agent in agents {
+            label += step;
+            if let Some(place) = self.places.get_mut(agent as usize) {
+                *place = Place { label, before, after: next };
+            }
+            if let Some(place) = self.places.get_mut(before as usize) {
+                place.after = agent;
+            }
+            match self.places.get_mut(next as usize) {
+                Some(place) => place.before = agent,
+                None => self.last = agent,
+            }
+            if step == 0 {
+                self.spread(agent);
+                label = self.label(agent).unwrap_or(label);
+            }
+            before = agent;
         }
     }
 
@@ -216,15 +219,68 @@ impl Order {
     }
 }
 
-/// Who was found, and from whom.
-type Found = HashMap<u32, u32, BuildHasherDefault<Scatter>>;
+/// Who was found, in the order of finding: a list that is looked through while it is short, then a bit for
+/// each agent that there is.
+#[derive(Debug)]
+struct Found {
+    /// Each agent with the place in the list of the one from whom it was found; the start with its own.
+    list: Vec<(u32, usize)>,
+    bits: Vec<u64>,
+    agents: usize,
+}
+
+/// How long the list may be to be looked through.
+const SHORT: usize = 16;
+
+impl Found {
+    fn new(start: u32, agents: usize) -> Self {
+        Self { list: vec![(start, 0)], bits: Vec::new(), agents }
+    }
+
+    fn has(&self, agent: u32) -> bool {
+        if self.bits.is_empty() {
+            return self.list.iter().any(|found| found.0 == agent);
+        }
+        self.bits.get(agent as usize / 64).is_some_and(|bits| bits >> (agent % 64) & 1 == 1)
+    }
+
+    fn add(&mut self, agent: u32, from: usize) {
+        self.list.push((agent, from));
+        if self.list.len() > SHORT && self.bits.is_empty() {
+            self.bits = vec![0; self.agents / 64 + 1];
+            for at in 0..self.list.len() {
+                self.mark(self.list.get(at).map_or(agent, |found| found.0));
+            }
+        } else if !self.bits.is_empty() {
+            self.mark(agent);
+        }
+    }
+
+    fn mark(&mut self, agent: u32) {
+        if let Some(bits) = self.bits.get_mut(agent as usize / 64) {
+            *bits |= 1 << (agent % 64);
+        }
+    }
+
+    /// The way from an agent that was found back to the start.
+    fn way_back(&self, agent: u32) -> Vec<u32> {
+        let mut way = Vec::new();
+        let mut at = self.list.iter().position(|found| found.0 == agent);
+        while let Some((agent, from)) = at.and_then(|at| self.list.get(at)) {
+            way.push(*agent);
+            at = Some(*from).filter(|&from| Some(from) != at);
+        }
+        way
+    }
+}
 
 /// A search that goes on one edge at a time.
 struct Search<E, I> {
-    from: Found,
-    waiting: Vec<u32>,
+    found: Found,
+    /// How many of those found were searched from.
+    done: usize,
     edges: E,
-    at: Option<(u32, I)>,
+    from: Option<I>,
 }
 
 enum Step {
@@ -234,27 +290,26 @@ enum Step {
 }
 
 impl<I: Iterator<Item = Option<u32>>, E: Fn(u32) -> I> Search<E, I> {
-    fn new(start: u32, edges: E) -> Self {
-        let mut from = Found::default();
-        from.insert(start, NIL);
-        Self { from, waiting: vec![start], edges, at: None }
+    fn new(start: u32, agents: usize, edges: E) -> Self {
+        Self { found: Found::new(start, agents), done: 0, edges, from: None }
     }
 
     /// Follows one edge.
     fn step(&mut self, between: impl Fn(u32) -> bool, others: &Found) -> Step {
-        if self.at.is_none() {
-            let Some(agent) = self.waiting.pop() else { return Step::Exhausted };
-            self.at = Some((agent, (self.edges)(agent)));
+        if self.from.is_none() {
+            let Some(&(agent, _)) = self.found.list.get(self.done) else { return Step::Exhausted };
+            self.from = Some((self.edges)(agent));
         }
-        let Some((agent, edges)) = &mut self.at else { return Step::Exhausted };
-        match edges.next() {
-            None => self.at = None,
-            Some(Some(next)) if between(next) && !self.from.contains_key(&next) => {
-                self.from.insert(next, *agent);
-                if others.contains_key(&next) {
+        match self.from.as_mut().and_then(Iterator::next) {
+            None => {
+                self.from = None;
+                self.done += 1;
+            }
+            Some(Some(next)) if between(next) && !self.found.has(next) => {
+                self.found.add(next, self.done);
+                if others.has(next) {
                     return Step::Met(next);
                 }
-                self.waiting.push(next);
             }
             Some(_) => {}
         }
@@ -264,41 +319,10 @@ impl<I: Iterator<Item = Option<u32>>, E: Fn(u32) -> I> Search<E, I> {
 
 /// The path from the start of `down` over `at` to the start of `up`.
 fn join(at: u32, down: &Found, up: &Found) -> Vec<u32> {
-    let follow = |found: &Found, mut agent: u32| {
-        let mut path = Vec::new();
-        while agent != NIL {
-            path.push(agent);
-            agent = found.get(&agent).copied().unwrap_or(NIL);
-        }
-        path
-    };
-    let mut path = follow(down, at);
+    let mut path = down.way_back(at);
     path.reverse();
-    path.extend(follow(up, at).into_iter().skip(1));
+    path.extend(up.way_back(at).into_iter().skip(1));
     path
-}
-
-/// Scatters agents' numbers, which the ledger gives out itself, by one multiplication.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Scatter(u64);
-
-impl Hasher for Scatter {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u32(u32::from(byte));
-        }
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        // An odd constant near 2⁶⁴ divided by the golden ratio; the high half comes down because tables use
-        // the low bits.
-        let product = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = product ^ product >> 32;
-    }
 }
 
 #[cfg(test)]
@@ -392,6 +416,12 @@ mod tests {
         let mut order = order_of(3);
         order.places[2].label = u64::MAX - 1;
         (0..1000).for_each(|_| order.append());
+        assert!(labels_rise(&order));
+        order.places[0].label = 1;
+        for agent in 1..1000 {
+            order.make_room(agent, 0, &Fit::MoveBefore(vec![agent]));
+            assert!(order.agrees(agent, 0));
+        }
         assert!(labels_rise(&order));
     }
 }

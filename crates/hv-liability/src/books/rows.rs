@@ -16,13 +16,35 @@ pub(crate) struct AccountRow {
     pub(crate) bonded: u32,
     /// What it earned on `gain_day`.
     pub(crate) gained: u32,
-    pub(crate) gain_day: u32,
-    /// Open charges.
-    pub(crate) cases: u32,
-    pub(crate) slashes: u32,
-    pub(crate) source: Source,
     pub(super) first_given: u32,
     pub(super) first_backing: u32,
+    pub(crate) gain_day: Day,
+    /// Open charges.
+    pub(crate) cases: u16,
+    pub(crate) slashes: u16,
+    pub(crate) source: Source,
+}
+
+/// A day, counted from 1970-01-01 and from 0 again after 65 536 days: what was earned on a day in 1970 counts
+/// in 2149 too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Day(u16);
+
+impl Day {
+    /// The day of a time.
+    pub(crate) fn of(time: Timestamp) -> Self {
+        const NANOS: u64 = 86_400 * 1_000_000_000;
+        Self::from_number((time.0 / NANOS) & 0xffff)
+    }
+
+    /// The day of this number, which is below 65 536.
+    pub(crate) fn from_number(number: u64) -> Self {
+        Self(u16::try_from(number).unwrap_or(0))
+    }
+
+    pub(crate) const fn number(self) -> u16 {
+        self.0
+    }
 }
 
 /// A bond. The row of a place that is free keeps only its `turn`.
@@ -47,13 +69,42 @@ pub(crate) struct BondRow {
 /// All bonds for one agent in one session.
 #[derive(Debug, Clone)]
 pub(crate) struct Backing {
-    /// The sum of the active ones, in parts per million.
-    pub(crate) active: u64,
+    /// The sum of the active ones; in two halves, which spares four bytes of padding.
+    active: [u32; 2],
     pub(crate) vouchee: u32,
     pub(super) session: u32,
     pub(super) first_bond: u32,
     pub(super) of_agent: Link,
     pub(super) of_session: Link,
+}
+
+impl Backing {
+    /// One without bonds, which hangs nowhere yet.
+    pub(super) const fn new(vouchee: u32, session: u32) -> Self {
+        let alone = Link::ALONE;
+        Self { active: [0; 2], vouchee, session, first_bond: NIL, of_agent: alone, of_session: alone }
+    }
+
+    /// The sum of the active ones, in parts per million.
+    pub(crate) const fn active(&self) -> u64 {
+        let [high, low] = self.active;
+        (high as u64) << 32 | low as u64
+    }
+
+    /// Adds to the sum of the active ones.
+    pub(super) fn add(&mut self, amount: u32) {
+        self.set(self.active().saturating_add(u64::from(amount)));
+    }
+
+    /// Takes from the sum of the active ones.
+    pub(super) fn subtract(&mut self, amount: u32) {
+        self.set(self.active().saturating_sub(u64::from(amount)));
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "the halves are what is meant")]
+    const fn set(&mut self, sum: u64) {
+        self.active = [(sum >> 32) as u32, sum as u32];
+    }
 }
 
 /// A session in which there are bonds.

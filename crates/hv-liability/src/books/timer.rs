@@ -89,3 +89,38 @@ impl Timer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_next_is_the_least_and_the_due_are_all_that_are(
+            steps in prop::collection::vec((0usize..12, 0u64..9, any::<bool>()), 1..80)
+        ) {
+            let mut bonds: Vec<BondRow> =
+                (0..12).map(|_| BondRow::new(1, Timestamp(0), Timestamp::MAX)).collect();
+            let (mut timer, mut model) = (Timer::default(), std::collections::BTreeSet::new());
+            for (at, ends, add) in steps {
+                let slot = u32::try_from(at).unwrap();
+                timer.remove(&mut bonds, slot);
+                model.retain(|&(_, other)| other != slot);
+                bonds[at].ends = if ends == 8 { Timestamp::MAX } else { Timestamp(ends) };
+                if add {
+                    timer.push(&mut bonds, slot);
+                    model.extend((ends < 8).then_some((Timestamp(ends), slot)));
+                }
+                prop_assert_eq!(timer.next(&bonds), model.first().copied());
+                for now in (0..9).map(Timestamp) {
+                    let mut due = Vec::new();
+                    timer.due(&bonds, now, &mut |slot, bond| due.push((bond.ends, slot)));
+                    due.sort_unstable();
+                    let expected: Vec<_> = model.iter().copied().filter(|&(ends, _)| ends <= now).collect();
+                    prop_assert_eq!(due, expected);
+                }
+            }
+        }
+    }
+}
