@@ -54,6 +54,8 @@ struct Printer {
     form: Form,
     names: Names,
     waiting: String,
+    /// Of the longest name of a stream so far: the columns behind it stand below each other from there on.
+    width: usize,
     shown: u64,
     unreadable: u64,
     /// The first piece that could not be printed; nothing is printed after it.
@@ -69,7 +71,7 @@ type Read = Result<Vec<Told>, String>;
 impl Printer {
     fn new(form: Form) -> Self {
         let names = Names::default();
-        Self { form, names, waiting: String::new(), shown: 0, unreadable: 0, failed: None }
+        Self { form, names, waiting: String::new(), width: 8, shown: 0, unreadable: 0, failed: None }
     }
 
     fn show(&mut self, entry: &Entry<'_>) {
@@ -92,7 +94,7 @@ impl Printer {
         };
         let row = Row { entry, label: self.names.stream(entry.stream), read: &read };
         match self.form {
-            Form::Lines => row.lines(&mut self.waiting),
+            Form::Lines => row.lines(&mut self.width, &mut self.waiting),
             Form::Json => {
                 self.waiting.push_str(if self.shown == 0 { "[\n" } else { ",\n" });
                 // Nothing in a record is without a form in JSON.
@@ -130,10 +132,12 @@ struct Row<'a> {
 
 impl Row<'_> {
     /// A line for each event, and one for a record without any.
-    fn lines(&self, out: &mut String) {
+    fn lines(&self, width: &mut usize, out: &mut String) {
         let Entry { lsn, seq, time, hash, .. } = self.entry;
         let label = one_line(&self.label.to_string());
-        let front = format!("{:>5}  {label:8}  {seq:>4}  {time}  {}", lsn.0, short(hash));
+        *width = label.chars().count().max(*width);
+        let (width, batch, hash) = (*width, lsn.0, short(hash));
+        let front = format!("{batch:>5}  {label:width$}  {seq:>4}  {time}  {hash}");
         let attached: Vec<String> = self.entry.attachments.map(attached_words).collect();
         let attached =
             if attached.is_empty() { String::new() } else { format!("  [{}]", attached.join(", ")) };
