@@ -6,7 +6,6 @@
 
 use core::fmt::Display;
 use hv_core::rings::class::Claim;
-use hv_core::saga::drive::{Control, drive};
 use hv_core::saga::exec::Closures;
 use hv_core::saga::{Outcome, Plan, SagaCommand, SagaState, StepDef};
 use hv_core::session::{Expect, SessionConfig};
@@ -14,6 +13,7 @@ use hv_core::{Entrant, Hypervisor};
 use hv_liability::{Command, Ledger, SessionNo, Source, Stake, VouchOrder};
 use hv_rings::earned;
 use hv_types::{ActionId, ActionKind, Did, Reversibility, SagaId, SessionId, Sigma, Solo, StepId, Timestamp};
+use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
@@ -65,7 +65,8 @@ fn vouching_sigma_eff(calls: u64) -> Result<Timed, String> {
             let endow = Command::Endow { agent: agent.clone(), sigma, source: Source::Asserted };
             ledger.run(&endow, now).map_err(debug)?;
         }
-        let order = VouchOrder { session, voucher, vouchee: vouchee.clone(), stake: Stake::Default, expires: None };
+        let order =
+            VouchOrder { session, voucher, vouchee: vouchee.clone(), stake: Stake::Default, expires: None };
         ledger.run(&Command::Vouch(order), now).map_err(debug)?;
         Ok(ledger.state().sigma_eff(&vouchee, session, Reversibility::Partial, now))
     })
@@ -74,29 +75,29 @@ fn vouching_sigma_eff(calls: u64) -> Result<Timed, String> {
 /// A node, a session, one member, its activation and its end; each of them recorded.
 fn session_lifecycle(calls: u64) -> Result<Timed, String> {
     let stage = Stage::new()?;
-    timed(calls, || stage.runtime.block_on(async {
+    stage.timed(calls, async || {
         let hv = stage.active_session().await?;
         hv.terminate_session(&stage.session).await.map_err(text)
-    }))
+    })
 }
 
-/// A saga of three steps with undo, from its definition to its end, on a node of its own.
+/// A saga of three steps with undo, from its definition to its end.
 fn saga_3_steps(calls: u64) -> Result<Timed, String> {
     let stage = Stage::new()?;
     let steps = (0..3).map(|n| stage.step(n, n.checked_sub(1))).collect::<Result<Vec<_>, _>>()?;
     let hv = stage.runtime.block_on(stage.active_session())?;
-    let mut n = 0;
-    timed(calls, || stage.runtime.block_on(async {
-        n += 1;
-        stage.saga(&hv, &format!("g{n}"), steps.clone(), vec![0, 1, 2]).await
-    }))
+    let n = Cell::new(0);
+    stage.timed(calls, async || {
+        n.set(n.get() + 1);
+        stage.saga(&hv, &format!("g{}", n.get()), steps.clone(), vec![0, 1, 2]).await
+    })
 }
 
 /// A node, a session, one member, its activation, three writes, a saga of one step, and the root.
 fn full_governance_pipeline(calls: u64) -> Result<Timed, String> {
     let stage = Stage::new()?;
     let step = stage.step(0, None)?;
-    timed(calls, || stage.runtime.block_on(async {
+    stage.timed(calls, async || {
         let hv = stage.active_session().await?;
         for (path, content) in [("f0", "h0"), ("f1", "h1"), ("f2", "h2")] {
             let content = content.as_bytes().to_vec();
@@ -104,7 +105,7 @@ fn full_governance_pipeline(calls: u64) -> Result<Timed, String> {
         }
         stage.saga(&hv, "saga", vec![Arc::clone(&step)], vec![0]).await?;
         hv.terminate_session(&stage.session).await.map_err(text)
-    }))
+    })
 }
 
 /// What the workloads of the composed hypervisor have in common.
@@ -114,22 +115,16 @@ struct Stage {
     creator: Did,
     agent: Did,
     action: ActionId,
-    closures: Closures,
-    control: Control,
 }
 
 impl Stage {
     fn new() -> Result<Self, String> {
-        let mut closures = Closures::new();
-        closures.add("work", |_| async { Outcome::done() }, |_| async { Outcome::done() });
         Ok(Self {
             runtime: tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(text)?,
             session: SessionId::new("bench-session").map_err(text)?,
             creator: Did::new("did:mesh:admin").map_err(text)?,
             agent: Did::new("did:mesh:a").map_err(text)?,
             action: ActionId::new("action").map_err(text)?,
-            closures,
-            control: Control::new(),
         })
     }
 
@@ -163,7 +158,7 @@ impl Stage {
         };
         let host = hv.saga(&self.session, &saga).accepting(unproven).registering(self.action.clone(), claim);
         let first = SagaCommand::begin(Plan::new(steps));
-        let end = drive(&host, &self.closures, &self.control, first).await.map_err(text)?;
+        let end = host.run(first, |_| async { Outcome::done() }).await.map_err(text)?;
         if end == SagaState::Completed { Ok(end) } else { Err(format!("the saga is {end}")) }
     }
 }
@@ -180,19 +175,49 @@ fn debug(error: impl core::fmt::Debug) -> String {
     format!("{error:?}")
 }
 
+impl Stage {
+    /// Times the calls of one run together, on the runtime, as the Python package is timed on its event loop.
+    fn timed<T: Display>(
+        &self,
+        calls: u64,
+        call: impl AsyncFn() -> Result<T, String>,
+    ) -> Result<Timed, String> {
+        self.runtime.block_on(async {
+            for _ in 0..warm_up(calls) {
+                black_box(call().await?);
+            }
+            let mut answer = None;
+            let started = Instant::now();
+            for _ in 0..calls {
+                answer = Some(black_box(call().await?));
+            }
+            tell(started, calls, answer)
+        })
+    }
+}
+
 /// Times the calls of one run together.
 fn timed<T: Display, E: Display>(
     calls: u64,
     mut call: impl FnMut() -> Result<T, E>,
 ) -> Result<Timed, String> {
-    for _ in 0..(calls / 10).min(100) {
-        black_box(call().map_err(|e| e.to_string())?);
+    for _ in 0..warm_up(calls) {
+        black_box(call().map_err(text)?);
     }
     let mut answer = None;
     let started = Instant::now();
     for _ in 0..calls {
-        answer = Some(black_box(call().map_err(|e| e.to_string())?));
+        answer = Some(black_box(call().map_err(text)?));
     }
+    tell(started, calls, answer)
+}
+
+/// As many calls as the Python benchmark makes before it measures.
+fn warm_up(calls: u64) -> u64 {
+    (calls / 10).min(100)
+}
+
+fn tell<T: Display>(started: Instant, calls: u64, answer: Option<T>) -> Result<Timed, String> {
     let took = started.elapsed();
     let answer = answer.ok_or("no calls, so nothing to time")?.to_string();
     let calls = u32::try_from(calls).map_err(|_| "at most 4 294 967 295 calls")?;

@@ -20,6 +20,7 @@ use std::sync::{Arc, LazyLock};
 /// ```
 #[must_use = "a grant that is not redeemed opens nothing"]
 pub struct Grant {
+    attempt: Attempt,
     call: Call,
     lsn: Lsn,
     node: Arc<Node>,
@@ -37,8 +38,8 @@ pub(crate) enum Right {
 }
 
 impl Grant {
-    pub(crate) fn new(call: Call, lsn: Lsn, node: Arc<Node>, right: Right) -> Self {
-        Self { call, lsn, node, right }
+    pub(crate) fn new(attempt: &Attempt, call: Call, lsn: Lsn, node: Arc<Node>, right: Right) -> Self {
+        Self { attempt: attempt.clone(), call, lsn, node, right }
     }
 
     /// The call that may start.
@@ -55,9 +56,11 @@ impl Grant {
     /// # Errors
     /// [`Mismatch`] where the call is another one, too late, or the agent may not act any more.
     pub fn redeem(self, call: &Call, now: Timestamp) -> Result<u64, Mismatch> {
-        if self.call != *call {
-            return Err(Mismatch::OtherCall);
-        }
+        if self.call == *call { self.opens(now) } else { Err(Mismatch::OtherCall) }
+    }
+
+    fn opens(self, now: Timestamp) -> Result<u64, Mismatch> {
+        let call = &self.call;
         if now > self.call.deadline {
             return Err(Mismatch::TooLate { deadline: self.call.deadline });
         }
@@ -82,9 +85,9 @@ impl fmt::Debug for Grant {
 impl Permit for Grant {
     type Refusal = Mismatch;
 
+    /// The attempt itself is compared, every part of it; its digest was taken from it when it was granted.
     fn redeem(self, attempt: &Attempt, now: Timestamp) -> Result<(), Mismatch> {
-        let call = call_of(attempt);
-        self.redeem(&call, now).map(|_| ())
+        if self.attempt == *attempt { self.opens(now).map(|_| ()) } else { Err(Mismatch::OtherCall) }
     }
 }
 

@@ -10,11 +10,12 @@ use crate::state::{Known, NamedSaga, Slot, State};
 use hv_audit::PayloadRef;
 use hv_rings::class::{Claim, Claims, Source};
 use hv_saga::{
-    Attempt, BoxFuture, Halt, Host, Machine, Output, Progress, Purpose, SagaCommand, SagaDenial, SagaEvent,
-    SagaState, StepDef,
+    Attempt, BoxFuture, Class, Halt, Host, Machine, Outcome, Output, Permit, Progress, Purpose, Report,
+    SagaCommand, SagaDenial, SagaEvent, SagaState, StepDef,
 };
 use hv_types::{ActionId, Call, SagaId, SessionId, Timestamp, Wire};
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
 
 /// One saga of one session, for a driver: it commits what the driver reports, and gives out grants.
 ///
@@ -26,6 +27,8 @@ pub struct SagaHost {
     saga: SagaId,
     unproven: Vec<u32>,
     actions: Vec<(ActionId, Claim)>,
+    /// The saga's number in its session, once it is known; names are looked up no more than once.
+    number: OnceLock<u32>,
 }
 
 /// The starts that passed the gate, and how the saga is called in its session.
@@ -36,7 +39,7 @@ struct Decided {
 
 impl SagaHost {
     pub(crate) fn new(node: Arc<Node>, session: SessionId, saga: SagaId) -> Self {
-        Self { node, session, saga, unproven: Vec::new(), actions: Vec::new() }
+        Self { node, session, saga, unproven: Vec::new(), actions: Vec::new(), number: OnceLock::new() }
     }
 
     /// The same accepting the undo of these steps without proof, where the saga begins through this host. The
@@ -71,6 +74,44 @@ impl SagaHost {
         })?
     }
 
+    /// Runs a saga on the caller's task, one attempt after another: each is handed to `act` when its grant is
+    /// redeemed, for executing, undoing and probing alike. Gives where the saga stands when nothing is left
+    /// to do.
+    ///
+    /// For programs that act by themselves; `hv_saga::drive` runs attempts side by side and can be stopped.
+    /// Attempts that start together wait for each other here, and their time runs meanwhile, so give the plan
+    /// a concurrency of 1. An attempt that takes longer than it may is dropped, and its outcome is unknown.
+    ///
+    /// # Errors
+    /// [`Reason::Saga`] where the saga refuses `first`; [`Error::NoSession`], [`Error::Log`],
+    /// [`Error::Poisoned`].
+    pub async fn run<A, F>(&self, first: SagaCommand, mut act: A) -> Result<SagaState, Error>
+    where
+        A: FnMut(Attempt) -> F,
+        F: Future<Output = Outcome>,
+    {
+        let mut progress = self.carry_out(first, None).await?;
+        let mut waiting = VecDeque::new();
+        loop {
+            waiting.extend(progress.starts);
+            if let Some((attempt, grant)) = waiting.pop_front() {
+                let (at, now) = (attempt.at(), self.node.now());
+                let outcome = match Permit::redeem(grant, &attempt, now) {
+                    Ok(()) => tokio::time::timeout(attempt.deadline.since(now), act(attempt)).await,
+                    Err(_) => Ok(Outcome::failed(Class::Permanent, hv_saga::Reason::NotPermitted)),
+                };
+                let late = |_| Outcome::failed(Class::Unknown, hv_saga::Reason::TimedOut);
+                let Outcome { verdict, output } = outcome.unwrap_or_else(late);
+                progress = self.carry_out(Report::of(at, verdict).into(), output).await?;
+            } else if let (false, Some(wake)) = (progress.state.is_terminal(), progress.next_wake) {
+                tokio::time::sleep(wake.since(self.node.now())).await;
+                progress = self.carry_out(SagaCommand::advance(), None).await?;
+            } else {
+                return Ok(progress.state);
+            }
+        }
+    }
+
     /// Commits one command; what it starts comes with a grant each.
     ///
     /// # Errors
@@ -86,6 +127,7 @@ impl SagaHost {
         };
         let decide = |state: &State, now| self.decide(state, now, command, attached);
         let recorded = self.node.run(decide, |state, Decided { starts, number }| {
+            self.number.get_or_init(|| number);
             // What the saga waits for next is told by the state that the record has made.
             let slot = state.slot(&self.session);
             let running = slot.and_then(|slot| slot.running_saga(number)).map(|saga| &saga.machine);
@@ -97,7 +139,10 @@ impl SagaHost {
         let (starts, next_wake, state) = self.node.settle(recorded).await?;
         let starts = starts
             .into_iter()
-            .map(|(attempt, call, right)| (attempt, Grant::new(call, lsn, Arc::clone(&self.node), right)))
+            .map(|(attempt, call, right)| {
+                let grant = Grant::new(&attempt, call, lsn, Arc::clone(&self.node), right);
+                (attempt, grant)
+            })
             .collect();
         Ok(Progress { starts, next_wake, state })
     }
@@ -117,8 +162,12 @@ impl SagaHost {
         let denied = |denial| refuse(Reason::Saga(Box::new(denial)));
         let fresh;
         // What this host says about actions counts from the saga's beginning on, and is recorded with it.
-        let said = if slot.saga(&self.saga).is_none() { self.actions.as_slice() } else { &[] };
-        let (number, saga, mut out) = match (slot.saga(&self.saga), &command) {
+        let known = match self.number.get() {
+            Some(number) => slot.numbered(*number),
+            None => slot.saga(&self.saga),
+        };
+        let said = if known.is_none() { self.actions.as_slice() } else { &[] };
+        let (number, saga, mut out) = match (known, &command) {
             (Some(Known::Running(number, saga)), _) => (number, saga, Vec::new()),
             (Some(Known::Ended(_)), SagaCommand::Create { .. }) => {
                 return Err(denied(SagaDenial::AlreadyCreated));

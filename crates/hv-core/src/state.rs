@@ -258,7 +258,11 @@ impl Slot {
 
     /// A saga by name.
     pub(crate) fn saga(&self, id: &SagaId) -> Option<Known<'_>> {
-        let number = *self.saga_names.get(id)?;
+        self.numbered(*self.saga_names.get(id)?)
+    }
+
+    /// A saga by number.
+    pub(crate) fn numbered(&self, number: u32) -> Option<Known<'_>> {
         match self.running.get(&number) {
             Some(saga) => Some(Known::Running(number, saga)),
             None => self.ended.get(&number).copied().map(Known::Ended),
