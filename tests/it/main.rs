@@ -1,7 +1,11 @@
 //! Tests of what crosses crates, with the real program, real processes and real repositories.
 
+mod denied;
 mod forgery;
 mod gate;
 mod kill;
 mod release;
+mod scene;
+mod secrets;
+mod server;
 mod support;

@@ -1,5 +1,6 @@
 //! The run itself. Every part can be interrupted and is then taken up where the trail says that it stands.
 
+use super::discreet::Discreet;
 use super::history::{History, printed};
 use super::watch::{show, watch};
 use super::{RunFailure, place};
@@ -55,7 +56,7 @@ struct Run {
     session: SessionId,
     plan: Plan,
     bound: Bound,
-    executor: Router<Grant>,
+    executor: Discreet<Router<Grant>>,
     progress: Arc<Mutex<Progress<Stderr>>>,
     interrupts: Interrupts,
 }
@@ -104,16 +105,20 @@ async fn begin(
     // Everything that can be wrong with the input is found before anything is there.
     let entrants = entrants(&plan)?;
     plan.bind(&work)?;
-    let work = place::prepare_work(&work, &data)?;
-    let bound = plan.bind(&work)?;
+    place::check_work(&work, &data)?;
     let log: Arc<FileLog> = Arc::new(place::open_or_create(&data)?);
     let hv = Hypervisor::open(log.clone(), Arc::new(SystemClock))?;
     if let Some(open) = hv.open_sessions()?.into_iter().next() {
         return Err(RunFailure::Unfinished { data, session: open.to_string() });
     }
-    if History::read(&*log, Some(&session))?.is_some() {
-        return Err(RunFailure::SessionTaken { session: session.to_string(), data });
-    }
+    let bound = match placed(&plan, &session, &log, &work, &data) {
+        Ok(bound) => bound,
+        Err(failure) => {
+            // Opening it has said that the trail goes on; it does not.
+            hv.seal().await?;
+            return Err(failure);
+        }
+    };
     let begun = Begun {
         version: 1,
         name: plan.source().name().to_owned(),
@@ -131,6 +136,20 @@ async fn begin(
     let note = serde_json::to_vec(&begun).map_err(|_| RunFailure::Unreadable { what: "the session file" })?;
     run.hv.note(&run.session, NOTE, note).await?;
     finish(run, entrants, data, log, watcher).await
+}
+
+/// The plan with the folders of this run in it, where the trail has room for it.
+fn placed(
+    plan: &Plan,
+    session: &SessionId,
+    log: &FileLog,
+    work: &Path,
+    data: &Path,
+) -> Result<Bound, RunFailure> {
+    if History::read(log, Some(session))?.is_some() {
+        return Err(RunFailure::SessionTaken { session: session.to_string(), data: data.to_owned() });
+    }
+    Ok(plan.bind(&place::prepare_work(work, data)?)?)
 }
 
 async fn resume(
@@ -239,7 +258,7 @@ impl Run {
         let keep = usize::try_from(plan.limits().output_bytes).unwrap_or(usize::MAX);
         let command = CommandExecutor::new(&begun.token).with_output_bytes(keep);
         let http = HttpExecutor::new().with_output_bytes(keep);
-        let executor = Router::new().with_command(command).with_http(http);
+        let executor = Discreet::new(Router::new().with_command(command).with_http(http), &bound);
         Ok(Self { hv, session, plan, bound, executor, progress, interrupts })
     }
 

@@ -1,5 +1,6 @@
 //! `hv run`: a session file from joining to a verified trail, also after a crash.
 
+mod discreet;
 mod engine;
 mod history;
 mod place;
@@ -30,12 +31,11 @@ pub fn run(args: &RunArgs) -> Result<Exit, Refused> {
         None => None,
     };
     let report = engine::run(args, plan, style).map_err(|failure| Refused::Run(Box::new(failure)))?;
-    if args.json {
-        output::json(&report)?;
-    } else {
-        output::print(&report)?;
+    match if args.json { output::json(&report) } else { output::print(&report) } {
+        // Who closed the pipe knows; how the run ended is still to be told.
+        Err(Refused::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(report.outcome.exit()),
+        printed => printed.map(|()| report.outcome.exit()),
     }
-    Ok(report.outcome.exit())
 }
 
 /// Why there is no report.
@@ -61,6 +61,17 @@ pub enum RunFailure {
     WorkNotEmpty {
         /// The work folder.
         work: PathBuf,
+    },
+    /// The trail or the work cannot be where it was told to be.
+    Unusable {
+        /// The folder or file.
+        path: PathBuf,
+        /// What was being done.
+        doing: String,
+        /// Why it failed.
+        kind: io::ErrorKind,
+        /// What names another place.
+        option: &'static str,
     },
     /// No user's data directory is known.
     NoHome,
@@ -100,6 +111,7 @@ impl RunFailure {
             | Self::Unfinished { .. }
             | Self::Entangled { .. }
             | Self::WorkNotEmpty { .. }
+            | Self::Unusable { .. }
             | Self::NoHome
             | Self::SessionTaken { .. }
             | Self::Log(LogError::NoLog { .. } | LogError::NotEmpty { .. } | LogError::Locked { .. }) => {
@@ -130,6 +142,9 @@ impl fmt::Display for RunFailure {
             ),
             Self::WorkNotEmpty { work } => {
                 write!(f, "the work folder {} is not empty; give an empty one with --work", work.display())
+            }
+            Self::Unusable { path, doing, kind, option } => {
+                write!(f, "cannot {doing} {}: {kind}; give another folder with {option}", path.display())
             }
             Self::NoHome => {
                 f.write_str("no data directory is known; give --data DIR and --work DIR, or set HOME")

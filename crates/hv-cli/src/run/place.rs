@@ -31,24 +31,45 @@ pub(super) fn folders(
     Ok((data, work))
 }
 
+/// Checks that a new run can work there, before anything is there.
+pub(super) fn check_work(work: &Path, data: &Path) -> Result<(), RunFailure> {
+    apart(work, data)?;
+    apart(&real(work), &real(data))?;
+    match fs::read_dir(work) {
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => Err(RunFailure::WorkNotEmpty { work: work.to_owned() }),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(unusable(work, "read the folder", &error)),
+    }
+}
+
 /// Makes the work folder of a new run.
 pub(super) fn prepare_work(work: &Path, data: &Path) -> Result<PathBuf, RunFailure> {
-    let io = |doing| move |error| RunFailure::Io { path: work.to_owned(), doing, error };
+    fs::create_dir_all(work).map_err(|error| unusable(work, "create the folder", &error))?;
+    let work = fs::canonicalize(work).map_err(|error| unusable(work, "find the folder", &error))?;
+    check_work(&work, data).map(|()| work)
+}
+
+/// Checks that neither folder lies in the other.
+fn apart(work: &Path, data: &Path) -> Result<(), RunFailure> {
     if work.starts_with(data) || data.starts_with(work) {
         return Err(RunFailure::Entangled { work: work.to_owned(), data: data.to_owned() });
     }
-    fs::create_dir_all(work).map_err(io("create the folder"))?;
-    let work = fs::canonicalize(work).map_err(io("find the folder"))?;
-    let parent = data.parent().and_then(|parent| fs::canonicalize(parent).ok());
-    let real = parent.zip(data.file_name()).map(|(parent, name)| parent.join(name));
-    if real.is_some_and(|data| work.starts_with(&data) || data.starts_with(&work)) {
-        return Err(RunFailure::Entangled { work, data: data.to_owned() });
-    }
-    let mut entries = fs::read_dir(&work).map_err(io("read the folder"))?;
-    if entries.next().is_some() {
-        return Err(RunFailure::WorkNotEmpty { work });
-    }
-    Ok(work)
+    Ok(())
+}
+
+/// The path with every link resolved, as far as it leads to something.
+fn real(path: &Path) -> PathBuf {
+    let known = path.ancestors().find_map(|there| Some((there, fs::canonicalize(there).ok()?)));
+    let rest = known.as_ref().and_then(|(there, _)| path.strip_prefix(there).ok());
+    known.zip(rest).map_or_else(|| path.to_owned(), |((_, there), rest)| there.join(rest))
+}
+
+fn unusable(work: &Path, doing: &str, error: &io::Error) -> RunFailure {
+    let (path, doing) = (work.to_owned(), doing.to_owned());
+    RunFailure::Unusable { path, doing, kind: error.kind(), option: "--work" }
 }
 
 /// The path from the root, whether it is there or not.
@@ -61,13 +82,14 @@ pub(super) fn open_or_create(data: &Path) -> Result<FileLog, RunFailure> {
     match open(data, Duration::ZERO) {
         Err(RunFailure::Log(LogError::NoLog { .. })) => {
             if let Some(parent) = data.parent() {
-                fs::create_dir_all(parent).map_err(|error| RunFailure::Io {
+                fs::create_dir_all(parent).map_err(|error| RunFailure::Unusable {
                     path: parent.to_owned(),
-                    doing: "create the folder",
-                    error,
+                    doing: "create the folder".to_owned(),
+                    kind: error.kind(),
+                    option: "--data",
                 })?;
             }
-            Ok(FileLog::create(data, SystemClock.now(), FileOptions::new(entropy()?))?)
+            FileLog::create(data, SystemClock.now(), FileOptions::new(entropy()?)).map_err(misplaced)
         }
         opened => opened,
     }
@@ -85,9 +107,27 @@ fn open(data: &Path, wait: Duration) -> Result<FileLog, RunFailure> {
             Err(LogError::Locked { .. }) if Instant::now() < until => {
                 thread::sleep(Duration::from_millis(20))
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(misplaced(error)),
             Ok(log) => return Ok(log),
         }
+    }
+}
+
+/// Tells a place where no trail can be from a machine that fails.
+fn misplaced(error: LogError) -> RunFailure {
+    use io::ErrorKind::{
+        AlreadyExists, InvalidFilename, IsADirectory, NotADirectory, NotFound, PermissionDenied,
+        ReadOnlyFilesystem,
+    };
+    match error {
+        LogError::Io { path, doing, kind } => match kind {
+            AlreadyExists | InvalidFilename | IsADirectory | NotADirectory | NotFound | PermissionDenied
+            | ReadOnlyFilesystem => {
+                RunFailure::Unusable { path, doing: doing.to_string(), kind, option: "--data" }
+            }
+            _ => LogError::Io { path, doing, kind }.into(),
+        },
+        error => error.into(),
     }
 }
 
