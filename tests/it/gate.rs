@@ -238,6 +238,33 @@ async fn f17_an_undo_that_fails_costs_the_liable_agent_its_reputation_on_the_led
 }
 
 #[tokio::test]
+async fn r4_a_loss_committed_before_an_effect_starts_is_seen_by_it() {
+    let stage = stage("0.9").await;
+    // Granted, and on its way to the effect.
+    let (grant, _) = stolen(&stage, "granted").await;
+    let call = grant.call().clone();
+    let mut closures = stage.closures();
+    closures.add(
+        "work",
+        |_| async { Outcome::done() },
+        |_| async { Outcome::failed(Class::Permanent, Why::Exit { code: 1 }) },
+    );
+    closures.add_read_only("fail", |_| async { Outcome::failed(Class::Permanent, Why::Exit { code: 1 }) });
+    let first = StepDef { id: StepId::new("one").unwrap(), ..plain("act").with_undo(Task::closure("work")) };
+    let second = StepDef {
+        id: StepId::new("two").unwrap(),
+        execute: Arc::new(Task::closure("fail")),
+        after: vec![0],
+        ..plain("act").with_undo(Task::closure("fail"))
+    };
+    let plan = Plan::new(vec![Arc::new(first), Arc::new(second)]);
+    let host = stage.hv.create_saga(&stage.session, &SagaId::new("lost").unwrap(), plan, vec![0, 1]).await.unwrap();
+    let end = drive(&host, &closures, &Control::new(), SagaCommand::advance()).await.unwrap();
+    assert_eq!(end, SagaState::Escalated);
+    assert_eq!(grant.redeem(&call, stage.hv.now()), Err(Mismatch::Withdrawn));
+}
+
+#[tokio::test]
 async fn for_a_known_agent_what_the_caller_says_is_ignored() {
     let stage = stage("0.3").await;
     let other = SessionId::new("other").unwrap();

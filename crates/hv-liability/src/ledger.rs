@@ -261,7 +261,8 @@ impl Ledger {
 
     /// σ_eff of an agent in a session for a class of action: min(1, σ_low + ω · Σ bonds received there).
     ///
-    /// Nothing for an agent that is not known, and for one that is quarantined. `INVARIANT (L14)`
+    /// Nothing for an agent that is not known, and for one that is quarantined. `INVARIANT (L14)` What is bonded is
+    /// no longer the voucher's, so the sum over all agents is at most that of their reputations. `INVARIANT (L8)`
     ///
     /// Costs two hashes, however much was ever vouched; and a look at each bond that is overdue, as long as
     /// nobody has recorded that.

@@ -1,3 +1,5 @@
+//! A grant cannot be copied.
+
 use hv_core::Grant;
 
 fn twice(grant: Grant) -> (Grant, Grant) {

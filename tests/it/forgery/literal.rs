@@ -1,3 +1,5 @@
+//! A grant cannot be written down.
+
 use hv_core::Grant;
 
 fn main() {

@@ -1,3 +1,5 @@
+//! A grant cannot be made.
+
 use hv_core::Grant;
 
 fn main() {

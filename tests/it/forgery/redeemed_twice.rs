@@ -1,3 +1,5 @@
+//! A grant is used up.
+
 use hv_core::Grant;
 use hv_types::{Call, Timestamp};
 

@@ -1,3 +1,5 @@
+//! No executor runs without a grant.
+
 use hv_core::Grant;
 use hv_saga::{Attempt, CommandExecutor, Executor};
 
