@@ -424,4 +424,71 @@ mod tests {
         }
         assert!(labels_rise(&order));
     }
+
+    /// A graph that counts how often an edge is looked at.
+    #[derive(Default)]
+    struct Counting {
+        heads: Vec<Vec<u32>>,
+        tails: Vec<Vec<u32>>,
+        looks: std::cell::Cell<u64>,
+    }
+
+    impl Counting {
+        fn edges<'a>(&'a self, edges: &'a [u32]) -> impl Iterator<Item = Option<u32>> + 'a {
+            edges.iter().map(|&edge| {
+                self.looks.set(self.looks.get() + 1);
+                Some(edge)
+            })
+        }
+    }
+
+    impl Edges for Counting {
+        fn heads(&self, agent: u32) -> impl Iterator<Item = Option<u32>> {
+            self.edges(&self.heads[agent as usize])
+        }
+        fn tails(&self, agent: u32) -> impl Iterator<Item = Option<u32>> {
+            self.edges(&self.tails[agent as usize])
+        }
+    }
+
+    /// In the order in which it is worst for those who number agents without gaps or search from one end.
+    #[test]
+    fn l10_chains_and_stars_cost_a_few_looks_an_edge() {
+        const SIZE: u32 = 20_000;
+        let shuffled = |mut edges: Vec<(u32, u32)>| {
+            let mut state = 1u64;
+            for at in (1..edges.len()).rev() {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                edges.swap(at, usize::try_from(state >> 33).unwrap() % (at + 1));
+            }
+            edges
+        };
+        let chain: Vec<(u32, u32)> = (0..SIZE).map(|no| (no, no + 1)).collect();
+        let backwards: Vec<(u32, u32)> = chain.iter().map(|&(a, b)| (b, a)).collect();
+        for (shape, edges) in [
+            ("a chain", chain.clone()),
+            ("a chain, from its end", chain.iter().rev().copied().collect()),
+            ("a chain against the numbers", backwards.clone()),
+            ("that from its end", backwards.iter().rev().copied().collect()),
+            ("a chain in any order", shuffled(chain)),
+            ("a star", (1..=SIZE).map(|no| (0, no)).collect()),
+            ("a star of the last", (0..SIZE).map(|no| (SIZE, no)).collect()),
+            ("a star inwards", (1..=SIZE).map(|no| (no, 0)).collect()),
+            ("a chain of triangles", (0..SIZE - 1).map(|no| (no / 2 + 1 + no % 2, no / 2)).collect()),
+        ] {
+            let mut order = order_of(SIZE + 1);
+            let empty = || vec![Vec::new(); SIZE as usize + 1];
+            let mut graph = Counting { heads: empty(), tails: empty(), ..Counting::default() };
+            for &(tail, head) in &edges {
+                let fit = order.fit(tail, head, &graph);
+                assert!(!matches!(fit, Fit::Cycle(_)), "{shape}");
+                order.make_room(tail, head, &fit);
+                graph.heads[tail as usize].push(head);
+                graph.tails[head as usize].push(tail);
+            }
+            let looks = graph.looks.get() / edges.len() as u64;
+            assert!(looks <= 20, "{shape}: {looks} looks an edge");
+            assert!(labels_rise(&order), "{shape}");
+        }
+    }
 }

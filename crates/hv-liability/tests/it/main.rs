@@ -19,3 +19,4 @@ mod planted;
 mod reachable;
 mod record;
 mod twin;
+mod words;
