@@ -1,7 +1,10 @@
-//! A grant cannot be written down.
+//! A grant cannot be turned into one for another call.
 
 use hv_core::Grant;
+use hv_types::Call;
 
-fn main() {
-    let _ = Grant { call: unimplemented!(), lsn: unimplemented!(), node: unimplemented!(), right: unimplemented!() };
+fn another(grant: Grant, call: Call) -> Grant {
+    Grant { call, ..grant }
 }
+
+fn main() {}
