@@ -291,7 +291,7 @@ async fn a_vouch_lifts_and_a_replay_sees_the_same() {
     assert_eq!(stage.denials().len(), 1);
     let again = Hypervisor::open(stage.log.clone(), stage.clock.clone()).unwrap();
     assert_eq!(again.standing(&stage.session, &did("low")).unwrap(), lifted);
-    assert_eq!(again.open_sessions().unwrap(), [stage.session.clone()]);
+    assert_eq!(again.open_sessions().unwrap(), std::slice::from_ref(&stage.session));
     let root = stage.hv.terminate_session(&stage.session).await.unwrap();
     assert_ne!(root, Default::default());
     assert!(Hypervisor::open(stage.log.clone(), stage.clock.clone()).unwrap().open_sessions().unwrap().is_empty());

@@ -1,5 +1,7 @@
 //! A session, an agent, a saga of one step, and the root of its trail.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use hv_core::rings::class::Claim;
 use hv_core::saga::drive::{Control, drive};
 use hv_core::saga::exec::Closures;

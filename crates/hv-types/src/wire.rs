@@ -437,7 +437,7 @@ impl<A: Wire, B: Wire> Wire for (A, B) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{format, vec};
+    use std::vec;
 
     #[derive(Debug, Clone, PartialEq)]
     enum Sample {
@@ -478,7 +478,7 @@ mod tests {
     fn every_varint_length_goes_there_and_back() {
         for shift in 0..64 {
             for value in [1u64 << shift, (1 << shift) - 1, u64::MAX >> shift] {
-                assert_eq!(u64::from_bytes(&value.to_bytes()), Ok(value), "{}", format!("{value:x}"));
+                assert_eq!(u64::from_bytes(&value.to_bytes()), Ok(value), "{value:x}");
             }
         }
     }
