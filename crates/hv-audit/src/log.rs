@@ -90,6 +90,14 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// [`LogError::Io`]; [`LogError::Sealed`] and [`LogError::Poisoned`] as for [`append`](Log::append).
     fn put_payload(&self, bytes: &[u8]) -> Result<PayloadRef, LogError>;
 
+    /// The same for content that the caller does not need any more; a log in memory need not copy it.
+    ///
+    /// # Errors
+    /// Those of [`put_payload`](Log::put_payload).
+    fn take_payload(&self, bytes: Vec<u8>) -> Result<PayloadRef, LogError> {
+        self.put_payload(&bytes)
+    }
+
     /// The content behind a reference, checked against it; `None` where there is none.
     ///
     /// # Errors

@@ -128,6 +128,10 @@ impl Log for MemoryLog {
     }
 
     fn put_payload(&self, bytes: &[u8]) -> Result<PayloadRef, LogError> {
+        self.take_payload(bytes.to_vec())
+    }
+
+    fn take_payload(&self, bytes: Vec<u8>) -> Result<PayloadRef, LogError> {
         let mut inner = self.lock()?;
         if inner.sealed {
             return Err(LogError::Sealed);
@@ -137,8 +141,8 @@ impl Log for MemoryLog {
             Some(entropy) => entropy(),
             None => counted(count),
         };
-        let reference = PayloadRef { id: payload_id(&salt, bytes), length: bytes.len() as u64 };
-        inner.payloads.insert(reference.id, bytes.to_vec());
+        let reference = PayloadRef { id: payload_id(&salt, &bytes), length: bytes.len() as u64 };
+        inner.payloads.insert(reference.id, bytes);
         inner.journal.put_loose(reference);
         Ok(reference)
     }

@@ -24,6 +24,9 @@ pub(crate) struct Stream {
 /// So many records wait at most before they enter the tree.
 const FRESH_MAX: usize = 64;
 
+/// Room for so many to begin with: what a small session appends.
+const FRESH_FIRST: usize = 16;
+
 impl Stream {
     pub(crate) const fn new(stream: StreamNo) -> Self {
         Self { tree: CompactRange::new(), tip: stream.origin(), fresh: Vec::new(), kept: 0, closing: false }
@@ -64,6 +67,9 @@ impl Stream {
     #[inline]
     pub(crate) fn push(&mut self, leaf: Digest) -> bool {
         let first = self.fresh.len() == self.kept;
+        if self.fresh.capacity() == 0 {
+            self.fresh.reserve(FRESH_FIRST);
+        }
         self.fresh.push(leaf);
         first
     }

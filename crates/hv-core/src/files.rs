@@ -28,13 +28,13 @@ impl Access {
         Class { kind, reversibility: Reversibility::Full, risk: Reversibility::Full.default_risk() }
     }
 
-    fn action(self) -> Result<ActionId, hv_types::BadIdent> {
+    fn action(self) -> Result<&'static ActionId, hv_types::BadIdent> {
         static NAMES: LazyLock<[Result<ActionId, hv_types::BadIdent>; 2]> =
             LazyLock::new(|| ["hv.files.read", "hv.files.change"].map(ActionId::new));
         let [read, change] = &*NAMES;
         match self {
-            Self::Read => read.clone(),
-            Self::Change => change.clone(),
+            Self::Read => read.as_ref().map_err(Clone::clone),
+            Self::Change => change.as_ref().map_err(Clone::clone),
         }
     }
 }
@@ -93,7 +93,7 @@ impl Hypervisor {
         path: &str,
     ) -> Result<Option<Vec<u8>>, Error> {
         let look = |state: &State, now| -> Result<Option<Digest>, Box<Refusal>> {
-            let (slot, path) = enter(state, now, session, agent, path, Access::Read)?;
+            let (slot, path, _) = enter(state, now, session, agent, path, Access::Read)?;
             let file = slot.session.read(agent, &path);
             let file = file.map_err(|denial| slot.refuse_session("read_file", Some(agent), denial))?;
             Ok(file.map(|file| file.content().id))
@@ -127,8 +127,8 @@ impl Hypervisor {
     ) -> Result<(), Error> {
         self.node()
             .commit(|state, now| {
-                let (slot, path) = enter(state, now, session, agent, path, Access::Change)?;
-                let command = SessionCommand::file(agent.clone(), command(path));
+                let (slot, path, entered) = enter(state, now, session, agent, path, Access::Change)?;
+                let command = SessionCommand::file(entered, command(path));
                 let events = slot.session.decide(&command, now);
                 let events =
                     events.map_err(|denial| slot.refuse_session("change_file", Some(agent), denial))?;
@@ -145,7 +145,7 @@ impl Hypervisor {
     }
 }
 
-/// Through the gate, to a path of the session.
+/// Through the gate, to a path of the session; gives the agent's name too.
 fn enter<'a>(
     state: &'a State,
     now: Timestamp,
@@ -153,7 +153,7 @@ fn enter<'a>(
     agent: &Did,
     path: &str,
     access: Access,
-) -> Result<(&'a Slot, FilePath), Box<Refusal>> {
+) -> Result<(&'a Slot, FilePath, Did), Box<Refusal>> {
     let Some(slot) = state.slot(session) else {
         return Err(Refusal::no_session("file", Some(agent), session));
     };
@@ -169,7 +169,7 @@ fn enter<'a>(
         deadline: now,
     };
     match gate::check_call((state, slot, now), agent, &call, access.class(), 0) {
-        Ok(_) => Ok((slot, path)),
-        Err(denial) => Err(refuse(Some(&action), Reason::Gate(denial))),
+        Ok(_) => Ok((slot, path, call.agent)),
+        Err(denial) => Err(refuse(Some(action), Reason::Gate(denial))),
     }
 }

@@ -90,9 +90,10 @@ fn entry(state: &State, slot: &Slot, agent: &Did, now: Timestamp) -> Entry {
     let member = slot.session.known(agent);
     Entry {
         now,
-        acquaintance: match (member, state.ledger.agent(agent)) {
-            (None, None) => Acquaintance::Unknown,
-            _ => Acquaintance::Known,
+        acquaintance: if member.is_none() && state.ledger.agent(agent).is_none() {
+            Acquaintance::Unknown
+        } else {
+            Acquaintance::Known
         },
         source: Ok(()),
         // What runs here is asked for by the program that hv is embedded in, in the agent's name.

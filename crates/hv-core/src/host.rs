@@ -15,7 +15,12 @@ use hv_saga::{
 };
 use hv_types::{ActionId, Call, SagaId, SessionId, Timestamp, Wire};
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::error::Elapsed;
 
 /// One saga of one session, for a driver: it commits what the driver reports, and gives out grants.
 ///
@@ -93,11 +98,15 @@ impl SagaHost {
         let mut progress = self.carry_out(first, None).await?;
         let mut waiting = VecDeque::new();
         loop {
-            waiting.extend(progress.starts);
+            if waiting.is_empty() {
+                waiting = VecDeque::from(progress.starts);
+            } else {
+                waiting.extend(progress.starts);
+            }
             if let Some((attempt, grant)) = waiting.pop_front() {
                 let (at, now) = (attempt.at(), self.node.now());
                 let outcome = match Permit::redeem(grant, &attempt, now) {
-                    Ok(()) => tokio::time::timeout(attempt.deadline.since(now), act(attempt)).await,
+                    Ok(()) => within(attempt.deadline.since(now), act(attempt)).await,
                     Err(_) => Ok(Outcome::failed(Class::Permanent, hv_saga::Reason::NotPermitted)),
                 };
                 let late = |_| Outcome::failed(Class::Unknown, hv_saga::Reason::TimedOut);
@@ -182,15 +191,19 @@ impl SagaHost {
                     source: Source::Registry,
                     claim: *claim,
                 });
-                (slot.next_saga(), &fresh, registered.chain([opened]).collect())
+                // With room for what most sagas begin with.
+                let mut out = Vec::with_capacity(said.len() + 7);
+                out.extend(registered.chain([opened]));
+                (slot.next_saga(), &fresh, out)
             }
             (None, _) => return Err(refuse(Reason::NoSaga(self.saga.clone()))),
         };
         loop {
             let events = saga.machine.decide(&command, now).map_err(denied)?;
-            let mut passed: Vec<(Attempt, Call, Pass)> = Vec::new();
+            let starts = saga.machine.starts(&self.session, &self.saga, &events);
+            let mut passed: Vec<(Attempt, Call, Pass)> = Vec::with_capacity(starts.len());
             let mut refused = Vec::new();
-            for attempt in saga.machine.starts(&self.session, &self.saga, &events) {
+            for attempt in starts {
                 let Some(step) = step_of(saga, &command, attempt.ordinal) else { continue };
                 let call = call_of(&attempt);
                 let tools = running(slot, &attempt) + started(&passed, &attempt);
@@ -217,6 +230,15 @@ impl SagaHost {
                 }
             }
         }
+    }
+}
+
+/// Waits for what ends in time. What is ready at once needs no timer.
+async fn within<F: Future>(time: Duration, work: F) -> Result<F::Output, Elapsed> {
+    let mut work = pin!(work);
+    match poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+        Poll::Ready(done) => Ok(done),
+        Poll::Pending => tokio::time::timeout(time, work).await,
     }
 }
 

@@ -424,8 +424,11 @@ fn join(
     let known = slot.session.known(did).map(|member| member.ordinal);
     let member = known.unwrap_or(u32::try_from(slot.session.roster().count()).unwrap_or(u32::MAX));
     let minimum = Cap::below_minimum(slot.session.config().min_sigma_eff(), sigma);
-    let all: Vec<Cap> = caps.iter().cloned().chain(minimum).collect();
-    let ring = standing(sigma, &all, now).ring();
+    let ring = match minimum {
+        None => standing(sigma, &caps, now),
+        Some(minimum) => standing(sigma, &[caps.as_slice(), &[minimum]].concat(), now),
+    }
+    .ring();
     let mut events = Vec::with_capacity(1 + claims.len());
     events.push(SessionEvent::Assessed { member, sigma, ring, caps });
     events.extend(claims.iter().map(|(action, claim)| SessionEvent::Registered {

@@ -330,7 +330,7 @@ impl Node {
     /// Stores bytes outside the records, durable when this returns.
     pub(crate) async fn put_payload(&self, bytes: Vec<u8>) -> Result<PayloadRef, Error> {
         if !self.log.waits_for_disk() {
-            return Ok(self.log.put_payload(&bytes)?);
+            return Ok(self.log.take_payload(bytes)?);
         }
         let log = Arc::clone(&self.log);
         blocking(move || log.put_payload(&bytes)).await

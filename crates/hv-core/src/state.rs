@@ -3,6 +3,7 @@
 use crate::error::Reason;
 use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
 use crate::node::Refusal;
+use foldhash::fast::FixedState;
 use foldhash::quality::RandomState;
 use hv_audit::{Entry, Kind, PayloadRef, StreamNo};
 use hv_liability::{Ledger, SessionNo};
@@ -23,7 +24,8 @@ pub(crate) struct State {
     /// Records of the ledger stream.
     pub(crate) ledger_length: u64,
     names: HashMap<SessionId, StreamNo, RandomState>,
-    sessions: HashMap<StreamNo, Box<Slot>, RandomState>,
+    /// The log itself gives these numbers, so nobody can choose them to collide.
+    sessions: HashMap<StreamNo, Box<Slot>, FixedState>,
 }
 
 /// One open session, with everything that happens in it.
@@ -36,9 +38,9 @@ pub(crate) struct Slot {
     pub(crate) session: Session,
     saga_names: BTreeMap<SagaId, u32>,
     /// Those that have not ended, by number.
-    running: BTreeMap<u32, NamedSaga>,
-    /// How those ended that have.
-    ended: BTreeMap<u32, SagaState>,
+    running: BTreeMap<u32, Box<NamedSaga>>,
+    /// How those ended that have, by number.
+    ended: Vec<Option<SagaState>>,
     registry: BTreeMap<ActionId, Claims>,
     /// By ordinal of the member.
     caps: Vec<Vec<Cap>>,
@@ -119,7 +121,7 @@ impl State {
             session: Session::default(),
             saga_names: BTreeMap::new(),
             running: BTreeMap::new(),
-            ended: BTreeMap::new(),
+            ended: Vec::new(),
             registry: BTreeMap::new(),
             caps: Vec::new(),
             notes: BTreeMap::new(),
@@ -232,7 +234,8 @@ impl Slot {
                 if self.saga_names.insert(id.clone(), number).is_some() {
                     return Err(Illegal::new("the sagas of a session have different names"));
                 }
-                self.running.insert(number, NamedSaga::new(id.clone(), unproven));
+                self.running.insert(number, Box::new(NamedSaga::new(id.clone(), unproven)));
+                self.ended.push(None);
                 Ok(())
             }
             SessionEvent::Saga { saga, event } => {
@@ -243,7 +246,9 @@ impl Slot {
                 if state.is_terminal() {
                     // Nothing of it stays in memory but how it ended.
                     self.running.remove(saga);
-                    self.ended.insert(*saga, state);
+                    if let Some(ended) = self.ended.get_mut(*saga as usize) {
+                        *ended = Some(state);
+                    }
                 }
                 Ok(())
             }
@@ -265,18 +270,18 @@ impl Slot {
     pub(crate) fn numbered(&self, number: u32) -> Option<Known<'_>> {
         match self.running.get(&number) {
             Some(saga) => Some(Known::Running(number, saga)),
-            None => self.ended.get(&number).copied().map(Known::Ended),
+            None => self.ended(number).map(Known::Ended),
         }
     }
 
     /// A saga by number that has not ended.
     pub(crate) fn running_saga(&self, number: u32) -> Option<&NamedSaga> {
-        self.running.get(&number)
+        self.running.get(&number).map(|saga| &**saga)
     }
 
     /// The sagas that have not ended.
     pub(crate) fn running_sagas(&self) -> impl Iterator<Item = &NamedSaga> {
-        self.running.values()
+        self.running.values().map(|saga| &**saga)
     }
 
     /// The names of all sagas, in the order of their numbers.
@@ -289,7 +294,7 @@ impl Slot {
 
     /// How a saga ended that has.
     pub(crate) fn ended(&self, number: u32) -> Option<SagaState> {
-        self.ended.get(&number).copied()
+        self.ended.get(number as usize).copied().flatten()
     }
 
     /// The number that the next saga gets.

@@ -14,7 +14,7 @@ use crate::{Attempt, AttemptRef, SagaId, SessionId, StepId, Timestamp};
 use core::time::Duration;
 use hv_types::{Illegal, Machine};
 use std::sync::Arc;
-use table::{Slot, Steps, Tally};
+use table::{Shared, Slot, Tally};
 
 /// One saga.
 ///
@@ -25,7 +25,7 @@ use table::{Slot, Steps, Tally};
 #[derive(Debug, Clone, Default)]
 pub struct Saga {
     // Shared, so that deciding copies no definition.
-    plan: Arc<Steps>,
+    plan: Shared,
     // In one place, so that deciding copies it at once.
     slots: Vec<Slot>,
     tally: Tally,
@@ -156,7 +156,8 @@ impl Saga {
     pub fn starts(&self, session: &SessionId, saga: &SagaId, events: &[SagaEvent]) -> Vec<Attempt> {
         let mut created = self.created;
         let mut appended: &[Arc<StepDef>] = &[];
-        let mut starts = Vec::new();
+        let started = |event: &&SagaEvent| matches!(event, SagaEvent::Started { .. });
+        let mut starts = Vec::with_capacity(events.iter().filter(started).count());
         for event in events {
             match event {
                 SagaEvent::Created { at, .. } => created = *at,

@@ -326,7 +326,9 @@ impl Session {
         if self.present() >= self.config.max_participants() {
             return Err(SessionDenial::Full { limit: self.config.max_participants() });
         }
-        Ok([Some(came), self.strong_forced(needs)].into_iter().flatten().collect())
+        let mut events = vec![came];
+        events.extend(self.strong_forced(needs));
+        Ok(events)
     }
 
     fn rejoin(
@@ -417,9 +419,7 @@ impl Session {
         if self.state == SessionState::Terminating {
             return Ok(vec![archived]);
         }
-        let mut events = self.moved(SessionState::Terminating)?;
-        events.push(archived);
-        Ok(events)
+        Ok(vec![SessionEvent::Moved { to: self.state.transition(SessionState::Terminating)? }, archived])
     }
 
     fn strong_forced(&self, needs: ConsistencyMode) -> Option<SessionEvent> {

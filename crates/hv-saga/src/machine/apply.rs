@@ -57,7 +57,7 @@ impl Saga {
 
     /// Adds steps that were checked.
     pub(super) fn append(&mut self, steps: &[Arc<StepDef>], growth: Growth) {
-        let plan = Arc::make_mut(&mut self.plan);
+        let plan = self.plan.make_mut();
         plan.reserve(steps.len(), steps.iter().map(|step| step.after.len()).sum());
         self.slots.reserve(steps.len());
         for def in steps {

@@ -3,6 +3,7 @@
 use crate::definition::StepDef;
 use crate::event::StepRun;
 use crate::state::StepState;
+use core::ops::Deref;
 use std::sync::Arc;
 
 /// The definitions, and which steps wait for which.
@@ -11,6 +12,26 @@ pub(super) struct Steps {
     pub(super) defs: Vec<Arc<StepDef>>,
     /// Lists of dependents, linked, so that all of them take one allocation.
     edges: Vec<Edge>,
+}
+
+/// Definitions that clones share. Without any it allocates nothing.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shared(Option<Arc<Steps>>);
+
+impl Shared {
+    /// The definitions, to change them; copied first where a clone shares them.
+    pub(super) fn make_mut(&mut self) -> &mut Steps {
+        Arc::make_mut(self.0.get_or_insert_default())
+    }
+}
+
+impl Deref for Shared {
+    type Target = Steps;
+
+    fn deref(&self) -> &Steps {
+        static NONE: Steps = Steps { defs: Vec::new(), edges: Vec::new() };
+        self.0.as_deref().unwrap_or(&NONE)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
