@@ -5,12 +5,14 @@ use hv_core::event::{Denial, SessionEvent};
 use hv_core::rings::class::Claim;
 use hv_core::saga::drive::{Control, drive};
 use hv_core::saga::exec::Closures;
-use hv_core::saga::{
-    Class, Executor, Outcome, Plan, Reason as Why, SagaCommand, SagaState, StepDef, Task,
-};
+use hv_core::saga::{Class, Executor, Outcome, Plan, Reason as Why, SagaCommand, SagaState, StepDef, Task};
 use hv_core::session::SessionConfig;
-use hv_core::types::{ActionId, ActionKind, Did, Reversibility, Ring, SagaId, SessionId, Sigma, StepId, Timestamp};
-use hv_core::{Clock, Entrant, Error, Grant, Hypervisor, ManualClock, Mismatch, Reason, TrailEvent, read_record};
+use hv_core::types::{
+    ActionId, ActionKind, Did, Reversibility, Ring, SagaId, SessionId, Sigma, StepId, Timestamp,
+};
+use hv_core::{
+    Clock, Entrant, Error, Grant, Hypervisor, ManualClock, Mismatch, Reason, TrailEvent, read_record,
+};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -62,7 +64,8 @@ impl Stage {
             |_| async { Outcome::done() },
         );
         let plan = Plan::new(vec![Arc::new(step)]);
-        let host = self.hv.create_saga(&self.session, &SagaId::new(name).unwrap(), plan, accept).await.unwrap();
+        let host =
+            self.hv.create_saga(&self.session, &SagaId::new(name).unwrap(), plan, accept).await.unwrap();
         let end = drive(&host, &closures, &Control::new(), SagaCommand::advance()).await.unwrap();
         (end, ran.load(Ordering::SeqCst))
     }
@@ -84,7 +87,9 @@ impl Stage {
                                 denials.push(denial);
                             }
                         }
-                        TrailEvent::Node(hv_core::event::NodeEvent::Denied { denial }) => denials.push(denial),
+                        TrailEvent::Node(hv_core::event::NodeEvent::Denied { denial }) => {
+                            denials.push(denial)
+                        }
                         _ => {}
                     }
                 }
@@ -223,7 +228,8 @@ async fn f17_an_undo_that_fails_costs_the_liable_agent_its_reputation_on_the_led
         ..plain("act").with_undo(Task::closure("fail"))
     };
     let plan = Plan::new(vec![Arc::new(first), Arc::new(second)]);
-    let host = stage.hv.create_saga(&stage.session, &SagaId::new("g").unwrap(), plan, vec![0, 1]).await.unwrap();
+    let host =
+        stage.hv.create_saga(&stage.session, &SagaId::new("g").unwrap(), plan, vec![0, 1]).await.unwrap();
     let end = drive(&host, &closures, &Control::new(), SagaCommand::advance()).await.unwrap();
     assert_eq!(end, SagaState::Escalated);
     assert_eq!(stage.hv.standing(&stage.session, &did("a")).unwrap(), (Sigma::ZERO, Ring::Sandbox));
@@ -258,7 +264,8 @@ async fn r4_a_loss_committed_before_an_effect_starts_is_seen_by_it() {
         ..plain("act").with_undo(Task::closure("fail"))
     };
     let plan = Plan::new(vec![Arc::new(first), Arc::new(second)]);
-    let host = stage.hv.create_saga(&stage.session, &SagaId::new("lost").unwrap(), plan, vec![0, 1]).await.unwrap();
+    let host =
+        stage.hv.create_saga(&stage.session, &SagaId::new("lost").unwrap(), plan, vec![0, 1]).await.unwrap();
     let end = drive(&host, &closures, &Control::new(), SagaCommand::advance()).await.unwrap();
     assert_eq!(end, SagaState::Escalated);
     assert_eq!(grant.redeem(&call, stage.hv.now()), Err(Mismatch::Withdrawn));
@@ -294,7 +301,9 @@ async fn a_vouch_lifts_and_a_replay_sees_the_same() {
     assert_eq!(again.open_sessions().unwrap(), std::slice::from_ref(&stage.session));
     let root = stage.hv.terminate_session(&stage.session).await.unwrap();
     assert_ne!(root, Default::default());
-    assert!(Hypervisor::open(stage.log.clone(), stage.clock.clone()).unwrap().open_sessions().unwrap().is_empty());
+    assert!(
+        Hypervisor::open(stage.log.clone(), stage.clock.clone()).unwrap().open_sessions().unwrap().is_empty()
+    );
     assert!(stage.log_length(StreamNo::NODE) >= 2);
 }
 

@@ -64,7 +64,8 @@ fn kill_at_random_moments(example: &str, other: &str) {
             continue;
         }
         let output = run.resume().output().unwrap();
-        let context = || format!("round {round}, killed after {after:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let context =
+            || format!("round {round}, killed after {after:?}: {}", String::from_utf8_lossy(&output.stderr));
         let report = json(&output);
         if output.status.code() == Some(3) && report["steps"].as_array().unwrap().is_empty() {
             // Killed before there was anything to do: rolled back to nothing.

@@ -64,8 +64,10 @@ fn a_release_that_fails_leaves_both_repositories_as_they_were() {
     for name in ["repository", "remote"] {
         assert_eq!(look(path(&report, name)), look(path(&reference, name)), "{name}");
     }
-    let undone: Vec<_> = report["undo_order"].as_array().unwrap().iter().map(|s| s.as_str().unwrap()).collect();
-    let committed: Vec<_> = report["commit_order"].as_array().unwrap().iter().map(|s| s.as_str().unwrap()).collect();
+    let undone: Vec<_> =
+        report["undo_order"].as_array().unwrap().iter().map(|s| s.as_str().unwrap()).collect();
+    let committed: Vec<_> =
+        report["commit_order"].as_array().unwrap().iter().map(|s| s.as_str().unwrap()).collect();
     assert!(undone.len() >= 3);
     assert!(undone.iter().eq(committed.iter().rev()), "{undone:?} reverses {committed:?}");
 }

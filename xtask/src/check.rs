@@ -64,7 +64,7 @@ pub(crate) fn test(workspace: &Workspace, report: &mut Report, services: Service
     }
 }
 
-/// Format, clippy, features, `no_std`, licences, generated files.
+/// Format, clippy, features, `no_std`.
 pub(crate) fn lint(workspace: &Workspace, report: &mut Report) {
     let root = &workspace.root;
     report.part("fmt", || stream(cargo(root).args(["fmt", "--all", "--check"])));
@@ -74,8 +74,12 @@ pub(crate) fn lint(workspace: &Workspace, report: &mut Report) {
     });
     report.part("features", || features(workspace));
     no_std(workspace, report);
+}
+
+/// What takes a tool or a target that is not on every machine: bare metal, licences.
+pub(crate) fn deep(workspace: &Workspace, report: &mut Report) {
+    bare_metal(workspace, report);
     licences(workspace, report);
-    schema(workspace, report);
 }
 
 /// The documentation of every crate, with every warning an error.
@@ -135,6 +139,9 @@ fn no_std(workspace: &Workspace, report: &mut Report) {
             declares_no_std(&text).map_err(|why| format!("{file}: {why}"))
         })
     });
+}
+
+fn bare_metal(workspace: &Workspace, report: &mut Report) {
     let sysroot = command::capture(command::program("rustc", &workspace.root).args(["--print", "sysroot"]));
     let installed = sysroot.is_ok_and(|sysroot| {
         std::path::Path::new(sysroot.trim()).join("lib/rustlib").join(BARE_METAL).is_dir()
@@ -182,25 +189,6 @@ fn licences(workspace: &Workspace, report: &mut Report) {
         // All platforms' packages are judged, so all have to be here.
         stream(cargo(&workspace.root).args(["fetch", "--quiet", "--locked"]))?;
         stream(cargo(&workspace.root).args(["deny", "--offline", "check", "bans", "licenses", "sources"]))
-    });
-}
-
-/// The checked-in JSON Schema is the one that the program prints.
-fn schema(workspace: &Workspace, report: &mut Report) {
-    let file = "docs/session.schema.json";
-    let name = format!("{file} is current");
-    if !workspace.root.join(file).is_file() {
-        report.leave_out(&name, "there is no such file");
-        return;
-    }
-    report.part(&name, || {
-        let arguments = ["run", "--quiet", "--package", "hv-cli", "--bin", "hv", "--", "schema"];
-        let printed = command::capture(cargo(&workspace.root).args(arguments))?;
-        let kept = workspace.text(file)?.unwrap_or_default();
-        if printed == kept {
-            return Ok(());
-        }
-        Err(format!("{file} differs from what `hv schema` prints; write it anew with `hv schema > {file}`"))
     });
 }
 

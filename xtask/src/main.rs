@@ -25,7 +25,7 @@ Usage: cargo xtask COMMAND
 
   test [--no-services]     every test of the workspace, with what they need prepared before
                              --no-services  leave out what needs a Python package or a server
-  lint                     format, clippy, every feature on its own, no_std, licences, generated files
+  lint                     format, clippy, every feature on its own, no_std
   tidy [--root DIR]        the rules about the repository itself: floors, weights, invariants, and so on
                              --root DIR     of another checkout
   doc                      the documentation, warnings denied
@@ -35,7 +35,7 @@ Usage: cargo xtask COMMAND
                              --only NAME    one workload
   bench gate               instructions per call of the measured functions, against benches/gate.toml
   ci [--deep]              tidy, lint, doc, test, bench gate
-                             --deep         with the long versions of the tests (HV_DEEP=1)
+                             --deep         with the long versions of the tests (HV_DEEP=1), bare metal, licences
   help                     this
 
 Exit codes: 0 all parts passed, 1 a part failed, 2 the command line is wrong.
@@ -136,6 +136,9 @@ fn run(task: &Task) -> Result<Report, String> {
             check::doc(&workspace, &mut report);
             check::test(&workspace, &mut report, check::Services::Start, *depth);
             bench::gate::run(&workspace, &mut report);
+            if *depth == check::Depth::Deep {
+                check::deep(&workspace, &mut report);
+            }
         }
     }
     Ok(report)

@@ -90,7 +90,11 @@ impl<M: Machine> Solo<M> {
     /// # Errors
     /// [`SoloError::Denied`] where the machine refuses the command, [`SoloError::Illegal`] where it refuses
     /// its own event, and for every command after that.
-    pub fn run(&mut self, command: &M::Command, now: Timestamp) -> Result<Vec<M::Event>, SoloError<M::Denial>> {
+    pub fn run(
+        &mut self,
+        command: &M::Command,
+        now: Timestamp,
+    ) -> Result<Vec<M::Event>, SoloError<M::Denial>> {
         self.defect.map_or(Ok(()), |defect| Err(SoloError::Illegal(defect)))?;
         let events = self.state.decide(command, now).map_err(SoloError::Denied)?;
         let applied = events.iter().try_for_each(|event| self.state.apply(event));
