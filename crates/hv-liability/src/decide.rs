@@ -201,16 +201,13 @@ impl Ledger {
             return next;
         }
         // A place that is paid back becomes free, and the lowest free one is used.
-        let mut freed: Option<BondNo> = None;
+        let mut free: Vec<BondNo> = next.into_iter().collect();
         self.books.due(now, &mut |slot, bond| {
-            if self.paid_back(bond, now)
-                && freed.is_none_or(|freed| slot < freed.slot)
-                && let Some(turn) = next_turn(bond.turn)
-            {
-                freed = Some(BondNo { slot, turn });
+            if self.paid_back(bond, now) {
+                free.extend(next_turn(bond.turn).map(|turn| BondNo { slot, turn }));
             }
         });
-        next.into_iter().chain(freed).min_by_key(|bond| bond.slot)
+        free.into_iter().min()
     }
 }
 

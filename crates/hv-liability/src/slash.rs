@@ -145,7 +145,8 @@ impl Collected<'_> {
         };
         let mut over = excess.saturating_sub(given.values().map(|&(_, left)| share(left)).sum());
         for (slot, (bond, left)) in given {
-            let extra = u32::from(over > 0 && share(left) < left);
+            // Where something is left over, every share is less than what it is a share of.
+            let extra = u32::from(over > 0);
             over -= extra;
             let burned = ppm(share(left) + extra);
             let Some(vouchee) = ledger.books.backing(bond.backing).map(|backing| backing.vouchee) else {

@@ -376,3 +376,20 @@ fn admission_at_its_boundaries() {
     let concerns = |agent| hinted.ledger.risk_profile(&did(agent), hinted.now()).concerns;
     assert_eq!([concerns(0), concerns(1)], [vec![Concern::Unattested], vec![Concern::NoHistory]]);
 }
+
+/// Of two bonds for the same agent that end at the same time, in two sessions, each counts where it is.
+#[test]
+fn a_bond_that_is_over_is_over_in_its_own_session() {
+    let mut twin = Twin::new(&[900_000, 100_000]);
+    twin.vouch(0, (0, 1), 100_000, 10 * SECOND).unwrap();
+    twin.vouch(1, (0, 1), 200_000, 20 * SECOND).unwrap();
+    twin.vouch(1, (0, 1), 50_000, NEVER).unwrap();
+    let backing = |now, session| twin.ledger.backing(&did(1), SessionNo(session), Timestamp(now * SECOND));
+    assert_eq!([backing(9, 0), backing(9, 1)], [100_000, 250_000]);
+    assert_eq!([backing(10, 0), backing(10, 1)], [0, 250_000]);
+    assert_eq!([backing(20, 0), backing(20, 1)], [0, 50_000]);
+    let mut released = twin.clone();
+    released.release(1).unwrap();
+    let backing = |now| released.ledger.backing(&did(1), SessionNo(1), Timestamp(now * SECOND));
+    assert_eq!([backing(0), backing(60), backing(70)], [50_000; 3]);
+}

@@ -150,6 +150,21 @@ fn the_preset_never_clips_below_its_floor_nor_lifts_to_it() {
     }
 }
 
+/// A voucher is clipped once a slash, by the whole weight where it backs the offender itself, whatever else it
+/// backs: Ada backs Cy, and Bob, who falls and backs Cy too.
+#[test]
+fn the_preset_clips_a_voucher_once() {
+    let mut ledger = reference(&["0.9", "0.5", "0.6"]);
+    for (voucher, vouchee, bond) in [(0, 1, "0.1"), (0, 2, "0.1"), (0, 2, "0.2"), (1, 2, "0.1")] {
+        ledger.run(&vouch(voucher, vouchee, amount(bond)), NOW).unwrap();
+    }
+    ledger.run(&slash(2, "0.9"), NOW).unwrap();
+    assert_eq!(ledger.state().reputation(&did(1)), "0.05".parse().unwrap());
+    assert_eq!(ledger.state().reputation(&did(0)), "0.09".parse().unwrap());
+    // What Ada bonded is more than she has left; it burns down to that.
+    assert_eq!(ledger.state().account(&did(0), NOW).unwrap().bonded, "0.09".parse().unwrap());
+}
+
 /// Ours, the default: the loss is the collateral, by the larger of the risk and the lift.
 #[test]
 fn a_bond_loses_the_larger_of_risk_and_lift() {

@@ -256,6 +256,94 @@ fn what_no_honest_run_could_have_written_is_illegal() {
     }
 }
 
+/// What needs no time does not record that time has passed, and what needs it does so first.
+#[test]
+fn time_is_recorded_where_it_is_needed() {
+    let mut twin = busy();
+    twin.wait(20 * SECOND);
+    let opened = twin.endow(5, 100_000, 0).unwrap();
+    assert!(matches!(opened.as_slice(), [Event::Opened { .. }]), "{opened:?}");
+    let until = Timestamp(NEVER);
+    let quarantined = twin.give(&Command::Quarantine { agent: did(5), until }).unwrap();
+    assert!(matches!(quarantined.as_slice(), [Event::Quarantined { .. }]), "{quarantined:?}");
+    assert_eq!(twin.give(&Command::ReleaseSession { session: SessionNo(9) }).unwrap(), []);
+    let released = twin.clone().give(&Command::ReleaseSession { session: SessionNo(0) }).unwrap();
+    assert!(
+        matches!(released.as_slice(), [Event::Elapsed { .. }, Event::SessionReleased { .. }]),
+        "{released:?}"
+    );
+    let settled = twin.give(&Command::Settle).unwrap();
+    assert!(matches!(settled.as_slice(), [Event::Elapsed { .. }]), "{settled:?}");
+    assert_eq!(twin.give(&Command::Settle).unwrap(), []);
+}
+
+#[test]
+fn evidence_is_used_once_in_a_record_too() {
+    let at = Timestamp(2 * SECOND);
+    let offence = Offence {
+        evidence: 1,
+        agent: 2,
+        session: Some(0),
+        fault: 500_000,
+        class: None,
+        risk: None,
+        happened: SECOND,
+    };
+    let mut twin = busy();
+    twin.wait(SECOND);
+    let events = twin.clone().charge(&offence).unwrap();
+    let charged = |mut twin: Twin| twin.ledger.apply(&events[0]).is_ok();
+    assert!(charged(twin.clone()));
+    let mut slashed = twin.clone();
+    slashed.slash(&offence).unwrap();
+    assert!(!charged(slashed));
+    twin.charge(&offence).unwrap();
+    assert_eq!(
+        twin.ledger.cases().map(|case| case.until).collect::<Vec<_>>(),
+        [Timestamp(at.0 + 30 * SECOND)]
+    );
+    assert!(!charged(twin.clone()));
+    twin.dismiss(1).unwrap();
+    assert!(!charged(twin));
+}
+
+/// From a quarantine or to a reputation, and not out of a charge.
+#[test]
+fn a_rehabilitation_is_from_something() {
+    let offence = |agent| Offence {
+        evidence: 1,
+        agent,
+        session: None,
+        fault: 500_000,
+        class: None,
+        risk: None,
+        happened: SECOND,
+    };
+    let bob = AgentNo(1);
+    let legal = |twin: &Twin, added| {
+        let event = Event::Rehabilitated { agent: bob, added: sigma(added) };
+        twin.ledger.clone().apply(&event).is_ok()
+    };
+    let free = busy();
+    let mut timed = busy();
+    timed.give(&Command::Quarantine { agent: did(1), until: Timestamp(5 * SECOND) }).unwrap();
+    let mut charged = busy();
+    charged.charge(&offence(1)).unwrap();
+    let mut slashed = busy();
+    slashed.slash(&offence(1)).unwrap();
+    let mut both = charged.clone();
+    both.slash(&Offence { evidence: 2, ..offence(1) }).unwrap();
+    for (says, twin, nothing, something) in [
+        ("free", free, false, true),
+        ("for a time", timed, true, true),
+        ("charged", charged, false, false),
+        ("slashed", slashed, true, true),
+        ("slashed and charged", both, true, true),
+    ] {
+        assert_eq!((legal(&twin, 0), legal(&twin, 1)), (nothing, something), "{says}");
+    }
+}
+
 #[test]
 fn a_charge_is_carried_out_once_and_as_it_was_brought() {
     let mut twin = busy();

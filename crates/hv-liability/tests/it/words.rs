@@ -129,6 +129,24 @@ fn every_denial_says_what_would_be_enough() {
     }
 }
 
+#[test]
+fn every_concern_says_what_it_is_about() {
+    use hv_liability::Concern;
+    for (concern, words) in [
+        (Concern::Quarantined, "it is quarantined"),
+        (Concern::SlashedOften { times: 4, most: 3 }, "it was slashed 4 times; 3 are too many"),
+        (Concern::Slashed { times: 2 }, "it was slashed 2 times"),
+        (
+            Concern::Overextended { bonded: sigma(500_000), limit: sigma(400_000) },
+            "it has 0.50 bonded, more than the 0.40 that its reputation bears",
+        ),
+        (Concern::Unattested, "what it began with is a hint that nobody attests"),
+        (Concern::NoHistory, "nothing is known about it"),
+    ] {
+        assert_eq!(concern.to_string(), words);
+    }
+}
+
 /// A long cycle is named from both its ends, and what is left out is counted.
 #[test]
 fn a_long_cycle_is_named_from_both_ends() {
