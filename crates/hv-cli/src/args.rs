@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::exit::EXIT_CODES;
+use crate::id::args::IdArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use hv_types::{NotAFraction, Reversibility, Sigma};
@@ -30,6 +31,8 @@ pub enum Command {
     Ring(RingArgs),
     /// Show or verify a trail
     Audit(AuditArgs),
+    /// Make keys, sign statements and verify them
+    Id(IdArgs),
     /// Print the JSON Schema of session files
     #[command(after_help = "Example:\n  hv schema > session.schema.json")]
     Schema,

@@ -40,7 +40,8 @@ impl Termination for Exit {
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
     0  done, or the run completed
-    1  hv itself failed; audit verify: the trail was tampered with
+    1  hv itself failed; audit verify: the trail was tampered with;
+       id verify: it does not count
     2  bad input; nothing was run
     3  run: failed, and everything was undone
     4  run: something could not be undone and waits for a person

@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod audit;
+pub mod id;
 pub mod output;
 pub mod plan;
 pub mod progress;

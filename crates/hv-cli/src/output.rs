@@ -1,6 +1,7 @@
 //! What is printed, and where: answers on stdout, errors on stderr.
 
 use crate::exit::Exit;
+use crate::id::IdFailure;
 use crate::plan::PlanError;
 use crate::run::RunFailure;
 use serde::Serialize;
@@ -14,6 +15,8 @@ pub enum Refused {
     Plan(PlanError),
     /// A run that could not begin, or failed in a way that leaves no report.
     Run(Box<RunFailure>),
+    /// A key or a statement that cannot be used, or not be made.
+    Id(Box<IdFailure>),
     /// stdout does not take what is printed.
     Output(io::Error),
 }
@@ -25,6 +28,7 @@ impl Refused {
         let (exit, message) = match self {
             Self::Plan(error) => (Exit::BadInput, error.to_string()),
             Self::Run(failure) => (failure.exit(), failure.to_string()),
+            Self::Id(failure) => (failure.exit(), failure.to_string()),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return Exit::Done,
             Self::Output(error) => {
                 (Exit::Failed, format!("hv: stdout cannot be written to: {error}; try another"))

@@ -231,6 +231,27 @@ hv_types::wire_enum!(Refusal {
     10 => BadSignature {},
 });
 
+impl Refusal {
+    /// One word for the reason, for programs: `expired`, `foreign_audience`, `key_revoked`. A released word
+    /// never changes its meaning.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "too_large",
+            Self::Malformed { .. } => "malformed",
+            Self::PayloadType => "payload_type",
+            Self::NotCanonical { .. } => "not_canonical",
+            Self::ForeignAudience { .. } => "foreign_audience",
+            Self::Expired { .. } => "expired",
+            Self::TooFarAhead { .. } => "too_far_ahead",
+            Self::Signatures { .. } => "signatures",
+            Self::Key { fault, .. } => fault.name(),
+            Self::SignerMismatch { .. } => "signer_mismatch",
+            Self::BadSignature => "bad_signature",
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -66,6 +66,22 @@ hv_types::wire_enum!(KeyFault {
     6 => Unreachable {},
 });
 
+impl KeyFault {
+    /// One word for it, as [`Refusal::name`](crate::Refusal::name) gives it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Unknown => "key_unknown",
+            Self::Bad { .. } => "key_bad",
+            Self::NotYet { .. } => "key_not_yet",
+            Self::Ended { .. } => "key_ended",
+            Self::Revoked { .. } => "key_revoked",
+            Self::Bound { .. } => "key_bound",
+            Self::Unreachable => "key_unreachable",
+        }
+    }
+}
+
 impl fmt::Display for KeyFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

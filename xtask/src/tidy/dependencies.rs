@@ -16,24 +16,26 @@ const FLOORS: [&[&str]; 4] = [
 
 /// What a crate never depends on, not even optionally: the crates that read no clock and do no input or
 /// output have no runtime and no system calls; those that hash nothing know no hash.
-const ABSENT: [(&str, &[&str]); 7] = [
+const ABSENT: [(&str, &[&str]); 8] = [
     ("hv-types", &["tokio", "rustix", "libc", "ureq", "blake3", "sha2", "rand", "getrandom"]),
     ("hv-rings", &["tokio", "rustix", "libc", "ureq", "blake3", "sha2", "rand", "getrandom"]),
     ("hv-liability", &["tokio", "rustix", "libc", "ureq", "rand", "getrandom"]),
     ("hv-session", &["tokio", "rustix", "libc", "ureq", "rand", "getrandom"]),
     ("hv-saga", &["blake3", "sha2", "crc32c"]),
     ("hv-audit", &["tokio", "serde", "serde_json"]),
+    ("hv-identity", &["tokio", "rustix", "libc", "ureq", "rand", "getrandom", "serde", "serde_json"]),
     ("hv-core", &["clap", "toml", "ureq"]),
 ];
 
 /// Unique packages of `cargo tree -e normal` without default features, the crate itself included.
-const WEIGHTS: [(&str, Option<&str>, usize); 8] = [
+const WEIGHTS: [(&str, Option<&str>, usize); 9] = [
     ("hv-types", None, 1),
     ("hv-rings", None, 2),
     ("hv-liability", None, 8),
     ("hv-session", None, 12),
     ("hv-saga", Some("tokio"), 12),
     ("hv-audit", None, 15),
+    ("hv-identity", None, 25),
     ("hv-integrations", None, 12),
     ("hv-core", None, 30),
 ];
@@ -158,6 +160,8 @@ mod tests {
             ("hv-saga", "xtask"),
             ("hv-session", "tokio"),
             ("hv-rings", "blake3"),
+            ("hv-identity", "hv-rings"),
+            ("hv-identity", "getrandom"),
         ] {
             for kind in [Kind::Normal, Kind::Build] {
                 let problems = planted(from, to, kind);

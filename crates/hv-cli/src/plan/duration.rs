@@ -30,7 +30,7 @@ impl RawDuration {
 }
 
 /// Reads `<digits>[.<digits>]<unit>` exactly, to the nanosecond.
-fn read_text(text: &str) -> Result<Duration, BadDuration> {
+pub(crate) fn read_text(text: &str) -> Result<Duration, BadDuration> {
     let unreadable = || BadDuration::Unreadable(text.into());
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = (text.get(..split).unwrap_or_default(), text.get(split..).unwrap_or_default());

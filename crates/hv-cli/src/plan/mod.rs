@@ -39,6 +39,7 @@ mod step;
 mod task;
 mod value;
 
+pub(crate) use duration::read_text as read_duration;
 pub use fault::{BadDuration, Fault, Format, Kind, Place, PlanError, Segment, UndoProblem};
 pub use source::{MAX_FILE_BYTES, MAX_MANIFEST_BYTES, Source};
 pub use step::{Observation, Step};

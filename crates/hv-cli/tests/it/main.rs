@@ -12,6 +12,7 @@ mod audit;
 mod commands;
 mod examples;
 mod fuzz;
+mod id;
 mod malformed;
 
 use std::path::PathBuf;
