@@ -1,11 +1,15 @@
 //! Tests of what crosses crates, with the real program, real processes and real repositories.
 
 mod denied;
+mod escalated;
 mod forgery;
 mod gate;
+mod input;
+mod interrupts;
 mod kill;
 mod release;
 mod scene;
 mod secrets;
 mod server;
 mod support;
+mod unfinished;

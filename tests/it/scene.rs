@@ -182,7 +182,11 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The bytes of every file below a folder, by path.
+/// The bytes of every file below a folder, by path; of a link, where it leads.
 pub fn image(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    files(folder).into_iter().map(|path| (path.clone(), std::fs::read(&path).unwrap())).collect()
+    let bytes = |path: &PathBuf| match std::fs::read_link(path) {
+        Ok(target) => target.into_os_string().into_encoded_bytes(),
+        Err(_) => std::fs::read(path).unwrap(),
+    };
+    files(folder).into_iter().map(|path| (path.clone(), bytes(&path))).collect()
 }

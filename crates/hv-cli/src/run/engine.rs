@@ -14,7 +14,7 @@ use hv_core::rings::class::Claim;
 use hv_core::rings::rate;
 use hv_core::rings::standing::Cap;
 use hv_core::saga::drive::{Control, drive};
-use hv_core::saga::exec::survivors::settle;
+use hv_core::saga::exec::survivors::{settle, survivors};
 use hv_core::saga::exec::{CommandExecutor, HttpExecutor, Router};
 use hv_core::saga::{self, Limits, SagaCommand, SagaState, StepDef};
 use hv_core::session::{ConsistencyMode, SessionConfig};
@@ -25,8 +25,11 @@ use hv_integrations::manifest::Provenance;
 use serde::{Deserialize, Serialize};
 use std::io::Stderr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The name of the saga that does the work.
 pub(super) const WORK: &str = "work";
@@ -34,7 +37,8 @@ pub(super) const WORK: &str = "work";
 const NOTE: &str = "hv.run";
 /// How long executions may go on after the first Ctrl-C.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest that a resumed run waits for programs of the old one to end by themselves.
+/// The longest that a resumed run waits for programs of the old one to end by themselves, however much time their
+/// steps have left.
 const SURVIVORS: Duration = Duration::from_secs(300);
 
 /// What a run was started with: enough to go on with it, and no secret.
@@ -76,13 +80,16 @@ pub(super) fn run(args: &RunArgs, plan: Option<Plan>, style: Style) -> Result<Re
         error,
     })?;
     let progress = Arc::new(Mutex::new(Progress::new(std::io::stderr(), style)));
-    runtime.block_on(async {
-        let interrupts = Interrupts::listen(&progress);
+    let ran = runtime.block_on(async {
+        let interrupts = Interrupts::listen(&progress)?;
         match (args.resume, plan) {
             (false, Some(plan)) => begin(args, plan, progress, interrupts).await,
             (_, plan) => resume(args, plan, progress, interrupts).await,
         }
-    })
+    });
+    // A request that was sent cannot be called back; whoever stops at once does not wait for its answer.
+    runtime.shutdown_background();
+    ran
 }
 
 async fn begin(
@@ -165,6 +172,10 @@ async fn resume(
         (Err(RunFailure::Log(LogError::NoLog { .. })), Some(plan)) => {
             return Box::pin(begin(args, plan, progress, interrupts)).await;
         }
+        // Interrupted between the folder and the first byte in it.
+        (Err(RunFailure::Log(LogError::NoLog { .. })), None) if place::is_empty_folder(&data) => {
+            (Arc::new(place::open_or_create(&data)?), None)
+        }
         (Err(failure), _) => return Err(failure),
     };
     let hv = Hypervisor::open(log.clone(), Arc::new(SystemClock))?;
@@ -211,8 +222,13 @@ async fn resume(
     let entrants = entrants(&plan)?;
     let run = Run::new(hv, session, plan, bound, &begun, progress, interrupts)?;
     run.announce(&data, Start::Resumed);
-    run.settle_survivors(begun.token.clone()).await?;
     let watcher = tokio::spawn(watch(run.hv.subscribe(), Arc::clone(&run.progress)));
+    let left = history.time_left(run.hv.now());
+    tokio::select! {
+        biased;
+        () = run.interrupts.stopped() => return told(run, data, log, watcher, Outcome::Interrupted).await,
+        settled = run.settle_survivors(&begun.token, left) => settled?,
+    }
     finish(run, entrants, data, log, watcher).await
 }
 
@@ -235,6 +251,17 @@ async fn finish(
         Ok(End::Abandoned) => Outcome::Interrupted,
         Err(failure) => return Err(failure),
     };
+    told(run, data, log, watcher, end).await
+}
+
+/// The report, when nothing more is done.
+async fn told(
+    run: Run,
+    data: PathBuf,
+    log: Arc<FileLog>,
+    watcher: tokio::task::JoinHandle<()>,
+    end: Outcome,
+) -> Result<Report, RunFailure> {
     let Run { hv, session, bound, executor, progress, interrupts, .. } = run;
     // The watcher ends with the node.
     drop((hv, executor, interrupts));
@@ -276,11 +303,15 @@ impl Run {
         });
     }
 
-    /// Waits for what a killed supervisor left running, and stops what does not end.
-    async fn settle_survivors(&self, token: String) -> Result<(), RunFailure> {
-        let steps = self.bound.setup.iter().chain(&self.bound.steps);
-        let longest = steps.map(|step| step.def.timeout.max(step.def.undo_timeout)).max().unwrap_or_default();
-        let settled = tokio::task::spawn_blocking(move || settle(&token, longest.min(SURVIVORS))).await;
+    /// Waits for what a killed supervisor left running as long as it has time, and stops what does not end.
+    async fn settle_survivors(&self, token: &str, left: Duration) -> Result<(), RunFailure> {
+        let (token, wait) = (token.to_owned(), left.min(SURVIVORS));
+        for survivor in survivors(&token).unwrap_or_default() {
+            let text =
+                format!("{survivor} goes on since the interruption; it has {} s to end", wait.as_secs());
+            self.tell(&Event::Notice { text });
+        }
+        let settled = tokio::task::spawn_blocking(move || settle(&token, wait)).await;
         let io = |error| RunFailure::Io { path: PathBuf::from("/proc"), doing: "read", error };
         let settled = settled.map_err(|error| io(std::io::Error::other(error)))?.map_err(io)?;
         for (survivors, what) in [
@@ -607,14 +638,22 @@ struct Interrupts {
     work: Control,
     /// For what only looks, and goes on.
     look: Control,
-    asked: Arc<std::sync::atomic::AtomicU32>,
+    asked: Arc<AtomicU32>,
+    stopped: tokio::sync::watch::Receiver<bool>,
 }
 
 impl Interrupts {
-    /// Ctrl-C undoes; a second one, or SIGTERM, stops and leaves the run resumable.
-    fn listen(progress: &Arc<Mutex<Progress<Stderr>>>) -> Self {
-        use std::sync::atomic::Ordering::SeqCst;
-        let interrupts = Self { work: Control::new(), look: Control::new(), asked: Arc::default() };
+    /// Ctrl-C undoes; a second one, or SIGTERM, stops and leaves the run resumable. From the return on, no signal is
+    /// missed.
+    fn listen(progress: &Arc<Mutex<Progress<Stderr>>>) -> Result<Self, RunFailure> {
+        let heard = |kind| {
+            let io = |error| RunFailure::Io { path: PathBuf::from("signals"), doing: "listen to", error };
+            signal(kind).map_err(io)
+        };
+        let (mut interrupt, mut terminate) =
+            (heard(SignalKind::interrupt())?, heard(SignalKind::terminate())?);
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let interrupts = Self { work: Control::new(), look: Control::new(), asked: Arc::default(), stopped };
         let (own, progress) = (interrupts.clone(), Arc::downgrade(progress));
         tokio::spawn(async move {
             let notice = |text: &str| {
@@ -622,39 +661,36 @@ impl Interrupts {
                     show(&progress, &Event::Notice { text: text.to_owned() }, SystemClock.now());
                 }
             };
-            let terminate = async {
-                use tokio::signal::unix::{SignalKind, signal};
-                match signal(SignalKind::terminate()) {
-                    Ok(mut terminate) => {
-                        terminate.recv().await;
-                    }
-                    Err(_) => std::future::pending().await,
-                }
-            };
-            let mut terminate = std::pin::pin!(terminate);
             loop {
-                tokio::select! {
+                let terminated = tokio::select! {
                     biased;
-                    () = &mut terminate => break,
-                    pressed = tokio::signal::ctrl_c() => match pressed {
-                        Ok(()) if own.asked.fetch_add(1, SeqCst) == 0 => {
-                            notice("interrupted: undoing what was done; once more to stop at once, to be resumed");
-                            own.work.cancel(PATIENCE);
-                        }
-                        Ok(()) => break,
-                        Err(_) => std::future::pending().await,
-                    },
+                    _ = terminate.recv() => true,
+                    _ = interrupt.recv() => false,
+                };
+                if terminated || own.asked.fetch_add(1, SeqCst) > 0 {
+                    break;
                 }
+                notice("interrupted: undoing what was done; once more to stop at once, to be resumed");
+                own.work.cancel(PATIENCE);
             }
             notice("stopping at once; resume with hv run --resume");
             own.work.abandon();
             own.look.abandon();
+            let _ = stop.send(true);
         });
-        interrupts
+        Ok(interrupts)
+    }
+
+    /// Ends when everything is to stop at once.
+    async fn stopped(&self) {
+        let mut stopped = self.stopped.clone();
+        if stopped.wait_for(|stopped| *stopped).await.is_err() {
+            std::future::pending().await
+        }
     }
 
     fn cancelled(&self) -> bool {
-        self.asked.load(std::sync::atomic::Ordering::SeqCst) > 0
+        self.asked.load(SeqCst) > 0
     }
 
     fn control(&self, phase: Phase) -> Control {

@@ -12,6 +12,7 @@ use hv_core::saga::{Class, Failure, Move, Output, Purpose, Reason, SagaState, St
 use hv_core::types::{Did, Digest, Illegal, Ring, SagaId, SessionId, StepId, Timestamp, Wire};
 use hv_core::{TrailEvent, TrailRecord, read_record};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the trail says about one session.
 #[derive(Debug)]
@@ -118,6 +119,12 @@ impl History {
     /// A saga by name.
     pub(super) fn saga(&self, id: &str) -> Option<&SagaHistory> {
         self.sagas.iter().find(|saga| saga.id.as_str() == id)
+    }
+
+    /// How long the attempts that nobody has seen the end of may still go on.
+    pub(super) fn time_left(&self, now: Timestamp) -> Duration {
+        let steps = self.sagas.iter().flat_map(|saga| &saga.steps);
+        steps.filter_map(|step| step.time_left(now)).max().unwrap_or_default()
     }
 
     /// What was noted last under a name.
@@ -258,6 +265,11 @@ impl StepHistory {
 
     pub(super) fn id(&self) -> &StepId {
         &self.def.id
+    }
+
+    fn time_left(&self, now: Timestamp) -> Option<Duration> {
+        let running = self.attempts.last().filter(|attempt| attempt.outcome == AttemptOutcome::Running)?;
+        Some(running.started.after(self.def.timeout(running.purpose)).since(now))
     }
 
     fn report(&self) -> StepReport {

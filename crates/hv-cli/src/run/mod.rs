@@ -156,6 +156,12 @@ impl fmt::Display for RunFailure {
                 data.display()
             ),
             Self::Io { path, doing, error } => write!(f, "cannot {doing} {}: {error}", path.display()),
+            Self::Log(LogError::NoLog { dir }) => write!(
+                f,
+                "there is no trail in {}; begin a run there with `hv run FILE --data {}`",
+                dir.display(),
+                dir.display()
+            ),
             Self::Log(error) => fmt::Display::fmt(error, f),
             Self::Node(error) => fmt::Display::fmt(error, f),
             Self::Unreadable { what } => write!(

@@ -95,6 +95,11 @@ pub(super) fn open_or_create(data: &Path) -> Result<FileLog, RunFailure> {
     }
 }
 
+/// Whether the folder is there and holds nothing.
+pub(super) fn is_empty_folder(data: &Path) -> bool {
+    fs::read_dir(data).is_ok_and(|mut entries| entries.next().is_none())
+}
+
 /// The log of a run that was interrupted.
 pub(super) fn reopen(data: &Path) -> Result<FileLog, RunFailure> {
     open(data, LOCK_WAIT)
