@@ -67,6 +67,23 @@ impl Hypervisor {
         .await
     }
 
+    /// As [`write_file`](Self::write_file), for a content that the embedding program keeps itself: of it, only
+    /// the id that the program gives it and its length are known here, so it cannot be read through the node.
+    ///
+    /// # Errors
+    /// Those of [`write_file`](Self::write_file).
+    pub async fn record_file(
+        &self,
+        session: &SessionId,
+        agent: &Did,
+        path: &str,
+        content: Content,
+        expect: Expect,
+    ) -> Result<(), Error> {
+        self.change_file(session, agent, path, None, |path| FileCommand::Write { path, content, expect })
+            .await
+    }
+
     /// Deletes a file of the session; its versions stay.
     ///
     /// # Errors

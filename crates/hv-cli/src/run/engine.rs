@@ -2,6 +2,7 @@
 
 use super::discreet::Discreet;
 use super::history::{History, printed};
+use super::interrupts::Interrupts;
 use super::watch::{show, watch};
 use super::{RunFailure, place};
 use crate::args::RunArgs;
@@ -13,7 +14,7 @@ use hv_core::liability::Stake;
 use hv_core::rings::class::Claim;
 use hv_core::rings::rate;
 use hv_core::rings::standing::Cap;
-use hv_core::saga::drive::{Control, drive};
+use hv_core::saga::drive::drive;
 use hv_core::saga::exec::survivors::{settle, survivors};
 use hv_core::saga::exec::{CommandExecutor, HttpExecutor, Router};
 use hv_core::saga::{self, Limits, SagaCommand, SagaState, StepDef};
@@ -25,18 +26,13 @@ use hv_integrations::manifest::Provenance;
 use serde::{Deserialize, Serialize};
 use std::io::Stderr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// The name of the saga that does the work.
 pub(super) const WORK: &str = "work";
 /// The name under which a session keeps what it was started with.
 const NOTE: &str = "hv.run";
-/// How long executions may go on after the first Ctrl-C.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest that a resumed run waits for programs of the old one to end by themselves, however much time their
 /// steps have left.
 const SURVIVORS: Duration = Duration::from_secs(300);
@@ -629,74 +625,4 @@ fn verified(report: Report, data: &Path) -> Result<Report, RunFailure> {
     let verify =
         VerifyReport { verdict: verdict.to_owned(), level: found.level.to_string(), records: found.records };
     Ok(Report { verify: Some(verify), ..report })
-}
-
-/// What the person at the terminal asks for.
-#[derive(Debug, Clone)]
-struct Interrupts {
-    /// For what is undone on the first Ctrl-C.
-    work: Control,
-    /// For what only looks, and goes on.
-    look: Control,
-    asked: Arc<AtomicU32>,
-    stopped: tokio::sync::watch::Receiver<bool>,
-}
-
-impl Interrupts {
-    /// Ctrl-C undoes; a second one, or SIGTERM, stops and leaves the run resumable. From the return on, no signal is
-    /// missed.
-    fn listen(progress: &Arc<Mutex<Progress<Stderr>>>) -> Result<Self, RunFailure> {
-        let heard = |kind| {
-            let io = |error| RunFailure::Io { path: PathBuf::from("signals"), doing: "listen to", error };
-            signal(kind).map_err(io)
-        };
-        let (mut interrupt, mut terminate) =
-            (heard(SignalKind::interrupt())?, heard(SignalKind::terminate())?);
-        let (stop, stopped) = tokio::sync::watch::channel(false);
-        let interrupts = Self { work: Control::new(), look: Control::new(), asked: Arc::default(), stopped };
-        let (own, progress) = (interrupts.clone(), Arc::downgrade(progress));
-        tokio::spawn(async move {
-            let notice = |text: &str| {
-                if let Some(progress) = progress.upgrade() {
-                    show(&progress, &Event::Notice { text: text.to_owned() }, SystemClock.now());
-                }
-            };
-            loop {
-                let terminated = tokio::select! {
-                    biased;
-                    _ = terminate.recv() => true,
-                    _ = interrupt.recv() => false,
-                };
-                if terminated || own.asked.fetch_add(1, SeqCst) > 0 {
-                    break;
-                }
-                notice("interrupted: undoing what was done; once more to stop at once, to be resumed");
-                own.work.cancel(PATIENCE);
-            }
-            notice("stopping at once; resume with hv run --resume");
-            own.work.abandon();
-            own.look.abandon();
-            let _ = stop.send(true);
-        });
-        Ok(interrupts)
-    }
-
-    /// Ends when everything is to stop at once.
-    async fn stopped(&self) {
-        let mut stopped = self.stopped.clone();
-        if stopped.wait_for(|stopped| *stopped).await.is_err() {
-            std::future::pending().await
-        }
-    }
-
-    fn cancelled(&self) -> bool {
-        self.asked.load(SeqCst) > 0
-    }
-
-    fn control(&self, phase: Phase) -> Control {
-        match phase {
-            Phase::Setup | Phase::Work => self.work.clone(),
-            Phase::ObservingBefore | Phase::ObservingAfter => self.look.clone(),
-        }
-    }
 }

@@ -3,6 +3,7 @@
 mod discreet;
 mod engine;
 mod history;
+mod interrupts;
 mod place;
 mod watch;
 

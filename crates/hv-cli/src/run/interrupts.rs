@@ -1,0 +1,87 @@
+//! What the person at the terminal asks for while a run goes on.
+
+use super::RunFailure;
+use super::watch::show;
+use crate::progress::{Event, Phase, Progress};
+use hv_core::saga::drive::Control;
+use hv_core::{Clock, SystemClock};
+use std::io::Stderr;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long executions may go on after the first Ctrl-C.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the person at the terminal asks for.
+#[derive(Debug, Clone)]
+pub(super) struct Interrupts {
+    /// For what is undone on the first Ctrl-C.
+    work: Control,
+    /// For what only looks, and goes on.
+    look: Control,
+    asked: Arc<AtomicU32>,
+    stopped: tokio::sync::watch::Receiver<bool>,
+}
+
+impl Interrupts {
+    /// Ctrl-C undoes; a second one, or SIGTERM, stops and leaves the run resumable. From the return on, no signal is
+    /// missed.
+    pub(super) fn listen(progress: &Arc<Mutex<Progress<Stderr>>>) -> Result<Self, RunFailure> {
+        let heard = |kind| {
+            let io = |error| RunFailure::Io { path: PathBuf::from("signals"), doing: "listen to", error };
+            signal(kind).map_err(io)
+        };
+        let (mut interrupt, mut terminate) =
+            (heard(SignalKind::interrupt())?, heard(SignalKind::terminate())?);
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let interrupts = Self { work: Control::new(), look: Control::new(), asked: Arc::default(), stopped };
+        let (own, progress) = (interrupts.clone(), Arc::downgrade(progress));
+        tokio::spawn(async move {
+            let notice = |text: &str| {
+                if let Some(progress) = progress.upgrade() {
+                    show(&progress, &Event::Notice { text: text.to_owned() }, SystemClock.now());
+                }
+            };
+            loop {
+                let terminated = tokio::select! {
+                    biased;
+                    _ = terminate.recv() => true,
+                    _ = interrupt.recv() => false,
+                };
+                if terminated || own.asked.fetch_add(1, SeqCst) > 0 {
+                    break;
+                }
+                notice("interrupted: undoing what was done; once more to stop at once, to be resumed");
+                own.work.cancel(PATIENCE);
+            }
+            notice("stopping at once; resume with hv run --resume");
+            own.work.abandon();
+            own.look.abandon();
+            let _ = stop.send(true);
+        });
+        Ok(interrupts)
+    }
+
+    /// Ends when everything is to stop at once.
+    pub(super) async fn stopped(&self) {
+        let mut stopped = self.stopped.clone();
+        if stopped.wait_for(|stopped| *stopped).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    pub(super) fn cancelled(&self) -> bool {
+        self.asked.load(SeqCst) > 0
+    }
+
+    pub(super) fn control(&self, phase: Phase) -> Control {
+        match phase {
+            Phase::Setup | Phase::Work => self.work.clone(),
+            Phase::ObservingBefore | Phase::ObservingAfter => self.look.clone(),
+        }
+    }
+}
