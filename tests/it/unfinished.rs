@@ -48,7 +48,7 @@ fn copy(data: &Path, to: &Path) -> PathBuf {
 
 #[test]
 fn c2_an_unfinished_trail_cut_anywhere_is_never_complete_and_loses_nothing_below_the_mark() {
-    for steps in [1, 4, 7] {
+    for steps in [1, 6] {
         let run = killed_after(steps);
         let (durable, end) = mark(&run.data());
         let records = trail(&run.data());
@@ -65,7 +65,7 @@ fn c2_an_unfinished_trail_cut_anywhere_is_never_complete_and_loses_nothing_below
         let whole = std::fs::read(&segment).unwrap();
         let used = whole.iter().rposition(|&byte| byte != 0).unwrap() as u64 + 1;
         assert!(end > 1000 && end <= used, "there is something to cut: {end} of {used}");
-        let stride = if std::env::var_os("HV_DEEP").is_some() { 1 } else { 13 };
+        let stride = if std::env::var_os("HV_DEEP").is_some() { 1 } else { 23 };
         let near = |cut: &u64| cut.abs_diff(end) < 24 || cut.abs_diff(used) < 24 || *cut < 24;
         let cuts = (0..used + 24).filter(|cut| near(cut) || cut % stride == 0);
         let (mut open, mut tampered) = (0, 0);
@@ -73,7 +73,7 @@ fn c2_an_unfinished_trail_cut_anywhere_is_never_complete_and_loses_nothing_below
             let file = OpenOptions::new().write(true).create(true).truncate(true).open(&segment).unwrap();
             std::io::Write::write_all(&mut &file, &whole[..cut as usize]).unwrap();
             if zeros {
-                file.set_len(whole.len() as u64).unwrap();
+                file.set_len(used + 64).unwrap();
             }
             let report = verify(&copied).unwrap();
             let context = format!("{steps} steps, cut at {cut}, zeros {zeros}: {report}");
