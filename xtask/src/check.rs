@@ -50,9 +50,11 @@ pub(crate) fn test(workspace: &Workspace, report: &mut Report, services: Service
         // What was not prepared here is not there, whatever the caller's environment says.
         supplies::FOR_TESTS.iter().for_each(|venv| _ = command.env_remove(venv.variable));
         command.envs(found.iter().map(|(variable, folder)| (variable, folder)));
-        if services == Services::LeaveOut {
-            command.env("HV_TEST_NO_SERVICES", "1");
-        }
+        match services {
+            Services::LeaveOut => command.env("HV_TEST_NO_SERVICES", "1"),
+            // A comparison that cannot be made fails instead of being left out.
+            Services::Start => command.env("HV_REQUIRE_SERVICES", "1"),
+        };
         if depth == Depth::Deep {
             command.env("HV_DEEP", "1");
         }

@@ -17,12 +17,16 @@ pub(crate) struct Venv {
     pub(crate) pins: &'static str,
 }
 
-/// agent-hypervisor (Python), which the measurements and some tests compare with.
+/// agent-hypervisor (Python), which the measurements compare with.
 pub(crate) const PEER: Venv =
-    Venv { name: "agent-hypervisor", variable: "HV_TEST_VENV", pins: "benches/peer/requirements.txt" };
+    Venv { name: "agent-hypervisor", variable: "HV_PEER_VENV", pins: "benches/peer/requirements.txt" };
+
+/// The packages that the adapters are compared with.
+const ADAPTED: Venv =
+    Venv { name: "adapted", variable: "HV_TEST_VENV", pins: "crates/hv-integrations/tests/requirements.txt" };
 
 /// All that `cargo xtask test` prepares.
-pub(crate) const FOR_TESTS: [Venv; 1] = [PEER];
+pub(crate) const FOR_TESTS: [Venv; 1] = [ADAPTED];
 
 impl Venv {
     /// Where the environment is, after making it where it is missing or stale.
