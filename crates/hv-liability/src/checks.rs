@@ -158,3 +158,115 @@ pub fn slash(before: &Ledger, after: &Ledger, slashed: &Slashed) -> Result<(), B
 fn hold(holds: bool, invariant: &'static str, says: &'static str, agent: Option<&Did>) -> Result<(), Breach> {
     if holds { Ok(()) } else { Err(Breach { invariant, says, agent: agent.cloned() }) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::books::{BondRow, Fit};
+    use crate::{Command, Cut, SlashOrder, SlashReason, Source, Stake, VouchOrder};
+    use hv_types::{Digest, Share};
+
+    const NOW: Timestamp = Timestamp(1);
+
+    fn did(name: &str) -> Did {
+        Did::new(&format!("did:mesh:{name}")).unwrap()
+    }
+
+    fn give(ledger: &mut Ledger, command: &Command) -> Vec<Event> {
+        let events = ledger.decide(command, NOW).unwrap();
+        events.iter().for_each(|event| ledger.apply(event).unwrap());
+        events
+    }
+
+    /// Ada vouches for Bob and for Cy, in one session.
+    fn sound() -> Ledger {
+        let mut ledger = Ledger::default();
+        for name in ["ada", "bob", "cy"] {
+            let (agent, sigma) = (did(name), Sigma::capped(800_000));
+            give(&mut ledger, &Command::Endow { agent, sigma, source: Source::Scored });
+        }
+        for name in ["bob", "cy"] {
+            let (voucher, vouchee, stake) = (did("ada"), did(name), Stake::Default);
+            let order = VouchOrder { session: SessionNo(0), voucher, vouchee, stake, expires: None };
+            give(&mut ledger, &Command::Vouch(order));
+        }
+        ledger
+    }
+
+    fn slashed() -> (Ledger, Ledger, Slashed) {
+        let before = sound();
+        let mut after = before.clone();
+        let order = SlashOrder {
+            evidence: Digest([1; 32]),
+            agent: did("bob"),
+            session: Some(SessionNo(0)),
+            fault: Share::ONE,
+            class: Some(Reversibility::Full),
+            risk: None,
+            happened: NOW,
+            reason: SlashReason::Violation,
+        };
+        let events = give(&mut after, &Command::Slash(order));
+        let [Event::Slashed { slashed }] = events.as_slice() else { panic!("{events:?}") };
+        (before, after, (**slashed).clone())
+    }
+
+    #[test]
+    fn each_breach_of_a_ledger_is_named() {
+        assert_eq!(ledger(&sound(), NOW), Ok(()));
+        let breach = |invariant: &str, change: &dyn Fn(&mut Ledger)| {
+            let mut broken = sound();
+            change(&mut broken);
+            assert_eq!(ledger(&broken, NOW).map_err(|breach| breach.invariant), Err(invariant));
+        };
+        breach("L1", &|ledger| ledger.books.account_mut(0).unwrap().reputation = 319_999);
+        breach("L1", &|ledger| ledger.books.account_mut(0).unwrap().bonded -= 1);
+        breach("L1", &|ledger| ledger.books.account_mut(1).unwrap().bonded += 1);
+        breach("L4", &|ledger| ledger.books.account_mut(1).unwrap().reputation += 1);
+        breach("L4", &|ledger| ledger.totals.endowed += 1);
+        breach("L4", &|ledger| ledger.totals.earned += 1);
+        breach("L4", &|ledger| ledger.totals.decayed += 1);
+        breach("L4", &|ledger| ledger.totals.burned += 1);
+        breach("L4", &|ledger| ledger.totals.burned = u64::MAX / 2);
+        breach("L10", &|ledger| {
+            let row = BondRow::new(1, NOW, Timestamp::MAX);
+            ledger.books.lock((2, 0), SessionNo(0), &row, &Fit::Agrees).unwrap();
+        });
+        breach("L3", &|ledger| {
+            let row = BondRow::new(0, NOW, Timestamp::MAX);
+            ledger.books.lock((1, 2), SessionNo(0), &row, &Fit::Agrees).unwrap();
+        });
+        // The two sides of an unexpected lift: a sum that no bonds make, and a weight above 1 in effect.
+        breach("L3", &|ledger| ledger.books.misstate_backing(1, SessionNo(0), 1_000));
+    }
+
+    #[test]
+    fn each_breach_of_a_slash_is_named() {
+        let (before, after, sound) = slashed();
+        assert_eq!(slash(&before, &after, &sound), Ok(()));
+        let breach = |invariant: &str, change: &dyn Fn(&mut Ledger, &mut Slashed)| {
+            let (mut after, mut slashed) = (after.clone(), sound.clone());
+            change(&mut after, &mut slashed);
+            let answer = slash(&before, &after, &slashed);
+            assert_eq!(answer.map_err(|breach| breach.invariant), Err(invariant));
+        };
+        breach("L5", &|_, slashed| slashed.toll.losses[0].amount = Sigma::capped(128_001));
+        breach("L6", &|_, slashed| {
+            slashed.toll.cuts[0].burned = Sigma::capped(127_999);
+            slashed.toll.losses[0].amount = Sigma::capped(127_999);
+        });
+        breach("L7", &|after, _| after.books.account_mut(0).unwrap().bonded -= 1);
+        breach("L7", &|after, _| after.books.account_mut(2).unwrap().reputation += 1);
+        breach("L7", &|after, _| after.books.misstate_backing(2, SessionNo(0), 1_000));
+        breach("L11", &|_, slashed| {
+            let cut = slashed.toll.cuts[0];
+            slashed.toll.cuts.push(Cut { cause: Cause::Backed { depth: 3 }, ..cut });
+        });
+        breach("L12", &|after, _| after.verdicts.clear());
+        breach("L14", &|after, _| after.books.account_mut(1).unwrap().quarantine = Timestamp(0));
+        // A loss that the bonds cover, however it is spread over them, is no breach.
+        let mut spread = sound.clone();
+        spread.toll.cuts[0].burned = Sigma::capped(130_000);
+        assert_eq!(slash(&before, &after, &spread), Ok(()));
+    }
+}

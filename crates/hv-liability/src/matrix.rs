@@ -177,8 +177,9 @@ impl Matrix<'_> {
         path.iter().rev().map(|&agent| self.ledger.did(agent).cloned()).collect()
     }
 
-    /// The agents that answer for themselves through others. There are none: this looks for itself, without
-    /// the order that keeps them out, for whoever wants to check. `INVARIANT (L10)`
+    /// The agents that answer for themselves through others, and those for whom such agents vouch. There are
+    /// none: this looks for itself, without the order that keeps them out, for whoever wants to check.
+    /// `INVARIANT (L10)`
     ///
     /// Costs the ledger.
     #[must_use]
@@ -253,5 +254,37 @@ impl fmt::Display for Matrix<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::books::{BondRow, Fit};
+    use crate::{Command, Machine, Source};
+
+    /// No ledger has one, so this one is put together by hand.
+    #[test]
+    fn l10_a_cycle_would_be_found() {
+        let mut ledger = Ledger::default();
+        for name in ["a", "b", "c", "d"] {
+            let agent = Did::new(&format!("did:mesh:{name}")).unwrap();
+            let command = Command::Endow { agent, sigma: Sigma::ONE, source: Source::Scored };
+            let events = ledger.decide(&command, Timestamp(0)).unwrap();
+            events.iter().for_each(|event| ledger.apply(event).unwrap());
+        }
+        let names = |ledger: &Ledger| -> Vec<String> {
+            ledger.matrix(Timestamp(0)).cycles().iter().map(ToString::to_string).collect()
+        };
+        let row = BondRow::new(1, Timestamp(0), Timestamp::MAX);
+        for (ends, cycle) in [
+            ((0, 1), &[][..]),
+            ((1, 2), &[]),
+            ((2, 3), &[]),
+            ((2, 1), &["did:mesh:b", "did:mesh:c", "did:mesh:d"]),
+        ] {
+            ledger.books.lock(ends, SessionNo(0), &row, &Fit::Agrees).unwrap();
+            assert_eq!(names(&ledger), cycle, "{ends:?}");
+        }
     }
 }

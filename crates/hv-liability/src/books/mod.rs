@@ -350,6 +350,13 @@ impl Books {
         self.sessions.get(backing.session).map(|row| row.no)
     }
 
+    /// Makes a running sum say more than its bonds do, for tests of the checks that would find it.
+    #[cfg(test)]
+    pub(crate) fn misstate_backing(&mut self, vouchee: u32, session: SessionNo, by: u32) {
+        let at = self.find_backing(vouchee, session).unwrap();
+        self.backings.rows[at as usize].add(by);
+    }
+
     /// How an edge fits the order, where the edges that `ended` names count no more.
     pub(crate) fn fit(&self, voucher: u32, vouchee: u32, ended: &dyn Fn(&BondRow) -> bool) -> Fit {
         self.order.fit(voucher, vouchee, &Graph { books: self, ended })

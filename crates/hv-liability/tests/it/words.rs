@@ -147,6 +147,19 @@ fn every_concern_says_what_it_is_about() {
     }
 }
 
+#[test]
+fn what_cannot_be_attributed_says_why() {
+    use hv_liability::Unattributable;
+    assert_eq!(
+        Unattributable::NoSuchStep { step: 3, steps: 2 }.to_string(),
+        "there is no step 3; the 2 steps are numbered from 0"
+    );
+    assert_eq!(
+        Unattributable::NoCause.to_string(),
+        "no step that went wrong leads to the failed one; mark the one that did"
+    );
+}
+
 /// A long cycle is named from both its ends, and what is left out is counted.
 #[test]
 fn a_long_cycle_is_named_from_both_ends() {
