@@ -12,5 +12,4 @@ mod scene;
 mod secrets;
 mod server;
 mod support;
-mod surroundings;
 mod unfinished;
