@@ -118,7 +118,10 @@ pub(super) fn apply(registry: &mut Registry, event: &Event) -> Result<(), Illega
             need(last.revoked.is_none(), "a revoked key rotates nothing")?;
             need(last.from <= *from, "the keys of a DID follow each other in time")?;
             let held = fresh(registry, did, key, *from, *until)?;
-            registry.each_held(did, |earlier| earlier.until = earlier.until.min(*from));
+            // What came before the last one was over, or revoked, when that one was bound.
+            if let Some(last) = registry.keys.get_mut(did).and_then(|keys| keys.last_mut()) {
+                last.until = last.until.min(*from);
+            }
             registry.push(did, held);
         }
         Event::Revoked { did, at } => {

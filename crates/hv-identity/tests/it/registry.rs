@@ -192,6 +192,15 @@ fn who_governs_the_node_replaces_what_is_lost() {
     let opened = desk.open(&alpha, &[3, 4], rotate(4, at(60), EVER), at(60)).unwrap();
     let other_kind = Denial::OtherKind { kind: Kind::Rotate };
     assert_eq!(desk.run(&Command::Replace(opened), at(60)), Err(other_kind));
+    // What is rotated later ends at its time; the one that never counted stays as it was, and all of it resumes.
+    desk.record(&alpha, &[3, 4], rotate(4, at(60), EVER), at(60)).unwrap();
+    let held: Vec<_> = desk.0.state().held(&alpha).iter().map(|held| (held.from, held.until)).collect();
+    assert_eq!(held, [(NOW, at(100)), (at(100), EVER), (at(50), at(60)), (at(60), EVER)]);
+    let mut resumed = Registry::default();
+    for event in desk.0.state().compact() {
+        resumed.apply(&event).unwrap();
+    }
+    assert_eq!(&resumed, desk.0.state());
 }
 
 #[test]
