@@ -7,6 +7,7 @@ mod gate;
 mod input;
 mod interrupts;
 mod kill;
+mod lines;
 mod release;
 mod scene;
 mod secrets;

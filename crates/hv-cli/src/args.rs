@@ -2,6 +2,8 @@
 
 use crate::exit::EXIT_CODES;
 use crate::id::args::IdArgs;
+use crate::lines::LinesArgs;
+use crate::trust::args::TrustArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use hv_types::{NotAFraction, Reversibility, Sigma};
@@ -33,6 +35,14 @@ pub enum Command {
     Audit(AuditArgs),
     /// Make keys, sign statements and verify them
     Id(IdArgs),
+    /// Say what is known of agents and what it amounts to
+    Trust(TrustArgs),
+    /// Measure how far behaviour lies from a claim, one JSON object a line, as CMVK does
+    #[command(after_help = DRIFT_HELP)]
+    Drift(LinesArgs),
+    /// Read and score manifests, one JSON object a line, as IATP does
+    #[command(after_help = MANIFEST_HELP)]
+    Manifest(LinesArgs),
     /// Print the JSON Schema of session files
     #[command(after_help = "Example:\n  hv schema > session.schema.json")]
     Schema,
@@ -99,6 +109,32 @@ Exit codes:
     4  something could not be undone and waits for a person
     5  denied before anything was done
   130  interrupted twice; resume it with --resume";
+
+const DRIFT_HELP: &str = "\
+A line has claimed and observed, two lists of numbers, and where they are
+wanted metric, weights and profile. It is answered with drift_score,
+confidence, metric_used, raw_distance, profile, explanation and hv's own
+verdict. What cannot be measured has the verdict indeterminate and does not
+pass. A bad line is answered with its number and what is wrong with it; the
+others are answered all the same.
+
+Examples:
+  hv drift embeddings.jsonl
+  echo '{\"claimed\": [0.9, 0.1], \"observed\": [0.8, 0.2]}' | hv drift -
+
+Exit codes: 0 every line answered, whatever the verdict; 2 a line was bad, or
+the file";
+
+const MANIFEST_HELP: &str = "\
+A line is a capability manifest. It is answered with trust_score (0 to 10) and
+with what it hints at: ring_hint, sigma_hint, actions, undo_window_ms. A bad
+line is answered with its number and what is wrong with it; the others are
+answered all the same.
+
+Example:
+  curl -s http://127.0.0.1:8001/.well-known/agent-manifest | hv manifest -
+
+Exit codes: 0 every line answered, 2 a line was bad, or the file";
 
 /// Arguments of `hv ring`.
 #[derive(Debug, Args)]

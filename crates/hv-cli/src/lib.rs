@@ -5,13 +5,16 @@
 
 pub mod args;
 pub mod audit;
+pub mod claimed;
 pub mod id;
+pub mod lines;
 pub mod output;
 pub mod plan;
 pub mod progress;
 pub mod report;
 pub mod ring;
 pub mod run;
+pub mod trust;
 
 mod exit;
 

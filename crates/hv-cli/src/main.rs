@@ -4,7 +4,7 @@ use clap::{CommandFactory, Parser};
 use hv_cli::args::{CheckArgs, Cli, Command};
 use hv_cli::output::{self, Refused};
 use hv_cli::plan::{self, Plan};
-use hv_cli::{Exit, audit, id, ring, run};
+use hv_cli::{Exit, audit, claimed, id, ring, run, trust};
 
 fn main() -> Exit {
     let cli = Cli::parse();
@@ -19,6 +19,18 @@ fn main() -> Exit {
             Err(refused) => Err(refused),
         },
         Command::Id(args) => match id::run(&args) {
+            Ok(exit) => return exit,
+            Err(refused) => Err(refused),
+        },
+        Command::Trust(args) => match trust::run(&args) {
+            Ok(exit) => return exit,
+            Err(refused) => Err(refused),
+        },
+        Command::Drift(args) => match claimed::drift(&args) {
+            Ok(exit) => return exit,
+            Err(refused) => Err(refused),
+        },
+        Command::Manifest(args) => match claimed::manifest(&args) {
             Ok(exit) => return exit,
             Err(refused) => Err(refused),
         },

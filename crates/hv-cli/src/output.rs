@@ -2,6 +2,7 @@
 
 use crate::exit::Exit;
 use crate::id::IdFailure;
+use crate::lines::LinesFailure;
 use crate::plan::PlanError;
 use crate::run::RunFailure;
 use serde::Serialize;
@@ -17,6 +18,8 @@ pub enum Refused {
     Run(Box<RunFailure>),
     /// A key or a statement that cannot be used, or not be made.
     Id(Box<IdFailure>),
+    /// A file of questions that cannot be read.
+    Lines(LinesFailure),
     /// stdout does not take what is printed.
     Output(io::Error),
 }
@@ -29,6 +32,7 @@ impl Refused {
             Self::Plan(error) => (Exit::BadInput, error.to_string()),
             Self::Run(failure) => (failure.exit(), failure.to_string()),
             Self::Id(failure) => (failure.exit(), failure.to_string()),
+            Self::Lines(failure) => (Exit::BadInput, failure.to_string()),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return Exit::Done,
             Self::Output(error) => {
                 (Exit::Failed, format!("hv: stdout cannot be written to: {error}; try another"))
