@@ -135,6 +135,30 @@ async fn f1_an_effect_without_the_ring_never_happens_and_the_denial_says_what_wo
     }
 }
 
+/// Whoever may do two things at once does six of them one behind the other, and never three at once.
+#[tokio::test]
+async fn an_attempt_that_ends_makes_room_for_the_next_in_the_same_record() {
+    let stage = stage("0.3").await;
+    let look = Claim { kind: Some(ActionKind::ReadOnly), ..Claim::default() };
+    stage.hv.register_action(&stage.session, &action("look"), look).await.unwrap();
+    let run = async |name: &str, at_once: u32| {
+        let steps = (0..6).map(|n| {
+            let id = StepId::new(&format!("s{n}")).unwrap();
+            let step = StepDef::new(id, action("look"), did("a"), Task::closure("work"));
+            Arc::new(StepDef { kind: ActionKind::ReadOnly, ..step })
+        });
+        let mut plan = Plan::new(steps.collect());
+        plan.limits.concurrency = at_once;
+        let host = stage.hv.saga(&stage.session, &SagaId::new(name).unwrap());
+        host.run(SagaCommand::begin(plan), |_| async { Outcome::done() }).await.unwrap()
+    };
+    assert_eq!(run("two", 2).await, SagaState::Completed);
+    assert!(stage.denials().is_empty());
+    assert_eq!(run("three", 3).await, SagaState::Compensated);
+    let denials = stage.denials();
+    assert!(!denials.is_empty() && denials.iter().all(|d| d.request == "step"), "{denials:?}");
+}
+
 #[tokio::test]
 async fn an_action_that_nobody_registered_is_denied_and_so_is_an_agent_that_left() {
     let stage = stage("0.9").await;

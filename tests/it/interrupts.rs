@@ -5,9 +5,10 @@ use crate::scene::{
     assert_complete, attempts, change, ended, file, look, names, ran, runs, said, scene, sh, signal, spawn,
     step, wait_for, with, written,
 };
-use crate::support::{Run, json as report_of};
+use crate::support::{Run, json as report_of, look as look_at};
 use hv_audit::{Verdict, verify};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
@@ -345,4 +346,38 @@ fn a_run_that_was_killed_again_and_again_still_ends() {
         );
     }
     assert_complete(&run);
+}
+
+#[test]
+fn ctrl_c_at_any_moment_of_a_release_leaves_it_done_or_undone() {
+    let seen = |report: &Value| -> Vec<String> {
+        let paths = ["repository", "remote"].map(|name| report["paths"][name].as_str().unwrap().to_owned());
+        paths.iter().filter(|path| Path::new(path).exists()).map(|path| look_at(Path::new(path))).collect()
+    };
+    let of = |example: &str| seen(&report_of(&ran(&mut Run::of(example).start())));
+    let (released, set_up) = (of("release.toml"), of("release-fails.toml"));
+    assert_eq!((released.len(), set_up.len()), (2, 2));
+    let mut codes = Vec::new();
+    for pause in [0, 40, 80, 130, 180, 240, 300] {
+        let run = Run::of("release.toml");
+        let child = spawn(&mut run.start());
+        wait_for("the trail", || run.data().join("mark").exists());
+        std::thread::sleep(Duration::from_millis(pause));
+        signal(&child, "INT");
+        let output = ended(child);
+        let report = report_of(&output);
+        match code(&output) {
+            0 => assert_eq!(seen(&report), released),
+            3 => {
+                // As after the set-up; or the set-up itself was undone, or not begun.
+                let seen = seen(&report);
+                assert!(seen.is_empty() || seen == set_up, "after {pause} ms: {seen:?}");
+            }
+            other => panic!("{other}: {}", said(&output)),
+        }
+        assert_complete(&run);
+        codes.push(code(&output));
+    }
+    println!("exit codes: {codes:?}");
+    assert!(codes.contains(&3), "{codes:?}");
 }

@@ -13,4 +13,5 @@ mod scene;
 mod secrets;
 mod server;
 mod support;
+mod surroundings;
 mod unfinished;

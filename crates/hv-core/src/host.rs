@@ -206,7 +206,7 @@ impl SagaHost {
             for attempt in starts {
                 let Some(step) = step_of(saga, &command, attempt.ordinal) else { continue };
                 let call = call_of(&attempt);
-                let tools = running(slot, &attempt) + started(&passed, &attempt);
+                let tools = running(slot, &attempt, &events) + started(&passed, &attempt);
                 let claims = slot.claims(&attempt.action).copied();
                 let claims = said.iter().filter(|(action, _)| *action == attempt.action).fold(claims, also);
                 match gate::check((state, slot, now), (saga, claims), (&attempt, step), &call, tools) {
@@ -298,11 +298,15 @@ fn step_of<'a>(saga: &'a NamedSaga, command: &'a SagaCommand, ordinal: u32) -> O
     })
 }
 
-/// Attempts of the same agent that run in the session.
-fn running(slot: &Slot, attempt: &Attempt) -> u32 {
+/// Attempts of the same agent that run in the session, but for those of this saga that the events end.
+fn running(slot: &Slot, attempt: &Attempt, events: &[SagaEvent]) -> u32 {
+    let ends = |ended: u32| {
+        events.iter().any(|event| matches!(event, SagaEvent::Moved { step, .. } if *step == ended))
+    };
     let of_agent = |saga: &NamedSaga| {
         let of = |step| saga.machine.step(step).is_some_and(|(step, _)| step.agent == attempt.agent);
-        saga.machine.running().filter(|run| of(run.step)).count()
+        let own = saga.id == attempt.saga;
+        saga.machine.running().filter(|run| of(run.step) && !(own && ends(run.step))).count()
     };
     u32::try_from(slot.running_sagas().map(of_agent).sum::<usize>()).unwrap_or(u32::MAX)
 }

@@ -617,12 +617,13 @@ fn report(
 fn verified(report: Report, data: &Path) -> Result<Report, RunFailure> {
     let found =
         verify(data).map_err(|error| RunFailure::Io { path: data.to_owned(), doing: "verify", error })?;
-    let verdict = match found.verdict {
-        Verdict::Complete => "complete",
-        Verdict::Open(_) => "open",
-        Verdict::Tampered(_) => "tampered",
+    let (verdict, outcome) = match found.verdict {
+        Verdict::Complete => ("complete", report.outcome),
+        Verdict::Open(_) => ("open", report.outcome),
+        // However the work ended, a trail that somebody else has written to proves nothing of it.
+        Verdict::Tampered(_) => ("tampered", Outcome::Failed),
     };
     let verify =
         VerifyReport { verdict: verdict.to_owned(), level: found.level.to_string(), records: found.records };
-    Ok(Report { verify: Some(verify), ..report })
+    Ok(Report { outcome, exit_code: outcome.exit().code(), verify: Some(verify), ..report })
 }

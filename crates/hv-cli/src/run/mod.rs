@@ -11,6 +11,7 @@ use crate::args::RunArgs;
 use crate::output::{self, Refused};
 use crate::plan::PlanError;
 use crate::progress::Style;
+use crate::report::Outcome;
 use crate::{Exit, plan::Plan};
 use hv_core::audit::LogError;
 use std::fmt;
@@ -32,6 +33,12 @@ pub fn run(args: &RunArgs) -> Result<Exit, Refused> {
         None => None,
     };
     let report = engine::run(args, plan, style).map_err(|failure| Refused::Run(Box::new(failure)))?;
+    if report.outcome == Outcome::Failed {
+        output::error(&format!(
+            "the trail is not what was written to it; `hv audit verify {}` names the place",
+            report.data
+        ));
+    }
     match if args.json { output::json(&report) } else { output::print(&report) } {
         // Who closed the pipe knows; how the run ended is still to be told.
         Err(Refused::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(report.outcome.exit()),
