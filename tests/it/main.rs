@@ -12,6 +12,7 @@ mod release;
 mod scene;
 mod secrets;
 mod server;
+mod simulation;
 mod support;
 mod surroundings;
 mod unfinished;
