@@ -12,6 +12,24 @@ pub(crate) enum Services {
     LeaveOut,
 }
 
+/// Which tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Those of every package.
+    All,
+    /// Those of the composition alone: `tests/`, with the real program.
+    Integration,
+}
+
+impl Scope {
+    const fn packages(self) -> &'static [&'static str] {
+        match self {
+            Self::All => &["--workspace"],
+            Self::Integration => &["--package", "hv-tests"],
+        }
+    }
+}
+
 /// How long the tests may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Depth {
@@ -26,8 +44,14 @@ const BARE_METAL: &str = "thumbv7em-none-eabi";
 /// The crates that need no operating system.
 pub(crate) const NO_STD: [&str; 2] = ["hv-types", "hv-rings"];
 
-/// Every test of the workspace. The runner's own lines are passed through as they are.
-pub(crate) fn test(workspace: &Workspace, report: &mut Report, services: Services, depth: Depth) {
+/// The tests of the workspace. The runner's own lines are passed through as they are.
+pub(crate) fn test(
+    workspace: &Workspace,
+    report: &mut Report,
+    scope: Scope,
+    services: Services,
+    depth: Depth,
+) {
     let mut found = Vec::new();
     for venv in supplies::FOR_TESTS {
         let name = format!("prepare {}", venv.name);
@@ -46,7 +70,8 @@ pub(crate) fn test(workspace: &Workspace, report: &mut Report, services: Service
     }
     let run = |arguments: &[&str]| {
         let mut command = cargo(&workspace.root);
-        command.args(["test", "--workspace", "--all-features", "--no-fail-fast"]).args(arguments);
+        command.arg("test").args(scope.packages());
+        command.args(["--all-features", "--no-fail-fast"]).args(arguments);
         // What was not prepared here is not there, whatever the caller's environment says.
         supplies::FOR_TESTS.iter().for_each(|venv| _ = command.env_remove(venv.variable));
         command.envs(found.iter().map(|(variable, folder)| (variable, folder)));

@@ -23,7 +23,9 @@ use workspace::Workspace;
 const HELP: &str = "\
 Usage: cargo xtask COMMAND
 
-  test [--no-services]     every test of the workspace, with what they need prepared before
+  test [--integration] [--no-services]
+                           every test of the workspace, with what they need prepared before
+                             --integration  those of the composition alone, with the real program
                              --no-services  leave out what needs a Python package or a server
   lint                     format, clippy, every feature on its own, no_std
   tidy [--root DIR]        the rules about the repository itself: floors, weights, invariants, and so on
@@ -66,7 +68,7 @@ fn main() -> ExitCode {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Task {
     Help,
-    Test(check::Services),
+    Test(check::Scope, check::Services),
     Lint,
     Tidy { root: Option<PathBuf> },
     Doc,
@@ -80,11 +82,17 @@ impl Task {
         let mut words = arguments.iter().map(String::as_str);
         let task = match words.next() {
             None | Some("help" | "--help" | "-h") => Self::Help,
-            Some("test") => match words.next() {
-                None => Self::Test(check::Services::Start),
-                Some("--no-services") => Self::Test(check::Services::LeaveOut),
-                Some(other) => return Err(format!("`test` does not know `{other}`")),
-            },
+            Some("test") => {
+                let (mut scope, mut services) = (check::Scope::All, check::Services::Start);
+                for word in words.by_ref() {
+                    match word {
+                        "--integration" => scope = check::Scope::Integration,
+                        "--no-services" => services = check::Services::LeaveOut,
+                        other => return Err(format!("`test` does not know `{other}`")),
+                    }
+                }
+                Self::Test(scope, services)
+            }
             Some("lint") => Self::Lint,
             Some("tidy") => match words.next() {
                 None => Self::Tidy { root: None },
@@ -124,7 +132,9 @@ fn run(task: &Task) -> Result<Report, String> {
     let mut report = Report::new();
     match task {
         Task::Help => {}
-        Task::Test(services) => check::test(&workspace, &mut report, *services, check::Depth::Daily),
+        Task::Test(scope, services) => {
+            check::test(&workspace, &mut report, *scope, *services, check::Depth::Daily);
+        }
         Task::Lint => check::lint(&workspace, &mut report),
         Task::Tidy { .. } => tidy::run(&workspace, &mut report),
         Task::Doc => check::doc(&workspace, &mut report),
@@ -134,7 +144,7 @@ fn run(task: &Task) -> Result<Report, String> {
             tidy::run(&workspace, &mut report);
             check::lint(&workspace, &mut report);
             check::doc(&workspace, &mut report);
-            check::test(&workspace, &mut report, check::Services::Start, *depth);
+            check::test(&workspace, &mut report, check::Scope::All, check::Services::Start, *depth);
             bench::gate::run(&workspace, &mut report);
             if *depth == check::Depth::Deep {
                 check::deep(&workspace, &mut report);
@@ -158,8 +168,13 @@ mod tests {
         for (line, task) in [
             ("", Task::Help),
             ("help", Task::Help),
-            ("test", Task::Test(check::Services::Start)),
-            ("test --no-services", Task::Test(check::Services::LeaveOut)),
+            ("test", Task::Test(check::Scope::All, check::Services::Start)),
+            ("test --no-services", Task::Test(check::Scope::All, check::Services::LeaveOut)),
+            ("test --integration", Task::Test(check::Scope::Integration, check::Services::Start)),
+            (
+                "test --no-services --integration",
+                Task::Test(check::Scope::Integration, check::Services::LeaveOut),
+            ),
             ("tidy --root elsewhere", Task::Tidy { root: Some(PathBuf::from("elsewhere")) }),
             ("bench gate", Task::Gate),
             ("ci --deep", Task::Ci(check::Depth::Deep)),
@@ -169,6 +184,7 @@ mod tests {
         for line in [
             "tests",
             "test --no-service",
+            "test integration",
             "lint all",
             "tidy --root",
             "bench",
