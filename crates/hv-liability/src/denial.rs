@@ -164,6 +164,36 @@ impl fmt::Display for Quarantine {
     }
 }
 
+impl Denial {
+    /// The reason alone, as one word: what refusals are counted by.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::UnknownAgent { .. } => "unknown_agent",
+            Self::SelfVouch { .. } => "self_vouch",
+            Self::Cycle { .. } => "cycle",
+            Self::BelowMinimum { .. } => "below_minimum",
+            Self::Exposure { .. } => "exposure",
+            Self::EmptyStake { .. } => "empty_stake",
+            Self::Quarantined { .. } => "quarantined",
+            Self::Past { .. } => "past",
+            Self::Future { .. } => "future",
+            Self::UnknownBond { .. } => "unknown_bond",
+            Self::Unbonding { .. } => "unbonding",
+            Self::NoFault { .. } => "no_fault",
+            Self::UnderCharge { .. } => "under_charge",
+            Self::Dismissed { .. } => "dismissed",
+            Self::NoCharge { .. } => "no_charge",
+            Self::GraceRunning { .. } => "grace_running",
+            Self::Disputed { .. } => "disputed",
+            Self::NothingToRehabilitate { .. } => "nothing_to_rehabilitate",
+            Self::PolicyBinds { .. } => "policy_binds",
+            Self::UnfitPolicy(_) => "unfit_policy",
+            Self::Full { .. } => "full",
+        }
+    }
+}
+
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

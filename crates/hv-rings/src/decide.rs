@@ -157,6 +157,18 @@ impl Denial {
     }
 }
 
+impl Denial {
+    /// The reason alone, as one word: what refusals are counted by.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Score { .. } => "score",
+            Self::Certificate { .. } => "certificate",
+            Self::Capped { .. } => "capped",
+        }
+    }
+}
+
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -53,6 +53,7 @@ mod decide;
 pub mod standing;
 
 pub mod breach;
+pub mod fold;
 pub mod rate;
 
 pub mod gate;

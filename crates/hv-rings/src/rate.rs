@@ -219,6 +219,17 @@ impl<K: Ord + Clone> Buckets<K> {
         taken
     }
 
+    /// Whether one more call would pass now; takes nothing. O(log n).
+    ///
+    /// # Errors
+    /// What [`take`](Self::take) would answer; a caller for whom there may be no room is not refused here.
+    pub fn check(&self, caller: &K, rate: Rate, now: Timestamp) -> Result<(), Limited> {
+        let now = now.max(self.latest);
+        let fresh = Bucket { rate, parts: full(rate), at: now };
+        let mut bucket = self.buckets.get(caller).copied().unwrap_or(fresh);
+        bucket.take(rate, now)
+    }
+
     fn make_room(&mut self, now: Timestamp) -> Result<(), Limited> {
         if self.buckets.len() < self.capacity {
             return Ok(());
@@ -378,6 +389,27 @@ mod tests {
         assert_eq!(passes(&mut buckets, 1, rate, 0), 5);
         assert_eq!(passes(&mut buckets, 1, rate, 99 * SECOND), 0);
         assert_eq!(passes(&mut buckets, 0, rate, 101 * SECOND), 1);
+    }
+
+    #[test]
+    fn looking_takes_nothing() {
+        let rate = Rate { per_second: 1, burst: 2 };
+        let mut buckets = Buckets::default();
+        for _ in 0..5 {
+            assert_eq!(buckets.check(&0, rate, Timestamp(SECOND)), Ok(()));
+        }
+        assert!(buckets.is_empty());
+        assert_eq!(passes(&mut buckets, 0, rate, SECOND), 2);
+        for now in [0, SECOND, 2 * SECOND - 1] {
+            let retry_at = Timestamp(2 * SECOND);
+            assert_eq!(
+                buckets.check(&0, rate, Timestamp(now)),
+                Err(Limited::TooFast { rate, retry_at }),
+                "{now}"
+            );
+        }
+        assert_eq!(buckets.check(&0, rate, Timestamp(2 * SECOND)), Ok(()));
+        assert_eq!(passes(&mut buckets, 0, rate, 2 * SECOND), 1);
     }
 
     #[test]

@@ -178,6 +178,25 @@ pub enum SagaDenial {
     Defect(Illegal),
 }
 
+impl SagaDenial {
+    /// The reason alone, as one word: what refusals are counted by.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NotCreated => "not_created",
+            Self::AlreadyCreated => "already_created",
+            Self::Plan(_) => "plan",
+            Self::Over { .. } => "over",
+            Self::Sealed => "sealed",
+            Self::TurnedBack => "turned_back",
+            Self::NoStep { .. } => "no_step",
+            Self::NotReady { .. } => "not_ready",
+            Self::Stale { .. } => "stale",
+            Self::Defect(_) => "defect",
+        }
+    }
+}
+
 impl fmt::Display for SagaDenial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -80,6 +80,31 @@ pub enum SessionDenial {
     File(FileDenial),
 }
 
+impl SessionDenial {
+    /// The reason alone, as one word: what refusals are counted by.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NotCreated => "not_created",
+            Self::AlreadyCreated { .. } => "already_created",
+            Self::Move(_) => "move",
+            Self::State { .. } => "state",
+            Self::Expired { .. } => "expired",
+            Self::Full { .. } => "full",
+            Self::RosterFull => "roster_full",
+            Self::AlreadyMember { .. } => "already_member",
+            Self::NotAMember { .. } => "not_a_member",
+            Self::Evicted { .. } => "evicted",
+            Self::NotEvicted { .. } => "not_evicted",
+            Self::ParentIsFixed { .. } => "parent_is_fixed",
+            Self::ParentAbsent { .. } => "parent_absent",
+            Self::Nobody => "nobody",
+            Self::LastMember { .. } => "last_member",
+            Self::File(denial) => denial.name(),
+        }
+    }
+}
+
 impl fmt::Display for SessionDenial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -165,6 +165,20 @@ impl Unfit {
     }
 }
 
+impl Unfit {
+    /// The reason alone, as one word: what refusals are counted by.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Quarantined { .. } => "quarantined",
+            Self::Killed { .. } => "killed",
+            Self::Ring { denial } => denial.name(),
+            Self::Capped { .. } => "capped",
+        }
+    }
+}
+
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -180,6 +194,26 @@ impl fmt::Display for Unfit {
             Self::Capped { need, cap, .. } => {
                 write!(f, "needs {need} and is capped at {}: {cap}", cap.ring())
             }
+        }
+    }
+}
+
+impl GateDenial {
+    /// The reason alone, as one word: what refusals are counted by.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::SourceLimited { .. } => "source_limited",
+            Self::Unproven => "unproven",
+            Self::SessionNotLive { .. } => "session_not_live",
+            Self::NotAMember { .. } => "not_a_member",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::TooManyTools { .. } => "too_many_tools",
+            Self::Late { .. } => "late",
+            Self::NotRegistered { .. } => "not_registered",
+            Self::Stale { .. } => "stale",
+            Self::Agent { unfit } => unfit.name(),
+            Self::OnBehalfOf { .. } => "on_behalf_of",
         }
     }
 }

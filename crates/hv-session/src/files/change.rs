@@ -321,6 +321,31 @@ impl FileDenial {
     }
 }
 
+impl FileDenial {
+    /// The reason alone, as one word: what refusals are counted by.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "not_found",
+            Self::AlreadyExists { .. } => "already_exists",
+            Self::Stale { .. } => "stale",
+            Self::UnknownRevision { .. } => "unknown_revision",
+            Self::NoSuchVersion { .. } => "no_such_version",
+            Self::Forbidden { .. } => "forbidden",
+            Self::NotOwner { .. } => "not_owner",
+            Self::NoAcl { .. } => "no_acl",
+            Self::TooManyRules { .. } => "too_many_rules",
+            Self::UnknownGrantee { .. } => "unknown_grantee",
+            Self::Guarded { .. } => "guarded",
+            Self::Conflicted { .. } => "conflicted",
+            Self::Quota { .. } => "quota",
+            Self::NoSuchSnapshot { .. } => "no_such_snapshot",
+            Self::SnapshotExists { .. } => "snapshot_exists",
+            Self::NotYourSnapshot { .. } => "not_your_snapshot",
+        }
+    }
+}
+
 impl fmt::Display for FileDenial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
