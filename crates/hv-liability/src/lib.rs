@@ -28,6 +28,7 @@ pub mod checks;
 mod admission;
 mod attribution;
 mod matrix;
+mod scorer;
 
 #[cfg(any(test, feature = "proptest"))]
 pub mod strategies;
@@ -47,6 +48,7 @@ pub use ledger::{Account, Bond, BondState, Ledger};
 pub use matrix::{Exposure, Matrix};
 pub use policy::{CASCADE_DEPTH, SlashRule, UNBONDING_MIN, UnfitPolicy, VouchPolicy, Weights, lifted};
 pub use preview::{ByClass, VouchPreview};
+pub use scorer::{Demand, Outcome, ScorePolicy, Scores, TrackRecord, Went};
 
 /// The example of the README, tested.
 #[cfg(doctest)]

@@ -1,8 +1,8 @@
 //! Strategies for property tests: commands that make sense together, and ledgers that came about by them.
 
 use crate::{
-    BondNo, Command, Ledger, SessionNo, SlashOrder, SlashReason, Source, Stake, UNBONDING_MIN, VouchOrder,
-    VouchPolicy,
+    BondNo, Command, Demand, Ledger, Outcome, ScorePolicy, SessionNo, SlashOrder, SlashReason, Source, Stake,
+    TrackRecord, UNBONDING_MIN, VouchOrder, VouchPolicy, Went,
 };
 use core::time::Duration;
 use hv_types::strategies::{did, digest, reversibility, risk_weight, share, sigma};
@@ -93,6 +93,29 @@ pub fn command() -> impl Strategy<Value = Command> {
         1 => (did(), amount()).prop_map(|(agent, amount)| Command::Decay { agent, amount }),
         1 => Just(Command::Settle),
     ]
+}
+
+/// How outcomes become reputation, in any way that an operator could set.
+pub fn score_policy() -> impl Strategy<Value = ScorePolicy> {
+    (share(), sigma(), sigma(), sigma()).prop_map(|(remembered, gain, loss, open_ceiling)| ScorePolicy {
+        remembered,
+        gain,
+        loss,
+        open_ceiling,
+    })
+}
+
+/// Any outcome; as many good ones as bad ones.
+pub fn outcome() -> impl Strategy<Value = Outcome> {
+    let went = prop::sample::select(vec![Went::Well, Went::Badly]);
+    let demand = prop::sample::select(vec![Demand::Nothing, Demand::Trust]);
+    (went, risk_weight(), demand).prop_map(|(went, risk, demand)| Outcome { went, risk, demand })
+}
+
+/// Any track record of the first thousand days.
+pub fn track_record() -> impl Strategy<Value = TrackRecord> {
+    let sum = || prop_oneof![0u64..100_000_000, any::<u64>()];
+    (sum(), sum(), 0u32..1000).prop_map(|(good, bad, day)| TrackRecord { good, bad, day })
 }
 
 /// A ledger of eight agents, half of whose reputations allow them to vouch, that came about by up to so many

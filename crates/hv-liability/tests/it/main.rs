@@ -18,5 +18,6 @@ mod numbers;
 mod planted;
 mod reachable;
 mod record;
+mod scoring;
 mod twin;
 mod words;
