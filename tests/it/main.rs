@@ -8,6 +8,8 @@ mod input;
 mod interrupts;
 mod kill;
 mod lines;
+mod open_saga;
+mod quickstart;
 mod release;
 mod scene;
 mod secrets;

@@ -15,6 +15,8 @@ pub enum Error {
     NoSaga(SagaId),
     /// The log failed or refused.
     Log(LogError),
+    /// The operating system has no random numbers, without which no trail is begun.
+    NoRandomness,
     /// The record and the state disagree. Nothing more is done; open the log again.
     Illegal(Illegal),
     /// An earlier failure left open what is durable. Nothing more is done; open the log again.
@@ -77,6 +79,7 @@ impl fmt::Display for Error {
             Self::NoSession(id) => write!(f, "there is no open session `{id}` on this node"),
             Self::NoSaga(id) => write!(f, "the session has no saga `{id}`"),
             Self::Log(error) => fmt::Display::fmt(error, f),
+            Self::NoRandomness => f.write_str("the operating system has no random numbers; no trail is begun"),
             Self::Illegal(illegal) => write!(f, "{illegal}; nothing more is done until the log is opened again"),
             Self::Poisoned => f.write_str(
                 "an earlier failure left open what is durable; nothing more is done until the log is opened again",

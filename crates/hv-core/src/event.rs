@@ -89,6 +89,13 @@ pub enum SessionEvent {
         /// The name; a later note of the same name replaces an earlier one.
         key: String,
     },
+    /// The undo of a step that was appended counts without proof: it is a function of the embedding program.
+    UndoAccepted {
+        /// The saga's number in its session.
+        saga: u32,
+        /// The step's ordinal.
+        step: u32,
+    },
 }
 
 /// A refusal, as the trail keeps it.
@@ -143,6 +150,7 @@ hv_types::wire_enum!(SessionEvent {
     5 => Granted { params, deadline, ring, sigma },
     6 => Denied { denial },
     7 => Noted { key },
+    32 => UndoAccepted { saga, step },
 });
 
 /// Appends the body of a record.

@@ -1,7 +1,7 @@
 //! Sagas behind the gate: every start that a saga decides on gets a grant or is refused.
 
 use crate::error::{Error, Reason};
-use crate::event::{LedgerEvent, SessionEvent};
+use crate::event::{Denial, LedgerEvent, SessionEvent};
 use crate::gate::{self, Pass};
 use crate::grant::{Grant, Right, call_of};
 use crate::node::{Draft, Node, Refusal};
@@ -17,7 +17,7 @@ use hv_types::{ActionId, Call, SagaId, SessionId, Timestamp, Wire};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::error::Elapsed;
@@ -34,6 +34,8 @@ pub struct SagaHost {
     actions: Vec<(ActionId, Claim)>,
     /// The saga's number in its session, once it is known; names are looked up no more than once.
     number: OnceLock<u32>,
+    /// What the gate refused since somebody asked, at most one of it; it may be told once its record is durable.
+    refused: Arc<Mutex<Option<Denial>>>,
 }
 
 /// The starts that passed the gate, and how the saga is called in its session.
@@ -44,7 +46,8 @@ struct Decided {
 
 impl SagaHost {
     pub(crate) fn new(node: Arc<Node>, session: SessionId, saga: SagaId) -> Self {
-        Self { node, session, saga, unproven: Vec::new(), actions: Vec::new(), number: OnceLock::new() }
+        let (unproven, actions, refused) = (Vec::new(), Vec::new(), Arc::default());
+        Self { node, session, saga, unproven, actions, number: OnceLock::new(), refused }
     }
 
     /// The same accepting the undo of these steps without proof, where the saga begins through this host. The
@@ -119,6 +122,12 @@ impl SagaHost {
                 return Ok(progress.state);
             }
         }
+    }
+
+    /// What the gate refused to the saga last, once; ask when what was asked of the saga has been answered.
+    #[must_use]
+    pub fn take_refused(&self) -> Option<Denial> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Commits one command; what it starts comes with a grant each.
@@ -221,6 +230,7 @@ impl SagaHost {
                 return Ok((draft, Decided { starts, number }));
             }
             for (step, denial) in refused {
+                *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(denial.clone());
                 out.push(SessionEvent::Denied { denial });
                 match command.refused_mut() {
                     Some(refused) => refused.push(step),

@@ -3,6 +3,7 @@
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Reason};
 use crate::event::SessionEvent;
+use crate::handle::SessionHandle;
 use crate::host::SagaHost;
 use crate::node::{Draft, Node, Notice, Refusal};
 use crate::state::{Slot, State, UNKNOWN_SIGMA};
@@ -12,7 +13,7 @@ use hv_liability::{
 };
 use hv_rings::class::{Claim, Source};
 use hv_rings::standing::{Cap, standing};
-use hv_saga::{Begin, Plan, SagaCommand};
+use hv_saga::{Begin, Plan, SagaCommand, SagaState};
 use hv_session::{SessionCommand, SessionConfig};
 use hv_types::{ActionId, Did, Digest, Machine, Reversibility, Ring, SagaId, SessionId, Sigma, Timestamp};
 use std::sync::Arc;
@@ -133,7 +134,7 @@ impl Hypervisor {
         id: &SessionId,
         config: SessionConfig,
         creator: &Did,
-    ) -> Result<(), Error> {
+    ) -> Result<SessionHandle, Error> {
         let create = SessionCommand::Create { id: id.clone(), creator: creator.clone(), config };
         self.node
             .commit(|state, now| {
@@ -146,7 +147,8 @@ impl Hypervisor {
                 })?;
                 Ok((Draft::default().open(id.clone(), events), ()))
             })
-            .await
+            .await?;
+        Ok(SessionHandle::new(self.clone(), id.clone()))
     }
 
     /// Lets an agent join; gives the ring in which it stands.
@@ -349,7 +351,8 @@ impl Hypervisor {
         }
     }
 
-    /// Ends a session: its bonds are released, its stream is closed; gives the root over its records.
+    /// Ends a session: its bonds are released, its stream is closed; gives the root over its records. A saga of
+    /// which every step is done completes with it.
     ///
     /// # Errors
     /// [`Reason::SagaUnfinished`] where a saga still has to be driven to its end; [`Reason::Session`] where
@@ -359,10 +362,7 @@ impl Hypervisor {
             .node
             .commit_closing(|state, now| {
                 let slot = find(state, "terminate_session", session)?;
-                if let Some(saga) = slot.running_sagas().next() {
-                    let reason = Reason::SagaUnfinished(saga.id.clone());
-                    return Err(slot.refuse("terminate_session", None, None, reason));
-                }
+                let finished = finish_sagas(slot, now)?;
                 let events = slot.session.decide(&SessionCommand::End, now);
                 let events =
                     events.map_err(|denial| slot.refuse_session("terminate_session", None, denial))?;
@@ -370,7 +370,7 @@ impl Hypervisor {
                 let released = state.ledger.decide(&release, now).map_err(|denial| {
                     slot.refuse("terminate_session", None, None, Reason::Ledger(Box::new(denial)))
                 })?;
-                let draft = Draft::default().lifecycle(slot.stream, events);
+                let draft = Draft::default().lifecycle(slot.stream, events).session(slot.stream, finished);
                 Ok((draft.ledger(released).closing(), ()))
             })
             .await?;
@@ -389,6 +389,22 @@ impl Hypervisor {
 
 fn find<'a>(state: &'a State, request: &'static str, session: &SessionId) -> Result<&'a Slot, Box<Refusal>> {
     state.slot(session).ok_or_else(|| Refusal::no_session(request, None, session))
+}
+
+/// The end of every saga that only waits for it: all its steps are done, or none has an effect.
+fn finish_sagas(slot: &Slot, now: Timestamp) -> Result<Vec<SessionEvent>, Box<Refusal>> {
+    let mut finished = Vec::new();
+    for (saga, named) in slot.numbered_sagas() {
+        let mut after = named.machine.clone();
+        let events = after.decide(&SagaCommand::Finish, now).unwrap_or_default();
+        let applied = events.iter().try_for_each(|event| after.apply(event)).is_ok();
+        if !applied || !matches!(after.state(), SagaState::Completed | SagaState::Compensated) {
+            let reason = Reason::SagaUnfinished(named.id.clone());
+            return Err(slot.refuse("terminate_session", None, None, reason));
+        }
+        finished.extend(events.into_iter().map(|event| SessionEvent::Saga { saga, event }));
+    }
+    Ok(finished)
 }
 
 fn join(

@@ -3,6 +3,21 @@
 //! Everything that changes goes the same way: decide under a short lock, append to the log, apply; sync outside
 //! the lock; then reveal. What hv executes needs a [`Grant`], which only that way makes.
 //!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! use hv_core::types::{Did, Sigma};
+//! use hv_core::{Entrant, ExecutionRing, Hypervisor, SessionConfig};
+//!
+//! let hv = Hypervisor::in_memory()?;
+//! let session = hv.create_session(&"release".parse()?, SessionConfig::default(), &"did:mesh:admin".parse()?).await?;
+//! let agent: Did = "did:mesh:agent-alpha".parse()?;
+//! let ring = hv.join_session(session.id(), &Entrant::new(agent).with_sigma("0.85".parse()?)).await?;
+//! assert_eq!(ring, ExecutionRing::Standard);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! This crate wires. Thresholds and the gate's rules are in `hv-rings`, trust is in `hv-liability`, steps and
 //! undo in `hv-saga`, members and files in `hv-session`, the log in `hv-audit`.
 
@@ -11,7 +26,11 @@ pub mod event;
 mod clock;
 mod error;
 mod files;
+#[cfg(feature = "folder")]
+mod folder;
 mod grant;
+mod handle;
+mod open_saga;
 
 mod gate;
 mod host;
@@ -23,10 +42,16 @@ mod trail;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Denied, Error, Reason};
+#[cfg(feature = "folder")]
+pub use folder::entropy;
 pub use grant::{Grant, Mismatch};
+pub use handle::SessionHandle;
 pub use host::SagaHost;
+pub use hv_session::{ConsistencyMode, SessionConfig};
+pub use hv_types::Ring as ExecutionRing;
 pub use hypervisor::{Entrant, Hypervisor};
 pub use node::Notice;
+pub use open_saga::{NewStep, OpenSaga, StepFailure, StepNo};
 pub use trail::{TrailEvent, TrailRecord, read_record};
 
 pub use hv_audit as audit;
@@ -35,3 +60,9 @@ pub use hv_rings as rings;
 pub use hv_saga as saga;
 pub use hv_session as session;
 pub use hv_types as types;
+
+/// The examples in the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[derive(Debug)]
+pub struct ReadmeDoctests;

@@ -252,6 +252,12 @@ impl Slot {
                 }
                 Ok(())
             }
+            SessionEvent::UndoAccepted { saga, step } => {
+                let known = self.running.get_mut(saga).filter(|saga| saga.machine.step(*step).is_some());
+                let known = known.ok_or(Illegal::new("the undo of a step that is there is accepted"))?;
+                known.unproven.push(*step);
+                Ok(())
+            }
             SessionEvent::Granted { .. } | SessionEvent::Denied { .. } => Ok(()),
             SessionEvent::Noted { key } => {
                 let payload = attached.first().ok_or(Illegal::new("a note has an attachment"))?;
@@ -277,6 +283,11 @@ impl Slot {
     /// A saga by number that has not ended.
     pub(crate) fn running_saga(&self, number: u32) -> Option<&NamedSaga> {
         self.running.get(&number).map(|saga| &**saga)
+    }
+
+    /// The sagas that have not ended, by number.
+    pub(crate) fn numbered_sagas(&self) -> impl Iterator<Item = (u32, &NamedSaga)> {
+        self.running.iter().map(|(number, saga)| (*number, &**saga))
     }
 
     /// The sagas that have not ended.

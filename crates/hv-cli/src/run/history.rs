@@ -188,7 +188,8 @@ impl History {
             SessionEvent::Session { .. }
             | SessionEvent::Registered { .. }
             | SessionEvent::Saga { .. }
-            | SessionEvent::Granted { .. } => {}
+            | SessionEvent::Granted { .. }
+            | SessionEvent::UndoAccepted { .. } => {}
         }
     }
 

@@ -1,8 +1,8 @@
 //! Where a run keeps its trail and where its commands work, and the names that it draws.
 
 use super::RunFailure;
-use hv_core::audit::{Entropy, FileLog, FileOptions, LogError};
-use hv_core::{Clock, SystemClock};
+use hv_core::audit::{FileLog, FileOptions, LogError};
+use hv_core::{Clock, SystemClock, entropy};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -150,20 +150,6 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], RunFailure> {
 /// So many random bytes in hexadecimal digits.
 pub(super) fn token<const N: usize>() -> Result<String, RunFailure> {
     Ok(random::<N>()?.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// Where the log takes its salts from. Should the operating system run out of random numbers later on, salts
-/// are derived from the first, which nobody knows.
-fn entropy() -> Result<Entropy, RunFailure> {
-    let mut seed: [u8; 32] = random()?;
-    Ok(Box::new(move || {
-        let mut fresh = [0; 32];
-        if getrandom::fill(&mut fresh).is_err() {
-            fresh = blake3::derive_key("hv 2026 salt from salt v1", &seed);
-        }
-        seed = blake3::derive_key("hv 2026 next seed v1", &[seed, fresh].concat());
-        fresh
-    }))
 }
 
 /// The user's data directory, as the XDG Base Directory Specification says.

@@ -119,7 +119,10 @@ impl Names {
             // What refuses a step is told with the step.
             SessionEvent::Denied { denial } if denial.request == "step" => self.refused.push(denial.clone()),
             SessionEvent::Denied { denial } => show(Event::Notice { text: denial.to_string() }),
-            SessionEvent::Session { .. } | SessionEvent::Registered { .. } | SessionEvent::Noted { .. } => {}
+            SessionEvent::Session { .. }
+            | SessionEvent::Registered { .. }
+            | SessionEvent::Noted { .. }
+            | SessionEvent::UndoAccepted { .. } => {}
         }
     }
 

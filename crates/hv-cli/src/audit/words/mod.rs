@@ -115,6 +115,7 @@ impl Scene<'_> {
             SessionEvent::Noted { key } => {
                 Told::new("session.noted", format!("a note is kept under the name `{key}`")).with("key", key)
             }
+            SessionEvent::UndoAccepted { saga, step } => self.undo_accepted(*saga, *step),
         }
     }
 

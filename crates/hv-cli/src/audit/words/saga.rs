@@ -12,6 +12,13 @@ use serde_json::Value;
 use std::time::Duration;
 
 impl Scene<'_> {
+    pub(super) fn undo_accepted(&self, number: u32, step: u32) -> Told {
+        let words = format!("the undo of {} counts without proof", self.step(number, step));
+        Told::new("session.undo_accepted", words)
+            .with("saga", self.names.saga(self.stream, number))
+            .with("step", self.names.step(self.stream, number, step))
+    }
+
     pub(super) fn saga(&self, number: u32, event: &Event) -> Told {
         let saga = self.names.saga(self.stream, number);
         let told = match event {

@@ -171,6 +171,7 @@ fn session() -> Vec<SessionEvent> {
     });
     events.push(SessionEvent::Denied { denial: denial() });
     events.push(SessionEvent::Noted { key: "plan".to_owned() });
+    events.push(SessionEvent::UndoAccepted { saga: 0, step: 1 });
     events
 }
 

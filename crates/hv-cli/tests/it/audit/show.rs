@@ -309,6 +309,7 @@ fn every_event_has_words_and_a_name() {
         "session.saga_opened",
         "session.seated",
         "session.strong_forced",
+        "session.undo_accepted",
     ];
     assert_eq!(names, BTreeSet::from(expected));
 }

@@ -1,0 +1,329 @@
+//! Sagas of a program that decides as it goes: a step is added, asked for, and done by a function.
+
+use crate::error::Error;
+use crate::event::{Denial, SessionEvent};
+use crate::host::SagaHost;
+use crate::hypervisor::Hypervisor;
+use crate::node::{Draft, Refusal};
+use crate::state::{Known, NamedSaga};
+use hv_rings::class::Claim;
+use hv_saga::{
+    Attempt, Class, Growth, Limits, Outcome, Pace, Plan, Purpose, Retry, SagaCommand, SagaState, StepDef,
+    Task,
+};
+use hv_types::{ActionId, ActionKind, Did, Illegal, Reversibility, SagaId, SessionId, StepId};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::ready;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// What a function of the program comes to.
+type Work<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+type Undo = Box<dyn Fn() -> Work<'static> + Send + Sync>;
+
+/// A saga that grows: steps are added with [`add_step`](Self::add_step) and done one at a time with
+/// [`execute_step`](Self::execute_step).
+///
+/// A step that fails for good has everything before it undone, in reverse order of commit. The saga completes
+/// when its session is terminated with every step of it done.
+pub struct OpenSaga {
+    hv: Hypervisor,
+    session: SessionId,
+    host: SagaHost,
+    undos: BTreeMap<u32, Undo>,
+}
+
+/// A step as it is added.
+pub struct NewStep {
+    action: ActionId,
+    agent: Did,
+    kind: ActionKind,
+    undo: Option<Undo>,
+    timeout: Duration,
+    retries: u32,
+}
+
+/// A step of an [`OpenSaga`], by its number there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepNo(u32);
+
+/// Why a step has no result.
+#[derive(Debug)]
+pub enum StepFailure {
+    /// The supervisor itself failed, or refused what was asked of the saga.
+    Node(Error),
+    /// The gate did not let the agent do it. The denial is on the trail.
+    Denied(Box<Denial>),
+    /// It failed for good.
+    Failed {
+        /// What the function said last.
+        why: String,
+        /// Where that left the saga: compensated, or escalated where something could not be undone.
+        saga: SagaState,
+    },
+}
+
+impl NewStep {
+    /// A step of an agent. Without an undo it cannot be undone, and so needs Ring 1. It may take 300 s and is
+    /// not repeated.
+    #[must_use]
+    pub const fn new(action: ActionId, agent: Did) -> Self {
+        let timeout = Duration::from_secs(300);
+        Self { action, agent, kind: ActionKind::Effect, undo: None, timeout, retries: 0 }
+    }
+
+    /// A step that changes nothing.
+    #[must_use]
+    pub fn reading(action: ActionId, agent: Did) -> Self {
+        Self { kind: ActionKind::ReadOnly, ..Self::new(action, agent) }
+    }
+
+    /// The same with a function that takes its effect back. It counts without a probe, because it is part of
+    /// the program that does the step; that it was accepted is recorded.
+    #[must_use]
+    pub fn with_undo<U, F, E>(self, undo: U) -> Self
+    where
+        U: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        let boxed: Undo = Box::new(move || {
+            let work = undo();
+            Box::pin(async move {
+                match work.await {
+                    Ok(()) => Outcome::done(),
+                    Err(error) => failed(&error.to_string()),
+                }
+            })
+        });
+        Self { undo: Some(boxed), ..self }
+    }
+
+    /// The same with so much time for each attempt, 1 ms to 7 days.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// The same repeated so many times where it fails, at most 100, with exponentially growing waits.
+    #[must_use]
+    pub fn with_retries(self, retries: u32) -> Self {
+        Self { retries, ..self }
+    }
+
+    /// What the program says of the action by adding it so.
+    fn claim(&self) -> Claim {
+        let reversibility = match (self.kind, &self.undo) {
+            (ActionKind::ReadOnly, _) | (_, Some(_)) => Reversibility::Full,
+            (_, None) => Reversibility::None,
+        };
+        Claim { kind: Some(self.kind), reversibility: Some(reversibility), ..Claim::default() }
+    }
+
+    fn definition(&self, id: StepId) -> StepDef {
+        let task = || Task::closure(self.action.as_str());
+        let step = StepDef::new(id, self.action.clone(), self.agent.clone(), task());
+        let step = if self.undo.is_some() { step.with_undo(task()) } else { step };
+        StepDef { kind: self.kind, timeout: self.timeout, retry: Retry::times(self.retries), ..step }
+    }
+}
+
+impl OpenSaga {
+    pub(crate) async fn begin(hv: Hypervisor, session: SessionId, saga: &SagaId) -> Result<Self, Error> {
+        let limits = Limits { concurrency: 1, ..Limits::default() };
+        let plan = Plan { pace: Pace::Asked, limits, ..Plan::open() };
+        let host = hv.create_saga(&session, saga, plan, Vec::new()).await?;
+        Ok(Self { hv, session, host, undos: BTreeMap::new() })
+    }
+
+    /// The saga's name.
+    #[must_use]
+    pub const fn id(&self) -> &SagaId {
+        self.host.saga()
+    }
+
+    /// Where the saga stands.
+    ///
+    /// # Errors
+    /// [`Error::NoSession`], [`Error::NoSaga`], [`Error::Poisoned`].
+    pub fn state(&self) -> Result<SagaState, Error> {
+        self.host.state()
+    }
+
+    /// Adds a step, named after its action; nothing starts. What was not said about the action yet is said by
+    /// the step: it can be undone entirely where it has an undo, and else not at all.
+    ///
+    /// # Errors
+    /// [`Reason::Saga`](crate::Reason::Saga) where the saga takes no more steps or this one is outside its
+    /// limits; [`Error::NoSession`], [`Error::Log`], [`Error::Poisoned`].
+    pub async fn add_step(&mut self, step: NewStep) -> Result<StepNo, Error> {
+        let id = self.name_for(&step.action)?;
+        let steps = vec![Arc::new(step.definition(id.clone()))];
+        self.host.carry_out(SagaCommand::Append { steps, growth: Growth::Open }, None).await?;
+        let (saga, number) = self.find(&id)?;
+        let claim = step.claim();
+        if claim.reversibility == Some(Reversibility::None) || !self.registered(&step.action)? {
+            self.hv.register_action(&self.session, &step.action, claim).await?;
+        }
+        if let Some(undo) = step.undo {
+            self.accept_undo(saga, number).await?;
+            self.undos.insert(number, undo);
+        }
+        Ok(StepNo(number))
+    }
+
+    /// Does a step: passes the gate, calls the function, and again where it fails and may be repeated. Where
+    /// it fails for good, what the saga did before is undone first.
+    ///
+    /// # Errors
+    /// [`StepFailure`], with what it left behind.
+    pub async fn execute_step<X, F, T, E>(&self, step: StepNo, mut executor: X) -> Result<T, StepFailure>
+    where
+        X: FnMut() -> F,
+        F: Future<Output = Result<T, E>> + Send,
+        T: Send,
+        E: fmt::Display,
+    {
+        let said: Mutex<(Option<T>, String)> = Mutex::new((None, "it did not end in time".to_owned()));
+        let told = &said;
+        let act = |attempt: Attempt| -> Work<'_> {
+            if attempt.purpose != Purpose::Execute {
+                return self.take_back(&attempt);
+            }
+            let work = executor();
+            Box::pin(async move { keep(work.await, told) })
+        };
+        let first = SagaCommand::Start { step: step.0, refused: Vec::new() };
+        let saga = self.host.run(first, act).await.map_err(StepFailure::Node)?;
+        if let Some(denial) = self.host.take_refused() {
+            return Err(StepFailure::Denied(Box::new(denial)));
+        }
+        let (result, why) = said.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match (result, saga) {
+            (Some(result), SagaState::Running | SagaState::Completed) => Ok(result),
+            _ => Err(StepFailure::Failed { why, saga }),
+        }
+    }
+
+    /// Ends the saga: it completes where every step of it is done, and else what is done is undone. A session
+    /// that is terminated does the same with a saga that needs no undo.
+    ///
+    /// # Errors
+    /// [`Reason::Saga`](crate::Reason::Saga) where it is over; [`Error::NoSession`], [`Error::Log`],
+    /// [`Error::Poisoned`].
+    pub async fn finish(self) -> Result<SagaState, Error> {
+        self.host.run(SagaCommand::Finish, |attempt| self.take_back(&attempt)).await
+    }
+
+    /// What undoes a step; functions are asked nothing.
+    fn take_back(&self, attempt: &Attempt) -> Work<'static> {
+        match self.undos.get(&attempt.ordinal) {
+            Some(undo) if attempt.purpose == Purpose::Undo => undo(),
+            _ => Box::pin(ready(Outcome::failed(Class::Permanent, hv_saga::Reason::NoExecutor))),
+        }
+    }
+
+    /// The name of the next step: that of its action, with its number where it is not the first.
+    fn name_for(&self, action: &ActionId) -> Result<StepId, Error> {
+        let next = self.running(|_, saga| saga.machine.steps().len())?.unwrap_or(0);
+        let name = if next == 0 { action.to_string() } else { format!("{action}.{next}") };
+        let named = StepId::new(&name).or_else(|_| StepId::new(&format!("step.{next}")));
+        named.map_err(|_| Error::Illegal(Illegal::new("a number makes a name")))
+    }
+
+    /// The numbers of the saga and of one of its steps.
+    fn find(&self, id: &StepId) -> Result<(u32, u32), Error> {
+        let found = self.running(|number, saga| {
+            let at = saga.machine.steps().iter().position(|step| step.id == *id)?;
+            Some((number, u32::try_from(at).ok()?))
+        })?;
+        found.flatten().ok_or_else(|| Error::NoSaga(self.id().clone()))
+    }
+
+    /// Looks at the saga where it has not ended.
+    fn running<T>(&self, look: impl FnOnce(u32, &NamedSaga) -> T) -> Result<Option<T>, Error> {
+        self.hv.node().read(|state, _| {
+            let slot = state.slot(&self.session).ok_or_else(|| Error::NoSession(self.session.clone()))?;
+            match slot.saga(self.id()) {
+                None => Err(Error::NoSaga(self.id().clone())),
+                Some(Known::Ended(_)) => Ok(None),
+                Some(Known::Running(number, saga)) => Ok(Some(look(number, saga))),
+            }
+        })?
+    }
+
+    fn registered(&self, action: &ActionId) -> Result<bool, Error> {
+        self.hv.node().read(|state, _| {
+            let slot = state.slot(&self.session).ok_or_else(|| Error::NoSession(self.session.clone()))?;
+            Ok(slot.claims(action).is_some())
+        })?
+    }
+
+    async fn accept_undo(&self, saga: u32, step: u32) -> Result<(), Error> {
+        self.hv
+            .node()
+            .commit(|state, _| match state.slot(&self.session) {
+                None => Err(Refusal::no_session("accept_undo", None, &self.session)),
+                Some(slot) => {
+                    let accepted = vec![SessionEvent::UndoAccepted { saga, step }];
+                    Ok((Draft::default().session(slot.stream, accepted), ()))
+                }
+            })
+            .await
+    }
+}
+
+/// What an execution came to, for the saga; its result or its error is kept for who asked.
+fn keep<T, E: fmt::Display>(result: Result<T, E>, told: &Mutex<(Option<T>, String)>) -> Outcome {
+    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+    match result {
+        Ok(result) => {
+            told.0 = Some(result);
+            Outcome::done()
+        }
+        Err(error) => {
+            told.1 = error.to_string();
+            failed(&told.1)
+        }
+    }
+}
+
+fn failed(why: &str) -> Outcome {
+    Outcome::failed(Class::Retryable, hv_saga::Reason::other(why))
+}
+
+impl fmt::Debug for OpenSaga {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenSaga").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for NewStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewStep")
+            .field("action", &self.action)
+            .field("agent", &self.agent)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for StepFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(error) => fmt::Display::fmt(error, f),
+            Self::Denied(denial) => fmt::Display::fmt(denial, f),
+            Self::Failed { why, saga } => write!(f, "the step failed: {why}; the saga is {saga}"),
+        }
+    }
+}
+
+impl std::error::Error for StepFailure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Node(error) => Some(error),
+            Self::Denied(_) | Self::Failed { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Sagas of a program that decides as it goes: each step is added, asked for, and done by a function.
+
+use hv_core::audit::MemoryLog;
+use hv_core::saga::SagaState;
+use hv_core::types::{ActionId, Did, SagaId, SessionId};
+use hv_core::{
+    Entrant, Error, Hypervisor, NewStep, Reason, SessionConfig, SessionHandle, StepFailure, SystemClock,
+};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+fn did(name: &str) -> Did {
+    Did::new(&format!("did:mesh:{name}")).unwrap()
+}
+
+fn action(name: &str) -> ActionId {
+    ActionId::new(name).unwrap()
+}
+
+/// An active session with an agent in Ring 2 and one in Ring 3.
+async fn stage() -> (Hypervisor, Arc<MemoryLog>, SessionHandle) {
+    let log = Arc::new(MemoryLog::new());
+    let hv = Hypervisor::open(log.clone(), Arc::new(SystemClock)).unwrap();
+    let id = SessionId::new("s").unwrap();
+    let session = hv.create_session(&id, SessionConfig::default(), &did("admin")).await.unwrap();
+    for (name, sigma) in [("a", "0.85"), ("low", "0.4")] {
+        hv.join_session(&id, &Entrant::new(did(name)).with_sigma(sigma.parse().unwrap())).await.unwrap();
+    }
+    hv.activate_session(&id).await.unwrap();
+    (hv, log, session)
+}
+
+/// A step whose undo writes its name down.
+fn undoable(name: &str, agent: &str, undone: &Arc<Mutex<Vec<String>>>) -> NewStep {
+    let (undone, name) = (undone.clone(), name.to_owned());
+    NewStep::new(action(&name), did(agent)).with_undo(move || {
+        undone.lock().unwrap().push(name.clone());
+        async { Ok::<(), Infallible>(()) }
+    })
+}
+
+#[tokio::test]
+async fn s2_a_step_that_fails_has_everything_before_it_undone_and_says_why() {
+    let (hv, _, session) = stage().await;
+    let undone = Arc::new(Mutex::new(Vec::new()));
+    let mut saga = session.create_saga(&SagaId::new("mail").unwrap()).await.unwrap();
+    for name in ["one", "two"] {
+        let step = saga.add_step(undoable(name, "a", &undone)).await.unwrap();
+        assert_eq!(saga.execute_step(step, async || Ok::<_, String>(name)).await.unwrap(), name);
+    }
+    let step = saga.add_step(undoable("three", "a", &undone)).await.unwrap();
+    let failed = saga.execute_step(step, async || Err::<(), _>("no paper")).await.unwrap_err();
+    let StepFailure::Failed { why, saga: state } = failed else { panic!("{failed:?}") };
+    assert_eq!((why.as_str(), state), ("no paper", SagaState::Compensated));
+    assert_eq!(*undone.lock().unwrap(), ["two", "one"]);
+    // A saga that is over takes no more steps.
+    let refused = saga.add_step(undoable("four", "a", &undone)).await.unwrap_err();
+    assert!(matches!(refused, Error::Denied(denied) if matches!(denied.reason, Reason::Saga(_))));
+    hv.terminate_session(session.id()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_step_is_repeated_as_often_as_it_may_be_and_stopped_when_its_time_is_over() {
+    let (_, _, session) = stage().await;
+    let undone = Arc::new(Mutex::new(Vec::new()));
+    let mut saga = session.create_saga(&SagaId::new("mail").unwrap()).await.unwrap();
+    let step = saga.add_step(undoable("flaky", "a", &undone).with_retries(1)).await.unwrap();
+    let tries = Mutex::new(0);
+    let second = saga.execute_step(step, async || {
+        *tries.lock().unwrap() += 1;
+        let tried = *tries.lock().unwrap();
+        if tried == 2 { Ok(tried) } else { Err("not yet") }
+    });
+    assert_eq!(second.await.unwrap(), 2);
+    let slow = undoable("slow", "a", &undone).with_timeout(Duration::from_millis(20));
+    let step = saga.add_step(slow).await.unwrap();
+    let late = saga.execute_step(step, async || {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        Ok::<_, String>(())
+    });
+    let late = late.await.unwrap_err();
+    assert!(matches!(&late, StepFailure::Failed { saga: SagaState::Compensated, .. }), "{late:?}");
+    // What may have happened is undone too.
+    assert_eq!(*undone.lock().unwrap(), ["slow", "flaky"]);
+}
+
+#[tokio::test]
+async fn c1_a_step_that_the_gate_refuses_calls_no_function() {
+    let (_, _, session) = stage().await;
+    let undone = Arc::new(Mutex::new(Vec::new()));
+    let never = async || -> Result<(), String> { panic!("it must not run") };
+    for (name, step, needs) in [
+        ("low", undoable("draft", "low", &undone), "0.60"),
+        // Without an undo it cannot be undone, whatever somebody says.
+        ("final", NewStep::new(action("final"), did("a")), "0.95"),
+        ("stranger", undoable("draft", "nobody", &undone), ""),
+    ] {
+        let mut saga = session.create_saga(&SagaId::new(name).unwrap()).await.unwrap();
+        let step = saga.add_step(step).await.unwrap();
+        let denied = saga.execute_step(step, never).await.unwrap_err();
+        let StepFailure::Denied(denial) = denied else { panic!("{name}: {denied:?}") };
+        assert!(denial.needs.contains(needs), "{name}: {denial}");
+    }
+    assert!(undone.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_saga_that_is_finished_completes_or_is_undone() {
+    let (_, _, session) = stage().await;
+    let undone = Arc::new(Mutex::new(Vec::new()));
+    for (name, left, state) in
+        [("whole", false, SagaState::Completed), ("part", true, SagaState::Compensated)]
+    {
+        let mut saga = session.create_saga(&SagaId::new(name).unwrap()).await.unwrap();
+        let step = saga.add_step(undoable(name, "a", &undone)).await.unwrap();
+        saga.execute_step(step, async || Ok::<_, String>(())).await.unwrap();
+        if left {
+            saga.add_step(undoable("more", "a", &undone)).await.unwrap();
+        }
+        assert_eq!(saga.finish().await.unwrap(), state);
+    }
+    assert_eq!(*undone.lock().unwrap(), ["part"]);
+}
+
+#[tokio::test]
+async fn s4_a_saga_that_grows_is_the_same_after_a_replay_and_completes_with_its_session() {
+    let (hv, log, session) = stage().await;
+    let undone = Arc::new(Mutex::new(Vec::new()));
+    let mut saga = session.create_saga(&SagaId::new("mail").unwrap()).await.unwrap();
+    let step = saga.add_step(undoable("one", "a", &undone)).await.unwrap();
+    saga.execute_step(step, async || Ok::<_, String>(())).await.unwrap();
+    assert_eq!(saga.state().unwrap(), SagaState::Running);
+    let look = NewStep::reading(action("look"), did("low"));
+    let look = saga.add_step(look).await.unwrap();
+    assert_eq!(saga.execute_step(look, async || Ok::<_, String>(7)).await.unwrap(), 7);
+    // A node that reads the same log ends it in the same way.
+    drop(hv);
+    let again = Hypervisor::open(log, Arc::new(SystemClock)).unwrap();
+    let host = again.saga(session.id(), &SagaId::new("mail").unwrap());
+    assert_eq!(host.state().unwrap(), SagaState::Running);
+    again.terminate_session(session.id()).await.unwrap();
+    assert!(undone.lock().unwrap().is_empty());
+}
