@@ -158,7 +158,7 @@ impl Chain {
             self.closed += 1;
         }
         (self.lsn, self.time, self.owed) = (record.lsn, record.time, owed);
-        Ok(record.entry(number, hash))
+        Ok(record.entry(number, hash, bytes))
     }
 
     /// Checks what the log itself says in a record; gives what the next record owes.
@@ -170,7 +170,8 @@ impl Chain {
     ) -> Result<Option<Owed>, What> {
         let owed = self.owed.take();
         let sealed = core::mem::take(&mut self.sealed);
-        if sealed && !matches!(record.kind, Kind::Started { .. }) {
+        // Not even in the same batch: what a batch ends with speaks for all of it.
+        if sealed && (!matches!(record.kind, Kind::Started { .. }) || record.lsn == self.lsn) {
             return Err(What::AfterEnd);
         }
         let on_node = number == StreamNo::NODE;
@@ -423,6 +424,15 @@ mod tests {
         let after = |j: &mut Journal| ended(j).and(batch(j, |j| data(j, NODE).map(drop)));
         assert_eq!(verdict(after), Some(What::AfterEnd));
         assert_eq!(verdict(|j| ended(j).and(ended(j))), Some(What::AfterEnd));
+        let within = |j: &mut Journal| {
+            started(j, 1)?;
+            batch(j, |j| {
+                let heads = [NODE, StreamNo::LEDGER].map(|s| (s, j.next_head(s).unwrap()));
+                own(j, NODE, Tag::Sealed, |out| heads.iter().for_each(|(s, head)| put_head(*s, head, out)))?;
+                own(j, NODE, Tag::Started, |out| out.extend([1; 16]))
+            })
+        };
+        assert_eq!(verdict(within), Some(What::AfterEnd));
         assert_eq!(verdict(|j| started(j, 1).and(with_heads(j, &|_| {}))), None);
         for (at, stream) in [NODE, StreamNo::LEDGER].into_iter().enumerate() {
             for change in [

@@ -119,6 +119,18 @@ pub enum What {
     PayloadDamaged,
     /// No record refers to the payload.
     PayloadUnreferenced,
+    /// The log agrees with itself, but is not the one that was signed outside its folder: it was rewritten.
+    NotAsSigned {
+        /// The number of records of the node's stream that the checkpoint signs.
+        size: u64,
+    },
+    /// The log agrees with itself, but ends before what was signed outside its folder: it was rolled back.
+    BelowSigned {
+        /// The number of records of the node's stream that the checkpoint signs.
+        size: u64,
+        /// How many there are.
+        found: u64,
+    },
 }
 
 impl fmt::Display for Finding {
@@ -182,6 +194,15 @@ impl fmt::Display for What {
             Self::PayloadMissing { id } => return write!(f, "the payload {id} is missing"),
             Self::PayloadDamaged => "the payload is not what was written",
             Self::PayloadUnreferenced => "no record refers to this payload",
+            Self::NotAsSigned { size } => {
+                return write!(f, "the log was rewritten: not what the checkpoint of size {size} signs");
+            }
+            Self::BelowSigned { size, found } => {
+                return write!(
+                    f,
+                    "the log was rolled back: the node's stream has {found} records, and {size} were signed"
+                );
+            }
         })
     }
 }

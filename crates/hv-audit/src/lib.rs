@@ -4,6 +4,10 @@
 //! before it in its stream, and that hash is also its leaf in the stream's Merkle tree. The node's stream
 //! commits to the beginning and the end of every other, so a dropped stream shows.
 //!
+//! What leaves the folder is hashed with SHA-256, so that programs that know certificate transparency can check it: a
+//! [`Transcript`] gives the [`Checkpoint`] of the node's stream, [`TlogProof`]s and [`tiles`]; witnesses and signers
+//! are reached through the ports [`NoteSigner`] and [`NoteVerifier`].
+//!
 //! This crate does not know what a record means. It has no clock and no randomness: both are arguments.
 
 mod log;
@@ -37,9 +41,16 @@ mod finding;
 mod salvage;
 mod verify;
 
+mod delta;
+mod notes;
+mod outside;
+mod tiles;
+mod transcript;
+
 pub mod disk;
 
 pub use batch::Batch;
+pub use delta::{BadDelta, DeltaProof, Inner};
 pub use file::{FileLog, FileOptions, SEGMENT_BYTES, SEGMENT_MIN_BYTES};
 pub use finding::{Finding, What};
 pub use hash::{Blake3, Rfc6962};
@@ -47,9 +58,19 @@ pub use log::{
     BATCH_MAX_BYTES, Doing, Expect, Head, LABEL_MAX_BYTES, Log, LogError, Lsn, PayloadRef, StreamNo,
 };
 pub use memory::MemoryLog;
+pub use notes::checkpoint::{BadCheckpoint, Checkpoint};
+pub use notes::key::{BadKeyText, KeyKind, NoteSigner, NoteVerifier, VerifierKey};
+pub use notes::note::{BadNote, NOTE_MAX_BYTES, NOTE_MAX_SIGNATURES, Note, NoteSignature, Signed};
+pub use notes::policy::{BadPolicy, BadPolicyCause, POLICY_MAX_LINES, Policy, Quorum};
+pub use notes::rotation::{BadRotation, KeyChain, Rotation};
+pub use notes::tlog_proof::{BadTlogProof, TlogProof};
+pub use notes::witness::{AddCheckpoint, Malformed, Seen, WitnessRefusal};
+pub use outside::{Held, Outside, Prints, Rank};
 pub use payload::Entropy;
 pub use proof::{BadProof, ConsistencyProof, InclusionProof};
 pub use record::{Attachments, Entry, Heads, Kind};
 pub use salvage::salvage_on;
+pub use tiles::{EntryTooLong, TILE_WIDTH, TileFile, bundle_entries, tiles};
+pub use transcript::{ENTRY_MAX_BYTES, NoProof, Transcript, node_entry};
 pub use tree::{CompactRange, TreeHash};
-pub use verify::{Level, Report, StreamReport, Verdict, Why, verify, verify_on};
+pub use verify::{Level, Report, StreamReport, Verdict, Why, verify, verify_against, verify_on};

@@ -29,6 +29,8 @@ pub struct Entry<'a> {
     pub body: &'a [u8],
     /// The record's hash: the parent that the next one of its stream names, and its leaf in the tree.
     pub hash: Digest,
+    /// The record as it is stored: what `hash` is the hash of.
+    pub bytes: &'a [u8],
 }
 
 impl Entry<'_> {
@@ -207,9 +209,9 @@ impl<'a> Record<'a> {
     }
 
     /// As a reader of the log sees it.
-    pub(crate) const fn entry(&self, stream: StreamNo, hash: Digest) -> Entry<'a> {
+    pub(crate) const fn entry(&self, stream: StreamNo, hash: Digest, bytes: &'a [u8]) -> Entry<'a> {
         let Self { seq, lsn, time, attachments, kind, body, .. } = *self;
-        Entry { lsn, stream, seq, time, kind, attachments, body, hash }
+        Entry { lsn, stream, seq, time, kind, attachments, body, hash, bytes }
     }
 }
 

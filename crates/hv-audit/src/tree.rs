@@ -51,6 +51,21 @@ impl<H> CompactRange<H> {
 }
 
 impl<H: TreeHash> CompactRange<H> {
+    /// The range of so many leaves whose full subtrees have these roots, largest first; `None` where the number of
+    /// subtrees is not that of such a tree.
+    ///
+    /// Nothing shows that the roots are right until [`root`](Self::root) is compared with one that is known.
+    #[must_use]
+    pub fn from_peaks(size: u64, peaks: Vec<Digest>) -> Option<Self> {
+        (peaks.len() == size.count_ones() as usize).then_some(Self { size, peaks, hash: PhantomData })
+    }
+
+    /// The roots of the full subtrees, largest first.
+    #[must_use]
+    pub fn peaks(&self) -> &[Digest] {
+        &self.peaks
+    }
+
     /// Adds the next leaf. Costs one inner hash on average.
     #[inline]
     pub fn push(&mut self, leaf: Digest) {

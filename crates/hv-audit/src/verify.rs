@@ -2,17 +2,21 @@
 
 use crate::disk::{Access, Disk, RealDisk};
 use crate::finding::{Finding, What};
-use crate::folder::found;
+use crate::folder::{Folder, found};
+use crate::hash::Rfc6962;
 use crate::log::{Head, LogError, Lsn, StreamNo};
+use crate::outside::{Held, Outside, Reach, print};
 use crate::payload::{check_length, payload_path, read_payload};
 use crate::record::{Entry, Kind};
 use crate::segment::{SegmentReader, segment_name};
 use crate::survey::{Reference, Survey, Tail};
+use crate::transcript::node_entry;
+use crate::tree::{CompactRange, TreeHash};
 use core::fmt;
 use hv_types::Digest;
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What a verification found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,15 +66,15 @@ pub enum Why {
 }
 
 /// How much a verdict says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    /// The folder agrees with itself. Whoever can write to it can have rewritten all of it.
-    SelfConsistent {
-        /// The last batch up to which that holds.
-        lsn: Lsn,
-        /// Whether the log was ended there.
-        ended: bool,
-    },
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Level {
+    /// L0: the folder agrees with itself up to this batch. Whoever can write to it can have rewritten all of it.
+    pub lsn: Lsn,
+    /// Whether the log was ended there.
+    pub ended: bool,
+    /// What holds besides, because of something outside the folder; the strongest first. Above the batch that each
+    /// names, it does not hold.
+    pub outside: Vec<Held>,
 }
 
 /// A stream as it was read.
@@ -109,10 +113,26 @@ pub fn verify(dir: &Path) -> io::Result<Report> {
 /// # Errors
 /// Those of [`verify`].
 pub fn verify_on(disk: &dyn Disk, dir: &Path, f: &mut dyn FnMut(Entry<'_>)) -> io::Result<Report> {
+    verify_against(disk, dir, &[], f)
+}
+
+/// As [`verify_on`], against roots of the node's stream that were kept outside the folder. A log that does not have
+/// one of them was tampered with, however well it agrees with itself.
+///
+/// # Errors
+/// Those of [`verify`].
+pub fn verify_against(
+    disk: &dyn Disk,
+    dir: &Path,
+    outside: &[Outside<'_>],
+    f: &mut dyn FnMut(Entry<'_>),
+) -> io::Result<Report> {
     let mut survey = Survey::new(disk, dir);
     let mut streams = BTreeMap::new();
+    let mut compared = Compared::new(outside);
     let read = survey.read(&mut |entry| {
         note(&mut streams, &entry);
+        compared.take(&entry);
         f(entry);
         Ok(())
     });
@@ -124,6 +144,13 @@ pub fn verify_on(disk: &dyn Disk, dir: &Path, f: &mut dyn FnMut(Entry<'_>)) -> i
         Err(LogError::Io { kind, .. }) => return Err(kind.into()),
         Err(error) => return Err(io::Error::new(io::ErrorKind::NotFound, error)),
     };
+    let (verdict, outside) = match verdict {
+        Verdict::Tampered(finding) => (Verdict::Tampered(finding), Vec::new()),
+        whole => match compared.judge() {
+            Ok(held) => (whole, held),
+            Err(finding) => (Verdict::Tampered(Box::new(with_place(disk, dir, finding)?)), Vec::new()),
+        },
+    };
     let ended = ended && !matches!(verdict, Verdict::Tampered(_));
     for (no, Head { length, root, .. }) in survey.chain.heads() {
         let stream = streams.entry(no).or_insert_with(|| StreamReport::new(no));
@@ -131,7 +158,7 @@ pub fn verify_on(disk: &dyn Disk, dir: &Path, f: &mut dyn FnMut(Entry<'_>)) -> i
     }
     Ok(Report {
         verdict,
-        level: Level::SelfConsistent { lsn: survey.lsn, ended },
+        level: Level { lsn: survey.lsn, ended, outside },
         streams: streams.into_values().collect(),
         batches: survey.lsn.0,
         records: survey.records,
@@ -164,6 +191,103 @@ fn note(streams: &mut BTreeMap<StreamNo, StreamReport>, entry: &Entry<'_>) {
         }
         _ => {}
     }
+}
+
+/// The roots from outside, beside what the log has.
+struct Compared<'a> {
+    outside: &'a [Outside<'a>],
+    tree: CompactRange<Rfc6962>,
+    /// The log's own root at each size that is asked for.
+    roots: BTreeMap<u64, Digest>,
+    reach: Reach,
+    records: u64,
+    /// The first record that is not the one that the prints were made of.
+    changed: Vec<Option<Place>>,
+}
+
+/// A record's place in the log.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    stream: StreamNo,
+    seq: u64,
+    lsn: Lsn,
+}
+
+impl<'a> Compared<'a> {
+    fn new(outside: &'a [Outside<'a>]) -> Self {
+        let tree = CompactRange::new();
+        let roots = BTreeMap::from([(0, tree.root())]);
+        let reach = Reach::default();
+        Self { outside, tree, roots, reach, records: 0, changed: vec![None; outside.len()] }
+    }
+
+    fn take(&mut self, entry: &Entry<'_>) {
+        if self.outside.is_empty() {
+            return;
+        }
+        self.reach.note(entry);
+        let of_this = print(&entry.hash);
+        for (outside, changed) in self.outside.iter().zip(&mut self.changed) {
+            let known = outside.prints.and_then(|prints| prints.at(self.records));
+            if changed.is_none() && known.is_some_and(|known| known != of_this) {
+                let Entry { stream, seq, lsn, .. } = *entry;
+                *changed = Some(Place { stream, seq, lsn });
+            }
+        }
+        self.records += 1;
+        if entry.stream == StreamNo::NODE {
+            self.tree.push(Rfc6962::leaf(&node_entry(entry.bytes)));
+            if self.outside.iter().any(|outside| outside.size == self.tree.size()) {
+                self.roots.insert(self.tree.size(), self.tree.root());
+            }
+        }
+    }
+
+    /// What holds, or the finding for the smallest root that the log does not have.
+    fn judge(&self) -> Result<Vec<Held>, Finding> {
+        let mut all: Vec<_> = self.outside.iter().zip(&self.changed).collect();
+        all.sort_by_key(|(outside, _)| outside.size);
+        let mut held = Vec::new();
+        for (outside, changed) in all {
+            let &Outside { rank, size, root, .. } = outside;
+            let what = match self.roots.get(&size) {
+                Some(own) if *own == root => {
+                    held.push(Held { rank, size, lsn: self.reach.of(size) });
+                    continue;
+                }
+                Some(_) => What::NotAsSigned { size },
+                None => What::BelowSigned { size, found: self.reach.size() },
+            };
+            let place = *changed;
+            return Err(Finding {
+                file: PathBuf::new(),
+                offset: 0,
+                stream: place.map(|place| place.stream),
+                record: place.map(|place| place.seq),
+                lsn: place.map(|place| place.lsn),
+                what,
+            });
+        }
+        held.sort_by(|a, b| b.rank.cmp(&a.rank).then(b.size.cmp(&a.size)));
+        held.dedup_by_key(|held| held.rank);
+        Ok(held)
+    }
+}
+
+/// A finding about a batch, with where in the folder the batch begins; one without a batch is about the end.
+fn with_place(disk: &dyn Disk, dir: &Path, finding: Finding) -> io::Result<Finding> {
+    let mut survey = Survey::new(disk, dir);
+    let read = Folder::list(disk, dir).and_then(|folder| {
+        let segments = u32::try_from(folder.segments.len()).unwrap_or(u32::MAX);
+        // A record that is refused leaves the survey where its batch begins.
+        let there =
+            |entry: Entry<'_>| if finding.lsn == Some(entry.lsn) { Err(LogError::Abandoned) } else { Ok(()) };
+        survey.read_segments(segments, None, &mut { there })
+    });
+    if let Err(LogError::Io { kind, .. }) = read {
+        return Err(kind.into());
+    }
+    Ok(Finding { file: segment_name(survey.end.segment).into(), offset: survey.end.offset, ..finding })
 }
 
 /// Checks that every payload that a record refers to is there and is what was put, and in a log that was ended
@@ -245,10 +369,11 @@ impl fmt::Display for Why {
     }
 }
 
+/// From the strongest to the weakest, each with the batch up to which it holds.
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::SelfConsistent { lsn, ended } = self;
-        let up_to = if *ended { "sealed up to" } else { "consistent up to" };
-        write!(f, "L0, self-consistent, {up_to} batch {lsn}")
+        self.outside.iter().try_for_each(|held| write!(f, "{held}; "))?;
+        let up_to = if self.ended { "sealed up to" } else { "consistent up to" };
+        write!(f, "L0, self-consistent, {up_to} batch {}", self.lsn)
     }
 }

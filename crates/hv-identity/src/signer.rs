@@ -8,8 +8,9 @@ use zeroize::Zeroizing;
 
 /// A private key, which signs statements and is never shown.
 ///
-/// It signs nothing but DSSE envelopes, so nobody can be led to sign with it what another protocol would take
-/// for its own. Its memory is wiped when it goes; it has no copy.
+/// It signs DSSE envelopes and, with [`sign_note`](Self::sign_note), texts that none of them can be taken for; so
+/// nobody can be led to sign with it what another protocol would take for its own. Its memory is wiped when it goes;
+/// it has no copy.
 pub struct Signer {
     secret: SigningKey,
     public: PublicKey,
@@ -37,6 +38,31 @@ impl Signer {
     #[must_use]
     pub const fn did(&self) -> &Did {
         self.public.did()
+    }
+
+    /// Signs the text of a note (C2SP signed-note), such as a checkpoint of a log, or the message of a cosignature
+    /// (C2SP tlog-cosignature, `cosignature/v1` and a time in front of a checkpoint). `None` for anything else: the
+    /// text must end with a line break, and its first line must be a word without spaces and control characters. What
+    /// [`pae`](crate::pae) makes begins with a word and a space, so no signature of one kind counts as the other.
+    ///
+    /// ```
+    /// use hv_identity::Signer;
+    ///
+    /// let signer = Signer::new(&[7; 32])?;
+    /// let text = "example.com/log\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n";
+    /// let signature = signer.sign_note(text).expect("it is a note");
+    /// assert_eq!(signer.public().verify(text.as_bytes(), &signature), Ok(()));
+    /// assert!(signer.sign_note("DSSEv1 4 type 4 body\n").is_none());
+    /// # Ok::<(), hv_identity::BadKey>(())
+    /// ```
+    #[must_use]
+    pub fn sign_note(&self, text: &str) -> Option<[u8; 64]> {
+        let (first, _) = text.split_once('\n')?;
+        let is_word = !first.is_empty() && !first.chars().any(|c| c.is_whitespace() || c.is_control());
+        // A witness's message has a time where a checkpoint has its size, so that neither is the other.
+        let cosigned = first == "cosignature/v1";
+        let is_cosigned = text.lines().nth(1).is_some_and(|line| line.starts_with("time "));
+        (is_word && text.ends_with('\n') && cosigned == is_cosigned).then(|| self.sign(text.as_bytes()))
     }
 
     /// Signs what [`pae`](crate::pae) made.
@@ -80,6 +106,30 @@ mod tests {
             count += 1;
         }
         assert_eq!(count, 5);
+    }
+
+    #[test]
+    fn a_note_is_signed_and_nothing_else_is() {
+        let signer = Signer::new(&[7; 32]).unwrap();
+        for good in ["log\n0\nroot\n", "cosignature/v1\ntime 5\nlog\n0\nroot\n", "a\n"] {
+            let signature = signer.sign_note(good).unwrap();
+            assert_eq!(signer.public().verify(good.as_bytes(), &signature), Ok(()), "{good}");
+        }
+        let encoded = crate::pae("type\n", b"body\n");
+        let encoded = core::str::from_utf8(&encoded).unwrap();
+        for bad in [
+            encoded,
+            "",
+            "log",
+            "\n0\n",
+            "a log\n0\nroot\n",
+            "log\n0\nroot",
+            "log\ntime 5\nlog\n0\nroot\n",
+            "cosignature/v1\n0\nroot\n",
+            "a\tb\n",
+        ] {
+            assert!(signer.sign_note(bad).is_none(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -58,12 +58,40 @@ enum Word {
 /// How much the verdict says, and up to where.
 #[derive(Debug, Serialize)]
 struct LevelDocument {
+    /// The highest that holds.
     name: &'static str,
     /// The last batch for which it holds.
     up_to: u64,
-    /// Whether the log was ended there.
+    /// Whether the log was ended at its last batch.
     sealed: bool,
+    /// The last batch that was read.
+    end: u64,
+    /// The levels above L0, the highest first.
+    outside: Vec<OutsideDocument>,
     text: String,
+}
+
+impl LevelDocument {
+    fn of(level: &Level) -> Self {
+        let outside = level.outside.iter().map(|held| OutsideDocument {
+            name: held.rank.name(),
+            up_to: held.lsn.0,
+            size: held.size,
+        });
+        let outside: Vec<_> = outside.collect();
+        let (name, up_to) = outside.first().map_or(("L0", level.lsn.0), |held| (held.name, held.up_to));
+        Self { name, up_to, sealed: level.ended, end: level.lsn.0, outside, text: level.to_string() }
+    }
+}
+
+/// A level that something outside the folder gives, and how far.
+#[derive(Debug, Serialize)]
+struct OutsideDocument {
+    name: &'static str,
+    /// The last batch for which it holds.
+    up_to: u64,
+    /// The records of the node's stream that are signed.
+    size: u64,
 }
 
 /// What is wrong, and where.
@@ -96,8 +124,7 @@ impl Document {
             Verdict::Open(why) => (Word::Open, Some(why.to_string()), None),
             Verdict::Tampered(finding) => (Word::Tampered, None, Some(FindingDocument::of(finding, streams))),
         };
-        let Level::SelfConsistent { lsn, ended } = level;
-        let level = LevelDocument { name: "L0", up_to: lsn.0, sealed: *ended, text: level.to_string() };
+        let level = LevelDocument::of(level);
         let stream = |stream: &StreamReport| StreamDocument {
             no: stream.no.0,
             label: stream.label.clone(),
