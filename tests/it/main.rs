@@ -7,6 +7,7 @@ mod gate;
 mod input;
 mod interrupts;
 mod kill;
+mod kill_switch;
 mod lines;
 mod open_saga;
 mod quickstart;

@@ -1,7 +1,8 @@
 //! Why an operation did not do what it was asked for.
 
+use crate::event::KillTarget;
 use hv_audit::{LogError, Lsn};
-use hv_types::{BadIdent, Did, Illegal, SagaId, SessionId};
+use hv_types::{BadIdent, Did, Illegal, SagaId, SessionId, Timestamp};
 use std::fmt;
 
 /// Why an operation of the hypervisor failed.
@@ -53,6 +54,27 @@ pub enum Reason {
     SagaUnfinished(SagaId),
     /// The agent is under quarantine.
     Quarantined(Did),
+    /// The kill switch was used.
+    Killed {
+        /// On what.
+        target: KillTarget,
+        /// When.
+        at: Timestamp,
+    },
+    /// It is killed already.
+    AlreadyKilled {
+        /// What.
+        target: KillTarget,
+        /// Since when.
+        at: Timestamp,
+    },
+    /// It is not killed, so there is nothing to lift.
+    NotKilled {
+        /// What.
+        target: KillTarget,
+    },
+    /// As many kills are in force as there may be, [`KILLS_MAX`](crate::KILLS_MAX).
+    TooManyKills,
     /// A name breaks its grammar.
     Ident(BadIdent),
     /// The text names no file of the session.
@@ -66,6 +88,7 @@ impl Reason {
         match self {
             Self::Gate(denial) => denial.needs().map(|needs| needs.to_string()).unwrap_or_default(),
             Self::SagaUnfinished(_) => "the saga driven to its end first".to_owned(),
+            Self::Killed { .. } => "the kill lifted".to_owned(),
             Self::Quarantined(_) => "the end of the quarantine, or rehabilitation".to_owned(),
             _ => String::new(),
         }
@@ -101,6 +124,16 @@ impl fmt::Display for Reason {
             Self::SagaUnfinished(id) => write!(f, "saga `{id}` has not ended"),
             Self::Ident(bad) => fmt::Display::fmt(bad, f),
             Self::Path(bad) => fmt::Display::fmt(bad, f),
+            Self::Killed { target, at } => write!(f, "{target} was killed at {at}"),
+            Self::AlreadyKilled { target, at } => write!(f, "{target} is killed already, since {at}"),
+            Self::NotKilled { target } => write!(f, "{target} is not killed"),
+            Self::TooManyKills => {
+                write!(
+                    f,
+                    "{} kills are in force, the most there may be; lift some, or kill all",
+                    crate::KILLS_MAX
+                )
+            }
             Self::Quarantined(did) => write!(f, "{did} is under quarantine"),
         }
     }

@@ -6,7 +6,7 @@ use crate::error::Reason;
 use hv_rings::class::{Claim, Source};
 use hv_rings::standing::Cap;
 use hv_types::wire::Reader;
-use hv_types::{ActionId, Did, Digest, Ring, SagaId, Sigma, Timestamp, Undecodable, Wire};
+use hv_types::{ActionId, Did, Digest, Ring, SagaId, SessionId, Sigma, Timestamp, Undecodable, Wire};
 use std::fmt;
 
 pub use hv_liability::Event as LedgerEvent;
@@ -24,6 +24,69 @@ pub enum NodeEvent {
         /// By what rule, to whom, and what would be enough.
         denial: Denial,
     },
+    /// Nothing of the target starts any more.
+    Killed {
+        /// What was killed.
+        target: KillTarget,
+        /// Who asked for it, where that is known.
+        by: Option<Did>,
+        /// Why.
+        reason: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// What came of stopping what was under way.
+    KillAnswered {
+        /// What was killed.
+        target: KillTarget,
+        /// What came of it.
+        answer: KillAnswer,
+    },
+    /// A kill does not hold any more.
+    KillLifted {
+        /// What was killed.
+        target: KillTarget,
+        /// Who asked for it, where that is known.
+        by: Option<Did>,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What the kill switch stops.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KillTarget {
+    /// Everything.
+    All {},
+    /// One session.
+    Session {
+        /// Its name.
+        id: SessionId,
+    },
+    /// One agent, in every session.
+    Agent {
+        /// Who.
+        did: Did,
+    },
+    /// One action, in every session.
+    Action {
+        /// Which.
+        action: ActionId,
+    },
+}
+
+/// What came of stopping what was under way when something was killed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KillAnswer {
+    /// It has stopped.
+    Stopped {},
+    /// It could not be stopped.
+    Failed {
+        /// Why, at most 512 bytes.
+        why: String,
+    },
+    /// No answer came in time.
+    Late {},
 }
 
 /// What the stream of a session says.
@@ -125,6 +188,27 @@ impl Denial {
     }
 }
 
+impl fmt::Display for KillTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All {} => f.write_str("everything"),
+            Self::Session { id } => write!(f, "session {id}"),
+            Self::Agent { did } => write!(f, "agent {did}"),
+            Self::Action { action } => write!(f, "action {action}"),
+        }
+    }
+}
+
+impl fmt::Display for KillAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped {} => f.write_str("what was under way has stopped"),
+            Self::Failed { why } => write!(f, "what was under way could not be stopped: {why}"),
+            Self::Late {} => f.write_str("whether what was under way has stopped was not answered in time"),
+        }
+    }
+}
+
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} denied", self.request)?;
@@ -140,7 +224,14 @@ impl fmt::Display for Denial {
 }
 
 hv_types::wire_struct!(Denial { agent, action, request, reason, needs });
-hv_types::wire_enum!(NodeEvent { 0 => Denied { denial } });
+hv_types::wire_enum!(NodeEvent {
+    0 => Denied { denial },
+    20 => Killed { target, by, reason, at },
+    21 => KillAnswered { target, answer },
+    22 => KillLifted { target, by, reason },
+});
+hv_types::wire_enum!(KillTarget { 0 => All {}, 1 => Session { id }, 2 => Agent { did }, 3 => Action { action } });
+hv_types::wire_enum!(KillAnswer { 0 => Stopped {}, 1 => Failed { why }, 2 => Late {} });
 hv_types::wire_enum!(SessionEvent {
     0 => Session { event },
     1 => Assessed { member, sigma, ring, caps },

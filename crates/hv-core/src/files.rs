@@ -185,6 +185,9 @@ fn enter<'a>(
         params: Digest::default(),
         deadline: now,
     };
+    if let Some(killed) = state.kills.hit(session, agent, Some(action)) {
+        return Err(refuse(Some(action), killed));
+    }
     match gate::check_call((state, slot, now), agent, &call, access.class(), 0) {
         Ok(_) => Ok((slot, path, call.agent)),
         Err(denial) => Err(refuse(Some(action), Reason::Gate(denial))),

@@ -39,6 +39,9 @@ pub(crate) fn check(
         let ring = terms.map_or(Ring::Sandbox, |terms| terms.need);
         return Ok(Pass { ring, sigma, right });
     }
+    if let Some(reason) = state.kills.hit(&call.session, agent, Some(&call.action)) {
+        return Err(Denial::of("step", Some(agent), Some(&attempt.action), &reason));
+    }
     held((state, slot, now), agent, call, terms, sigma, tools)
         .map_err(|denial| Denial::of("step", Some(agent), Some(&attempt.action), &Reason::Gate(denial)))
 }
@@ -116,6 +119,6 @@ fn entry(state: &State, slot: &Slot, agent: &Did, now: Timestamp) -> Entry {
                 Quarantine::Slashed
             }
         },
-        life: Life::Running,
+        life: state.kills.agent(agent).map_or(Life::Running, |at| Life::Killed { at }),
     }
 }

@@ -65,7 +65,7 @@ impl Grant {
             return Err(Mismatch::TooLate { deadline: self.call.deadline });
         }
         if self.right == Right::Standing {
-            let standing = self.node.read(|state, now| state.may_act(&call.session, &call.agent, now));
+            let standing = self.node.read(|state, now| state.may_act(call, now));
             match standing {
                 Ok(true) => {}
                 Ok(false) => return Err(Mismatch::Withdrawn),
@@ -88,6 +88,14 @@ impl Permit for Grant {
     /// The attempt itself is compared, every part of it; its digest was taken from it when it was granted.
     fn redeem(self, attempt: &Attempt, now: Timestamp) -> Result<(), Mismatch> {
         if self.attempt == *attempt { self.opens(now).map(|_| ()) } else { Err(Mismatch::OtherCall) }
+    }
+
+    /// No kill is recorded between the question whether the agent may act and the beginning of the effect.
+    fn start<T>(self, attempt: &Attempt, now: Timestamp, begin: impl FnOnce() -> T) -> Result<T, Mismatch> {
+        let node = Arc::clone(&self.node);
+        let _unkilled = node.launching();
+        Permit::redeem(self, attempt, now)?;
+        Ok(begin())
     }
 }
 

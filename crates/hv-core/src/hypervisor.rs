@@ -138,6 +138,9 @@ impl Hypervisor {
         let create = SessionCommand::Create { id: id.clone(), creator: creator.clone(), config };
         self.node
             .commit(|state, now| {
+                if let Some(killed) = state.kills.hit(id, creator, None) {
+                    return Err(Refusal::on_node("create_session", Some(creator), killed));
+                }
                 if state.slot(id).is_some() {
                     let reason = Reason::SessionExists(id.clone());
                     return Err(Refusal::on_node("create_session", Some(creator), reason));
@@ -234,6 +237,9 @@ impl Hypervisor {
         self.node
             .commit(|state, now| {
                 let slot = find(state, "vouch", session)?;
+                if let Some(killed) = state.kills.hit(session, voucher, None) {
+                    return Err(slot.refuse("vouch", Some(voucher), None, killed));
+                }
                 for did in [voucher, vouchee] {
                     if slot.session.member(did).is_none() {
                         let denial = hv_session::SessionDenial::NotAMember { did: did.clone() };
@@ -358,11 +364,15 @@ impl Hypervisor {
     /// [`Reason::SagaUnfinished`] where a saga still has to be driven to its end; [`Reason::Session`] where
     /// the session cannot end now; [`Error::NoSession`], [`Error::Log`], [`Error::Poisoned`].
     pub async fn terminate_session(&self, session: &SessionId) -> Result<Digest, Error> {
+        self.finish_sagas(session).await?;
         let root = self
             .node
             .commit_closing(|state, now| {
                 let slot = find(state, "terminate_session", session)?;
-                let finished = finish_sagas(slot, now)?;
+                if let Some(saga) = slot.running_sagas().next() {
+                    let reason = Reason::SagaUnfinished(saga.id.clone());
+                    return Err(slot.refuse("terminate_session", None, None, reason));
+                }
                 let events = slot.session.decide(&SessionCommand::End, now);
                 let events =
                     events.map_err(|denial| slot.refuse_session("terminate_session", None, denial))?;
@@ -370,11 +380,25 @@ impl Hypervisor {
                 let released = state.ledger.decide(&release, now).map_err(|denial| {
                     slot.refuse("terminate_session", None, None, Reason::Ledger(Box::new(denial)))
                 })?;
-                let draft = Draft::default().lifecycle(slot.stream, events).session(slot.stream, finished);
+                let draft = Draft::default().lifecycle(slot.stream, events);
                 Ok((draft.ledger(released).closing(), ()))
             })
             .await?;
         Ok(root)
+    }
+
+    async fn finish_sagas(&self, session: &SessionId) -> Result<(), Error> {
+        let none =
+            |state: &State| state.slot(session).is_none_or(|slot| slot.running_sagas().next().is_none());
+        if self.node.read(|state, _| none(state))? {
+            return Ok(());
+        }
+        self.node
+            .commit(|state, now| {
+                let slot = find(state, "terminate_session", session)?;
+                Ok((Draft::default().session(slot.stream, finished(slot, now)), ()))
+            })
+            .await
     }
 
     /// Ends the log cleanly: afterwards every byte of it is covered, and nothing can be appended through this
@@ -391,20 +415,18 @@ fn find<'a>(state: &'a State, request: &'static str, session: &SessionId) -> Res
     state.slot(session).ok_or_else(|| Refusal::no_session(request, None, session))
 }
 
-/// The end of every saga that only waits for it: all its steps are done, or none has an effect.
-fn finish_sagas(slot: &Slot, now: Timestamp) -> Result<Vec<SessionEvent>, Box<Refusal>> {
+/// The end of every saga that only waits to be told that no step follows.
+fn finished(slot: &Slot, now: Timestamp) -> Vec<SessionEvent> {
     let mut finished = Vec::new();
     for (saga, named) in slot.numbered_sagas() {
         let mut after = named.machine.clone();
-        let events = after.decide(&SagaCommand::Finish, now).unwrap_or_default();
+        let events = after.decide(&SagaCommand::Seal, now).unwrap_or_default();
         let applied = events.iter().try_for_each(|event| after.apply(event)).is_ok();
-        if !applied || !matches!(after.state(), SagaState::Completed | SagaState::Compensated) {
-            let reason = Reason::SagaUnfinished(named.id.clone());
-            return Err(slot.refuse("terminate_session", None, None, reason));
+        if applied && after.state() == SagaState::Completed {
+            finished.extend(events.into_iter().map(|event| SessionEvent::Saga { saga, event }));
         }
-        finished.extend(events.into_iter().map(|event| SessionEvent::Saga { saga, event }));
     }
-    Ok(finished)
+    finished
 }
 
 fn join(
@@ -417,6 +439,9 @@ fn join(
     let Entrant { did, trust, caps, claims } = entrant;
     if state.ledger.quarantined(did, now).is_some() {
         return Err(slot.refuse("join", Some(did), None, Reason::Quarantined(did.clone())));
+    }
+    if let Some(killed) = state.kills.hit(session, did, None) {
+        return Err(slot.refuse("join", Some(did), None, killed));
     }
     let joined = slot.session.decide(&SessionCommand::join(did.clone()), now);
     let joined = joined.map_err(|denial| slot.refuse_session("join", Some(did), denial))?;

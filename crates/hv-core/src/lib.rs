@@ -30,6 +30,8 @@ mod files;
 mod folder;
 mod grant;
 mod handle;
+mod kill;
+mod members;
 mod open_saga;
 
 mod gate;
@@ -50,6 +52,7 @@ pub use host::SagaHost;
 pub use hv_session::{ConsistencyMode, SessionConfig};
 pub use hv_types::Ring as ExecutionRing;
 pub use hypervisor::{Entrant, Hypervisor};
+pub use kill::{KILL_CALLBACK, KILLS_MAX, KillOrder};
 pub use node::Notice;
 pub use open_saga::{NewStep, OpenSaga, StepFailure, StepNo};
 pub use trail::{TrailEvent, TrailRecord, read_record};

@@ -8,7 +8,7 @@ use crate::trail::TrailEvent;
 use hv_audit::{Batch, Expect, Log, LogError, Lsn, PayloadRef, StreamNo};
 use hv_types::{ActionId, Did, Digest, Illegal, SessionId, Timestamp};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::broadcast;
 
 /// One log, the state that it makes, and the lock between them.
@@ -19,6 +19,8 @@ pub(crate) struct Node {
     /// The time of the last record; the next one is not before it. Written under the lock.
     last: AtomicU64,
     inner: Mutex<Inner>,
+    /// Held for reading while an effect begins, for writing while a kill is recorded.
+    launches: RwLock<()>,
     /// Made when somebody subscribes.
     notices: OnceLock<broadcast::Sender<Arc<Notice>>>,
 }
@@ -73,6 +75,10 @@ enum End {
 }
 
 impl Draft {
+    pub(crate) fn node(self, node: Vec<NodeEvent>) -> Self {
+        Self { node, ..self }
+    }
+
     pub(crate) fn ledger(self, ledger: Vec<LedgerEvent>) -> Self {
         Self { ledger, ..self }
     }
@@ -228,7 +234,8 @@ impl Node {
             inner.state.replay(&entry)
         })?;
         let last = AtomicU64::new(last.0);
-        Ok(Self { log, clock, last, inner: Mutex::new(inner), notices: OnceLock::new() })
+        let (launches, notices) = (RwLock::new(()), OnceLock::new());
+        Ok(Self { log, clock, last, inner: Mutex::new(inner), launches, notices })
     }
 
     /// What becomes durable from now on. A subscriber that falls behind misses the oldest, and is told so; it
@@ -298,6 +305,23 @@ impl Node {
         decide: impl FnOnce(&State, Timestamp) -> Result<(Draft, T), Box<Refusal>>,
     ) -> Result<T, Error> {
         let recorded = self.run(decide, |_, decided| decided)?;
+        self.settle(recorded).await
+    }
+
+    /// As long as this is held, no kill is recorded. Nothing may be waited for meanwhile.
+    pub(crate) fn launching(&self) -> RwLockReadGuard<'_, ()> {
+        self.launches.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// [`commit`](Self::commit), recorded while no effect is beginning.
+    pub(crate) async fn commit_alone<T>(
+        &self,
+        decide: impl FnOnce(&State, Timestamp) -> Result<(Draft, T), Box<Refusal>>,
+    ) -> Result<T, Error> {
+        let recorded = {
+            let _alone = self.launches.write().unwrap_or_else(PoisonError::into_inner);
+            self.run(decide, |_, decided| decided)?
+        };
         self.settle(recorded).await
     }
 

@@ -2,6 +2,7 @@
 
 use crate::error::Reason;
 use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
+use crate::kill::Kills;
 use crate::node::Refusal;
 use foldhash::fast::FixedState;
 use foldhash::quality::RandomState;
@@ -11,7 +12,9 @@ use hv_rings::class::{Claims, Class, Undo, Unproven};
 use hv_rings::standing::{Cap, Standing, standing};
 use hv_saga::{Saga, SagaState, StepDef};
 use hv_session::Session;
-use hv_types::{ActionId, Did, Digest, Illegal, Machine, Reversibility, SagaId, SessionId, Sigma, Timestamp};
+use hv_types::{
+    ActionId, Call, Did, Digest, Illegal, Machine, Reversibility, SagaId, SessionId, Sigma, Timestamp,
+};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The σ of an agent of whom nothing is known. It earns Ring 3, and is never posted as a reputation.
@@ -23,6 +26,7 @@ pub(crate) struct State {
     pub(crate) ledger: Ledger,
     /// Records of the ledger stream.
     pub(crate) ledger_length: u64,
+    pub(crate) kills: Kills,
     names: HashMap<SessionId, StreamNo, RandomState>,
     /// The log itself gives these numbers, so nobody can choose them to collide.
     sessions: HashMap<StreamNo, Box<Slot>, FixedState>,
@@ -100,7 +104,8 @@ impl State {
 
     pub(crate) fn apply_node(&mut self, event: &NodeEvent) -> Result<(), Illegal> {
         match event {
-            NodeEvent::Denied { .. } => Ok(()),
+            NodeEvent::Denied { .. } | NodeEvent::KillAnswered { .. } => Ok(()),
+            NodeEvent::Killed { .. } | NodeEvent::KillLifted { .. } => self.kills.apply(event),
         }
     }
 
@@ -149,6 +154,7 @@ impl State {
     pub(crate) fn close_session(&mut self, stream: StreamNo) -> Result<(), Illegal> {
         let slot = self.sessions.remove(&stream).ok_or(Illegal::new("an open session is closed"))?;
         self.names.remove(&slot.id);
+        self.kills.forget_session(&slot.id);
         Ok(())
     }
 
@@ -193,12 +199,15 @@ impl State {
     }
 
     /// Whether an effect of this agent may start now, if it was granted.
-    pub(crate) fn may_act(&self, session: &SessionId, agent: &Did, now: Timestamp) -> bool {
-        self.slot(session).is_some_and(|slot| {
-            slot.session.live(now)
-                && slot.session.member(agent).is_some()
-                && self.ledger.quarantined(agent, now).is_none()
-        })
+    pub(crate) fn may_act(&self, call: &Call, now: Timestamp) -> bool {
+        let Call { session, agent, action, .. } = call;
+        let killed = self.kills.hit(session, agent, Some(action)).is_some();
+        !killed
+            && self.slot(session).is_some_and(|slot| {
+                slot.session.live(now)
+                    && slot.session.member(agent).is_some()
+                    && self.ledger.quarantined(agent, now).is_none()
+            })
     }
 }
 

@@ -14,7 +14,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 ///
 /// `hv-core` implements it for the receipt of a durable record. Whoever uses this crate alone writes one,
 /// and sees that nothing governs then.
-pub trait Permit: Send {
+pub trait Permit: Send + 'static {
     /// Why it does not fit the attempt.
     type Refusal: core::error::Error;
 
@@ -23,6 +23,24 @@ pub trait Permit: Send {
     /// # Errors
     /// The refusal where it was given for something else, or came too late.
     fn redeem(self, attempt: &Attempt, now: Timestamp) -> Result<(), Self::Refusal>;
+
+    /// Uses it up and begins the effect. A permit that can be taken away overrides this, so that it is not taken
+    /// away in between; `begin` is short, waits for nothing and uses up no other permit.
+    ///
+    /// # Errors
+    /// Those of [`redeem`](Self::redeem); then nothing was begun.
+    fn start<T>(
+        self,
+        attempt: &Attempt,
+        now: Timestamp,
+        begin: impl FnOnce() -> T,
+    ) -> Result<T, Self::Refusal>
+    where
+        Self: Sized,
+    {
+        self.redeem(attempt, now)?;
+        Ok(begin())
+    }
 }
 
 /// Carries out attempts. Redeems the permit before any effect.

@@ -5,7 +5,7 @@ mod group;
 
 use super::router::not_mine;
 use super::secrets::Secrets;
-use super::{Clock, redeem, system_clock};
+use super::{Clock, system_clock};
 use crate::attempt::StartProblem;
 use crate::{
     Attempt, BoxFuture, Class, CommandTask, Executor, Outcome, Output, Permit, ProbeAnswer, Purpose, Reason,
@@ -13,7 +13,6 @@ use crate::{
 };
 use capture::Capture;
 use core::fmt;
-use core::future::ready;
 use core::time::Duration;
 use group::Group;
 use hv_types::Digest;
@@ -115,21 +114,20 @@ impl CommandExecutor {
         Self { clock, ..self }
     }
 
-    async fn execute(
+    async fn execute<P: Permit>(
         &self,
+        permit: P,
         attempt: &Attempt,
         task: &CommandTask,
-        left: Duration,
     ) -> Result<Outcome, Reason> {
-        let until = Instant::now() + left;
-        let mut secrets = Secrets::default();
-        let mut command = self.prepare(attempt, task, &mut secrets)?;
-        let input = task.stdin.as_ref().map(|value| secrets.resolve(value)).transpose()?;
         if let Some(pin) = &task.pin {
             self.check_pin(task, pin).await?;
         }
-        command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
-        let mut child = match command.spawn() {
+        let now = (self.clock)();
+        let until = Instant::now() + attempt.deadline.since(now);
+        let started = permit.start(attempt, now, || self.begin(attempt, task));
+        let Begun { child, input, secrets } = started.map_err(|_| Reason::NotPermitted)??;
+        let mut child = match child {
             Ok(child) => child,
             Err(error) => return Ok(not_started(&error)),
         };
@@ -150,6 +148,15 @@ impl CommandExecutor {
             _ => unknown(Reason::TimedOut),
         };
         Ok(Outcome { verdict, output: Some(output) })
+    }
+
+    /// Reads what is only named, and starts the program.
+    fn begin(&self, attempt: &Attempt, task: &CommandTask) -> Result<Begun, Reason> {
+        let mut secrets = Secrets::default();
+        let mut command = self.prepare(attempt, task, &mut secrets)?;
+        let input = task.stdin.as_ref().map(|value| secrets.resolve(value)).transpose()?;
+        command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+        Ok(Begun { child: command.spawn(), input, secrets })
     }
 
     fn prepare(
@@ -216,6 +223,13 @@ impl CommandExecutor {
     }
 }
 
+/// A program that was started, or could not be.
+struct Begun {
+    child: std::io::Result<Child>,
+    input: Option<Vec<u8>>,
+    secrets: Secrets,
+}
+
 impl fmt::Debug for CommandExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CommandExecutor")
@@ -227,14 +241,9 @@ impl fmt::Debug for CommandExecutor {
 
 impl<P: Permit> Executor<P> for CommandExecutor {
     fn run<'a>(&'a self, permit: P, attempt: &'a Attempt) -> BoxFuture<'a, Outcome> {
-        let now = (self.clock)();
-        let Task::Command(task) = &*attempt.task else { return not_mine(permit, attempt, now) };
-        if let Err(outcome) = redeem(permit, attempt, now) {
-            return Box::pin(ready(outcome));
-        }
-        let left = attempt.deadline.since(now);
+        let Task::Command(task) = &*attempt.task else { return not_mine(permit, attempt, (self.clock)()) };
         Box::pin(async move {
-            let outcome = self.execute(attempt, task, left).await;
+            let outcome = self.execute(permit, attempt, task).await;
             outcome.unwrap_or_else(|reason| Outcome::failed(Class::Permanent, reason))
         })
     }

@@ -10,11 +10,11 @@ mod session;
 use super::names::{Name, Names};
 use super::told::{Told, json, list, object};
 use hv_core::audit::{Lsn, StreamNo};
-use hv_core::event::{Denial, NodeEvent, SessionEvent};
+use hv_core::event::{Denial, KillAnswer, KillTarget, NodeEvent, SessionEvent};
 use hv_core::liability::{AgentNo, SessionNo};
 use hv_core::rings::class::{Claim, Source};
 use hv_core::rings::standing::Cap;
-use hv_core::types::{ActionKind, Digest, Reversibility, Timestamp};
+use hv_core::types::{ActionKind, Did, Digest, Reversibility, Timestamp};
 use hv_core::{TrailEvent, TrailRecord};
 use serde_json::Value;
 
@@ -59,7 +59,7 @@ impl Scene<'_> {
             TrailEvent::Sealed => {
                 Told::new("log.sealed", "the log is ended; this record holds the end of every open stream")
             }
-            TrailEvent::Node(NodeEvent::Denied { denial }) => denied("node.denied", denial),
+            TrailEvent::Node(event) => node(event),
             TrailEvent::Ledger(event) => self.ledger(event),
             TrailEvent::Session(event) => self.session(event),
         }
@@ -129,6 +129,47 @@ impl Scene<'_> {
 
     fn session_of(&self, session: SessionNo) -> Name {
         self.names.session(session)
+    }
+}
+
+fn node(event: &NodeEvent) -> Told {
+    let by_words = |by: &Option<Did>| by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+    match event {
+        NodeEvent::Denied { denial } => denied("node.denied", denial),
+        NodeEvent::Killed { target, by, reason, at } => {
+            Told::new("node.killed", format!("{target} is killed{}: {reason}", by_words(by)))
+                .with("target", target_fields(target))
+                .with("by", by)
+                .with("reason", reason)
+                .with("at", at)
+        }
+        NodeEvent::KillAnswered { target, answer } => {
+            let (name, why) = match answer {
+                KillAnswer::Stopped {} => ("stopped", None),
+                KillAnswer::Failed { why } => ("failed", Some(why)),
+                KillAnswer::Late {} => ("late", None),
+            };
+            Told::new("node.kill_answered", format!("the kill of {target}: {answer}"))
+                .with("target", target_fields(target))
+                .with("answer", name)
+                .with("why", why)
+        }
+        NodeEvent::KillLifted { target, by, reason } => {
+            let words = format!("the kill of {target} is lifted{}: {reason}", by_words(by));
+            Told::new("node.kill_lifted", words)
+                .with("target", target_fields(target))
+                .with("by", by)
+                .with("reason", reason)
+        }
+    }
+}
+
+fn target_fields(target: &KillTarget) -> Value {
+    match target {
+        KillTarget::All {} => json("all"),
+        KillTarget::Session { id } => object([("session", json(id))]),
+        KillTarget::Agent { did } => object([("agent", json(did))]),
+        KillTarget::Action { action } => object([("action", json(action))]),
     }
 }
 

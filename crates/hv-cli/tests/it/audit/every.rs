@@ -1,7 +1,9 @@
 //! One of every event, with values that never change.
 
 use super::trails::{START, did};
-use hv_core::event::{Denial, LedgerEvent, MembershipEvent, NodeEvent, SagaEvent, SessionEvent};
+use hv_core::event::{
+    Denial, KillAnswer, KillTarget, LedgerEvent, MembershipEvent, NodeEvent, SagaEvent, SessionEvent,
+};
 use hv_core::liability::{
     AccountKept, AgentNo, BondKept, BondNo, Case, Cause, Cut, Loss, Offence, SessionNo, SlashReason, Slashed,
     Source, Standing, Toll, Totals, Verdict, VouchPolicy,
@@ -31,7 +33,37 @@ pub(crate) struct Every {
 }
 
 pub(crate) fn every() -> Every {
-    Every { node: vec![NodeEvent::Denied { denial: denial() }], ledger: ledger(), session: session() }
+    let mut node = vec![NodeEvent::Denied { denial: denial() }];
+    node.extend(kills());
+    Every { node, ledger: ledger(), session: session() }
+}
+
+fn kills() -> Vec<NodeEvent> {
+    let targets = [
+        KillTarget::All {},
+        KillTarget::Session { id: SessionId::new("sample").unwrap() },
+        KillTarget::Agent { did: did("b") },
+        KillTarget::Action { action: ActionId::new("git.push").unwrap() },
+    ];
+    let answers =
+        [KillAnswer::Stopped {}, KillAnswer::Failed { why: "it hangs".to_owned() }, KillAnswer::Late {}];
+    let (by, reason) = (Some(did("admin")), "it leaks".to_owned());
+    let mut events: Vec<NodeEvent> = targets
+        .iter()
+        .map(|target| NodeEvent::Killed {
+            target: target.clone(),
+            by: by.clone(),
+            reason: reason.clone(),
+            at: later(3),
+        })
+        .collect();
+    let answered = targets
+        .iter()
+        .zip(answers)
+        .map(|(target, answer)| NodeEvent::KillAnswered { target: target.clone(), answer });
+    events.extend(answered);
+    events.push(NodeEvent::KillLifted { target: targets[2].clone(), by: None, reason: "mended".to_owned() });
+    events
 }
 
 fn sigma(text: &str) -> Sigma {

@@ -1,0 +1,217 @@
+//! The kill switch: an agent, an action, a session, or everything. What is killed starts nothing any more; what
+//! was begun is told to stop, and what came of that is recorded either way.
+
+use crate::error::{Error, Reason};
+use crate::event::{KillAnswer, KillTarget, NodeEvent};
+use crate::hypervisor::Hypervisor;
+use crate::node::{Draft, Refusal};
+use hv_session::{Eviction, SessionCommand};
+use hv_types::{ActionId, Did, Illegal, Machine, SessionId, Timestamp};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// How long the callback of a kill may take; then its answer is [`KillAnswer::Late`].
+pub const KILL_CALLBACK: Duration = Duration::from_secs(5);
+
+/// How many kills may be in force at once.
+pub const KILLS_MAX: usize = 100_000;
+
+/// A kill as it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KillOrder {
+    /// What starts nothing any more.
+    pub target: KillTarget,
+    /// Who asks for it, where that is known.
+    pub by: Option<Did>,
+    /// Why.
+    pub reason: String,
+}
+
+/// What is killed now, and since when.
+#[derive(Debug, Default)]
+pub(crate) struct Kills {
+    all: Option<Timestamp>,
+    agents: BTreeMap<Did, Timestamp>,
+    actions: BTreeMap<ActionId, Timestamp>,
+    sessions: BTreeMap<SessionId, Timestamp>,
+}
+
+impl Kills {
+    pub(crate) fn apply(&mut self, event: &NodeEvent) -> Result<(), Illegal> {
+        match event {
+            NodeEvent::Killed { target, at, .. } => {
+                let room = self.len() < KILLS_MAX && self.since(target).is_none();
+                let before = match target {
+                    KillTarget::All {} => self.all.replace(*at),
+                    KillTarget::Agent { did } => self.agents.insert(did.clone(), *at),
+                    KillTarget::Action { action } => self.actions.insert(action.clone(), *at),
+                    KillTarget::Session { id } => self.sessions.insert(id.clone(), *at),
+                };
+                let once = room && before.is_none();
+                if once { Ok(()) } else { Err(Illegal::new("what is killed is killed once")) }
+            }
+            NodeEvent::KillLifted { target, .. } => {
+                let before = match target {
+                    KillTarget::All {} => self.all.take(),
+                    KillTarget::Agent { did } => self.agents.remove(did),
+                    KillTarget::Action { action } => self.actions.remove(action),
+                    KillTarget::Session { id } => self.sessions.remove(id),
+                };
+                before.map(|_| ()).ok_or(Illegal::new("only a kill that is in force is lifted"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A session that is over is not killed any more.
+    pub(crate) fn forget_session(&mut self, id: &SessionId) {
+        self.sessions.remove(id);
+    }
+
+    /// Since when an agent is killed.
+    pub(crate) fn agent(&self, agent: &Did) -> Option<Timestamp> {
+        self.agents.get(agent).copied()
+    }
+
+    /// What keeps this agent from starting this in this session.
+    pub(crate) fn hit(&self, session: &SessionId, agent: &Did, action: Option<&ActionId>) -> Option<Reason> {
+        if self.len() == 0 {
+            return None;
+        }
+        let killed = |target, at: &Timestamp| Reason::Killed { target, at: *at };
+        let agent = || Some(killed(KillTarget::Agent { did: agent.clone() }, self.agents.get(agent)?));
+        let session =
+            || Some(killed(KillTarget::Session { id: session.clone() }, self.sessions.get(session)?));
+        let action = || {
+            let action = action?;
+            Some(killed(KillTarget::Action { action: action.clone() }, self.actions.get(action)?))
+        };
+        let all = self.all.as_ref().map(|at| killed(KillTarget::All {}, at));
+        all.or_else(session).or_else(agent).or_else(action)
+    }
+
+    fn since(&self, target: &KillTarget) -> Option<Timestamp> {
+        match target {
+            KillTarget::All {} => self.all,
+            KillTarget::Agent { did } => self.agents.get(did).copied(),
+            KillTarget::Action { action } => self.actions.get(action).copied(),
+            KillTarget::Session { id } => self.sessions.get(id).copied(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        usize::from(self.all.is_some()) + self.agents.len() + self.actions.len() + self.sessions.len()
+    }
+
+    fn list(&self) -> Vec<(KillTarget, Timestamp)> {
+        let all = self.all.iter().map(|at| (KillTarget::All {}, *at));
+        let sessions = self.sessions.iter().map(|(id, at)| (KillTarget::Session { id: id.clone() }, *at));
+        let agents = self.agents.iter().map(|(did, at)| (KillTarget::Agent { did: did.clone() }, *at));
+        let actions =
+            self.actions.iter().map(|(action, at)| (KillTarget::Action { action: action.clone() }, *at));
+        all.chain(sessions).chain(agents).chain(actions).collect()
+    }
+}
+
+impl Hypervisor {
+    /// Kills: from the record of it on, nothing of the target starts, whatever was granted before. An agent is
+    /// put out of every session too. Undo and probes of what was done still run.
+    ///
+    /// Then `stop` is run, which is to end what is under way, for [`KILL_CALLBACK`] at most; what it answers, or
+    /// that it did not, is recorded. O(open sessions).
+    ///
+    /// # Errors
+    /// [`Reason::AlreadyKilled`], [`Reason::TooManyKills`]; [`Error::Log`], [`Error::Poisoned`]. Where this fails
+    /// after the kill was recorded, the kill holds.
+    pub async fn kill<F, E>(&self, order: &KillOrder, stop: F) -> Result<KillAnswer, Error>
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: fmt::Display + Send + 'static,
+    {
+        let KillOrder { target, by, reason } = order;
+        self.node()
+            .commit_alone(|state, now| {
+                let refuse = |reason| Refusal::on_node("kill", by.as_ref(), reason);
+                if let Some(at) = state.kills.since(target) {
+                    return Err(refuse(Reason::AlreadyKilled { target: target.clone(), at }));
+                }
+                if state.kills.len() >= KILLS_MAX {
+                    return Err(refuse(Reason::TooManyKills));
+                }
+                let (by, reason) = (by.clone(), reason.clone());
+                let killed = NodeEvent::Killed { target: target.clone(), by, reason, at: now };
+                Ok((Draft::default().node(vec![killed]), ()))
+            })
+            .await?;
+        let mut stopping = tokio::spawn(stop);
+        let answer = match tokio::time::timeout(KILL_CALLBACK, &mut stopping).await {
+            Ok(Ok(Ok(()))) => KillAnswer::Stopped {},
+            Ok(Ok(Err(error))) => KillAnswer::Failed { why: cut(&error.to_string()) },
+            Ok(Err(_)) => KillAnswer::Failed { why: "the callback panicked".to_owned() },
+            Err(_) => {
+                stopping.abort();
+                KillAnswer::Late {}
+            }
+        };
+        let answered = NodeEvent::KillAnswered { target: target.clone(), answer: answer.clone() };
+        self.node().commit(|_, _| Ok((Draft::default().node(vec![answered]), ()))).await?;
+        if let KillTarget::Agent { did } = target {
+            self.put_out(did).await?;
+        }
+        Ok(answer)
+    }
+
+    /// Lifts a kill. An agent that was put out of a session has to be readmitted there.
+    ///
+    /// # Errors
+    /// [`Reason::NotKilled`]; [`Error::Log`], [`Error::Poisoned`].
+    pub async fn lift_kill(&self, order: &KillOrder) -> Result<(), Error> {
+        let KillOrder { target, by, reason } = order;
+        self.node()
+            .commit(|state, _| {
+                if state.kills.since(target).is_none() {
+                    let reason = Reason::NotKilled { target: target.clone() };
+                    return Err(Refusal::on_node("lift_kill", by.as_ref(), reason));
+                }
+                let (by, reason) = (by.clone(), reason.clone());
+                let lifted = NodeEvent::KillLifted { target: target.clone(), by, reason };
+                Ok((Draft::default().node(vec![lifted]), ()))
+            })
+            .await
+    }
+
+    /// What is killed now, and since when.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`].
+    pub fn kills(&self) -> Result<Vec<(KillTarget, Timestamp)>, Error> {
+        self.node().read(|state, _| state.kills.list())
+    }
+
+    /// Puts an agent out of every session in which it is.
+    async fn put_out(&self, agent: &Did) -> Result<(), Error> {
+        for session in self.open_sessions()? {
+            self.node()
+                .commit(|state, now| {
+                    let Some(slot) = state.slot(&session) else { return Ok((Draft::default(), ())) };
+                    if slot.session.member(agent).is_none() {
+                        return Ok((Draft::default(), ()));
+                    }
+                    let evict = SessionCommand::Evict { did: agent.clone(), reason: Eviction::Killed };
+                    let events = slot.session.decide(&evict, now);
+                    let events =
+                        events.map_err(|denial| slot.refuse_session("evict", Some(agent), denial))?;
+                    Ok((Draft::default().lifecycle(slot.stream, events), ()))
+                })
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// The beginning of a text, 512 bytes at most.
+fn cut(text: &str) -> String {
+    let end = (0..=512.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
+    text.get(..end.unwrap_or(0)).unwrap_or_default().to_owned()
+}
