@@ -2,6 +2,7 @@
 
 mod denied;
 mod escalated;
+mod evidence;
 mod forgery;
 mod gate;
 mod input;

@@ -1,6 +1,7 @@
 //! Why an operation did not do what it was asked for.
 
 use crate::event::KillTarget;
+use crate::evidence::Rejected;
 use hv_audit::{LogError, Lsn};
 use hv_types::{BadIdent, Did, Illegal, SagaId, SessionId, Timestamp};
 use std::fmt;
@@ -79,6 +80,29 @@ pub enum Reason {
     Ident(BadIdent),
     /// The text names no file of the session.
     Path(Box<hv_session::BadPath>),
+    /// The node has no name and listens to nobody yet.
+    NotConfigured,
+    /// The node was configured before.
+    Configured,
+    /// A signed statement does not count.
+    Evidence(Box<Rejected>),
+    /// What was brought does not open the ring.
+    Ring(hv_rings::Denial),
+    /// The call had to be made earlier: the last point in time at which it might have.
+    Late(Timestamp),
+    /// The registry of keys.
+    Key(Box<hv_identity::registry::Denial>),
+    /// The one does not vouch for the other in this session.
+    NoBond {
+        /// The one.
+        voucher: Did,
+        /// The other.
+        vouchee: Did,
+    },
+    /// The session has begun, and this is settled before it does.
+    Begun(SessionId),
+    /// A machine refused its own event.
+    Defect(Illegal),
 }
 
 impl Reason {
@@ -89,6 +113,11 @@ impl Reason {
             Self::Gate(denial) => denial.needs().map(|needs| needs.to_string()).unwrap_or_default(),
             Self::SagaUnfinished(_) => "the saga driven to its end first".to_owned(),
             Self::Killed { .. } => "the kill lifted".to_owned(),
+            Self::NotConfigured => "a node that is configured with a witness".to_owned(),
+            Self::Configured => "the word of a witness on the new configuration".to_owned(),
+            Self::Ring(denial) => denial.needs().to_string(),
+            Self::Late(_) => "a call with a later deadline".to_owned(),
+            Self::Begun(_) => "a session that has not begun".to_owned(),
             Self::Quarantined(_) => "the end of the quarantine, or rehabilitation".to_owned(),
             _ => String::new(),
         }
@@ -135,6 +164,15 @@ impl fmt::Display for Reason {
                 )
             }
             Self::Quarantined(did) => write!(f, "{did} is under quarantine"),
+            Self::NotConfigured => f.write_str("this node is not configured, so nobody's word counts here"),
+            Self::Configured => f.write_str("this node is configured already"),
+            Self::Evidence(rejected) => fmt::Display::fmt(rejected, f),
+            Self::Ring(denial) => fmt::Display::fmt(denial, f),
+            Self::Late(deadline) => write!(f, "the call had to be made until {deadline}"),
+            Self::Key(denial) => fmt::Display::fmt(denial, f),
+            Self::NoBond { voucher, vouchee } => write!(f, "{voucher} does not vouch for {vouchee} there"),
+            Self::Begun(id) => write!(f, "session `{id}` has begun, and this is settled before it does"),
+            Self::Defect(illegal) => fmt::Display::fmt(illegal, f),
         }
     }
 }

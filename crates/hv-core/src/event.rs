@@ -3,12 +3,16 @@
 //! The body of a record is a version byte and one or more events, until the bytes end.
 
 use crate::error::Reason;
-use hv_rings::class::{Claim, Source};
+use hv_rings::class::{Claim, Override, Source};
 use hv_rings::standing::Cap;
+use hv_rings::{Basis, Nonce};
 use hv_types::wire::Reader;
 use hv_types::{ActionId, Did, Digest, Ring, SagaId, SessionId, Sigma, Timestamp, Undecodable, Wire};
 use std::fmt;
 
+pub use crate::authority::NodeConfig;
+pub use crate::evidence::{Rejected, Rejection, Voice};
+pub use hv_identity::registry::Event as KeyEvent;
 pub use hv_liability::Event as LedgerEvent;
 pub use hv_saga::SagaEvent;
 pub use hv_session::SessionEvent as MembershipEvent;
@@ -23,6 +27,47 @@ pub enum NodeEvent {
     Denied {
         /// By what rule, to whom, and what would be enough.
         denial: Denial,
+    },
+    /// Whom the node listens to was set.
+    Configured {
+        /// All of it, from now on.
+        config: NodeConfig,
+        /// Who set it.
+        by: Did,
+        /// Whose word let that pass; nobody's for the first one, which nobody could be asked about.
+        witness: Option<Did>,
+    },
+    /// A key was bound, replaced or revoked.
+    Key {
+        /// What the registry of keys says.
+        event: KeyEvent,
+    },
+    /// A signed statement was used, and cannot be used again.
+    Spent {
+        /// Who made it.
+        by: Did,
+        /// Its nonce.
+        nonce: Nonce,
+        /// The last point in time at which it would have counted.
+        deadline: Timestamp,
+        /// When it was used.
+        at: Timestamp,
+    },
+    /// A signed statement that was brought does not count.
+    Rejected {
+        /// Which, and why.
+        rejected: Rejected,
+    },
+    /// The supervisor itself was changed, in Ring 0; what was changed stands in the same batch.
+    Governed {
+        /// What was done.
+        action: ActionId,
+        /// Digest of what exactly.
+        params: Digest,
+        /// Who did it.
+        by: Did,
+        /// Whose word let it pass.
+        witness: Did,
     },
     /// Nothing of the target starts any more.
     Killed {
@@ -152,6 +197,36 @@ pub enum SessionEvent {
         /// The name; a later note of the same name replaces an earlier one.
         key: String,
     },
+    /// The human voters of the session were named.
+    VotersNamed {
+        /// All of them, in order.
+        voters: Vec<Did>,
+    },
+    /// The operator set on which terms an action's calls are decided here.
+    Overridden {
+        /// The action.
+        action: ActionId,
+        /// What is set; nothing takes back what was set before.
+        set: Override,
+    },
+    /// The start that is granted next rests on the word of others.
+    Certified {
+        /// The saga's number in its session.
+        saga: u32,
+        /// The step's ordinal.
+        step: u32,
+        /// On what: a quorum or a witness.
+        basis: Basis,
+        /// The last point in time at which it counts.
+        until: Timestamp,
+        /// Whose word, in order.
+        voices: Vec<Voice>,
+    },
+    /// A signed statement that was brought does not count.
+    Rejected {
+        /// Which, and why.
+        rejected: Rejected,
+    },
     /// The undo of a step that was appended counts without proof: it is a function of the embedding program.
     UndoAccepted {
         /// The saga's number in its session.
@@ -226,6 +301,11 @@ impl fmt::Display for Denial {
 hv_types::wire_struct!(Denial { agent, action, request, reason, needs });
 hv_types::wire_enum!(NodeEvent {
     0 => Denied { denial },
+    1 => Configured { config, by, witness },
+    2 => Key { event },
+    3 => Spent { by, nonce, deadline, at },
+    4 => Rejected { rejected },
+    5 => Governed { action, params, by, witness },
     20 => Killed { target, by, reason, at },
     21 => KillAnswered { target, answer },
     22 => KillLifted { target, by, reason },
@@ -241,6 +321,10 @@ hv_types::wire_enum!(SessionEvent {
     5 => Granted { params, deadline, ring, sigma },
     6 => Denied { denial },
     7 => Noted { key },
+    8 => VotersNamed { voters },
+    9 => Overridden { action, set },
+    10 => Certified { saga, step, basis, until, voices },
+    11 => Rejected { rejected },
     32 => UndoAccepted { saga, step },
 });
 

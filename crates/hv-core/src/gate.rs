@@ -1,24 +1,57 @@
 //! The facts of one call, held against the gate's rules.
 
 use crate::error::Reason;
-use crate::event::Denial;
+use crate::event::{Denial, NodeEvent};
+use crate::evidence::{self, Presented, Rejected, Voice, Weighed, call_with};
 use crate::grant::Right;
 use crate::host::right_of;
 use crate::state::{NamedSaga, Slot, State};
-use hv_rings::Evidence;
-use hv_rings::class::{Claims, Class, Override, Terms};
-use hv_rings::gate::{Acquaintance, Entry, Facts, GateDenial, Identity, Life, Membership, Phase, Quarantine};
+use hv_rings::class::{Claims, Class, Terms};
+use hv_rings::gate::{
+    Acquaintance, Entry, Facts, GateDenial, Identity, Life, Membership, Phase, Quarantine, Unfit,
+};
 use hv_rings::rate::Limits;
+use hv_rings::{Basis, Evidence};
 use hv_saga::{Attempt, StepDef};
 use hv_session::SessionState;
 use hv_types::{Call, Did, Reversibility, Ring, Sigma, Timestamp};
 
 /// That a call passed, and what was known when it did.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Pass {
     pub(crate) ring: Ring,
     pub(crate) sigma: Sigma,
     pub(crate) right: Right,
+    /// What it rests on, where that is the word of others.
+    pub(crate) certified: Option<Box<Certified>>,
+    /// What was brought besides and does not count.
+    pub(crate) rejected: Vec<Rejected>,
+}
+
+/// On whose word a call passed.
+#[derive(Debug, Clone)]
+pub(crate) struct Certified {
+    pub(crate) basis: Basis,
+    pub(crate) until: Timestamp,
+    pub(crate) voices: Vec<Voice>,
+    /// What is used up by it.
+    pub(crate) spent: Vec<NodeEvent>,
+}
+
+/// That an attempt was refused: why, and what was brought and does not count.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) denial: Denial,
+    pub(crate) rejected: Vec<Rejected>,
+}
+
+/// What is brought for an attempt, and what of it was used before: for the same step, and by what starts
+/// together with it.
+#[derive(Clone, Copy)]
+pub(crate) struct Brought<'a> {
+    pub(crate) presented: Option<&'a Presented>,
+    pub(crate) own: &'a [Voice],
+    pub(crate) also: &'a [NodeEvent],
 }
 
 /// Whether an attempt of a saga may start. `tools` is how many attempts of the agent run already.
@@ -28,22 +61,81 @@ pub(crate) fn check(
     (state, slot, now): (&State, &Slot, Timestamp),
     (saga, claims): (&NamedSaga, Option<Claims>),
     (attempt, step): (&Attempt, &StepDef),
-    call: &Call,
+    brought: Brought<'_>,
     tools: u32,
-) -> Result<Pass, Denial> {
+) -> Result<(Call, Pass), Box<Refused>> {
     let agent = &attempt.agent;
-    let terms = claims.map(|claims| saga.class(&claims, attempt.ordinal, step).terms(&Override::default()));
+    let overrides = state.override_of(slot, &attempt.action);
+    let terms = claims.map(|claims| saga.class(&claims, attempt.ordinal, step).terms(&overrides));
     let sigma = terms.map_or(Sigma::ZERO, |terms| state.sigma_eff(slot, agent, terms.reversibility, now));
     let right = right_of(attempt.purpose);
     if right == Right::Earlier {
         let ring = terms.map_or(Ring::Sandbox, |terms| terms.need);
-        return Ok(Pass { ring, sigma, right });
+        let call = call_with(attempt, attempt.deadline);
+        return Ok((call, Pass { ring, sigma, right, certified: None, rejected: Vec::new() }));
     }
-    if let Some(reason) = state.kills.hit(&call.session, agent, Some(&call.action)) {
-        return Err(Denial::of("step", Some(agent), Some(&attempt.action), &reason));
+    if let Some(reason) = state.kills.hit(&attempt.session, agent, Some(&attempt.action)) {
+        let denial = Denial::of("step", Some(agent), Some(&attempt.action), &reason);
+        return Err(Box::new(Refused { denial, rejected: Vec::new() }));
     }
-    held((state, slot, now), agent, call, terms, sigma, tools)
-        .map_err(|denial| Denial::of("step", Some(agent), Some(&attempt.action), &Reason::Gate(denial)))
+    let Brought { presented, own, also } = brought;
+    // What needs nobody's word is not bound to the deadline up to which it was asked for.
+    let asks = |ring: Ring| !matches!(ring, Ring::Standard | Ring::Sandbox);
+    let presented = presented.filter(|_| terms.is_some_and(|terms| asks(terms.need)));
+    let mut call = call_with(attempt, presented.map_or(attempt.deadline, Presented::deadline));
+    let Weighed { evidence, rejected, short } = match (presented, terms) {
+        (Some(presented), Some(terms)) => {
+            let spent = evidence::spent_for(state.authority.spent(), own, also);
+            evidence::weigh((state, Some(slot), now), &call, terms.need, presented, &spent)
+        }
+        _ => Weighed::default(),
+    };
+    match held((state, slot, now), agent, &call, (terms, sigma), &evidence, tools) {
+        Ok((ring, basis)) => {
+            let certified = certified(&evidence, basis, own, now);
+            // It may start as long as the attempt has time, and as long as what it rests on counts.
+            call.deadline = attempt.deadline.min(evidence.until(basis));
+            Ok((call, Pass { ring, sigma, right, certified, rejected }))
+        }
+        Err(denial) => {
+            let lacks_quorum = lacks_quorum(&denial);
+            let mut denial = Denial::of("step", Some(agent), Some(&attempt.action), &Reason::Gate(denial));
+            if let Some(short) = short.filter(|_| lacks_quorum) {
+                denial.reason = format!("{}: {short}", denial.reason);
+            }
+            Err(Box::new(Refused { denial, rejected }))
+        }
+    }
+}
+
+/// Whether what is missing is a quorum, so that how far the votes are from one is worth telling.
+fn lacks_quorum(denial: &GateDenial) -> bool {
+    use hv_rings::{Certificate, Denial as Rule};
+    let GateDenial::Agent { unfit: Unfit::Ring { denial } } = denial else { return false };
+    matches!(denial, Rule::Certificate { certificate: Certificate::Quorum, .. })
+}
+
+/// Whose word a permission rests on, if on anybody's. What was used for the same step before is not used again.
+fn certified(evidence: &Evidence, basis: Basis, own: &[Voice], now: Timestamp) -> Option<Box<Certified>> {
+    let mut spent = evidence::spends(evidence, basis, now);
+    let voices = voices(&spent);
+    if voices.is_empty() {
+        return None;
+    }
+    let used = |event: &NodeEvent| voices_of(event).is_some_and(|voice| own.contains(&voice));
+    spent.retain(|event| !used(event));
+    Some(Box::new(Certified { basis, until: evidence.until(basis), voices, spent }))
+}
+
+fn voices(spent: &[NodeEvent]) -> Vec<Voice> {
+    spent.iter().filter_map(voices_of).collect()
+}
+
+fn voices_of(event: &NodeEvent) -> Option<Voice> {
+    match event {
+        NodeEvent::Spent { by, nonce, .. } => Some(Voice { by: by.clone(), nonce: *nonce }),
+        _ => None,
+    }
 }
 
 /// Whether a call of an action that the supervisor itself offers may be made.
@@ -53,20 +145,21 @@ pub(crate) fn check_call(
     call: &Call,
     class: Class,
     tools: u32,
-) -> Result<Pass, Box<GateDenial>> {
-    let terms = class.terms(&Override::default());
+) -> Result<Ring, Box<GateDenial>> {
+    let terms = class.terms(&state.override_of(slot, &call.action));
     let sigma = state.sigma_eff(slot, agent, terms.reversibility, now);
-    held((state, slot, now), agent, call, Some(terms), sigma, tools)
+    held((state, slot, now), agent, call, (Some(terms), sigma), &Evidence::none(), tools)
+        .map(|(ring, _)| ring)
 }
 
 fn held(
     (state, slot, now): (&State, &Slot, Timestamp),
     agent: &Did,
     call: &Call,
-    terms: Option<Terms>,
-    sigma: Sigma,
+    (terms, sigma): (Option<Terms>, Sigma),
+    evidence: &Evidence,
     tools: u32,
-) -> Result<Pass, Box<GateDenial>> {
+) -> Result<(Ring, Basis), Box<GateDenial>> {
     let full = match terms {
         Some(terms) if terms.reversibility == Reversibility::Full => sigma,
         _ => state.sigma_eff(slot, agent, Reversibility::Full, now),
@@ -81,11 +174,11 @@ fn held(
         terms,
         sigma,
         standing: &standing,
-        evidence: &Evidence::none(),
+        evidence,
         on_behalf_of: &[],
     };
     let allowed = hv_rings::gate::check(&facts).map_err(Box::new)?;
-    Ok(Pass { ring: allowed.ring(), sigma, right: Right::Standing })
+    Ok((allowed.ring(), allowed.basis()))
 }
 
 /// What can be said before the call itself is looked at.

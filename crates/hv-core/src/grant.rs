@@ -102,15 +102,9 @@ impl Permit for Grant {
 static PARAMETERS_KEY: LazyLock<[u8; 32]> =
     LazyLock::new(|| blake3::derive_key("hv 2026 call parameters v1", &[]));
 
-/// The call that an attempt makes.
-pub(crate) fn call_of(attempt: &Attempt) -> Call {
-    Call {
-        session: attempt.session.clone(),
-        agent: attempt.agent.clone(),
-        action: attempt.action.clone(),
-        params: Digest(*blake3::keyed_hash(&PARAMETERS_KEY, &attempt.parameters()).as_bytes()),
-        deadline: attempt.deadline,
-    }
+/// Digest of the parameters of the call that an attempt makes.
+pub(crate) fn parameters_of(attempt: &Attempt) -> Digest {
+    Digest(*blake3::keyed_hash(&PARAMETERS_KEY, &attempt.parameters()).as_bytes())
 }
 
 /// Why a grant does not open a call.

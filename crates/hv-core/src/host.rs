@@ -1,9 +1,11 @@
 //! Sagas behind the gate: every start that a saga decides on gets a grant or is refused.
 
+use crate::consequence;
 use crate::error::{Error, Reason};
 use crate::event::{Denial, LedgerEvent, SessionEvent};
-use crate::gate::{self, Pass};
-use crate::grant::{Grant, Right, call_of};
+use crate::evidence::Presented;
+use crate::gate::{self, Brought, Certified, Pass, Refused};
+use crate::grant::{Grant, Right};
 use crate::node::{Draft, Node, Refusal};
 use crate::slash;
 use crate::state::{Known, NamedSaga, Slot, State};
@@ -14,7 +16,7 @@ use hv_saga::{
     SagaCommand, SagaDenial, SagaEvent, SagaState, StepDef,
 };
 use hv_types::{ActionId, Call, SagaId, SessionId, Timestamp, Wire};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -32,6 +34,8 @@ pub struct SagaHost {
     saga: SagaId,
     unproven: Vec<u32>,
     actions: Vec<(ActionId, Claim)>,
+    /// What is brought for steps, by ordinal.
+    brought: BTreeMap<u32, Presented>,
     /// The saga's number in its session, once it is known; names are looked up no more than once.
     number: OnceLock<u32>,
     /// What the gate refused since somebody asked, at most one of it; it may be told once its record is durable.
@@ -46,8 +50,9 @@ struct Decided {
 
 impl SagaHost {
     pub(crate) fn new(node: Arc<Node>, session: SessionId, saga: SagaId) -> Self {
-        let (unproven, actions, refused) = (Vec::new(), Vec::new(), Arc::default());
-        Self { node, session, saga, unproven, actions, number: OnceLock::new(), refused }
+        let (unproven, actions, brought) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let (number, refused) = (OnceLock::new(), Arc::default());
+        Self { node, session, saga, unproven, actions, brought, number, refused }
     }
 
     /// The same accepting the undo of these steps without proof, where the saga begins through this host. The
@@ -61,6 +66,17 @@ impl SagaHost {
     #[must_use]
     pub fn registering(mut self, action: ActionId, claim: Claim) -> Self {
         self.actions.push((action, claim));
+        self
+    }
+
+    /// The same bringing statements of others for a step, by its ordinal: they speak of the call that
+    /// [`call_for`](crate::call_for) gives with the same deadline.
+    ///
+    /// Only what a step's ring asks for is looked at. What does not count is recorded with its reason; what
+    /// counts is used up by the step's first start, and covers its repetitions up to the deadline.
+    #[must_use]
+    pub fn presenting(mut self, step: u32, presented: Presented) -> Self {
+        self.brought.insert(step, presented);
         self
     }
 
@@ -212,25 +228,35 @@ impl SagaHost {
             let starts = saga.machine.starts(&self.session, &self.saga, &events);
             let mut passed: Vec<(Attempt, Call, Pass)> = Vec::with_capacity(starts.len());
             let mut refused = Vec::new();
+            let mut spent = Vec::new();
             for attempt in starts {
                 let Some(step) = step_of(saga, &command, attempt.ordinal) else { continue };
-                let call = call_of(&attempt);
+                let presented = self.brought.get(&attempt.ordinal);
+                let brought = Brought { presented, own: slot.voices(number, attempt.ordinal), also: &spent };
                 let tools = running(slot, &attempt, &events) + started(&passed, &attempt);
                 let claims = slot.claims(&attempt.action).copied();
                 let claims = said.iter().filter(|(action, _)| *action == attempt.action).fold(claims, also);
-                match gate::check((state, slot, now), (saga, claims), (&attempt, step), &call, tools) {
-                    Ok(pass) => passed.push((attempt, call, pass)),
-                    Err(denial) => refused.push((attempt.ordinal, denial)),
+                let facts = (state, slot, now);
+                match gate::check(facts, (saga, claims), (&attempt, step), brought, tools) {
+                    Ok((call, mut pass)) => {
+                        pass.certified.iter_mut().for_each(|rests| spent.append(&mut rests.spent));
+                        passed.push((attempt, call, pass));
+                    }
+                    Err(no) => refused.push((attempt.ordinal, no)),
                 }
             }
             if refused.is_empty() {
                 let slashes = escalation(state, slot, saga, &events, now);
                 let starts = write(number, events, passed, &mut out);
-                let draft = Draft::default().ledger(slashes).session_with(slot.stream, out, attached);
+                let put_out = consequence::of_slashes(state, &slashes, now);
+                let draft = Draft::default().node(spent).ledger(slashes);
+                let draft = draft.session_with(slot.stream, out, attached).also(put_out);
                 return Ok((draft, Decided { starts, number }));
             }
-            for (step, denial) in refused {
+            for (step, no) in refused {
+                let Refused { denial, rejected } = *no;
                 *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(denial.clone());
+                out.extend(rejected.into_iter().map(|rejected| SessionEvent::Rejected { rejected }));
                 out.push(SessionEvent::Denied { denial });
                 match command.refused_mut() {
                     Some(refused) => refused.push(step),
@@ -265,17 +291,26 @@ fn write(
     passed: Vec<(Attempt, Call, Pass)>,
     out: &mut Vec<SessionEvent>,
 ) -> Vec<(Attempt, Call, Right)> {
-    let mut grants = passed.iter();
-    out.reserve(events.len() + passed.len());
+    let mut starts = Vec::with_capacity(passed.len());
+    let mut grants = passed.into_iter();
+    out.reserve(events.len() + grants.len());
     for event in events {
         let started = matches!(event, SagaEvent::Started { .. });
-        out.push(SessionEvent::Saga { saga, event });
-        if let Some((_, call, pass)) = started.then(|| grants.next()).flatten() {
-            let (params, deadline) = (call.params, call.deadline);
-            out.push(SessionEvent::Granted { params, deadline, ring: pass.ring, sigma: pass.sigma });
+        let Some((attempt, call, pass)) = started.then(|| grants.next()).flatten() else {
+            out.push(SessionEvent::Saga { saga, event });
+            continue;
+        };
+        let Pass { ring, sigma, right, certified, rejected } = pass;
+        out.extend(rejected.into_iter().map(|rejected| SessionEvent::Rejected { rejected }));
+        if let Some(certified) = certified {
+            let Certified { basis, until, voices, .. } = *certified;
+            out.push(SessionEvent::Certified { saga, step: attempt.ordinal, basis, until, voices });
         }
+        out.push(SessionEvent::Saga { saga, event });
+        out.push(SessionEvent::Granted { params: call.params, deadline: call.deadline, ring, sigma });
+        starts.push((attempt, call, right));
     }
-    passed.into_iter().map(|(attempt, call, pass)| (attempt, call, pass.right)).collect()
+    starts
 }
 
 /// What an escalated saga costs those who answer for it.

@@ -1,8 +1,10 @@
 //! What an embedding program calls.
 
 use crate::clock::{Clock, SystemClock};
+use crate::consequence;
 use crate::error::{Error, Reason};
 use crate::event::SessionEvent;
+use crate::govern::NODE_SESSION;
 use crate::handle::SessionHandle;
 use crate::host::SagaHost;
 use crate::node::{Draft, Node, Notice, Refusal};
@@ -11,11 +13,12 @@ use hv_audit::{Log, MemoryLog};
 use hv_liability::{
     Command as LedgerCommand, Event as LedgerEvent, Source as TrustSource, Stake, VouchOrder,
 };
-use hv_rings::class::{Claim, Source};
+use hv_rings::class::{Claim, Override, Source};
 use hv_rings::standing::{Cap, standing};
 use hv_saga::{Begin, Plan, SagaCommand, SagaState};
-use hv_session::{SessionCommand, SessionConfig};
+use hv_session::{SessionCommand, SessionConfig, SessionState};
 use hv_types::{ActionId, Did, Digest, Machine, Reversibility, Ring, SagaId, SessionId, Sigma, Timestamp};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The supervisor: sessions, members, trust and sagas behind one gate, on one log.
@@ -141,7 +144,7 @@ impl Hypervisor {
                 if let Some(killed) = state.kills.hit(id, creator, None) {
                     return Err(Refusal::on_node("create_session", Some(creator), killed));
                 }
-                if state.slot(id).is_some() {
+                if state.slot(id).is_some() || id.as_str() == NODE_SESSION {
                     let reason = Reason::SessionExists(id.clone());
                     return Err(Refusal::on_node("create_session", Some(creator), reason));
                 }
@@ -235,46 +238,59 @@ impl Hypervisor {
         stake: Stake,
     ) -> Result<(), Error> {
         self.node
-            .commit(|state, now| {
-                let slot = find(state, "vouch", session)?;
-                if let Some(killed) = state.kills.hit(session, voucher, None) {
-                    return Err(slot.refuse("vouch", Some(voucher), None, killed));
-                }
-                for did in [voucher, vouchee] {
-                    if slot.session.member(did).is_none() {
-                        let denial = hv_session::SessionDenial::NotAMember { did: did.clone() };
-                        return Err(slot.refuse_session("vouch", Some(voucher), denial));
-                    }
-                }
-                let order = VouchOrder {
-                    session: slot.ledger_no(),
-                    voucher: voucher.clone(),
-                    vouchee: vouchee.clone(),
-                    stake,
-                    expires: None,
-                };
-                let events = state.ledger.decide(&LedgerCommand::Vouch(order), now);
-                let events = events.map_err(|denial| {
-                    slot.refuse("vouch", Some(voucher), None, Reason::Ledger(Box::new(denial)))
-                })?;
-                Ok((Draft::default().ledger(events), ()))
-            })
+            .commit(|state, now| Ok((vouched(state, now, session, (voucher, vouchee), stake)?, ())))
             .await?;
-        self.reassess(session, &[voucher, vouchee]).await
+        self.reassess_everywhere(&BTreeSet::from([voucher.clone(), vouchee.clone()])).await
     }
 
-    /// Records where members stand now. The gate computes it anew for every call; this is for the reader.
-    async fn reassess(&self, session: &SessionId, agents: &[&Did]) -> Result<(), Error> {
+    /// Records where agents stand now in every open session. The gate computes it anew for every call; this is
+    /// for the reader.
+    pub(crate) async fn reassess_everywhere(&self, agents: &BTreeSet<Did>) -> Result<(), Error> {
+        let decide = |state: &State, now| {
+            let parts = consequence::reassessed(state, agents, now);
+            Ok((Draft::default().also(parts), ()))
+        };
+        self.node.commit(decide).await
+    }
+
+    /// Names the humans that vote in a session, all of them, before it begins.
+    ///
+    /// # Errors
+    /// [`Reason::Begun`] where it has begun; [`Error::NoSession`], [`Error::Log`], [`Error::Poisoned`].
+    pub async fn name_voters(&self, session: &SessionId, voters: &BTreeSet<Did>) -> Result<(), Error> {
+        let named = SessionEvent::VotersNamed { voters: voters.iter().cloned().collect() };
+        self.settle_before("name_voters", session, named).await
+    }
+
+    /// Sets on which terms an action's calls are decided in a session, in place of what the action counts as,
+    /// before the session begins. Ring 0 and a risk of 0 are values like others.
+    ///
+    /// # Errors
+    /// [`Reason::Begun`] where it has begun; [`Error::NoSession`], [`Error::Log`], [`Error::Poisoned`].
+    pub async fn override_action(
+        &self,
+        session: &SessionId,
+        action: &ActionId,
+        set: Override,
+    ) -> Result<(), Error> {
+        let overridden = SessionEvent::Overridden { action: action.clone(), set };
+        self.settle_before("override_action", session, overridden).await
+    }
+
+    /// Records what is settled before a session begins, so that nobody changes it under those who act in it.
+    async fn settle_before(
+        &self,
+        request: &'static str,
+        session: &SessionId,
+        event: SessionEvent,
+    ) -> Result<(), Error> {
         self.node
-            .commit(|state, now| {
-                let slot = find(state, "assess", session)?;
-                let events = agents.iter().filter_map(|agent| {
-                    let member = slot.session.member(agent)?.ordinal;
-                    let (sigma, standing) = state.standing(slot, agent, now);
-                    let caps = slot.caps(agent).to_vec();
-                    Some(SessionEvent::Assessed { member, sigma, ring: standing.ring(), caps })
-                });
-                Ok((Draft::default().session(slot.stream, events.collect()), ()))
+            .commit(|state, _| {
+                let slot = find(state, request, session)?;
+                if !matches!(slot.session.state(), SessionState::Created | SessionState::Handshaking) {
+                    return Err(slot.refuse(request, None, None, Reason::Begun(session.clone())));
+                }
+                Ok((Draft::default().session(slot.stream, vec![event]), ()))
             })
             .await
     }
@@ -429,7 +445,38 @@ fn finished(slot: &Slot, now: Timestamp) -> Vec<SessionEvent> {
     finished
 }
 
-fn join(
+/// A vouch of one member for another.
+pub(crate) fn vouched(
+    state: &State,
+    now: Timestamp,
+    session: &SessionId,
+    (voucher, vouchee): (&Did, &Did),
+    stake: Stake,
+) -> Result<Draft, Box<Refusal>> {
+    let slot = find(state, "vouch", session)?;
+    if let Some(killed) = state.kills.hit(session, voucher, None) {
+        return Err(slot.refuse("vouch", Some(voucher), None, killed));
+    }
+    for did in [voucher, vouchee] {
+        if slot.session.member(did).is_none() {
+            let denial = hv_session::SessionDenial::NotAMember { did: did.clone() };
+            return Err(slot.refuse_session("vouch", Some(voucher), denial));
+        }
+    }
+    let order = VouchOrder {
+        session: slot.ledger_no(),
+        voucher: voucher.clone(),
+        vouchee: vouchee.clone(),
+        stake,
+        expires: None,
+    };
+    let events = state.ledger.decide(&LedgerCommand::Vouch(order), now);
+    let events = events
+        .map_err(|denial| slot.refuse("vouch", Some(voucher), None, Reason::Ledger(Box::new(denial))))?;
+    Ok(Draft::default().ledger(events))
+}
+
+pub(crate) fn join(
     state: &State,
     now: Timestamp,
     session: &SessionId,

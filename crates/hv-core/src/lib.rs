@@ -23,8 +23,12 @@
 
 pub mod event;
 
+mod accept;
+mod authority;
 mod clock;
+mod consequence;
 mod error;
+mod evidence;
 mod files;
 #[cfg(feature = "folder")]
 mod folder;
@@ -35,6 +39,7 @@ mod members;
 mod open_saga;
 
 mod gate;
+mod govern;
 mod host;
 mod hypervisor;
 mod node;
@@ -42,10 +47,14 @@ mod slash;
 mod state;
 mod trail;
 
+pub use accept::Accepted;
+pub use authority::NodeConfig;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Denied, Error, Reason};
+pub use evidence::{Presented, STATEMENTS_MAX, TooManyStatements, call_for};
 #[cfg(feature = "folder")]
 pub use folder::entropy;
+pub use govern::{NODE_SESSION, Request};
 pub use grant::{Grant, Mismatch};
 pub use handle::SessionHandle;
 pub use host::SagaHost;
@@ -58,6 +67,7 @@ pub use open_saga::{NewStep, OpenSaga, StepFailure, StepNo};
 pub use trail::{TrailEvent, TrailRecord, read_record};
 
 pub use hv_audit as audit;
+pub use hv_identity as identity;
 pub use hv_liability as liability;
 pub use hv_rings as rings;
 pub use hv_saga as saga;

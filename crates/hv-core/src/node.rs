@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::error::{Denied, Error, Reason};
-use crate::event::{self, Denial, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
+use crate::event::{self, Denial, LedgerEvent, MembershipEvent, NodeEvent, Rejected, SessionEvent};
 use crate::state::State;
 use crate::trail::TrailEvent;
 use hv_audit::{Batch, Expect, Log, LogError, Lsn, PayloadRef, StreamNo};
@@ -57,6 +57,17 @@ pub(crate) struct Draft {
     events: Vec<SessionEvent>,
     attached: Option<PayloadRef>,
     end: End,
+    /// What is said of further sessions.
+    others: Vec<Part>,
+}
+
+/// What is said of one open session besides the one that a batch concerns.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) stream: StreamNo,
+    /// What the session's own machine says; it stands first in the record.
+    pub(crate) lifecycle: Vec<MembershipEvent>,
+    pub(crate) events: Vec<SessionEvent>,
 }
 
 /// The session that a batch concerns.
@@ -77,6 +88,21 @@ enum End {
 impl Draft {
     pub(crate) fn node(self, node: Vec<NodeEvent>) -> Self {
         Self { node, ..self }
+    }
+
+    /// What is said of sessions besides. What concerns the session of the draft itself joins what is said of it:
+    /// the lifecycle behind what its machine says, the events behind everything else.
+    pub(crate) fn also(mut self, parts: Vec<Part>) -> Self {
+        for mut part in parts {
+            match self.session {
+                Some(Target::Open(stream)) if stream == part.stream => {
+                    self.lifecycle.append(&mut part.lifecycle);
+                    self.events.append(&mut part.events);
+                }
+                _ => self.others.push(part),
+            }
+        }
+        self
     }
 
     pub(crate) fn ledger(self, ledger: Vec<LedgerEvent>) -> Self {
@@ -115,7 +141,8 @@ impl Draft {
     }
 
     fn is_empty(&self) -> bool {
-        self.node.is_empty() && self.ledger.is_empty() && self.says_nothing() && self.end == End::Open
+        let here = self.node.is_empty() && self.ledger.is_empty() && self.says_nothing();
+        here && self.end == End::Open && self.others.is_empty()
     }
 
     /// Whether nothing is said of a session.
@@ -123,14 +150,15 @@ impl Draft {
         self.lifecycle.is_empty() && self.events.is_empty()
     }
 
-    /// The lengths of the streams that the decision may have read: the session's and the ledger's.
-    fn expectations(&self, state: &State) -> [Option<Expect>; 2] {
+    /// The lengths of the streams that the decision may have read: the sessions' and the ledger's.
+    fn expectations(&self, state: &State) -> impl Iterator<Item = Expect> {
         let session = match self.session {
             Some(Target::Open(stream)) => Some(stream),
             Some(Target::New(_)) | None => None,
         };
-        let expect = |stream| Some(Expect { stream, length: state.length(stream)? });
-        [expect(StreamNo::LEDGER), session.and_then(expect)]
+        let others = self.others.iter().map(|part| part.stream);
+        let streams = std::iter::once(StreamNo::LEDGER).chain(session).chain(others);
+        streams.filter_map(|stream| Some(Expect { stream, length: state.length(stream)? }))
     }
 
     fn write(&self, batch: &mut Batch<'_>, made: &mut Made) -> Result<(), LogError> {
@@ -156,6 +184,9 @@ impl Draft {
             None => None,
         };
         made.stream = stream;
+        for Part { stream, lifecycle, events } in &self.others {
+            batch.push(*stream, &[], |out| event::put_session(lifecycle, events, out))?;
+        }
         if let (End::Closed, Some(stream)) = (&self.end, stream) {
             made.root = Some(batch.close(stream)?);
         }
@@ -166,6 +197,9 @@ impl Draft {
         self.node.iter().try_for_each(|event| state.apply_node(event))?;
         if !self.ledger.is_empty() {
             state.apply_ledger(&self.ledger)?;
+        }
+        for Part { stream, lifecycle, events } in &self.others {
+            state.apply_session(*stream, lifecycle, events, &[])?;
         }
         let Some(stream) = made.stream else { return Ok(()) };
         if let Some(Target::New(id)) = &self.session {
@@ -186,12 +220,17 @@ impl Draft {
             parts.push((StreamNo::LEDGER, self.ledger.into_iter().map(TrailEvent::Ledger).collect()));
         }
         if let Some(stream) = stream {
-            let lifecycle = self.lifecycle.into_iter().map(|event| SessionEvent::Session { event });
-            let events = lifecycle.chain(self.events);
-            parts.push((stream, events.map(|event| TrailEvent::Session(Box::new(event))).collect()));
+            parts.push((stream, told(self.lifecycle, self.events)));
         }
+        let others = self.others.into_iter();
+        parts.extend(others.map(|part| (part.stream, told(part.lifecycle, part.events))));
         parts
     }
+}
+
+fn told(lifecycle: Vec<MembershipEvent>, events: Vec<SessionEvent>) -> Vec<TrailEvent> {
+    let lifecycle = lifecycle.into_iter().map(|event| SessionEvent::Session { event });
+    lifecycle.chain(events).map(|event| TrailEvent::Session(Box::new(event))).collect()
 }
 
 /// A decision against somebody: why, and on whose trail it belongs.
@@ -200,6 +239,8 @@ pub(crate) struct Refusal {
     stream: StreamNo,
     denial: Denial,
     reason: Reason,
+    /// What was brought and does not count; it stands before the denial.
+    rejected: Vec<Rejected>,
 }
 
 impl Refusal {
@@ -220,7 +261,13 @@ impl Refusal {
         reason: Reason,
     ) -> Box<Self> {
         let denial = Denial::of(request, agent, action, &reason);
-        Box::new(Self { stream, denial, reason })
+        Box::new(Self { stream, denial, reason, rejected: Vec::new() })
+    }
+
+    /// The same with the statements that were brought and do not count.
+    pub(crate) fn rejecting(mut self: Box<Self>, rejected: Vec<Rejected>) -> Box<Self> {
+        self.rejected = rejected;
+        self
     }
 }
 
@@ -276,10 +323,18 @@ impl Node {
                 Ok(Recorded { value: Ok(reveal(&inner.state, decided)), made })
             }
             Err(refusal) => {
-                let Refusal { stream, denial, reason } = *refusal;
+                let Refusal { stream, denial, reason, rejected } = *refusal;
                 let draft = match stream {
-                    StreamNo::NODE => Draft { node: vec![NodeEvent::Denied { denial }], ..Draft::default() },
-                    stream => Draft::default().session(stream, vec![SessionEvent::Denied { denial }]),
+                    StreamNo::NODE => {
+                        let rejected = rejected.into_iter().map(|rejected| NodeEvent::Rejected { rejected });
+                        Draft::default().node(rejected.chain([NodeEvent::Denied { denial }]).collect())
+                    }
+                    stream => {
+                        let rejected =
+                            rejected.into_iter().map(|rejected| SessionEvent::Rejected { rejected });
+                        let events = rejected.chain([SessionEvent::Denied { denial }]).collect();
+                        Draft::default().session(stream, events)
+                    }
                 };
                 let made = self.record(&mut inner, draft, now)?;
                 let lsn = made.lsn;
@@ -380,11 +435,16 @@ impl Node {
         if draft.is_empty() {
             return Ok(made);
         }
-        let [ledger, session] = draft.expectations(&inner.state);
-        let all = ledger.into_iter().chain(session);
-        let mut expect = [Expect { stream: StreamNo::LEDGER, length: 0 }; 2];
-        let count = expect.iter_mut().zip(all).map(|(slot, expected)| *slot = expected).count();
-        let expect = expect.get(..count).unwrap_or_default();
+        let all = draft.expectations(&inner.state);
+        let (mut few, many);
+        let expect = if draft.others.is_empty() {
+            few = [Expect { stream: StreamNo::LEDGER, length: 0 }; 2];
+            let count = few.iter_mut().zip(all).map(|(slot, expected)| *slot = expected).count();
+            few.get(..count).unwrap_or_default()
+        } else {
+            many = all.collect::<Vec<_>>();
+            &many
+        };
         let appended = self.log.append(expect, now, &mut |batch| draft.write(batch, &mut made));
         match appended {
             Ok(lsn) => made.lsn = lsn,

@@ -1,14 +1,16 @@
 //! What the log says, taken together: the state of the node.
 
+use crate::authority::Authority;
 use crate::error::Reason;
 use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
+use crate::evidence::Voice;
 use crate::kill::Kills;
 use crate::node::Refusal;
 use foldhash::fast::FixedState;
 use foldhash::quality::RandomState;
 use hv_audit::{Entry, Kind, PayloadRef, StreamNo};
 use hv_liability::{Ledger, SessionNo};
-use hv_rings::class::{Claims, Class, Undo, Unproven};
+use hv_rings::class::{Claims, Class, Override, Undo, Unproven};
 use hv_rings::standing::{Cap, Standing, standing};
 use hv_saga::{Saga, SagaState, StepDef};
 use hv_session::Session;
@@ -23,6 +25,7 @@ pub(crate) const UNKNOWN_SIGMA: Sigma = Sigma::capped(500_000);
 /// The state of the node.
 #[derive(Debug, Default)]
 pub(crate) struct State {
+    pub(crate) authority: Authority,
     pub(crate) ledger: Ledger,
     /// Records of the ledger stream.
     pub(crate) ledger_length: u64,
@@ -30,6 +33,8 @@ pub(crate) struct State {
     names: HashMap<SessionId, StreamNo, RandomState>,
     /// The log itself gives these numbers, so nobody can choose them to collide.
     sessions: HashMap<StreamNo, Box<Slot>, FixedState>,
+    /// Sessions that are over, as long as their bonds answer for what happened in them.
+    answering: BTreeMap<SessionId, SessionNo>,
 }
 
 /// One open session, with everything that happens in it.
@@ -49,6 +54,10 @@ pub(crate) struct Slot {
     /// By ordinal of the member.
     caps: Vec<Vec<Cap>>,
     notes: BTreeMap<String, Digest>,
+    voters: BTreeSet<Did>,
+    overrides: BTreeMap<ActionId, Override>,
+    /// Whose word the steps of running sagas started on, by saga and ordinal.
+    certified: BTreeMap<(u32, u32), Vec<Voice>>,
 }
 
 /// A saga with its name and the undos that the operator accepts without proof.
@@ -106,6 +115,11 @@ impl State {
         match event {
             NodeEvent::Denied { .. } | NodeEvent::KillAnswered { .. } => Ok(()),
             NodeEvent::Killed { .. } | NodeEvent::KillLifted { .. } => self.kills.apply(event),
+            NodeEvent::Configured { .. }
+            | NodeEvent::Key { .. }
+            | NodeEvent::Spent { .. }
+            | NodeEvent::Rejected { .. }
+            | NodeEvent::Governed { .. } => self.authority.apply(event),
         }
     }
 
@@ -130,6 +144,9 @@ impl State {
             registry: BTreeMap::new(),
             caps: Vec::new(),
             notes: BTreeMap::new(),
+            voters: BTreeSet::new(),
+            overrides: BTreeMap::new(),
+            certified: BTreeMap::new(),
         };
         self.sessions.insert(stream, Box::new(slot));
         Ok(())
@@ -155,6 +172,12 @@ impl State {
         let slot = self.sessions.remove(&stream).ok_or(Illegal::new("an open session is closed"))?;
         self.names.remove(&slot.id);
         self.kills.forget_session(&slot.id);
+        // INVARIANT (L13): ending a session is no escape. Its name leads to its bonds as long as there are any.
+        let matrix = self.ledger.matrix(Timestamp::default());
+        self.answering.retain(|_, no| !matrix.in_session(*no).is_empty());
+        if !matrix.in_session(slot.ledger_no()).is_empty() {
+            self.answering.insert(slot.id, SessionNo(stream.0));
+        }
         Ok(())
     }
 
@@ -175,16 +198,41 @@ impl State {
         self.names.keys().cloned().collect()
     }
 
+    /// The open sessions, in the order in which they began.
+    pub(crate) fn slots(&self) -> Vec<&Slot> {
+        let mut slots: Vec<&Slot> = self.sessions.values().map(|slot| &**slot).collect();
+        slots.sort_unstable_by_key(|slot| slot.stream);
+        slots
+    }
+
+    /// The number by which the ledger knows a session: an open one, or the last one of this name that is over
+    /// and whose bonds still answer.
+    pub(crate) fn ledger_no(&self, id: &SessionId) -> Option<SessionNo> {
+        let open = self.slot(id).map(Slot::ledger_no);
+        open.or_else(|| self.answering.get(id).copied())
+    }
+
     /// σ_eff of an agent in a session, for a class of action. INVARIANT (R4): computed from the ledger as it
     /// is now, never kept.
     pub(crate) fn sigma_eff(&self, slot: &Slot, agent: &Did, class: Reversibility, now: Timestamp) -> Sigma {
-        let sigma = self.ledger.sigma_eff(agent, slot.ledger_no(), class, now);
-        if sigma == Sigma::ZERO && self.ledger.agent(agent).is_none() { UNKNOWN_SIGMA } else { sigma }
+        sigma_on(&self.ledger, slot, agent, class, now)
     }
 
     /// Where a member stands now.
     pub(crate) fn standing(&self, slot: &Slot, agent: &Did, now: Timestamp) -> (Sigma, Standing) {
         let sigma = self.sigma_eff(slot, agent, Reversibility::Full, now);
+        (sigma, self.standing_at(slot, agent, sigma, now))
+    }
+
+    /// Where a member would stand now on another ledger.
+    pub(crate) fn standing_on(
+        &self,
+        ledger: &Ledger,
+        slot: &Slot,
+        agent: &Did,
+        now: Timestamp,
+    ) -> (Sigma, Standing) {
+        let sigma = sigma_on(ledger, slot, agent, Reversibility::Full, now);
         (sigma, self.standing_at(slot, agent, sigma, now))
     }
 
@@ -198,6 +246,12 @@ impl State {
         }
     }
 
+    /// What the operator set for an action: in this session, or else for the node.
+    pub(crate) fn override_of(&self, slot: &Slot, action: &ActionId) -> Override {
+        let everywhere = || self.authority.config().and_then(|config| config.overrides().get(action));
+        slot.overrides.get(action).or_else(everywhere).copied().unwrap_or_default()
+    }
+
     /// Whether an effect of this agent may start now, if it was granted.
     pub(crate) fn may_act(&self, call: &Call, now: Timestamp) -> bool {
         let Call { session, agent, action, .. } = call;
@@ -209,6 +263,12 @@ impl State {
                     && self.ledger.quarantined(agent, now).is_none()
             })
     }
+}
+
+/// σ_eff of an agent; that of a stranger where the ledger does not know it.
+fn sigma_on(ledger: &Ledger, slot: &Slot, agent: &Did, class: Reversibility, now: Timestamp) -> Sigma {
+    let sigma = ledger.sigma_eff(agent, slot.ledger_no(), class, now);
+    if sigma == Sigma::ZERO && ledger.agent(agent).is_none() { UNKNOWN_SIGMA } else { sigma }
 }
 
 impl Slot {
@@ -255,6 +315,7 @@ impl Slot {
                 if state.is_terminal() {
                     // Nothing of it stays in memory but how it ended.
                     self.running.remove(saga);
+                    self.certified.retain(|(of, _), _| of != saga);
                     if let Some(ended) = self.ended.get_mut(*saga as usize) {
                         *ended = Some(state);
                     }
@@ -267,7 +328,24 @@ impl Slot {
                 known.unproven.push(*step);
                 Ok(())
             }
-            SessionEvent::Granted { .. } | SessionEvent::Denied { .. } => Ok(()),
+            SessionEvent::Granted { .. } | SessionEvent::Denied { .. } | SessionEvent::Rejected { .. } => {
+                Ok(())
+            }
+            SessionEvent::VotersNamed { voters } => {
+                self.voters = voters.iter().cloned().collect();
+                Ok(())
+            }
+            SessionEvent::Overridden { action, set } => {
+                self.overrides.insert(action.clone(), *set);
+                Ok(())
+            }
+            SessionEvent::Certified { saga, step, voices, .. } => {
+                if !self.running.contains_key(saga) {
+                    return Err(Illegal::new("what is certified is a step of a saga that runs"));
+                }
+                self.certified.insert((*saga, *step), voices.clone());
+                Ok(())
+            }
             SessionEvent::Noted { key } => {
                 let payload = attached.first().ok_or(Illegal::new("a note has an attachment"))?;
                 self.notes.insert(key.clone(), payload.id());
@@ -352,6 +430,16 @@ impl Slot {
         denial: hv_session::SessionDenial,
     ) -> Box<Refusal> {
         self.refuse(request, agent, None, Reason::Session(Box::new(denial)))
+    }
+
+    /// The human voters that the session names.
+    pub(crate) const fn voters(&self) -> &BTreeSet<Did> {
+        &self.voters
+    }
+
+    /// Whose word a step started on before, if it did.
+    pub(crate) fn voices(&self, saga: u32, step: u32) -> &[Voice] {
+        self.certified.get(&(saga, step)).map_or(&[], Vec::as_slice)
     }
 
     pub(crate) fn note(&self, key: &str) -> Option<Digest> {

@@ -37,7 +37,7 @@ const WEIGHTS: [(&str, Option<&str>, usize); 9] = [
     ("hv-audit", None, 16),
     ("hv-identity", None, 25),
     ("hv-integrations", None, 12),
-    ("hv-core", None, 30),
+    ("hv-core", None, 40),
 ];
 
 /// A crate depends only on crates of lower floors. Tests, benches and this program are free.

@@ -189,7 +189,11 @@ impl History {
             | SessionEvent::Registered { .. }
             | SessionEvent::Saga { .. }
             | SessionEvent::Granted { .. }
-            | SessionEvent::UndoAccepted { .. } => {}
+            | SessionEvent::UndoAccepted { .. }
+            | SessionEvent::VotersNamed { .. }
+            | SessionEvent::Overridden { .. }
+            | SessionEvent::Certified { .. }
+            | SessionEvent::Rejected { .. } => {}
         }
     }
 

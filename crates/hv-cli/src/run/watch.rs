@@ -119,9 +119,13 @@ impl Names {
             // What refuses a step is told with the step.
             SessionEvent::Denied { denial } if denial.request == "step" => self.refused.push(denial.clone()),
             SessionEvent::Denied { denial } => show(Event::Notice { text: denial.to_string() }),
+            SessionEvent::Rejected { rejected } => show(Event::Notice { text: rejected.to_string() }),
             SessionEvent::Session { .. }
             | SessionEvent::Registered { .. }
             | SessionEvent::Noted { .. }
+            | SessionEvent::VotersNamed { .. }
+            | SessionEvent::Overridden { .. }
+            | SessionEvent::Certified { .. }
             | SessionEvent::UndoAccepted { .. } => {}
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Every match in here names every event, so that a new one is not forgotten: it breaks the build.
 
+mod evidence;
 mod files;
 mod ledger;
 mod saga;
@@ -116,6 +117,12 @@ impl Scene<'_> {
                 Told::new("session.noted", format!("a note is kept under the name `{key}`")).with("key", key)
             }
             SessionEvent::UndoAccepted { saga, step } => self.undo_accepted(*saga, *step),
+            SessionEvent::VotersNamed { voters } => evidence::voters(voters),
+            SessionEvent::Overridden { action, set } => evidence::overridden(action, set),
+            SessionEvent::Certified { saga, step, basis, until, voices } => {
+                self.certified((*saga, *step), *basis, *until, voices)
+            }
+            SessionEvent::Rejected { rejected } => evidence::rejection("session.rejected", rejected),
         }
     }
 
@@ -136,6 +143,13 @@ fn node(event: &NodeEvent) -> Told {
     let by_words = |by: &Option<Did>| by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
     match event {
         NodeEvent::Denied { denial } => denied("node.denied", denial),
+        NodeEvent::Configured { config, by, witness } => evidence::configured(config, by, witness.as_ref()),
+        NodeEvent::Key { event } => evidence::key(event),
+        NodeEvent::Spent { by, nonce, deadline, at } => evidence::spent(by, nonce, *deadline, *at),
+        NodeEvent::Rejected { rejected } => evidence::rejection("node.rejected", rejected),
+        NodeEvent::Governed { action, params, by, witness } => {
+            evidence::governed(action, params, by, witness)
+        }
         NodeEvent::Killed { target, by, reason, at } => {
             Told::new("node.killed", format!("{target} is killed{}: {reason}", by_words(by)))
                 .with("target", target_fields(target))

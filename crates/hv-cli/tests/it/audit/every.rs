@@ -1,15 +1,20 @@
 //! One of every event, with values that never change.
 
 use super::trails::{START, did};
+use hv_core::NodeConfig;
 use hv_core::event::{
-    Denial, KillAnswer, KillTarget, LedgerEvent, MembershipEvent, NodeEvent, SagaEvent, SessionEvent,
+    Denial, KeyEvent, KillAnswer, KillTarget, LedgerEvent, MembershipEvent, NodeEvent, Rejected, Rejection,
+    SagaEvent, SessionEvent, Voice,
 };
+use hv_core::identity::registry::Held;
+use hv_core::identity::{Kind, Signer};
 use hv_core::liability::{
     AccountKept, AgentNo, BondKept, BondNo, Case, Cause, Cut, Loss, Offence, SessionNo, SlashReason, Slashed,
     Source, Standing, Toll, Totals, Verdict, VouchPolicy,
 };
-use hv_core::rings::class::{Claim, Source as Speaker};
+use hv_core::rings::class::{Claim, Override, Source as Speaker};
 use hv_core::rings::standing::Cap;
+use hv_core::rings::{Basis, Nonce};
 use hv_core::saga::{
     ActionKind, Class, CommandTask, Failure, Growth, HttpTask, Idempotence, Join, Limits, Micros, Move, Pace,
     Purpose, Reason, Retry, SagaState, StepDef, StepRun, StepState, Task, Value,
@@ -33,7 +38,7 @@ pub(crate) struct Every {
 }
 
 pub(crate) fn every() -> Every {
-    let mut node = vec![NodeEvent::Denied { denial: denial() }];
+    let mut node = node();
     node.extend(kills());
     Every { node, ledger: ledger(), session: session() }
 }
@@ -86,6 +91,67 @@ fn denial() -> Denial {
         reason: "it needs more".to_owned(),
         needs: "a quorum".to_owned(),
     }
+}
+
+fn node() -> Vec<NodeEvent> {
+    let key = |seed| Signer::new(&[seed; 32]).unwrap().public().clone();
+    let config = NodeConfig::new(did("node"))
+        .with_witness(did("human"))
+        .with_verifier(did("monitor"))
+        .with_override(action(), Override { ring: Some(Ring::Root), risk: Some(RiskWeight::ZERO) });
+    let (from, until) = (START, later(3600));
+    let held = Held { key: key(3), from, until: Timestamp::MAX, revoked: Some(until) };
+    let mut events = vec![
+        NodeEvent::Denied { denial: denial() },
+        NodeEvent::Configured { config: config.clone(), by: did("operator"), witness: None },
+        NodeEvent::Configured { config, by: did("operator"), witness: Some(did("human")) },
+    ];
+    events.extend(
+        [
+            KeyEvent::Bound { did: did("a"), key: key(1), from, until: Timestamp::MAX },
+            KeyEvent::Rotated { did: did("a"), key: key(2), from: until, until: Timestamp::MAX },
+            KeyEvent::Revoked { did: did("a"), at: until },
+            KeyEvent::Replaced { did: did("a"), key: key(3), from, until, at: START },
+            KeyEvent::Restored { did: did("b"), keys: vec![held] },
+        ]
+        .map(|event| NodeEvent::Key { event }),
+    );
+    events.extend([
+        NodeEvent::Spent { by: did("human"), nonce: Nonce([7; 16]), deadline: until, at: START },
+        NodeEvent::Rejected { rejected: Rejected { envelope: Digest([0xe8; 32]), ..rejected() } },
+        NodeEvent::Governed {
+            action: ActionId::new("hv.slash").unwrap(),
+            params: Digest([0xd3; 32]),
+            by: did("operator"),
+            witness: did("human"),
+        },
+    ]);
+    events
+}
+
+fn action() -> ActionId {
+    ActionId::new("git.push").unwrap()
+}
+
+fn rejected() -> Rejected {
+    let refusal = hv_core::rings::Refusal::Replayed;
+    Rejected {
+        envelope: Digest([0xe7; 32]),
+        names: Some(did("human")),
+        rejection: Rejection::NotCounted { refusal },
+    }
+}
+
+/// Every way in which a statement does not count.
+fn rejections() -> Vec<Rejected> {
+    use hv_core::identity::Refusal;
+    let rejections = [
+        Rejection::Unopened { refusal: Refusal::ForeignAudience { audience: did("other") } },
+        Rejection::OtherKind { kind: Kind::Join },
+        Rejection::NotConfigured,
+        Rejection::NotAVerifier,
+    ];
+    rejections.map(|rejection| Rejected { names: None, rejection, ..rejected() }).to_vec()
 }
 
 fn offence() -> Offence {
@@ -204,6 +270,18 @@ fn session() -> Vec<SessionEvent> {
     events.push(SessionEvent::Denied { denial: denial() });
     events.push(SessionEvent::Noted { key: "plan".to_owned() });
     events.push(SessionEvent::UndoAccepted { saga: 0, step: 1 });
+    events.push(SessionEvent::VotersNamed { voters: vec![did("carla"), did("david")] });
+    let set = Override { ring: Some(Ring::Sandbox), risk: None };
+    events.push(SessionEvent::Overridden { action: self::action(), set });
+    events.push(SessionEvent::Certified {
+        saga: 0,
+        step: 0,
+        basis: Basis::Quorum,
+        until: later(300),
+        voices: vec![Voice { by: did("carla"), nonce: Nonce([9; 16]) }],
+    });
+    events.push(SessionEvent::Rejected { rejected: rejected() });
+    events.extend(rejections().into_iter().map(|rejected| SessionEvent::Rejected { rejected }));
     events
 }
 

@@ -1,0 +1,259 @@
+//! What changes the supervisor itself: Ring 0, by the word of a witness for exactly this change.
+
+use crate::authority::NodeConfig;
+use crate::consequence::{self, Struck};
+use crate::error::{Error, Reason};
+use crate::event::NodeEvent;
+use crate::evidence::{self, Presented, Rejected, Rejection};
+use crate::hypervisor::Hypervisor;
+use crate::node::{Draft, Refusal};
+use crate::state::State;
+use hv_identity::registry::Command as KeyCommand;
+use hv_identity::{Content, Envelope, open};
+use hv_liability::{Command as LedgerCommand, SlashOrder, SlashReason};
+use hv_rings::{Basis, Ring, decide};
+use hv_types::{
+    ActionId, BadIdent, Call, Did, Digest, Machine, Reversibility, RiskWeight, SessionId, Share, Sigma,
+    Timestamp, Wire,
+};
+use std::sync::LazyLock;
+
+/// The session that calls on the node itself name; no session can have this name.
+pub const NODE_SESSION: &str = "hv.node";
+
+/// A change of the supervisor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Sets whom the node listens to, all of it, in place of what held before.
+    Configure {
+        /// From now on.
+        config: NodeConfig,
+    },
+    /// Slashes an agent by decision of a person.
+    Slash {
+        /// Who violated.
+        about: Did,
+        /// In which session; outside any, the agent answers alone.
+        session: Option<SessionId>,
+        /// How much of it is the agent's own doing.
+        fault: Share,
+        /// The class of the action that was involved, if one was.
+        class: Option<Reversibility>,
+        /// The risk weight of that action; without it, its class's default.
+        risk: Option<RiskWeight>,
+        /// When it happened.
+        happened: Timestamp,
+        /// Digest of what the decision rests on. The same digest is the same violation.
+        evidence: Digest,
+    },
+    /// Ends the quarantines of an agent.
+    Rehabilitate {
+        /// The agent.
+        agent: Did,
+        /// The reputation that it gets at least.
+        sigma: Sigma,
+    },
+    /// Gives a DID its first key, by a `bind` statement that the key has signed.
+    BindKey {
+        /// The statement.
+        statement: Envelope,
+    },
+    /// Gives a DID another key without the one before, by a `bind` statement that the new key has signed.
+    ReplaceKey {
+        /// The statement.
+        statement: Envelope,
+    },
+}
+
+hv_types::wire_enum!(Request {
+    0 => Configure { config },
+    1 => Slash { about, session, fault, class, risk, happened, evidence },
+    2 => Rehabilitate { agent, sigma },
+    3 => BindKey { statement },
+    4 => ReplaceKey { statement },
+});
+
+static REQUEST_KEY: LazyLock<[u8; 32]> =
+    LazyLock::new(|| blake3::derive_key("hv 2026 supervisor call v1", &[]));
+
+impl Request {
+    /// The action that it is: `hv.configure`, `hv.slash`, `hv.rehabilitate`, `hv.key.bind`, `hv.key.replace`.
+    #[must_use]
+    pub const fn action(&self) -> &'static str {
+        match self {
+            Self::Configure { .. } => "hv.configure",
+            Self::Slash { .. } => "hv.slash",
+            Self::Rehabilitate { .. } => "hv.rehabilitate",
+            Self::BindKey { .. } => "hv.key.bind",
+            Self::ReplaceKey { .. } => "hv.key.replace",
+        }
+    }
+
+    /// The call that somebody makes with it: what a witness is asked about. `deadline` is the last point in time
+    /// at which it may be made.
+    ///
+    /// # Errors
+    /// None in practice: both names keep to the grammar.
+    pub fn call(&self, by: &Did, deadline: Timestamp) -> Result<Call, BadIdent> {
+        Ok(Call {
+            session: SessionId::new(NODE_SESSION)?,
+            agent: by.clone(),
+            action: ActionId::new(self.action())?,
+            params: Digest(*blake3::keyed_hash(&REQUEST_KEY, &self.to_bytes()).as_bytes()),
+            deadline,
+        })
+    }
+}
+
+impl Hypervisor {
+    /// Whom the node listens to; nobody before it was configured.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`].
+    pub fn config(&self) -> Result<Option<NodeConfig>, Error> {
+        self.node().read(|state, _| state.authority.config().cloned())
+    }
+
+    /// Configures the node for the first time, which nobody can be asked about: whoever has an empty node says
+    /// what it is. `keys` are `bind` statements for it, signed by the keys that they name.
+    ///
+    /// # Errors
+    /// [`Reason::Configured`] where it is configured already; [`Reason::Evidence`] and [`Reason::Key`] for a
+    /// statement that binds nothing; [`Error::Log`], [`Error::Poisoned`].
+    pub async fn establish(&self, by: &Did, config: &NodeConfig, keys: &[Envelope]) -> Result<(), Error> {
+        self.node()
+            .commit(|state, now| {
+                let refuse = |reason| Refusal::on_node("configure", Some(by), reason);
+                if state.authority.config().is_some() {
+                    return Err(refuse(Reason::Configured));
+                }
+                let configured =
+                    NodeEvent::Configured { config: config.clone(), by: by.clone(), witness: None };
+                let mut events = vec![configured];
+                let mut registry = state.authority.keys().clone();
+                for envelope in keys {
+                    let reject = |rejection| {
+                        let rejected = Rejected::of(envelope, rejection);
+                        refuse(Reason::Evidence(Box::new(rejected.clone()))).rejecting(vec![rejected])
+                    };
+                    let opened = open(envelope, &registry, config.node(), now)
+                        .map_err(|refusal| reject(Rejection::Unopened { refusal }))?;
+                    let kind = opened.statement().content.kind();
+                    if !matches!(opened.statement().content, Content::Bind { .. }) {
+                        return Err(reject(Rejection::OtherKind { kind }));
+                    }
+                    let key = |denial| refuse(Reason::Key(Box::new(denial)));
+                    for event in registry.decide(&KeyCommand::Record(opened), now).map_err(key)? {
+                        registry
+                            .apply(&event)
+                            .map_err(|_| key(hv_identity::registry::Denial::OtherKind { kind }))?;
+                        events.push(NodeEvent::Key { event });
+                    }
+                }
+                Ok((Draft::default().node(events), ()))
+            })
+            .await
+    }
+
+    /// Changes the supervisor. Ring 0: `presented` brings the word of a configured witness on the call that
+    /// [`Request::call`] gives with the same `by` and the deadline of `presented`; who asks is no witness of it.
+    ///
+    /// # Errors
+    /// [`Reason::NotConfigured`] where there are no witnesses to ask; [`Reason::Late`] after the deadline;
+    /// [`Reason::Ring`] without a witness that counts, with each statement's own reason on the trail; what
+    /// the ledger or the registry of keys says against it; [`Error::Log`], [`Error::Poisoned`].
+    pub async fn govern(&self, by: &Did, request: &Request, presented: &Presented) -> Result<(), Error> {
+        self.node().commit(|state, now| Ok((decided(state, now, by, request, presented)?, ()))).await
+    }
+}
+
+fn decided(
+    state: &State,
+    now: Timestamp,
+    by: &Did,
+    request: &Request,
+    presented: &Presented,
+) -> Result<Draft, Box<Refusal>> {
+    let refuse = |reason| Refusal::on_node(request.action(), Some(by), reason);
+    if state.authority.config().is_none() {
+        let rejected = presented.statements().iter();
+        let rejected = rejected.map(|envelope| Rejected::of(envelope, Rejection::NotConfigured)).collect();
+        return Err(refuse(Reason::NotConfigured).rejecting(rejected));
+    }
+    let call = request.call(by, presented.deadline()).map_err(|bad| refuse(Reason::Ident(bad)))?;
+    if call.deadline < now {
+        return Err(refuse(Reason::Late(call.deadline)));
+    }
+    if state.ledger.quarantined(by, now).is_some() {
+        return Err(refuse(Reason::Quarantined(by.clone())));
+    }
+    let spent = state.authority.spent();
+    let weighed = evidence::weigh((state, None, now), &call, Ring::Root, presented, spent);
+    let (evidence, rejected) = (weighed.evidence, weighed.rejected);
+    // No score and no cap has a say in Ring 0 outside of sessions: only a witness does. INVARIANT (R3)
+    if let Err(denial) = decide(Ring::Root, Sigma::ZERO, Ring::Root, &call, &evidence) {
+        return Err(refuse(Reason::Ring(denial)).rejecting(rejected));
+    }
+    let Some(witness) = evidence.witness().map(|witness| witness.by().clone()) else {
+        return Err(refuse(Reason::NotConfigured).rejecting(rejected));
+    };
+    let mut node: Vec<NodeEvent> =
+        rejected.into_iter().map(|rejected| NodeEvent::Rejected { rejected }).collect();
+    node.extend(evidence::spends(&evidence, Basis::Witness, now));
+    let governed = || NodeEvent::Governed {
+        action: call.action.clone(),
+        params: call.params,
+        by: by.clone(),
+        witness: witness.clone(),
+    };
+    let denied = |denial| refuse(Reason::Ledger(Box::new(denial)));
+    Ok(match request {
+        Request::Configure { config } => {
+            let witness = Some(witness);
+            node.push(NodeEvent::Configured { config: config.clone(), by: by.clone(), witness });
+            Draft::default().node(node)
+        }
+        Request::Slash { about, session, fault, class, risk, happened, evidence } => {
+            let session = match session {
+                None => None,
+                Some(name) => {
+                    Some(state.ledger_no(name).ok_or_else(|| refuse(Reason::NoSession(name.clone())))?)
+                }
+            };
+            let order = SlashOrder {
+                evidence: *evidence,
+                agent: about.clone(),
+                session,
+                fault: *fault,
+                class: *class,
+                risk: *risk,
+                happened: *happened,
+                reason: SlashReason::Manual,
+            };
+            let Struck { ledger, sessions } = consequence::slash(state, order, now).map_err(denied)?;
+            node.push(governed());
+            Draft::default().node(node).ledger(ledger).also(sessions)
+        }
+        Request::Rehabilitate { agent, sigma } => {
+            let command = LedgerCommand::Rehabilitate { agent: agent.clone(), sigma: *sigma };
+            let ledger = state.ledger.decide(&command, now).map_err(denied)?;
+            node.push(governed());
+            Draft::default().node(node).ledger(ledger)
+        }
+        Request::BindKey { statement } | Request::ReplaceKey { statement } => {
+            let opened = evidence::opened(state, state.authority.config(), statement, now);
+            let opened = opened.map_err(|rejected| {
+                refuse(Reason::Evidence(Box::new(rejected.clone()))).rejecting(vec![rejected])
+            })?;
+            let command = match request {
+                Request::ReplaceKey { .. } => KeyCommand::Replace(opened),
+                _ => KeyCommand::Record(opened),
+            };
+            let keys = state.authority.keys().decide(&command, now);
+            let keys = keys.map_err(|denial| refuse(Reason::Key(Box::new(denial))))?;
+            node.push(governed());
+            node.extend(keys.into_iter().map(|event| NodeEvent::Key { event }));
+            Draft::default().node(node)
+        }
+    })
+}
