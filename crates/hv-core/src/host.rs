@@ -349,7 +349,7 @@ fn running(slot: &Slot, attempt: &Attempt, events: &[SagaEvent]) -> u32 {
         events.iter().any(|event| matches!(event, SagaEvent::Moved { step, .. } if *step == ended))
     };
     let of_agent = |saga: &NamedSaga| {
-        let of = |step| saga.machine.step(step).is_some_and(|(step, _)| step.agent == attempt.agent);
+        let of = |step| saga.machine.agent(step).is_some_and(|agent| *agent == attempt.agent);
         let own = saga.id == attempt.saga;
         saga.machine.running().filter(|run| of(run.step) && !(own && ends(run.step))).count()
     };

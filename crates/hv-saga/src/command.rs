@@ -2,7 +2,7 @@
 
 use crate::definition::{Growth, Plan, PlanError, StepDef};
 use crate::state::SagaState;
-use crate::{AttemptRef, Verdict};
+use crate::{AttemptRef, Did, Verdict};
 use core::fmt;
 use hv_types::Illegal;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use std::sync::Arc;
 /// Commands that may start an attempt to execute carry `refused`, the ordinals of the steps whose start the
 /// gate refuses: for those the answer holds the denial and what follows from it in place of the start. Who
 /// runs the machine decides once with nothing refused, asks the gate about each start, and where one is
-/// refused decides again. Undo and probes cannot be refused.
+/// refused decides again. A step with a substitute is handed over when it is refused once, and denied when it
+/// stands in the list twice. Undo and probes cannot be refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SagaCommand {
     /// Create the saga.
@@ -47,6 +48,29 @@ pub enum SagaCommand {
     Report {
         /// Which attempt, and how it ended.
         report: Report,
+        /// Steps that the gate refuses.
+        refused: Vec<u32>,
+    },
+    /// Take note of how an attempt ended and start nothing: for a supervisor that is about to stop. What
+    /// follows comes with [`SagaCommand::Recover`] or [`SagaCommand::Advance`].
+    Record {
+        /// Which attempt, and how it ended.
+        report: Report,
+    },
+    /// Start no execution until the saga is resumed. Probes go on, and so does the time that the saga has.
+    /// Asked again, it changes nothing.
+    Pause,
+    /// Start again what is ready. Where the saga is not paused, this is [`SagaCommand::Advance`].
+    Resume {
+        /// Steps that the gate refuses.
+        refused: Vec<u32>,
+    },
+    /// An agent must not go on: what it executes is stopped and in doubt, and what it has not finished is
+    /// handed over to the substitutes that the steps name. A step without one is settled as any other in
+    /// doubt, or refused by the gate when it would start.
+    Relieve {
+        /// The agent.
+        agent: Did,
         /// Steps that the gate refuses.
         refused: Vec<u32>,
     },
@@ -89,8 +113,15 @@ impl SagaCommand {
             | Self::Advance { refused }
             | Self::Start { refused, .. }
             | Self::Report { refused, .. }
+            | Self::Resume { refused }
+            | Self::Relieve { refused, .. }
             | Self::Recover { refused } => Some(refused),
-            Self::Append { .. } | Self::Seal | Self::Finish | Self::Cancel => None,
+            Self::Append { .. }
+            | Self::Record { .. }
+            | Self::Pause
+            | Self::Seal
+            | Self::Finish
+            | Self::Cancel => None,
         }
     }
 
@@ -100,8 +131,15 @@ impl SagaCommand {
             | Self::Advance { refused }
             | Self::Start { refused, .. }
             | Self::Report { refused, .. }
+            | Self::Resume { refused }
+            | Self::Relieve { refused, .. }
             | Self::Recover { refused } => refused,
-            Self::Append { .. } | Self::Seal | Self::Finish | Self::Cancel => &[],
+            Self::Append { .. }
+            | Self::Record { .. }
+            | Self::Pause
+            | Self::Seal
+            | Self::Finish
+            | Self::Cancel => &[],
         }
     }
 }

@@ -77,8 +77,13 @@ pub struct StepDef {
     pub undo_timeout: Duration,
     /// How often and how soon a failed undo, or a probe without an answer, is repeated.
     pub undo_retry: Retry,
-    /// How long after the commit the undo still works; always where there is no value.
+    /// How long after the commit the undo still works; always where there is no value. Before a step starts
+    /// that may last longer than that, [`SagaEvent::Expiring`](crate::SagaEvent::Expiring) says so.
     pub undo_window: Option<Duration>,
+    /// Who takes the step over where the gate refuses its agent, or its agent is relieved, before it has
+    /// committed. The gate judges this agent anew. Nobody where there is no value: then the step is denied,
+    /// or settled as any other in doubt.
+    pub substitute: Option<Did>,
 }
 
 impl StepDef {
@@ -102,6 +107,7 @@ impl StepDef {
             undo_timeout: Duration::from_secs(300),
             undo_retry: Retry::NONE,
             undo_window: None,
+            substitute: None,
         }
     }
 
@@ -155,6 +161,12 @@ impl StepDef {
         }
     }
 
+    /// The same with somebody who takes it over where its agent must not, or cannot go on.
+    #[must_use]
+    pub fn with_substitute(self, substitute: Did) -> Self {
+        Self { substitute: Some(substitute), ..self }
+    }
+
     /// Whether the step can leave something behind.
     #[must_use]
     pub fn has_effect(&self) -> bool {
@@ -189,6 +201,9 @@ impl StepDef {
             if let Some(problem) = self.task(purpose).and_then(|task| task.check().err()) {
                 return Err(PlanError::Task { step: id(), purpose, problem });
             }
+        }
+        if self.substitute.as_ref() == Some(&self.agent) {
+            return Err(PlanError::Substitute { step: id() });
         }
         match self.undo_window {
             Some(given) if given.is_zero() || given > limits::UNDO_WINDOW => {
@@ -465,6 +480,11 @@ pub enum PlanError {
         /// As given.
         given: Duration,
     },
+    /// A step whose substitute is its own agent.
+    Substitute {
+        /// The step.
+        step: StepId,
+    },
     /// A task that cannot be run.
     Task {
         /// The step.
@@ -523,6 +543,9 @@ impl fmt::Display for PlanError {
                 "step `{step}`: an undo window is longer than nothing and at most {} s, not {given:?}",
                 limits::UNDO_WINDOW.as_secs()
             ),
+            Self::Substitute { step } => {
+                write!(f, "step `{step}`: its substitute is its own agent; name another one or none")
+            }
             Self::Task { step, purpose, problem } => write!(f, "step `{step}`, {purpose}: {problem}"),
             Self::Concurrency { given } => {
                 write!(f, "from 1 to {} attempts may run at the same time, not {given}", limits::CONCURRENCY)
@@ -559,6 +582,7 @@ hv_types::wire_struct!(StepDef {
     undo_timeout,
     undo_retry,
     undo_window,
+    substitute,
 });
 
 impl hv_types::Wire for Join {

@@ -2,17 +2,18 @@
 //!
 //! It decides nothing and records nothing; a [`Host`] does. So outcome and next start come out of one commit.
 
-mod control;
+pub(crate) mod control;
 mod running;
 mod solo;
 
-pub use control::Control;
+pub use control::{Control, Stopping};
 pub use solo::SoloHost;
 
 use crate::{
-    Class, Executor, Halt, Host, Outcome, Progress, Purpose, Reason, Report, SagaCommand, SagaState,
+    Class, Executor, Halt, Host, Outcome, Progress, Purpose, Reason, Report, SagaCommand, SagaDenial,
+    SagaState,
 };
-use control::{Signal, Stop};
+use control::{Halted, Signal, Stop};
 use core::future::poll_fn;
 use core::pin::pin;
 use core::task::Poll;
@@ -23,7 +24,8 @@ use running::Running;
 pub const OVERRUN: Duration = Duration::from_secs(30);
 
 /// Runs a saga from the command `first` until nothing is left to do here: to its end; or, in a saga that may
-/// grow, until it waits for steps; or until it is abandoned. The state tells which.
+/// grow or was paused by a command, until it waits for steps or to be resumed; or until it is abandoned. The
+/// state tells which.
 ///
 /// `first` creates the saga, advances it, or recovers it. Attempts run at the same time, on the task that
 /// polls this; an executor that panics fails its own attempt only.
@@ -70,8 +72,8 @@ where
     E: Executor<H::Permit> + ?Sized,
 {
     let mut signals = control.subscribe();
-    // Wakes from before are answered by the first command; requests to stop are not.
-    let mut seen = Signal { stop: Stop::Go, ..*signals.borrow() };
+    // Wakes from before are answered by the first command; everything else that was asked for is not.
+    let mut seen = Signal { wakes: signals.borrow().wakes, ..Signal::default() };
     let mut running = Running::default();
     let mut patience = None;
     let mut progress = host.commit(first, None).await?;
@@ -83,19 +85,36 @@ where
         let signal = *signals.borrow_and_update();
         if signal != seen {
             let before = core::mem::replace(&mut seen, signal);
-            match signal.stop {
-                Stop::Abandon => return Ok(progress.state),
+            progress = match signal.stop {
+                Stop::Abandon { within } => {
+                    return suspend((host, executor, control), running, within, progress.state).await;
+                }
                 Stop::Cancel { within } if before.stop == Stop::Go => {
-                    patience = Some(Box::pin(tokio::time::sleep(within)));
-                    progress = host.commit(SagaCommand::Cancel, None).await?;
+                    patience = Some((Box::pin(tokio::time::sleep(within)), Patience::First));
+                    host.commit(SagaCommand::Cancel, None).await?
                 }
-                Stop::Go | Stop::Cancel { .. } => {
-                    progress = host.commit(SagaCommand::advance(), None).await?;
+                Stop::Go | Stop::Cancel { .. } if signal.relieved != before.relieved => {
+                    let mut relieved = None;
+                    for agent in control.relieved(before.relieved) {
+                        running.drop_of(&agent);
+                        let command = SagaCommand::Relieve { agent, refused: Vec::new() };
+                        let next = host.commit(command, None).await?;
+                        take_up(&mut running, relieved.insert(next), executor, host);
+                    }
+                    relieved.unwrap_or(progress)
                 }
-            }
+                Stop::Go if signal.paused && !before.paused => {
+                    tolerant(host.commit(SagaCommand::Pause, None).await, host).await?
+                }
+                Stop::Go if before.paused && !signal.paused => {
+                    let resume = SagaCommand::Resume { refused: Vec::new() };
+                    tolerant(host.commit(resume, None).await, host).await?
+                }
+                Stop::Go | Stop::Cancel { .. } => host.commit(SagaCommand::advance(), None).await?,
+            };
             continue;
         }
-        if running.is_empty() && progress.next_wake.is_none() {
+        if running.is_empty() && progress.next_wake.is_none() && !seen.paused {
             return Ok(progress.state);
         }
         let wake = progress.next_wake.map(|at| tokio::time::sleep(at.since(host.now())));
@@ -109,7 +128,7 @@ where
             if let Poll::Ready((attempt, outcome)) = running.poll_next(cx) {
                 return Poll::Ready(Next::Ended(attempt, outcome));
             }
-            if patience.as_mut().is_some_and(|patience| patience.as_mut().poll(cx).is_ready()) {
+            if patience.as_mut().is_some_and(|(patience, _)| patience.as_mut().poll(cx).is_ready()) {
                 return Poll::Ready(Next::Impatient);
             }
             match wake.as_mut().as_pin_mut().map(|wake| wake.poll(cx)) {
@@ -122,7 +141,12 @@ where
             Next::Signal => progress,
             Next::Due => host.commit(SagaCommand::advance(), None).await?,
             Next::Ended(attempt, Outcome { verdict, output }) => {
-                host.commit(Report::of(attempt, verdict).into(), output).await?
+                tolerant(host.commit(Report::of(attempt, verdict).into(), output).await, host).await?
+            }
+            Next::Impatient if matches!(patience, Some((_, Patience::First))) => {
+                control.halt(Halted::Executions);
+                patience = Some((Box::pin(tokio::time::sleep(executor.stops_within())), Patience::Last));
+                progress
             }
             Next::Impatient => {
                 patience = None;
@@ -136,6 +160,60 @@ where
             }
         };
     }
+}
+
+/// How far patience with executions has gone after a cancellation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// They may end by themselves.
+    First,
+    /// They were asked to stop.
+    Last,
+}
+
+/// A report that comes late, because somebody else has moved the saga on meanwhile, changes nothing; nor does
+/// a pause that comes late. What the saga then needs is asked for.
+async fn tolerant<H: Host + ?Sized>(
+    committed: Result<Progress<H::Permit>, Halt>,
+    host: &H,
+) -> Result<Progress<H::Permit>, Halt> {
+    match committed {
+        Err(Halt::Denied(SagaDenial::Stale { .. } | SagaDenial::TurnedBack | SagaDenial::Over { .. })) => {
+            host.commit(SagaCommand::advance(), None).await
+        }
+        committed => committed,
+    }
+}
+
+/// Lets what runs end, records how, and starts nothing.
+async fn suspend<H, E>(
+    (host, executor, control): (&H, &E, &Control),
+    mut running: Running<'_>,
+    within: Duration,
+    mut state: SagaState,
+) -> Result<SagaState, Halt>
+where
+    H: Host + ?Sized,
+    E: Executor<H::Permit> + ?Sized,
+{
+    for (time, then) in [(within, Halted::All), (executor.stops_within(), Halted::All)] {
+        let mut over = pin!(tokio::time::sleep(time));
+        while !running.is_empty() && !time.is_zero() {
+            let ended = poll_fn(|cx| match running.poll_next(cx) {
+                Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                Poll::Pending => over.as_mut().poll(cx).map(|()| None),
+            });
+            let Some((attempt, Outcome { verdict, output })) = ended.await else { break };
+            let report = SagaCommand::Record { report: Report::of(attempt, verdict) };
+            match host.commit(report, output).await {
+                Ok(progress) => state = progress.state,
+                Err(Halt::Denied(SagaDenial::Stale { .. })) => {}
+                Err(halt) => return Err(halt),
+            }
+        }
+        control.halt(then);
+    }
+    Ok(state)
 }
 
 /// What the driver waits for.
@@ -153,9 +231,9 @@ where
     H::Permit: 'a,
 {
     for (attempt, permit) in progress.starts.drain(..) {
-        let at = attempt.at();
+        let (at, agent) = (attempt.at(), attempt.agent.clone());
         let left = attempt.deadline.since(host.now()).saturating_add(OVERRUN);
-        running.push(at, Box::pin(async move { attend(executor, attempt, permit, left).await }));
+        running.push(at, agent, Box::pin(async move { attend(executor, attempt, permit, left).await }));
     }
 }
 

@@ -96,8 +96,36 @@ pub enum SagaEvent {
         order: Vec<u32>,
         /// How many of them, from the last, have been taken up for undo.
         undone: u32,
+        /// Whether it is paused.
+        paused: bool,
         /// The steps.
         steps: Vec<StepRun>,
+    },
+    /// No execution starts until the saga is resumed; probes and undo go on.
+    Paused {
+        /// When.
+        at: Micros,
+    },
+    /// Executions start again.
+    Resumed {
+        /// When.
+        at: Micros,
+    },
+    /// The substitute takes a step over.
+    HandedOver {
+        /// The step's ordinal.
+        step: u32,
+        /// When.
+        at: Micros,
+    },
+    /// The undo of a committed step may come too late once another step, which starts next, has ended.
+    Expiring {
+        /// The step whose undo window may then be over.
+        step: u32,
+        /// The step that starts next.
+        by: u32,
+        /// When.
+        at: Micros,
     },
 }
 
@@ -266,6 +294,10 @@ pub struct StepRun {
     pub crashes: u32,
     /// Whether an execution ended in doubt and nothing has shown since that it left nothing behind.
     pub doubtful: bool,
+    /// Whether its substitute has taken it over.
+    pub handed: bool,
+    /// Whether it was said that its undo may come too late.
+    pub warned: bool,
     /// When its first attempt started.
     pub began: Micros,
     /// When its last attempt started.
@@ -308,7 +340,11 @@ hv_types::wire_enum!(SagaEvent {
     4 => Moved { step, to, at },
     5 => Turned { cause, at },
     6 => Finished { state, at },
-    7 => Restored { state, cause, retries, order, undone, steps },
+    7 => Restored { state, cause, retries, order, undone, paused, steps },
+    8 => Paused { at },
+    9 => Resumed { at },
+    10 => HandedOver { step, at },
+    11 => Expiring { step, by, at },
 });
 hv_types::wire_enum!(Move {
     0 => Committed {},
@@ -339,6 +375,8 @@ hv_types::wire_struct!(StepRun {
     asked,
     crashes,
     doubtful,
+    handed,
+    warned,
     began,
     started,
     moved,

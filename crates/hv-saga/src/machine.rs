@@ -10,7 +10,7 @@ use crate::command::{SagaCommand, SagaDenial};
 use crate::definition::{Growth, Limits, Pace, StepDef};
 use crate::event::{Cause, Micros, SagaEvent, StepRun};
 use crate::state::{SagaState, StepState};
-use crate::{Attempt, AttemptRef, SagaId, SessionId, StepId, Timestamp};
+use crate::{Attempt, AttemptRef, Did, SagaId, SessionId, StepId, Timestamp};
 use core::time::Duration;
 use hv_types::{Illegal, Machine};
 use std::sync::Arc;
@@ -41,6 +41,7 @@ pub struct Saga {
     state: SagaState,
     cause: Option<Cause>,
     growth: Growth,
+    paused: bool,
     pace: Pace,
     limits: Limits,
     seed: u64,
@@ -56,8 +57,8 @@ impl PartialEq for Saga {
             && self.commit_order().eq(other.commit_order())
             && (self.undone, self.retries, self.state, self.cause)
                 == (other.undone, other.retries, other.state, other.cause)
-            && (self.growth, self.pace, self.limits, self.seed, self.created)
-                == (other.growth, other.pace, other.limits, other.seed, other.created)
+            && (self.growth, self.paused, self.pace, self.limits, self.seed, self.created)
+                == (other.growth, other.paused, other.pace, other.limits, other.seed, other.created)
     }
 }
 
@@ -86,6 +87,25 @@ impl Saga {
     #[must_use]
     pub const fn growth(&self) -> Growth {
         self.growth
+    }
+
+    /// Whether it is paused.
+    #[must_use]
+    pub const fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Limits for the saga as a whole.
+    #[must_use]
+    pub const fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Who does a step now: its agent, or the substitute that has taken it over.
+    #[must_use]
+    pub fn agent(&self, step: u32) -> Option<&Did> {
+        let (def, run) = self.step(step)?;
+        Some(def.substitute.as_ref().filter(|_| run.handed).unwrap_or(&def.agent))
     }
 
     /// The steps in the order of their ordinals.
@@ -144,9 +164,14 @@ impl Saga {
         let room = self.tally.running() < self.limits.concurrency;
         let waits = self.tally.sum(&[InDoubt, Suspect, Unconfirmed, UndoWaiting, Waiting]) > 0;
         let slots = if room && waits { self.slots.as_slice() } else { [].as_slice() };
-        let waiting =
-            |run: &&StepRun| matches!(run.state, InDoubt | Suspect | Unconfirmed | UndoWaiting | Waiting);
-        let due = slots.iter().map(|slot| &slot.run).filter(waiting).map(|run| run.not_before).min();
+        let waiting = |(slot, def): &(&Slot, &Arc<StepDef>)| match slot.run.state {
+            Suspect | Unconfirmed | UndoWaiting => true,
+            Waiting => !self.paused,
+            InDoubt => !(self.paused && self.is_held(def, slot.run)),
+            _ => false,
+        };
+        let due =
+            slots.iter().zip(&self.plan.defs).filter(waiting).map(|(slot, _)| slot.run.not_before).min();
         due.into_iter().chain(over).min().map(|at| at.since(self.created))
     }
 
@@ -158,21 +183,25 @@ impl Saga {
         let mut appended: &[Arc<StepDef>] = &[];
         let started = |event: &&SagaEvent| matches!(event, SagaEvent::Started { .. });
         let mut starts = Vec::with_capacity(events.iter().filter(started).count());
+        let mut handed: Vec<u32> = Vec::new();
         for event in events {
             match event {
                 SagaEvent::Created { at, .. } => created = *at,
                 SagaEvent::Appended { steps, .. } => appended = steps,
+                SagaEvent::HandedOver { step, .. } => handed.push(*step),
                 SagaEvent::Started { step, purpose, number, at } => {
                     let ordinal = *step as usize;
                     let known = self.plan.defs.get(ordinal);
                     let def = known.or_else(|| appended.get(ordinal.checked_sub(self.plan.defs.len())?));
                     let attempt = def.and_then(|def| {
+                        let taken = self.run(*step).is_some_and(|run| run.handed) || handed.contains(step);
+                        let agent = def.substitute.as_ref().filter(|_| taken).unwrap_or(&def.agent);
                         Some(Attempt {
                             session: session.clone(),
                             saga: saga.clone(),
                             step: def.id.clone(),
                             ordinal: *step,
-                            agent: def.agent.clone(),
+                            agent: agent.clone(),
                             action: def.action.clone(),
                             purpose: *purpose,
                             number: *number,
@@ -200,6 +229,14 @@ impl Saga {
     /// The steps that wait for this one, in no particular order.
     fn dependents(&self, step: u32) -> impl Iterator<Item = u32> + '_ {
         self.plan.edges(self.slots.get(step as usize).map_or(0, |slot| slot.edges))
+    }
+
+    /// Whether the substitute may take a step over: it is not finished, and no attempt at it runs.
+    fn may_be_handed_over(&self, step: u32) -> bool {
+        use StepState::{InDoubt, Pending, Waiting};
+        self.step(step).is_some_and(|(def, run)| {
+            def.substitute.is_some() && !run.handed && matches!(run.state, Pending | Waiting | InDoubt)
+        })
     }
 
     /// When the saga has gone forward long enough.

@@ -6,6 +6,7 @@ use crate::state::SagaState;
 use crate::{Attempt, Outcome, Output, Timestamp};
 use core::fmt;
 use core::pin::Pin;
+use core::time::Duration;
 
 /// A future on the heap that may change threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -78,6 +79,12 @@ pub trait Permit: Send + 'static {
 pub trait Executor<P>: Send + Sync {
     /// Carries out the attempt. Dropping the future stops it, with an unknown outcome.
     fn run<'a>(&'a self, permit: P, attempt: &'a Attempt) -> BoxFuture<'a, Outcome>;
+
+    /// How long attempts may take to stop in order once they were asked to; nothing for an executor whose
+    /// attempts cannot be asked and are dropped.
+    fn stops_within(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Makes events durable and hands out permits: the side of a saga that governs.

@@ -5,7 +5,7 @@ use crate::{
     StartProblem, StepDef, Task, Value, limits,
 };
 use core::time::Duration;
-use hv_types::{StepId, strategies as types};
+use hv_types::{Did, StepId, strategies as types};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -111,6 +111,7 @@ pub fn step(ordinal: u32) -> impl Strategy<Value = StepDef> {
                 undo_timeout: Duration::from_millis(times.1),
                 undo_retry,
                 undo_window: times.2.map(Duration::from_millis),
+                substitute: (join == Join::Majority).then(|| Did::new("did:mesh:deputy").ok()).flatten(),
             })
         },
     )

@@ -213,6 +213,17 @@ impl Inside {
                     saga.steps.extend(steps.iter().cloned());
                 }
             }
+            // From here on its substitute does it.
+            SessionEvent::Saga { saga, event: SagaEvent::HandedOver { step, .. } } => {
+                let saga = self.sagas.get_mut(*saga as usize);
+                let step = saga.and_then(|saga| saga.steps.get_mut(*step as usize));
+                if let Some((step, agent)) = step
+                    .and_then(|step| Some((step.substitute.clone()?, step)))
+                    .map(|(agent, step)| (step, agent))
+                {
+                    Arc::make_mut(step).agent = agent;
+                }
+            }
             // Everything else speaks of what has a name already.
             _ => {}
         }

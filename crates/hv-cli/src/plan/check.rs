@@ -14,7 +14,7 @@ use super::{
     Agent, Limits, MAX_ENTRIES, MAX_OBSERVATIONS, Mode, Plan, Session, Source, Trust, UnprovenUndo, Vouch,
     graph, places, value,
 };
-use hv_saga::{Idempotence, Retry, limits};
+use hv_saga::{Idempotence, Join, Retry, limits};
 use hv_types::{
     ActionDescriptor, ActionId, ActionKind, Did, Reversibility, RiskWeight, SessionId, Share, Sigma, StepId,
 };
@@ -42,7 +42,12 @@ pub(super) fn plan(source: &Source) -> Result<Plan, Located> {
         agents: &agents,
         actions: BTreeMap::new(),
         places: &places,
-        reader: Reader { places: &places, env: file.env, references: Vec::new() },
+        reader: Reader {
+            places: &places,
+            env: file.env,
+            has_base: session.base_url.is_some(),
+            references: Vec::new(),
+        },
         step_lines: BTreeMap::new(),
     };
     let descriptors = checker.actions(file.action)?;
@@ -127,7 +132,7 @@ fn agents(raw: &[At<RawAgent>], source: &Source) -> Result<Vec<Agent>, Located> 
 }
 
 fn session(raw: RawSession, agents: &[Agent]) -> Result<Session, Located> {
-    let RawSession { id, mode, max_participants, duration, min_sigma, creator } = raw;
+    let RawSession { id, mode, max_participants, duration, min_sigma, creator, base_url } = raw;
     let count = max_participants.as_ref().map(|count| At { line: count.line, value: count.value.into() });
     let max_participants = value::count(count.as_ref(), "max_participants", 10, 1..=1000)?;
     let max_participants = u32::try_from(max_participants).unwrap_or(u32::MAX);
@@ -153,7 +158,17 @@ fn session(raw: RawSession, agents: &[Agent]) -> Result<Session, Located> {
         duration: value::duration(duration.as_ref(), "duration", hour, Duration::from_secs(1), week)?,
         min_sigma: min_sigma.unwrap_or(Sigma::capped(600_000)),
         creator,
+        base_url: base_url.map(base).transpose()?,
     })
+}
+
+/// What completes a URL that is only a path.
+fn base(At { line, value }: At<String>) -> Result<String, Located> {
+    let rest = value.strip_prefix("http://").or_else(|| value.strip_prefix("https://"));
+    match rest {
+        Some(rest) if !rest.is_empty() && !value.bytes().any(|b| b <= b' ' || b == 0x7f) => Ok(value),
+        _ => fail(line, Fault::BaseUrl { text: value }),
+    }
 }
 
 fn vouches(raw: &[At<RawVouch>], agents: &[Agent]) -> Result<Vec<Vouch>, Located> {
@@ -198,13 +213,18 @@ fn known_agent<'a>(name: &At<String>, agents: &'a [Agent]) -> Result<(usize, &'a
 }
 
 fn run_limits(raw: &RawLimits) -> Result<Limits, Located> {
-    let RawLimits { parallel, output_bytes } = raw;
+    let RawLimits { parallel, output_bytes, retries, within } = raw;
     let parallel = parallel.as_ref().map(|count| At { line: count.line, value: count.value.into() });
     let most = u64::from(limits::CONCURRENCY);
     let parallel = value::count(parallel.as_ref(), "parallel", 8, 1..=most)?;
     Ok(Limits {
         parallel: u32::try_from(parallel).unwrap_or(limits::CONCURRENCY),
         output_bytes: value::count(output_bytes.as_ref(), "output_bytes", 65_536, 0..=16 << 20)?,
+        retries: match retries {
+            Some(_) => u32::try_from(value::count(retries.as_ref(), "retries", 0, 0..=100_000)?).ok(),
+            None => None,
+        },
+        within: value::optional_duration(within.as_ref(), "within", limits::TIMEOUT)?,
     })
 }
 
@@ -256,6 +276,7 @@ impl Checker<'_> {
     fn steps(&mut self, raw: Vec<At<RawStep>>, kind: Kind) -> Result<Vec<Step>, Located> {
         let mut steps = Vec::with_capacity(raw.len());
         let (mut ordinals, mut afters) = (BTreeMap::new(), Vec::with_capacity(raw.len()));
+        let mut needed = Vec::with_capacity(raw.len());
         for (ordinal, At { line, value: step }) in raw.into_iter().enumerate() {
             let id = value::ident(&step.id, StepId::new)?;
             if let Some(&first) = self.step_lines.get(&id) {
@@ -264,11 +285,16 @@ impl Checker<'_> {
             self.step_lines.insert(id.clone(), step.id.line);
             ordinals.insert(id.clone(), ordinal);
             afters.push(step.after.clone());
+            let needs = step.needs.clone();
             let step = self.step(id, line, &step)?;
+            needed.push(needs);
             step.bind(self.places)?;
             steps.push(step);
         }
         let waits = waits(&afters, &ordinals, kind)?;
+        for ((step, needs), waits) in steps.iter_mut().zip(&needed).zip(&waits) {
+            step.join = needs.as_ref().map_or(Ok(Join::All), |needs| join(needs, waits.len()))?;
+        }
         let name = |&at: &usize| steps.get(at).map(|step| step.id.to_string()).unwrap_or_default();
         let order = graph::order(&waits).map_err(|cycle| Located {
             line: cycle.first().and_then(|&at| afters.get(at)?.as_ref()).map_or(1, |after| after.line),
@@ -304,11 +330,22 @@ impl Checker<'_> {
             return Err(undo_problem(line, UndoProblem::Missing));
         }
         let undo_retries = value::retries(raw.undo_retries.as_ref(), "undo_retries", 3)?;
+        let substitute = match &raw.substitute {
+            Some(name) => {
+                let substitute = known_agent(name, self.agents)?.1.clone();
+                if substitute == agent {
+                    return fail(name.line, Fault::Substitute { step: id.to_string() });
+                }
+                Some(substitute)
+            }
+            None => None,
+        };
         Ok(Step {
             kind: descriptor.kind(),
             action: descriptor.id().clone(),
             agent,
             after: Vec::new(),
+            join: Join::All,
             execute,
             undo,
             probe,
@@ -322,6 +359,12 @@ impl Checker<'_> {
             )?,
             undo_timeout: value::timeout(raw.undo_timeout.as_ref(), "undo_timeout")?,
             undo_retry: Retry::times(undo_retries),
+            undo_window: value::optional_duration(
+                raw.undo_window.as_ref(),
+                "undo_window",
+                limits::UNDO_WINDOW,
+            )?,
+            substitute,
             unproven_undo: if raw.accept_unproven_undo {
                 UnprovenUndo::Accepted
             } else {
@@ -374,6 +417,21 @@ impl Checker<'_> {
                 nearest: nearest(&name.value, self.actions.keys().map(ActionId::as_str)),
             },
         })
+    }
+}
+
+/// How many of so many steps are needed.
+fn join(At { line, value }: &At<String>, of: usize) -> Result<Join, Located> {
+    let unfit = || fail(*line, Fault::Needs { text: value.clone(), of });
+    match value.as_str() {
+        "all" => Ok(Join::All),
+        _ if of == 0 => unfit(),
+        "majority" => Ok(Join::Majority),
+        "any" => Ok(Join::AtLeast(1)),
+        number => match number.parse::<u32>() {
+            Ok(count) if count >= 1 && count as usize <= of => Ok(Join::AtLeast(count)),
+            _ => unfit(),
+        },
     }
 }
 

@@ -384,6 +384,33 @@ pub enum Fault {
         /// The value.
         place: &'static str,
     },
+    /// A number of steps that cannot be needed.
+    Needs {
+        /// As it stands there.
+        text: String,
+        /// How many steps it waits for.
+        of: usize,
+    },
+    /// A step that is to be taken over by its own agent.
+    Substitute {
+        /// The step.
+        step: String,
+    },
+    /// A text that is no digest of a program.
+    Pin {
+        /// As it stands there.
+        text: String,
+    },
+    /// A text that cannot go before a path.
+    BaseUrl {
+        /// As it stands there.
+        text: String,
+    },
+    /// A URL that is only a path, and nothing that goes before it.
+    NoBase {
+        /// The URL.
+        url: String,
+    },
     /// A command and a request.
     TwoTasks {
         /// The value.

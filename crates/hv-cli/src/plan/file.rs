@@ -82,6 +82,8 @@ pub(super) struct RawSession {
     pub(super) min_sigma: Option<At<f64>>,
     /// The DID of who opens the session; the first agent where nothing is said.
     pub(super) creator: Option<At<String>>,
+    /// What goes before every url that is only a path, such as http://127.0.0.1:8080.
+    pub(super) base_url: Option<At<String>>,
 }
 
 /// When something is revealed.
@@ -170,6 +172,10 @@ pub(super) struct RawStep {
     pub(super) action: At<String>,
     /// The steps that must have committed first; the step before this one where nothing is said, none for [].
     pub(super) after: Option<At<Vec<At<String>>>>,
+    /// How many of the steps in after must have committed: all (where nothing is said), majority (more than
+    /// half), any (one), or a number in quotes. A step that fails is borne as long as every step that waits for
+    /// it still gets what it needs.
+    pub(super) needs: Option<At<String>>,
     /// How long one attempt may take, 1 ms to 7 d; 5m where nothing is said.
     pub(super) timeout: Option<At<RawDuration>>,
     /// How often it is repeated after a failure, 0 to 100; 0 where nothing is said.
@@ -195,6 +201,12 @@ pub(super) struct RawStep {
     /// How often a failed undo is repeated, 0 to 100; 3 where nothing is said.
     #[schemars(range(max = 100))]
     pub(super) undo_retries: Option<At<u32>>,
+    /// How long after it has committed its undo still works, up to 1 d; always where nothing is said. Before a
+    /// step starts that may last longer, the run says so; an undo that comes too late is not run, and escalates.
+    pub(super) undo_window: Option<At<RawDuration>>,
+    /// The DID of the agent that takes the step over where the gate refuses its own, which may have lost its
+    /// trust meanwhile. The gate judges it like any other.
+    pub(super) substitute: Option<At<String>>,
     /// Count its undo although nothing shows that it works. Recorded.
     #[serde(default)]
     pub(super) accept_unproven_undo: bool,
@@ -213,6 +225,9 @@ pub(super) struct RawTask {
     pub(super) env: Option<At<BTreeMap<String, At<String>>>>,
     /// What the command reads: a text, or a reference to a secret.
     pub(super) stdin: Option<At<String>>,
+    /// The digest that the program's file must have when it is started: sha256: and 64 hexadecimal digits, as
+    /// `sha256sum` prints them. Another file is not run, and the step fails for good.
+    pub(super) pin: Option<At<String>>,
     /// The request.
     pub(super) http: Option<At<RawHttp>>,
 }
@@ -223,7 +238,7 @@ pub(super) struct RawTask {
 pub(super) struct RawHttp {
     /// The method in capitals; POST where nothing is said.
     pub(super) method: Option<At<String>>,
-    /// The address, http:// or https://.
+    /// The address, http:// or https://; or a path that begins with / and follows the session's base_url.
     pub(super) url: At<String>,
     /// Headers: texts, or references to secrets.
     #[serde(default)]
@@ -265,4 +280,10 @@ pub(super) struct RawLimits {
     /// 65536 where nothing is said.
     #[schemars(range(max = 16_777_216))]
     pub(super) output_bytes: Option<At<u64>>,
+    /// Repetitions of failed steps over the whole work, 0 to 100000; as many as the steps allow where nothing is
+    /// said. Undo is not limited by it.
+    #[schemars(range(max = 100_000))]
+    pub(super) retries: Option<At<u64>>,
+    /// How long the work may go forward, up to 7 d; then what was done is undone.
+    pub(super) within: Option<At<RawDuration>>,
 }

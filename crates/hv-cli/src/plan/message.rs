@@ -119,6 +119,34 @@ pub(super) fn write(fault: &Fault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Fault::EmptyTask { place } => {
             write!(f, "`{place}` says nothing to do; give it `command` or `http`")
         }
+        Fault::Needs { text, of: 0 } => write!(
+            f,
+            "`{}` of no steps cannot be needed; say in `after` what the step waits for, or leave `needs` out",
+            short(text)
+        ),
+        Fault::Needs { text, of } => write!(
+            f,
+            "`{}` of {of} steps cannot be needed; write \"all\", \"majority\", \"any\", or a number from \"1\" to \"{of}\"",
+            short(text)
+        ),
+        Fault::Substitute { step } => {
+            write!(f, "the substitute of step `{step}` is its own agent; name another one or none")
+        }
+        Fault::Pin { text } => write!(
+            f,
+            "`{}` is no digest of a program; write sha256: and the 64 lower-case digits that sha256sum prints",
+            short(text)
+        ),
+        Fault::BaseUrl { text } => write!(
+            f,
+            "`{}` cannot go before a path; write http:// or https:// and a host, such as http://127.0.0.1:8080",
+            short(text)
+        ),
+        Fault::NoBase { url } => write!(
+            f,
+            "`{}` is only a path; add base_url to [session], or write the whole address",
+            short(url)
+        ),
         Fault::TwoTasks { place } => write!(f, "`{place}` has both `command` and `http`; keep one of them"),
         Fault::CommandOnly { key } => {
             write!(f, "`{key}` belongs to a command, and this is a request; remove it")

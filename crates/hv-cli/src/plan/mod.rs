@@ -89,6 +89,8 @@ pub struct Session {
     pub min_sigma: Sigma,
     /// Who opens it.
     pub creator: Did,
+    /// What goes before every URL that is only a path.
+    pub base_url: Option<String>,
 }
 
 /// When something is revealed.
@@ -107,6 +109,10 @@ pub struct Limits {
     pub parallel: u32,
     /// Bytes that are kept of each output of one attempt.
     pub output_bytes: u64,
+    /// Repetitions of failed steps of the work; as many as they allow where there is no value.
+    pub retries: Option<u32>,
+    /// How long the work may go forward.
+    pub within: Option<Duration>,
 }
 
 /// An agent and the trust that it joins with.

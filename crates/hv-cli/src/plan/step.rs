@@ -17,6 +17,7 @@ pub struct Step {
     pub(super) action: ActionId,
     pub(super) kind: ActionKind,
     pub(super) after: Vec<u32>,
+    pub(super) join: Join,
     pub(super) execute: Effect,
     pub(super) undo: Option<Effect>,
     pub(super) probe: Option<Effect>,
@@ -25,6 +26,8 @@ pub struct Step {
     pub(super) retry: Retry,
     pub(super) undo_timeout: Duration,
     pub(super) undo_retry: Retry,
+    pub(super) undo_window: Option<Duration>,
+    pub(super) substitute: Option<Did>,
     pub(super) unproven_undo: UnprovenUndo,
 }
 
@@ -57,7 +60,7 @@ impl Step {
             kind: self.kind,
             agent: self.agent.clone(),
             after: self.after.clone(),
-            join: Join::All,
+            join: self.join,
             execute: Arc::new(self.execute.bind(Purpose::Execute, places)?),
             undo: optional(&self.undo, Purpose::Undo)?,
             probe: optional(&self.probe, Purpose::Probe)?,
@@ -66,7 +69,8 @@ impl Step {
             retry: self.retry,
             undo_timeout: self.undo_timeout,
             undo_retry: self.undo_retry,
-            undo_window: None,
+            undo_window: self.undo_window,
+            substitute: self.substitute.clone(),
         };
         Ok(BoundStep { def, unproven_undo: self.unproven_undo })
     }

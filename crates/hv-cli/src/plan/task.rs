@@ -6,6 +6,7 @@ use super::template::{Places, Template};
 use super::tree::At;
 use super::{Reference, Secret};
 use hv_saga::{CommandTask, HttpTask, Purpose, Task, Value};
+use hv_types::Digest;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -18,8 +19,20 @@ pub(super) struct Effect {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Work {
-    Command { argv: Vec<Template>, cwd: Option<Template>, env: Vec<(String, Text)>, stdin: Option<Text> },
-    Http { method: String, url: Template, headers: Vec<(String, Text)>, body: Option<Text>, expect: Vec<u16> },
+    Command {
+        argv: Vec<Template>,
+        cwd: Option<Template>,
+        env: Vec<(String, Text)>,
+        stdin: Option<Text>,
+        pin: Option<Digest>,
+    },
+    Http {
+        method: String,
+        url: Template,
+        headers: Vec<(String, Text)>,
+        body: Option<Text>,
+        expect: Vec<u16>,
+    },
 }
 
 /// A text, or where a secret is.
@@ -40,7 +53,7 @@ impl Effect {
         };
         let work = places.get("work").map(String::as_str).unwrap_or_default();
         let task = match &self.work {
-            Work::Command { argv, cwd, env, stdin } => {
+            Work::Command { argv, cwd, env, stdin, pin } => {
                 let cwd = cwd.as_ref().map(|cwd| cwd.fill(places)).unwrap_or_default();
                 let cwd = if cwd.is_empty() { PathBuf::from(work) } else { Path::new(work).join(cwd) };
                 Task::Command(CommandTask {
@@ -48,7 +61,7 @@ impl Effect {
                     cwd: Some(cwd.to_string_lossy().into_owned()),
                     env: pairs(env),
                     stdin: stdin.as_ref().map(|text| text.bind(places)),
-                    pin: None,
+                    pin: *pin,
                 })
             }
             Work::Http { method, url, headers, body, expect } => Task::Http(HttpTask {
@@ -74,6 +87,12 @@ impl Text {
     }
 }
 
+/// The digest of a pinned program.
+fn pinned(At { line, value }: &At<String>) -> Result<Digest, Located> {
+    let digest = value.strip_prefix("sha256:").and_then(|hex| hex.parse().ok());
+    digest.ok_or_else(|| Located { line: *line, fault: Fault::Pin { text: value.clone() } })
+}
+
 /// Reads texts with placeholders and collects the secrets that they refer to.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
@@ -81,6 +100,8 @@ pub(super) struct Reader<'a> {
     pub(super) places: &'a Places,
     /// Variables for every command.
     pub(super) env: BTreeMap<String, At<String>>,
+    /// Whether something completes URLs that are only a path.
+    pub(super) has_base: bool,
     /// The secrets met so far.
     pub(super) references: Vec<Reference>,
 }
@@ -89,19 +110,21 @@ impl Reader<'_> {
     /// Reads a task that stands under this key.
     pub(super) fn task(&mut self, raw: &At<RawTask>, key: &'static str) -> Result<Effect, Located> {
         let at = |line, fault| Located { line, fault };
-        let RawTask { command, cwd, env, stdin, http } = &raw.value;
+        let RawTask { command, cwd, env, stdin, pin, http } = &raw.value;
         let work = match (command, http) {
             (None, None) => return Err(at(raw.line, Fault::EmptyTask { place: key })),
             (Some(_), Some(http)) => return Err(at(http.line, Fault::TwoTasks { place: key })),
             (Some(command), None) => {
                 let stdin = stdin.as_ref().map(|text| self.text(text)).transpose()?;
-                self.command(&command.value, cwd.as_ref(), env.as_ref().map(|env| &env.value), stdin)?
+                let pin = pin.as_ref().map(pinned).transpose()?;
+                self.command(&command.value, cwd.as_ref(), env.as_ref().map(|env| &env.value), (stdin, pin))?
             }
             (None, Some(http)) => {
                 let lines = [
                     ("cwd", cwd.as_ref().map(|at| at.line)),
                     ("env", env.as_ref().map(|at| at.line)),
                     ("stdin", stdin.as_ref().map(|at| at.line)),
+                    ("pin", pin.as_ref().map(|at| at.line)),
                 ];
                 if let Some((key, line)) = lines.into_iter().find_map(|(key, line)| Some((key, line?))) {
                     return Err(at(line, Fault::CommandOnly { key }));
@@ -119,7 +142,7 @@ impl Reader<'_> {
         cwd: Option<&At<String>>,
         env: Option<&BTreeMap<String, At<String>>>,
     ) -> Result<Effect, Located> {
-        Ok(Effect { line: argv.line, work: self.command(&argv.value, cwd, env, None)? })
+        Ok(Effect { line: argv.line, work: self.command(&argv.value, cwd, env, (None, None))? })
     }
 
     fn command(
@@ -127,7 +150,7 @@ impl Reader<'_> {
         argv: &[At<String>],
         cwd: Option<&At<String>>,
         env: Option<&BTreeMap<String, At<String>>>,
-        stdin: Option<Text>,
+        (stdin, pin): (Option<Text>, Option<Digest>),
     ) -> Result<Work, Located> {
         let mut variables = self.env.clone();
         variables.extend(env.into_iter().flatten().map(|(name, text)| (name.clone(), text.clone())));
@@ -136,10 +159,14 @@ impl Reader<'_> {
             cwd: cwd.map(|text| self.template(text)).transpose()?,
             env: self.texts(&variables)?,
             stdin,
+            pin,
         })
     }
 
     fn http(&mut self, raw: &RawHttp) -> Result<Work, Located> {
+        if raw.url.value.starts_with('/') && !self.has_base {
+            return Err(Located { line: raw.url.line, fault: Fault::NoBase { url: raw.url.value.clone() } });
+        }
         Ok(Work::Http {
             method: raw.method.as_ref().map_or_else(|| "POST".into(), |method| method.value.clone()),
             url: self.template(&raw.url)?,

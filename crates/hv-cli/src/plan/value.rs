@@ -61,6 +61,18 @@ pub(super) fn duration(
     Ok(given)
 }
 
+/// A duration longer than nothing and up to a limit, where something is said.
+pub(super) fn optional_duration(
+    text: Option<&At<RawDuration>>,
+    key: &'static str,
+    max: Duration,
+) -> Result<Option<Duration>, Located> {
+    match text {
+        Some(_) => duration(text, key, max, Duration::from_millis(1), max).map(Some),
+        None => Ok(None),
+    }
+}
+
 /// How long one attempt may take; 300 s where nothing is said.
 pub(super) fn timeout(text: Option<&At<RawDuration>>, key: &'static str) -> Result<Duration, Located> {
     duration(text, key, Duration::from_secs(300), Duration::from_millis(1), limits::TIMEOUT)

@@ -9,6 +9,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
+use std::time::Duration;
 
 /// What takes the place of a secret.
 const REDACTED: &[u8] = b"[redacted]";
@@ -97,6 +98,10 @@ impl<E: Executor<Grant>> Executor<Grant> for Discreet<E> {
             let Outcome { verdict, output } = ran.await;
             Outcome { verdict, output: output.map(|output| self.cut(&output)) }
         })
+    }
+
+    fn stops_within(&self) -> Duration {
+        self.inner.stops_within()
     }
 }
 

@@ -279,8 +279,21 @@ impl Run {
         interrupts: Interrupts,
     ) -> Result<Self, RunFailure> {
         let keep = usize::try_from(plan.limits().output_bytes).unwrap_or(usize::MAX);
-        let command = CommandExecutor::new(&begun.token).with_output_bytes(keep);
-        let http = HttpExecutor::new().with_output_bytes(keep);
+        let command = CommandExecutor::new(&begun.token)
+            .with_output_bytes(keep)
+            .with_pinned(Arc::new(place::is_pinned))
+            .with_stopping(interrupts.control(Phase::Work).stopping())
+            .with_stopping(interrupts.control(Phase::ObservingBefore).stopping());
+        let http = HttpExecutor::new()
+            .with_output_bytes(keep)
+            .with_stopping(interrupts.control(Phase::Work).stopping())
+            .with_stopping(interrupts.control(Phase::ObservingBefore).stopping());
+        let http = match &plan.session().base_url {
+            Some(base) => {
+                http.with_base(base).map_err(|_| RunFailure::Unreadable { what: "the base URL" })?
+            }
+            None => http,
+        };
         let executor = Discreet::new(Router::new().with_command(command).with_http(http), &bound);
         Ok(Self { hv, session, plan, bound, executor, progress, interrupts })
     }
@@ -447,11 +460,7 @@ impl Run {
         } else {
             let concurrency = self.concurrency(&defs, parallel)?;
             let seed = u64::from_le_bytes(place::random()?);
-            let plan = saga::Plan {
-                seed,
-                limits: Limits { concurrency, ..Limits::default() },
-                ..saga::Plan::new(defs)
-            };
+            let plan = saga::Plan { seed, limits: self.limits(phase, concurrency), ..saga::Plan::new(defs) };
             let host = self.hv.create_saga(&self.session, &id, plan, unproven).await?;
             (host, SagaCommand::advance())
         };
@@ -477,6 +486,22 @@ impl Run {
                 error: std::io::Error::other(halt.to_string()),
             },
         })
+    }
+
+    /// The limits of a saga; what the file says of the work holds for the work alone.
+    fn limits(&self, phase: Phase, concurrency: u32) -> Limits {
+        let limits = Limits { concurrency, ..Limits::default() };
+        match phase {
+            Phase::Work => {
+                let of_work = self.plan.limits();
+                Limits {
+                    retries: of_work.retries.unwrap_or(limits.retries),
+                    within: of_work.within,
+                    ..limits
+                }
+            }
+            Phase::Setup | Phase::ObservingBefore | Phase::ObservingAfter => limits,
+        }
     }
 
     /// As many attempts at once as the file allows and the agents may use.

@@ -258,12 +258,28 @@ impl SagaHistory {
             }
             SagaEvent::Turned { .. } => self.state = SagaState::Compensating,
             SagaEvent::Finished { state, .. } => self.state = *state,
-            SagaEvent::Sealed {} | SagaEvent::Restored { .. } => {}
+            SagaEvent::HandedOver { step, .. } => {
+                if let Some(step) = self.steps.get_mut(*step as usize) {
+                    step.handed_over();
+                }
+            }
+            SagaEvent::Sealed {}
+            | SagaEvent::Restored { .. }
+            | SagaEvent::Paused { .. }
+            | SagaEvent::Resumed { .. }
+            | SagaEvent::Expiring { .. } => {}
         }
     }
 }
 
 impl StepHistory {
+    /// From here on its substitute does it.
+    fn handed_over(&mut self) {
+        if let Some(agent) = self.def.substitute.clone() {
+            Arc::make_mut(&mut self.def).agent = agent;
+        }
+    }
+
     fn of(def: Arc<StepDef>) -> Self {
         Self { def, state: StepState::Pending, ring: None, attempts: Vec::new(), output: None }
     }

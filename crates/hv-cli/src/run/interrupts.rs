@@ -15,6 +15,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// How long executions may go on after the first Ctrl-C.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long what runs may end by itself after SIGTERM, before it is stopped.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What the person at the terminal asks for.
 #[derive(Debug, Clone)]
@@ -28,8 +30,8 @@ pub(super) struct Interrupts {
 }
 
 impl Interrupts {
-    /// Ctrl-C undoes; a second one, or SIGTERM, stops and leaves the run resumable. From the return on, no signal is
-    /// missed.
+    /// Ctrl-C undoes. SIGTERM lets what runs end within a grace, records how, and leaves the run resumable; a second
+    /// Ctrl-C does so without the grace. From the return on, no signal is missed.
     pub(super) fn listen(progress: &Arc<Mutex<Progress<Stderr>>>) -> Result<Self, RunFailure> {
         let heard = |kind| {
             let io = |error| RunFailure::Io { path: PathBuf::from("signals"), doing: "listen to", error };
@@ -46,21 +48,24 @@ impl Interrupts {
                     show(&progress, &Event::Notice { text: text.to_owned() }, SystemClock.now());
                 }
             };
-            loop {
+            let within = loop {
                 let terminated = tokio::select! {
                     biased;
                     _ = terminate.recv() => true,
                     _ = interrupt.recv() => false,
                 };
-                if terminated || own.asked.fetch_add(1, SeqCst) > 0 {
-                    break;
+                if terminated {
+                    break GRACE;
+                }
+                if own.asked.fetch_add(1, SeqCst) > 0 {
+                    break Duration::ZERO;
                 }
                 notice("interrupted: undoing what was done; once more to stop at once, to be resumed");
                 own.work.cancel(PATIENCE);
-            }
-            notice("stopping at once; resume with hv run --resume");
-            own.work.abandon();
-            own.look.abandon();
+            };
+            notice("stopping; nothing more starts; resume with hv run --resume");
+            own.work.suspend(within);
+            own.look.suspend(within);
             let _ = stop.send(true);
         });
         Ok(interrupts)

@@ -2,9 +2,10 @@
 
 use super::RunFailure;
 use hv_core::audit::{FileLog, FileOptions, LogError};
+use hv_core::types::Digest;
 use hv_core::{Clock, SystemClock, entropy};
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -70,6 +71,22 @@ fn real(path: &Path) -> PathBuf {
 fn unusable(work: &Path, doing: &str, error: &io::Error) -> RunFailure {
     let (path, doing) = (work.to_owned(), doing.to_owned());
     RunFailure::Unusable { path, doing, kind: error.kind(), option: "--work" }
+}
+
+/// Whether a program's file has this digest. A file that cannot be read has none.
+pub(super) fn is_pinned(path: &Path, pin: &Digest) -> bool {
+    use sha2::{Digest as _, Sha256};
+    let Ok(mut file) = fs::File::open(path) else { return false };
+    let mut hasher = Sha256::new();
+    let mut bytes = [0; 8192];
+    loop {
+        match file.read(&mut bytes) {
+            Ok(0) => return hasher.finalize().as_slice() == pin.0,
+            Ok(count) => hasher.update(bytes.get(..count).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return false,
+        }
+    }
 }
 
 /// The path from the root, whether it is there or not.

@@ -170,6 +170,27 @@ impl Names {
                     show(Event::SagaState { state: *state });
                 }
             }
+            SagaEvent::HandedOver { step, .. } => {
+                let known =
+                    self.sagas.get_mut(number as usize).and_then(|steps| steps.get_mut(*step as usize));
+                let Some(def) = known else { return };
+                if let Some(agent) = def.substitute.clone() {
+                    let text = format!("{}: {agent} takes it over from {}", def.id, def.agent);
+                    Arc::make_mut(def).agent = agent;
+                    show(Event::Notice { text });
+                }
+            }
+            SagaEvent::Expiring { step, by, .. } => {
+                if let (Some(step), Some(by)) = (self.step(number, *step), self.step(number, *by)) {
+                    let text = format!(
+                        "{}: its undo may come too late once {} has ended, which may take {:?}",
+                        step.id, by.id, by.timeout
+                    );
+                    show(Event::Notice { text });
+                }
+            }
+            SagaEvent::Paused { .. } => show(Event::Notice { text: "paused; nothing starts".to_owned() }),
+            SagaEvent::Resumed { .. } => show(Event::Notice { text: "goes on".to_owned() }),
             SagaEvent::Created { .. } | SagaEvent::Sealed {} | SagaEvent::Restored { .. } => {}
         }
     }

@@ -1,17 +1,30 @@
-//! Stopping and waking a driver from outside.
+//! Stopping, pausing and waking a driver from outside.
 
+use crate::{Did, Purpose};
+#[cfg(any(feature = "command", feature = "http"))]
+use core::task::Poll;
 use core::time::Duration;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
-/// The handle by which a driver is stopped or woken. Clones reach the same driver; one handle may serve many.
+/// The handle by which a driver is stopped, paused or woken. Clones reach the same driver; one handle may
+/// serve many.
 #[derive(Debug, Clone)]
-pub struct Control(Arc<watch::Sender<Signal>>);
+pub struct Control(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    signal: watch::Sender<Signal>,
+    halted: watch::Sender<Halted>,
+    relieved: Mutex<Vec<Did>>,
+}
 
 /// What was asked of the driver so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Signal {
     pub(super) stop: Stop,
+    pub(super) paused: bool,
+    pub(super) relieved: usize,
     pub(super) wakes: u64,
 }
 
@@ -22,7 +35,18 @@ pub(super) enum Stop {
     Cancel {
         within: Duration,
     },
-    Abandon,
+    Abandon {
+        within: Duration,
+    },
+}
+
+/// Which attempts are to end now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) enum Halted {
+    #[default]
+    None,
+    Executions,
+    All,
 }
 
 impl Default for Control {
@@ -35,13 +59,18 @@ impl Control {
     /// A handle that asks for nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(Signal::default())))
+        Self(Arc::new(Inner {
+            signal: watch::Sender::new(Signal::default()),
+            halted: watch::Sender::new(Halted::default()),
+            relieved: Mutex::default(),
+        }))
     }
 
-    /// Undoes what was done. Executions that run may end by themselves within this time; then they are
-    /// dropped, their outcome is unknown, and what settles that follows. Undo and probes are never dropped.
+    /// Undoes what was done. Executions that run may end by themselves within this time; then those that know
+    /// [`Stopping`] are stopped in order, the others are dropped, their outcome is unknown, and what settles
+    /// that follows. Undo and probes are never stopped.
     pub fn cancel(&self, within: Duration) {
-        self.0.send_modify(|signal| {
+        self.0.signal.send_modify(|signal| {
             if signal.stop == Stop::Go {
                 signal.stop = Stop::Cancel { within };
             }
@@ -51,15 +80,101 @@ impl Control {
     /// Stops at once and leaves the saga as it is recorded, to be recovered later. Attempts that run are
     /// dropped.
     pub fn abandon(&self) {
-        self.0.send_modify(|signal| signal.stop = Stop::Abandon);
+        self.suspend(Duration::ZERO);
+    }
+
+    /// Starts nothing more and leaves the saga to be recovered later. Attempts that run may end by themselves
+    /// within this time, and how they end is recorded; then those that know [`Stopping`] are stopped in order,
+    /// and the others are dropped.
+    pub fn suspend(&self, within: Duration) {
+        self.0.signal.send_modify(|signal| signal.stop = Stop::Abandon { within });
+    }
+
+    /// Starts no execution until [`resume`](Self::resume); the pause is recorded. Attempts that run go on, and
+    /// so do probes. The driver waits meanwhile.
+    pub fn pause(&self) {
+        self.0.signal.send_modify(|signal| signal.paused = true);
+    }
+
+    /// Starts executions again after [`pause`](Self::pause).
+    pub fn resume(&self) {
+        self.0.signal.send_modify(|signal| signal.paused = false);
+    }
+
+    /// Takes the work from an agent: what it executes is dropped and in doubt, and what it has not finished is
+    /// handed over to the substitutes that its steps name.
+    pub fn relieve(&self, agent: Did) {
+        let mut relieved = self.0.relieved.lock().unwrap_or_else(PoisonError::into_inner);
+        relieved.push(agent);
+        let count = relieved.len();
+        drop(relieved);
+        self.0.signal.send_modify(|signal| signal.relieved = count);
     }
 
     /// Makes the driver look for what has become ready, such as appended steps.
     pub fn wake(&self) {
-        self.0.send_modify(|signal| signal.wakes = signal.wakes.wrapping_add(1));
+        self.0.signal.send_modify(|signal| signal.wakes = signal.wakes.wrapping_add(1));
+    }
+
+    /// For an executor whose attempts can be stopped in order, such as programs.
+    #[must_use]
+    pub fn stopping(&self) -> Stopping {
+        Stopping(self.0.halted.subscribe())
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<Signal> {
-        self.0.subscribe()
+        self.0.signal.subscribe()
+    }
+
+    pub(super) fn halt(&self, which: Halted) {
+        self.0.halted.send_modify(|halted| *halted = which.max(*halted));
+    }
+
+    /// The agents relieved from this place of the list on.
+    pub(super) fn relieved(&self, from: usize) -> Vec<Did> {
+        let relieved = self.0.relieved.lock().unwrap_or_else(PoisonError::into_inner);
+        relieved.get(from..).unwrap_or_default().to_vec()
+    }
+}
+
+/// That an attempt was asked to stop.
+#[cfg(any(feature = "command", feature = "http"))]
+pub(crate) struct Asked;
+
+/// Waits for the work, or until somebody asks to stop.
+#[cfg(any(feature = "command", feature = "http"))]
+pub(crate) async fn first<F: Future>(
+    stopping: &[Stopping],
+    purpose: Purpose,
+    work: F,
+) -> Result<F::Output, Asked> {
+    let mut work = core::pin::pin!(work);
+    let mut asked: Vec<_> = stopping.iter().map(|stopping| Box::pin(stopping.asked(purpose))).collect();
+    core::future::poll_fn(|cx| {
+        if let Poll::Ready(done) = work.as_mut().poll(cx) {
+            return Poll::Ready(Ok(done));
+        }
+        let stop = asked.iter_mut().any(|asked| asked.as_mut().poll(cx).is_ready());
+        if stop { Poll::Ready(Err(Asked)) } else { Poll::Pending }
+    })
+    .await
+}
+
+/// Tells an executor when its attempts are to be stopped.
+#[derive(Debug, Clone)]
+pub struct Stopping(watch::Receiver<Halted>);
+
+impl Stopping {
+    /// Ends when an attempt for this purpose is to stop; never where nobody can ask for it any more.
+    pub async fn asked(&self, purpose: Purpose) {
+        let mut halted = self.0.clone();
+        let asked = |halted: &Halted| match halted {
+            Halted::None => false,
+            Halted::Executions => purpose == Purpose::Execute,
+            Halted::All => true,
+        };
+        if halted.wait_for(asked).await.is_err() {
+            core::future::pending().await
+        }
     }
 }

@@ -7,6 +7,8 @@ use super::router::not_mine;
 use super::secrets::Secrets;
 use super::{Clock, system_clock};
 use crate::attempt::StartProblem;
+use crate::drive::Stopping;
+use crate::drive::control::{Asked, first};
 use crate::{
     Attempt, BoxFuture, Class, CommandTask, Executor, Outcome, Output, Permit, ProbeAnswer, Purpose, Reason,
     Task, Verdict,
@@ -65,6 +67,7 @@ pub struct CommandExecutor {
     keep: usize,
     grace: Duration,
     pinned: Option<Pinned>,
+    stopping: Vec<Stopping>,
     clock: Clock,
 }
 
@@ -79,6 +82,7 @@ impl CommandExecutor {
             keep: 65_536,
             grace: Duration::from_secs(5),
             pinned: None,
+            stopping: Vec::new(),
             clock: system_clock(),
         }
     }
@@ -108,6 +112,14 @@ impl CommandExecutor {
         Self { pinned: Some(pinned), ..self }
     }
 
+    /// The same whose programs are stopped in order when this asks for it: SIGTERM, the grace, SIGKILL. May be
+    /// given for several drivers.
+    #[must_use]
+    pub fn with_stopping(mut self, stopping: Stopping) -> Self {
+        self.stopping.push(stopping);
+        self
+    }
+
     /// The same with another clock.
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
@@ -133,19 +145,21 @@ impl CommandExecutor {
         };
         let group = Group::of(&child);
         let mut capture = Capture::of(&mut child, input, self.keep.saturating_add(secrets.longest()));
-        let ended = timeout_at(until, capture.until_exit(&mut child)).await;
-        let (status, in_time) = match ended {
-            Ok(status) => (status, true),
-            Err(_) => (self.stop(&group, &mut child, &mut capture).await, false),
+        let ended =
+            first(&self.stopping, attempt.purpose, timeout_at(until, capture.until_exit(&mut child))).await;
+        let (status, late) = match ended {
+            Ok(Ok(status)) => (status, None),
+            Ok(Err(_)) => (self.stop(&group, &mut child, &mut capture).await, Some(Reason::TimedOut)),
+            Err(Asked) => (self.stop(&group, &mut child, &mut capture).await, Some(Reason::Stopped)),
         };
         // Whatever is left in the group holds the outputs open and is governed by nobody.
         group.finish();
         capture.drain().await;
         let output = self.output(&capture, &secrets, status);
-        let verdict = match status {
-            Some(status) if in_time => verdict(attempt.purpose, status),
-            _ if in_time => unknown(Reason::CannotTell),
-            _ => unknown(Reason::TimedOut),
+        let verdict = match (late, status) {
+            (None, Some(status)) => verdict(attempt.purpose, status),
+            (None, None) => unknown(Reason::CannotTell),
+            (Some(reason), _) => unknown(reason),
         };
         Ok(Outcome { verdict, output: Some(output) })
     }
@@ -246,6 +260,11 @@ impl<P: Permit> Executor<P> for CommandExecutor {
             let outcome = self.execute(permit, attempt, task).await;
             outcome.unwrap_or_else(|reason| Outcome::failed(Class::Permanent, reason))
         })
+    }
+
+    /// The grace after SIGTERM and the wait after SIGKILL, where programs can be asked.
+    fn stops_within(&self) -> Duration {
+        if self.stopping.is_empty() { Duration::ZERO } else { (self.grace + Duration::from_secs(1)) * 2 }
     }
 }
 

@@ -3,6 +3,8 @@
 use super::router::not_mine;
 use super::secrets::Secrets;
 use super::{Clock, redeem, system_clock};
+use crate::drive::Stopping;
+use crate::drive::control::{Asked, first};
 use crate::{
     Attempt, BoxFuture, Class, Executor, Failure, HttpTask, Outcome, Output, Permit, ProbeAnswer, Purpose,
     Reason, Task, Verdict,
@@ -36,6 +38,7 @@ pub struct HttpExecutor {
     agent: Agent,
     base: Option<Arc<str>>,
     keep: usize,
+    stopping: Vec<Stopping>,
     clock: Clock,
 }
 
@@ -70,7 +73,13 @@ impl HttpExecutor {
             .max_idle_connections(0)
             .user_agent("hv")
             .build();
-        Self { agent: config.new_agent(), base: None, keep: 65_536, clock: system_clock() }
+        Self {
+            agent: config.new_agent(),
+            base: None,
+            keep: 65_536,
+            stopping: Vec::new(),
+            clock: system_clock(),
+        }
     }
 
     /// The same with a base that completes URLs which are only a path.
@@ -91,6 +100,14 @@ impl HttpExecutor {
     #[must_use]
     pub fn with_output_bytes(self, keep: usize) -> Self {
         Self { keep, ..self }
+    }
+
+    /// The same that waits no longer for an answer when this asks to stop. A request that was sent cannot be
+    /// called back, so its outcome is unknown then. May be given for several drivers.
+    #[must_use]
+    pub fn with_stopping(mut self, stopping: Stopping) -> Self {
+        self.stopping.push(stopping);
+        self
     }
 
     /// The same with another clock.
@@ -187,17 +204,18 @@ impl<P: Permit> Executor<P> for HttpExecutor {
         if let Err(outcome) = redeem(permit, attempt, now) {
             return Box::pin(ready(outcome));
         }
-        let left = attempt.deadline.since(now);
+        let (left, purpose) = (attempt.deadline.since(now), attempt.purpose);
         Box::pin(async move {
             let (executor, attempt) = (self.clone(), attempt.clone());
             let sent = tokio::task::spawn_blocking(move || match &*attempt.task {
                 Task::Http(task) => executor.send(&attempt, task, left),
                 _ => Err(Reason::NoExecutor),
             });
-            match sent.await {
-                Ok(Ok(outcome)) => outcome,
-                Ok(Err(reason)) => Outcome::failed(Class::Permanent, reason),
-                Err(_) => Outcome::failed(Class::Unknown, Reason::Panicked),
+            match first(&self.stopping, purpose, sent).await {
+                Err(Asked) => Outcome::failed(Class::Unknown, Reason::Stopped),
+                Ok(Ok(Ok(outcome))) => outcome,
+                Ok(Ok(Err(reason))) => Outcome::failed(Class::Permanent, reason),
+                Ok(Err(_)) => Outcome::failed(Class::Unknown, Reason::Panicked),
             }
         })
     }

@@ -4,6 +4,7 @@ use super::redeem;
 use crate::{Attempt, BoxFuture, Class, Executor, Outcome, Permit, Reason, Task};
 use core::fmt;
 use core::future::ready;
+use core::time::Duration;
 
 /// One executor for each kind of task; a kind that has none fails for good.
 pub struct Router<P> {
@@ -68,6 +69,11 @@ impl<P: Permit> Executor<P> for Router<P> {
                 Box::pin(ready(Outcome::failed(Class::Permanent, Reason::NoExecutor)))
             }
         }
+    }
+
+    fn stops_within(&self) -> Duration {
+        let all = [&self.command, &self.http, &self.closure];
+        all.into_iter().flatten().map(|executor| executor.stops_within()).max().unwrap_or_default()
     }
 }
 

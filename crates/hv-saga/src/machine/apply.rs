@@ -47,11 +47,18 @@ impl Saga {
             SagaEvent::Moved { step, to, at } => self.apply_move(*step, to, *at),
             SagaEvent::Turned { cause, .. } => self.turn(*cause),
             SagaEvent::Finished { state, .. } => self.apply_finish(*state),
-            SagaEvent::Restored { state, cause, retries, order, undone, steps } => {
+            SagaEvent::Restored { state, cause, retries, order, undone, paused, steps } => {
+                if *paused && *state != SagaState::Running {
+                    return Err(Illegal::new("only a running saga is paused"));
+                }
                 self.restore(*state, *cause, order, *undone, steps)?;
-                self.retries = *retries;
+                (self.retries, self.paused) = (*retries, *paused);
                 Ok(())
             }
+            SagaEvent::Paused { .. } => self.hold(true),
+            SagaEvent::Resumed { .. } => self.hold(false),
+            SagaEvent::HandedOver { step, .. } => self.hand_over(*step),
+            SagaEvent::Expiring { step, by, .. } => self.warn(*step, *by),
         }
     }
 
@@ -70,6 +77,7 @@ impl Saga {
                 }
             }
             self.ready += u32::from(slot.met as usize >= def.needs());
+            plan.windows += u32::from(def.undo_window.is_some());
             plan.defs.push(Arc::clone(def));
             self.slots.push(slot);
         }
@@ -87,6 +95,7 @@ impl Saga {
             StepSignal::ExecuteStarted => (
                 "a step starts while its saga runs, after what it waits for, and again in doubt only if it may",
                 forward
+                    && !self.paused
                     && (run.state != Pending || self.is_ready(step))
                     && (run.state != InDoubt || !def.has_effect() || def.idempotent.covers(Purpose::Execute)),
             ),
@@ -101,6 +110,7 @@ impl Saga {
             StepSignal::Denied => (
                 "a step is denied when it would start, and only if it left nothing behind",
                 forward
+                    && !self.paused
                     && !(run.doubtful && def.has_effect())
                     && (run.state != Pending || self.is_ready(step)),
             ),
@@ -255,6 +265,7 @@ impl Saga {
             return Err(Illegal::new("a saga ends when its steps are where its end says"));
         }
         self.state = next;
+        self.paused = false;
         Ok(())
     }
 
@@ -272,6 +283,40 @@ impl Saga {
         }
         self.state = next;
         self.cause = Some(cause);
+        self.paused = false;
+        Ok(())
+    }
+
+    fn hold(&mut self, paused: bool) -> Result<(), Illegal> {
+        if self.state != SagaState::Running || self.paused == paused {
+            return Err(Illegal::new("a running saga is paused once, and resumed once"));
+        }
+        self.paused = paused;
+        Ok(())
+    }
+
+    fn hand_over(&mut self, step: u32) -> Result<(), Illegal> {
+        if self.state != SagaState::Running || !self.may_be_handed_over(step) {
+            return Err(Illegal::new(
+                "what is handed over is not finished, does not run, and has a substitute",
+            ));
+        }
+        if let Some(super::Slot { run, .. }) = self.slots.get_mut(step as usize) {
+            run.handed = true;
+        }
+        Ok(())
+    }
+
+    fn warn(&mut self, step: u32, by: u32) -> Result<(), Illegal> {
+        let open = self.step(step).is_some_and(|(def, run)| {
+            def.undo_window.is_some() && run.state == StepState::Committed && !run.warned
+        });
+        if self.state != SagaState::Running || !open || by == step || by >= self.size() {
+            return Err(Illegal::new("what may be undone too late has committed, and is named once"));
+        }
+        if let Some(super::Slot { run, .. }) = self.slots.get_mut(step as usize) {
+            run.warned = true;
+        }
         Ok(())
     }
 }

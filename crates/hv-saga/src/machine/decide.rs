@@ -5,7 +5,7 @@ use crate::command::{Begin, Report, SagaCommand, SagaDenial};
 use crate::definition::{Growth, Pace, Plan, StepDef, check_steps};
 use crate::event::{Cause, Micros, Move, SagaEvent, StepRun};
 use crate::state::{SagaState, StepState};
-use crate::{AttemptRef, Class, Failure, ProbeAnswer, Purpose, Reason, Timestamp, Verdict};
+use crate::{AttemptRef, Class, Did, Failure, ProbeAnswer, Purpose, Reason, Timestamp, Verdict};
 use hv_types::Machine;
 use std::sync::Arc;
 
@@ -49,18 +49,12 @@ impl Draft<'_> {
                 running.into_iter().try_for_each(|attempt| self.ended(attempt, &lost))?;
                 self.settle(Forward::Yes)
             }
-            SagaCommand::Report { report: Report { attempt, verdict }, .. } => {
-                let run = self.saga.run(attempt.step);
-                let current = run.is_some_and(|run| {
-                    run.state.purpose() == Some(attempt.purpose)
-                        && run.attempts(attempt.purpose) == attempt.number
-                });
-                if !current {
-                    return Err(SagaDenial::Stale { attempt: *attempt });
-                }
-                self.ended(*attempt, verdict)?;
+            SagaCommand::Report { report, .. } => {
+                self.reported(report)?;
                 self.settle(Forward::Yes)
             }
+            SagaCommand::Record { report } => self.reported(report),
+            SagaCommand::Relieve { agent, .. } => self.relieve(agent),
             _ if state.is_terminal() => Err(SagaDenial::Over { state }),
             SagaCommand::Cancel => {
                 if state == SagaState::Running {
@@ -78,6 +72,18 @@ impl Draft<'_> {
                 Ok(())
             }
             SagaCommand::Start { step, .. } => self.start_asked(*step),
+            SagaCommand::Pause if self.saga.paused => Ok(()),
+            SagaCommand::Pause => {
+                let at = self.elapsed();
+                self.emit(SagaEvent::Paused { at })
+            }
+            SagaCommand::Resume { .. } => {
+                if self.saga.paused {
+                    let at = self.elapsed();
+                    self.emit(SagaEvent::Resumed { at })?;
+                }
+                self.settle(Forward::Yes)
+            }
             SagaCommand::Seal => {
                 self.seal()?;
                 self.settle(Forward::No)
@@ -90,6 +96,36 @@ impl Draft<'_> {
                 self.settle(Forward::No)
             }
         }
+    }
+
+    /// Takes note of how an attempt ended that runs.
+    fn reported(&mut self, Report { attempt, verdict }: &Report) -> Result<(), SagaDenial> {
+        let run = self.saga.run(attempt.step);
+        let current = run.is_some_and(|run| {
+            run.state.purpose() == Some(attempt.purpose) && run.attempts(attempt.purpose) == attempt.number
+        });
+        if current { self.ended(*attempt, verdict) } else { Err(SagaDenial::Stale { attempt: *attempt }) }
+    }
+
+    /// Stops what an agent executes, and hands over what it has not finished.
+    fn relieve(&mut self, agent: &Did) -> Result<(), SagaDenial> {
+        let stopped = Verdict::Failed(Failure::new(Class::Unknown, Reason::Stopped));
+        let saga = &self.saga;
+        let of_agent = |at: &AttemptRef| {
+            at.purpose == Purpose::Execute && saga.agent(at.step).is_some_and(|other| other == agent)
+        };
+        let running: Vec<_> = saga.running().filter(of_agent).collect();
+        running.into_iter().try_for_each(|attempt| self.ended(attempt, &stopped))?;
+        if self.saga.state == SagaState::Running {
+            for step in 0..self.saga.size() {
+                if self.saga.agent(step).is_some_and(|other| other == agent)
+                    && self.saga.may_be_handed_over(step)
+                {
+                    self.hand_over(step)?;
+                }
+            }
+        }
+        self.settle(Forward::Yes)
     }
 
     fn create(&mut self, plan: &Plan, begin: Begin) -> Result<(), SagaDenial> {
@@ -118,7 +154,8 @@ impl Draft<'_> {
     fn start_asked(&mut self, step: u32) -> Result<(), SagaDenial> {
         let of = self.saga.size();
         let run = *self.saga.run(step).ok_or(SagaDenial::NoStep { step, of })?;
-        if run.state != StepState::Pending || !self.saga.is_ready(step) || !self.has_room() {
+        let ready = run.state == StepState::Pending && self.saga.is_ready(step);
+        if !ready || self.saga.paused || !self.has_room() {
             return Err(SagaDenial::NotReady { step });
         }
         self.execute(step, run)?;
@@ -320,14 +357,10 @@ impl Draft<'_> {
         run: StepRun,
         forward: Forward,
     ) -> Result<(), SagaDenial> {
-        let running = self.saga.state == SagaState::Running;
-        let harmless = !def.has_effect() || def.idempotent.covers(Purpose::Execute);
-        // A step that may be repeated in doubt is, at least once, even where no failure is.
-        let allowed = 1u32.saturating_add(def.retry.max.max(1)).saturating_add(run.crashes);
-        if def.probe.is_some() && def.has_effect() && may_ask(def, run, &cannot_tell()) {
+        if is_askable(def, run) {
             self.probe(step, run)
-        } else if running && harmless && run.executes < allowed && self.has_budget() {
-            if forward == Forward::No {
+        } else if self.saga.is_repeatable(def, run) {
+            if forward == Forward::No || self.saga.paused {
                 return Ok(());
             }
             self.execute(step, run)
@@ -339,7 +372,7 @@ impl Draft<'_> {
     }
 
     fn go_forward(&mut self, forward: Forward) -> Result<(), SagaDenial> {
-        if forward == Forward::Yes {
+        if forward == Forward::Yes && !self.saga.paused {
             // Most sagas have no step that waits, and then nothing below the frontier can start.
             let waiting = self.saga.tally.of(StepState::Waiting);
             let mut left = waiting + if self.saga.pace == Pace::AsReady { self.saga.ready } else { 0 };
@@ -417,7 +450,12 @@ impl Draft<'_> {
 
     /// Starts an execution, or follows the gate's refusal.
     fn execute(&mut self, step: u32, run: StepRun) -> Result<(), SagaDenial> {
-        if !self.refused.contains(&step) {
+        let refusals = self.refused.iter().filter(|&&refused| refused == step).count();
+        let handed = refusals > 0 && self.saga.may_be_handed_over(step);
+        if handed {
+            self.hand_over(step)?;
+        }
+        if refusals == usize::from(handed) {
             return if self.has_room() { self.start(step, Purpose::Execute, run) } else { Ok(()) };
         }
         let Some((def, _)) = self.saga.step(step) else { return Ok(()) };
@@ -440,7 +478,29 @@ impl Draft<'_> {
     fn start(&mut self, step: u32, purpose: Purpose, run: StepRun) -> Result<(), SagaDenial> {
         let number = run.attempts(purpose).saturating_add(1);
         let at = self.elapsed();
+        if purpose == Purpose::Execute && self.saga.plan.windows > 0 {
+            self.warn(step, at)?;
+        }
         self.emit(SagaEvent::Started { step, purpose, number, at })
+    }
+
+    /// Says which undos may come too late once this step has ended, each once.
+    fn warn(&mut self, by: u32, at: Micros) -> Result<(), SagaDenial> {
+        let Some((def, _)) = self.saga.step(by) else { return Ok(()) };
+        let end = at.0.saturating_add(Micros::of(def.timeout).0);
+        let expiring = |step: &u32| {
+            self.saga.step(*step).is_some_and(|(def, run)| {
+                let over = |window| run.moved.0.saturating_add(Micros::of(window).0) < end;
+                run.state == StepState::Committed && !run.warned && def.undo_window.is_some_and(over)
+            })
+        };
+        let expiring: Vec<u32> = self.saga.commit_order().filter(expiring).collect();
+        expiring.into_iter().try_for_each(|step| self.emit(SagaEvent::Expiring { step, by, at }))
+    }
+
+    fn hand_over(&mut self, step: u32) -> Result<(), SagaDenial> {
+        let at = self.elapsed();
+        self.emit(SagaEvent::HandedOver { step, at })
     }
 
     fn moved(&mut self, step: u32, to: Move) -> Result<(), SagaDenial> {
@@ -489,6 +549,29 @@ impl Draft<'_> {
         let drawn = drawn(retry.ceiling(n), self.saga.seed, step, purpose, n);
         drawn.max(failure.retry_after.map_or(Micros(0), |asked| Micros::of(asked.min(retry.cap))))
     }
+}
+
+impl Saga {
+    /// Whether a step in doubt is to be run again: that does no harm, and there are attempts left.
+    fn is_repeatable(&self, def: &StepDef, run: StepRun) -> bool {
+        let harmless = !def.has_effect() || def.idempotent.covers(Purpose::Execute);
+        // A step that may be repeated in doubt is, at least once, even where no failure is.
+        let allowed = 1u32.saturating_add(def.retry.max.max(1)).saturating_add(run.crashes);
+        self.state == SagaState::Running
+            && harmless
+            && run.executes < allowed
+            && self.retries < self.limits.retries
+    }
+
+    /// Whether a step in doubt waits for the end of a pause.
+    pub(super) fn is_held(&self, def: &StepDef, run: StepRun) -> bool {
+        !is_askable(def, run) && self.is_repeatable(def, run)
+    }
+}
+
+/// Whether a step in doubt has a probe that is still to be asked.
+fn is_askable(def: &StepDef, run: StepRun) -> bool {
+    def.probe.is_some() && def.has_effect() && may_ask(def, run, &cannot_tell())
 }
 
 /// What a probe's end says, or why it says nothing.

@@ -21,6 +21,7 @@ impl Saga {
             retries: self.retries,
             order: self.commit_order().collect(),
             undone: self.undone,
+            paused: self.paused,
             steps: self.runs().copied().collect(),
         };
         vec![created, appended, restored]

@@ -10,6 +10,8 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Steps {
     pub(super) defs: Vec<Arc<StepDef>>,
+    /// How many of them can be undone for a limited time only.
+    pub(super) windows: u32,
     /// Lists of dependents, linked, so that all of them take one allocation.
     edges: Vec<Edge>,
 }
@@ -29,7 +31,7 @@ impl Deref for Shared {
     type Target = Steps;
 
     fn deref(&self) -> &Steps {
-        static NONE: Steps = Steps { defs: Vec::new(), edges: Vec::new() };
+        static NONE: Steps = Steps { defs: Vec::new(), windows: 0, edges: Vec::new() };
         self.0.as_deref().unwrap_or(&NONE)
     }
 }

@@ -48,9 +48,20 @@ fn golden_bytes_of_events() {
     pinned(&SagaEvent::Finished { state: SagaState::Escalated, at }, &[6, 5, 0xac, 2]);
     let run = StepRun { state: StepState::Committed, executes: 1, moved: Micros(9), ..StepRun::default() };
     let (state, cause) = (SagaState::Compensating, Some(Cause::Cancelled {}));
-    let restored =
-        SagaEvent::Restored { state, cause, retries: 1, order: vec![0], undone: 0, steps: vec![run] };
-    pinned(&restored, &[7, 2, 1, 3, 1, 1, 0, 0, 1, 7, 1, 0, 0, 0, 0, 0, 0, 0, 9, 0]);
+    let restored = SagaEvent::Restored {
+        state,
+        cause,
+        retries: 1,
+        order: vec![0],
+        undone: 0,
+        paused: false,
+        steps: vec![run],
+    };
+    pinned(&restored, &[7, 2, 1, 3, 1, 1, 0, 0, 0, 1, 7, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 0]);
+    pinned(&SagaEvent::Paused { at }, &[8, 0xac, 2]);
+    pinned(&SagaEvent::Resumed { at }, &[9, 0xac, 2]);
+    pinned(&SagaEvent::HandedOver { step: 3, at }, &[10, 3, 0xac, 2]);
+    pinned(&SagaEvent::Expiring { step: 3, by: 4, at }, &[11, 3, 4, 0xac, 2]);
     let steps = vec![Arc::new(step(0, vec![]))];
     let appended = SagaEvent::Appended { steps, growth: Growth::Sealed };
     let bytes = [
@@ -65,7 +76,7 @@ fn golden_bytes_of_events() {
         &[1, 2, 1],
         b"x",
         &[0, 0, 0xac, 2, 0, 0, 0, 0x80, 0xad, 0xe2, 0x04, 0, 0x80, 0xc2, 0xd7, 0x2f],
-        &[0xac, 2, 0, 0, 0, 0x80, 0xad, 0xe2, 0x04, 0, 0x80, 0xc2, 0xd7, 0x2f, 0, 1],
+        &[0xac, 2, 0, 0, 0, 0x80, 0xad, 0xe2, 0x04, 0, 0x80, 0xc2, 0xd7, 0x2f, 0, 0, 1],
     ]
     .concat();
     pinned(&appended, &bytes);

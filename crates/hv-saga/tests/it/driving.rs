@@ -284,3 +284,99 @@ async fn a_host_that_halts_stops_everything() {
 async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
     tokio::join!(a, b)
 }
+
+/// A pause holds what would start, the driver waits, and a resumption goes on.
+#[tokio::test(start_paused = true)]
+async fn a_driver_waits_while_its_saga_is_paused() {
+    let diary = Diary::default();
+    let control = Control::new();
+    let other = control.clone();
+    let began = Instant::now();
+    let pausing = tokio::spawn(async move {
+        sleep(Duration::from_secs(1)).await;
+        other.pause();
+        sleep(Duration::from_secs(100)).await;
+        other.resume();
+    });
+    let steps = [named(0, vec![], "slow"), named(1, vec![0], "good")];
+    let (state, _) = run(plan(steps), &functions(&diary), &control).await;
+    pausing.await.unwrap();
+    assert_eq!(state, SagaState::Completed);
+    assert_eq!(began.elapsed().as_secs(), 101);
+}
+
+/// Who suspends a saga waits for what runs, records how it ends, and starts nothing.
+#[tokio::test(start_paused = true)]
+async fn a_suspended_saga_keeps_what_ended_in_time() {
+    for (within, expected) in [(20, StepState::Committed), (5, StepState::Executing)] {
+        let diary = Diary::default();
+        let control = Control::new();
+        let other = control.clone();
+        tokio::spawn(async move {
+            sleep(Duration::from_secs(1)).await;
+            other.suspend(Duration::from_secs(within));
+        });
+        let steps = [named(0, vec![], "slow"), named(1, vec![0], "good")];
+        let (state, saga) = run(plan(steps), &functions(&diary), &control).await;
+        assert_eq!(state, SagaState::Running);
+        assert_eq!(saga.step(0).unwrap().1.state, expected);
+        assert_eq!(saga.step(1).unwrap().1.state, StepState::Pending);
+    }
+}
+
+/// What a relieved agent executes is dropped, and its substitute is in the next attempt.
+#[tokio::test(start_paused = true)]
+async fn the_work_of_a_relieved_agent_is_handed_over() {
+    let diary = Diary::default();
+    let mut functions = functions(&diary);
+    let told = Arc::clone(&diary);
+    let first = move |attempt: Attempt| {
+        let told = Arc::clone(&told);
+        async move {
+            write(&told, format!("{} {}", attempt.purpose, attempt.agent));
+            if attempt.number == 1 {
+                sleep(Duration::from_secs(1000)).await;
+            }
+            Outcome::done()
+        }
+    };
+    functions.add("first", first, |_| async { Outcome::done() });
+    let control = Control::new();
+    let other = control.clone();
+    tokio::spawn(async move {
+        sleep(Duration::from_secs(1)).await;
+        other.relieve(hv_types::Did::new("did:mesh:a").unwrap());
+    });
+    let deputy = hv_types::Did::new("did:mesh:b").unwrap();
+    let began = Instant::now();
+    let def = StepDef { timeout: Duration::from_secs(2000), ..named(0, vec![], "first") };
+    let def = declared(def, 2).with_substitute(deputy);
+    let (state, _) = run(plan([def]), &functions, &control).await;
+    assert_eq!(state, SagaState::Completed);
+    assert_eq!(read(&diary), ["execute did:mesh:a", "execute did:mesh:b"]);
+    assert!(began.elapsed() < Duration::from_secs(70), "{:?}", began.elapsed());
+}
+
+/// A report about an attempt that somebody else has taken from the driver does not stop it.
+#[tokio::test(start_paused = true)]
+async fn a_late_report_does_no_harm() {
+    let diary = Diary::default();
+    let host = host();
+    let control = Control::new();
+    let functions = functions(&diary);
+    let def =
+        declared(named(0, vec![], "slow"), 2).with_substitute(hv_types::Did::new("did:mesh:b").unwrap());
+    let running = drive(&host, &functions, &control, SagaCommand::begin(plan([def])));
+    let relieving = async {
+        sleep(Duration::from_secs(1)).await;
+        let agent = hv_types::Did::new("did:mesh:a").unwrap();
+        let relieve = SagaCommand::Relieve { agent, refused: vec![] };
+        // Through another handle of the host: the driver does not know.
+        let progress = hv_saga::Host::commit(&host, relieve, None).await.unwrap();
+        drop(progress);
+    };
+    let (state, ()) = tokio::join!(running, relieving);
+    // The step is in doubt when its report comes; the driver takes up what follows from that.
+    assert_eq!(state.unwrap(), SagaState::Completed);
+    assert_eq!(read(&diary).iter().filter(|line| line.starts_with("execute")).count(), 2);
+}

@@ -8,7 +8,7 @@ use hv_types::Machine;
 /// Every event that could be forged for a step, or for the saga.
 fn forgeries(steps: u32, at: Micros) -> Vec<SagaEvent> {
     let failure = || Failure::new(Class::Permanent, Reason::CannotTell);
-    let mut events = vec![SagaEvent::Sealed {}];
+    let mut events = vec![SagaEvent::Sealed {}, SagaEvent::Paused { at }, SagaEvent::Resumed { at }];
     for state in SagaState::ALL {
         events.push(SagaEvent::Finished { state, at });
     }
@@ -32,6 +32,8 @@ fn forgeries(steps: u32, at: Micros) -> Vec<SagaEvent> {
         ] {
             events.push(SagaEvent::Moved { step, to, at });
         }
+        events.push(SagaEvent::HandedOver { step, at });
+        events.push(SagaEvent::Expiring { step, by: 0, at });
         events.push(SagaEvent::Turned { cause: Cause::Failed { step }, at });
     }
     events

@@ -279,3 +279,43 @@ async fn a_saga_of_programs_is_undone() {
     assert_eq!(fs::read_to_string(&log).unwrap(), "do step0\ndo step1\nundo step1\nundo step0\n");
     assert!(saga.created() <= now());
 }
+
+/// A driver that is to stop lets programs end by themselves for a while, then asks them to, and only then kills
+/// them: who clears up when asked leaves nothing behind, such as a lock file.
+#[tokio::test]
+async fn programs_are_stopped_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let lock = folder.path().join("lock");
+    let script = format!(
+        "trap 'rm {lock}; exit 1' TERM; echo > {lock}; while :; do sleep 0.05; done",
+        lock = lock.display()
+    );
+    let quick = format!("sleep 0.4; echo > {}", folder.path().join("quick").display());
+    for (suspended, expected) in [(true, SagaState::Running), (false, SagaState::Compensated)] {
+        let control = Control::new();
+        let executor = CommandExecutor::new("run-of-a-test").with_stopping(control.stopping());
+        let def = |n: usize, script: &str| StepDef { execute: Arc::new(shell(script)), ..step(n, vec![]) };
+        let undo = |def: StepDef| def.with_undo(Task::command(["true"]));
+        let steps = [undo(def(0, &script)), undo(def(1, &quick))];
+        let other = control.clone();
+        let mark = lock.clone();
+        tokio::spawn(async move {
+            while !mark.exists() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            let within = Duration::from_millis(800);
+            if suspended { other.suspend(within) } else { other.cancel(within) }
+        });
+        let began = Instant::now();
+        let (state, saga) = run(plan(steps), &executor, &control).await;
+        assert_eq!(state, expected);
+        assert!(!lock.exists(), "it was killed before it could clear up");
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        let states: Vec<_> = saga.runs().map(|run| run.state).collect();
+        if suspended {
+            assert_eq!(states, [hv_saga::StepState::InDoubt, hv_saga::StepState::Committed]);
+        } else {
+            assert_eq!(states, [hv_saga::StepState::Compensated; 2]);
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! A world that a saga acts on: it knows what really happened, which the saga only learns from reports.
 
 use hv_saga::{
-    AttemptRef, Class, Failure, Idempotence, Move, Plan, ProbeAnswer, Purpose, Reason, Report, Retry, Saga,
-    SagaCommand, SagaEvent, SagaState, StepDef, StepState, Task, Verdict,
+    Attempt, AttemptRef, Class, Failure, Idempotence, Move, Plan, ProbeAnswer, Purpose, Reason, Report,
+    Retry, Saga, SagaCommand, SagaEvent, SagaState, StepDef, StepState, Task, Verdict,
 };
 use hv_types::{ActionId, ActionKind, Did, Machine, SagaId, SessionId, StepId, Timestamp};
 use std::collections::BTreeSet;
@@ -39,12 +39,21 @@ pub(crate) struct Fate {
     pub(crate) execute: Vec<Act>,
     pub(crate) undo: Vec<Act>,
     pub(crate) probe: Vec<Sight>,
+    /// The gate refuses the step's own agent.
     pub(crate) refused: bool,
+    /// The gate refuses its substitute as well.
+    pub(crate) refused_again: bool,
 }
 
 impl Fate {
     pub(crate) fn of(execute: Act, undo: Act) -> Self {
-        Self { execute: vec![execute], undo: vec![undo], probe: vec![Sight::Truth], refused: false }
+        Self {
+            execute: vec![execute],
+            undo: vec![undo],
+            probe: vec![Sight::Truth],
+            refused: false,
+            refused_again: true,
+        }
     }
 }
 
@@ -118,6 +127,14 @@ pub(crate) enum Turn {
     Crash(u64),
     /// Somebody cancels.
     Cancel,
+    /// Somebody pauses it.
+    Pause,
+    /// Somebody resumes it.
+    Resume,
+    /// An agent must not go on.
+    Relieve(&'static str),
+    /// The n-th of the running attempts ends, and the supervisor stops before anything follows.
+    Stop(usize),
 }
 
 /// A saga, its world, and everything that was recorded.
@@ -130,6 +147,78 @@ pub(crate) struct Run {
     pub(crate) events: Vec<SagaEvent>,
     /// The world after so many events.
     pub(crate) worlds: Vec<World>,
+    /// What is wrong with the supervisor.
+    pub(crate) bug: Option<Bug>,
+}
+
+/// A defect that a supervisor of sagas can have, put back on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bug {
+    /// A step whose end nobody saw counts as one that did nothing.
+    DoubtForgotten,
+    /// An undo that failed is reported as one that worked.
+    UndoBelieved,
+    /// After a crash, what was running is simply started again.
+    CrashRetried,
+    /// The last record before a crash is lost.
+    RecordLost,
+    /// A finished saga stays running.
+    NeverFinished,
+    /// Steps are undone in the order in which they were declared.
+    UndoInOrder,
+    /// One step is left out of the way back.
+    UndoLeftOut,
+    /// A probe's answer is turned round.
+    ProbeInverted,
+    /// A step starts although what it waits for has not committed.
+    StartedEarly,
+}
+
+impl Bug {
+    fn in_report(self, at: AttemptRef, verdict: Verdict) -> Verdict {
+        let permanent = Verdict::Failed(Failure::new(Class::Permanent, Reason::CannotTell));
+        match (self, at.purpose, &verdict) {
+            (Self::DoubtForgotten, Purpose::Execute, Verdict::Failed(failure))
+                if failure.class == Class::Unknown =>
+            {
+                permanent
+            }
+            (Self::UndoBelieved, Purpose::Undo, _) => Verdict::Done,
+            (Self::ProbeInverted, _, Verdict::Answer(ProbeAnswer::Present)) => {
+                Verdict::Answer(ProbeAnswer::Absent)
+            }
+            (Self::ProbeInverted, _, Verdict::Answer(ProbeAnswer::Absent)) => {
+                Verdict::Answer(ProbeAnswer::Present)
+            }
+            _ => verdict,
+        }
+    }
+
+    fn in_events(self, saga: &Saga, events: &mut Vec<SagaEvent>) {
+        let undo = |event: &SagaEvent| matches!(event, SagaEvent::Started { purpose: Purpose::Undo, .. });
+        match self {
+            Self::NeverFinished => events.retain(|event| !matches!(event, SagaEvent::Finished { .. })),
+            Self::UndoInOrder => {
+                let first = saga.commit_order().min();
+                for event in events.iter_mut() {
+                    if let (SagaEvent::Started { purpose: Purpose::Undo, step, number: 1, .. }, Some(first)) =
+                        (event, first)
+                    {
+                        *step = first;
+                    }
+                }
+            }
+            Self::UndoLeftOut if saga.undo_order().count() == 1 => events.retain(|event| !undo(event)),
+            Self::StartedEarly => {
+                for event in events.iter_mut() {
+                    if let SagaEvent::Started { purpose: Purpose::Execute, step, number: 1, .. } = event {
+                        *step = saga.steps().len().saturating_sub(1) as u32;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 impl Run {
@@ -138,6 +227,7 @@ impl Run {
         let mut run = Self {
             saga: Saga::default(),
             worlds: vec![world.clone()],
+            bug: None,
             world,
             fates,
             now: Timestamp(1_000_000),
@@ -155,10 +245,15 @@ impl Run {
             let starts = self.saga.starts(&session, &saga, &events);
             let started = events.iter().filter(|event| matches!(event, SagaEvent::Started { .. })).count();
             assert_eq!(starts.len(), started, "every start gives an attempt");
-            let refused = |step: u32| self.fates[step as usize].refused;
+            let refused = |start: &&Attempt| {
+                let fate = &self.fates[start.ordinal as usize];
+                let own = start.agent == Did::new("did:mesh:a").unwrap();
+                if own { fate.refused } else { fate.refused_again }
+            };
             let refused: Vec<u32> = starts
                 .iter()
-                .filter(|start| start.purpose == Purpose::Execute && refused(start.ordinal))
+                .filter(|start| start.purpose == Purpose::Execute)
+                .filter(refused)
                 .map(|start| start.ordinal)
                 .collect();
             match command.refused_mut() {
@@ -169,6 +264,10 @@ impl Run {
                 }
             }
         };
+        let mut events = events;
+        if let Some(bug) = self.bug {
+            bug.in_events(&self.saga, &mut events);
+        }
         for event in events {
             let before = self.saga.clone();
             self.saga.apply(&event).unwrap_or_else(|error| panic!("{error}: {event:?}"));
@@ -185,6 +284,10 @@ impl Run {
                 return;
             }
             let running: Vec<_> = self.saga.running().collect();
+            if running.is_empty() && self.saga.is_paused() && self.saga.next_wake().is_none() {
+                self.commit(SagaCommand::Resume { refused: vec![] });
+                continue;
+            }
             if running.is_empty() {
                 let wake = self.saga.next_wake().expect("a saga with nothing to wait for hangs");
                 assert!(wake > self.now, "what is due has started");
@@ -201,14 +304,44 @@ impl Run {
                 }
                 Turn::Crash(effects) => self.crash(effects),
                 Turn::Cancel => self.commit(SagaCommand::Cancel),
+                Turn::Pause if self.saga.state() == SagaState::Running => self.commit(SagaCommand::Pause),
+                Turn::Resume if self.saga.state() == SagaState::Running => {
+                    self.commit(SagaCommand::Resume { refused: vec![] });
+                }
+                Turn::Pause | Turn::Resume => {}
+                Turn::Relieve(agent) => self.relieve(&Did::new(agent).unwrap()),
+                Turn::Stop(n) => {
+                    let attempt = running[n % running.len()];
+                    let verdict = self.perform(attempt);
+                    self.commit(SagaCommand::Record { report: Report::of(attempt, verdict) });
+                    self.crash(0);
+                }
             }
         }
         panic!("the saga does not end: {:?}", self.saga);
     }
 
+    /// What the agent executes is stopped before or after it had its effect; later the gate refuses it.
+    fn relieve(&mut self, agent: &Did) {
+        for attempt in self.saga.running().collect::<Vec<_>>() {
+            let own = self.saga.agent(attempt.step) == Some(agent);
+            if own && attempt.purpose == Purpose::Execute && self.now.0 % 2 == 0 {
+                self.perform(attempt);
+            }
+        }
+        for (step, fate) in (0u32..).zip(&mut self.fates) {
+            fate.refused |= self.saga.steps()[step as usize].agent == *agent;
+        }
+        self.commit(SagaCommand::Relieve { agent: agent.clone(), refused: vec![] });
+    }
+
     pub(crate) fn perform(&mut self, attempt: AttemptRef) -> Verdict {
         let def = Arc::clone(self.saga.step(attempt.step).unwrap().0);
-        self.world.perform(&def, &self.fates[attempt.step as usize], attempt)
+        let verdict = self.world.perform(&def, &self.fates[attempt.step as usize], attempt);
+        match self.bug {
+            Some(bug) => bug.in_report(attempt, verdict),
+            None => verdict,
+        }
     }
 
     /// Loses the memory of the supervisor, and takes the saga up again from what was recorded.
@@ -218,9 +351,18 @@ impl Run {
                 self.perform(attempt);
             }
         }
+        if self.bug == Some(Bug::RecordLost) {
+            self.events.pop();
+        }
         let recovered = replay(&self.events);
         assert_eq!(recovered, self.saga, "S4: the record makes the state");
         self.saga = recovered;
+        if self.bug == Some(Bug::CrashRetried) {
+            for attempt in self.saga.running().collect::<Vec<_>>() {
+                let failed = Verdict::Failed(Failure::new(Class::Retryable, Reason::Crashed));
+                self.commit(Report::of(attempt, failed).into());
+            }
+        }
         self.commit(SagaCommand::recover());
     }
 

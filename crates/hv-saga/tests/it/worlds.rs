@@ -2,7 +2,7 @@
 
 use crate::simulation::{Act, Dice, Fate, Run, Sight, Turn, declared, deep, replay, step};
 use hv_saga::{Join, Limits, Plan, Retry, Saga, SagaState, StepDef};
-use hv_types::Machine;
+use hv_types::{Did, Machine};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,8 +87,15 @@ fn definition(dice: &mut Dice, most: usize) -> Plan {
         let retry = |max| Retry { max, base: Duration::from_millis(10), cap: Duration::from_millis(100) };
         let (max, undo_max) = (dice.pick(&[0u32, 0, 1, 3]), dice.pick(&[0u32, 1, 3]));
         let undo_window = dice.pick(&[None, None, None, Some(Duration::from_millis(50))]);
-        let def =
-            StepDef { join, undo_window, retry: retry(max), undo_retry: retry(undo_max), ..step(n, after) };
+        let substitute = (dice.roll(4) == 0).then(|| Did::new("did:mesh:b").unwrap());
+        let def = StepDef {
+            join,
+            undo_window,
+            substitute,
+            retry: retry(max),
+            undo_retry: retry(undo_max),
+            ..step(n, after)
+        };
         Arc::new(declared(def, kind))
     });
     let steps = steps.collect();
@@ -116,6 +123,7 @@ fn fate(dice: &mut Dice, def: &StepDef) -> Fate {
         undo: (0..5).map(|_| undo(dice)).collect(),
         probe: (0..5).map(|_| dice.pick(&[Sight::Truth, Sight::Truth, Sight::Truth, Sight::Blind])).collect(),
         refused: dice.roll(40) == 0,
+        refused_again: dice.roll(2) == 0,
     }
 }
 
@@ -134,6 +142,10 @@ fn s1_s2_random_sagas_with_faults_crashes_and_cancellation() {
         run.finish(|running| match dice.roll(60) {
             0 => Turn::Crash(dice.0),
             1 if dice.roll(8) == 0 => Turn::Cancel,
+            2 => Turn::Pause,
+            3 => Turn::Resume,
+            4 if dice.roll(8) == 0 => Turn::Relieve("did:mesh:a"),
+            5 => Turn::Stop(dice.roll(running)),
             _ => Turn::End(dice.roll(running)),
         });
         run.check_end();

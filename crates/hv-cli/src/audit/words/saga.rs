@@ -55,7 +55,7 @@ impl Scene<'_> {
             Event::Finished { state, at } => Told::new("saga.finished", format!("saga {saga} is {state}"))
                 .with("state", state.name())
                 .with("at_s", micros(*at)),
-            Event::Restored { state, cause, retries, order, undone, steps } => {
+            Event::Restored { state, cause, retries, order, undone, paused, steps } => {
                 let words = format!("snapshot: saga {saga} is {state}, with {} steps", steps.len());
                 let ids = list(order, |step| json(self.names.step(self.stream, number, *step)));
                 Told::new("saga.restored", words)
@@ -64,7 +64,38 @@ impl Scene<'_> {
                     .with("retries", retries)
                     .with("order", ids)
                     .with("undone", undone)
+                    .with("paused", paused)
                     .with("steps", list(steps, |run| json(run.state.name())))
+            }
+            Event::Paused { at } => {
+                Told::new("saga.paused", format!("saga {saga} is paused; nothing starts"))
+                    .with("at_s", micros(*at))
+            }
+            Event::Resumed { at } => {
+                Told::new("saga.resumed", format!("saga {saga} goes on")).with("at_s", micros(*at))
+            }
+            Event::HandedOver { step, at } => {
+                let by = self.names.definition(self.stream, number, *step).map(|step| step.agent.to_string());
+                let words = format!(
+                    "{} is handed over to {}",
+                    self.step(number, *step),
+                    by.as_deref().unwrap_or("its substitute")
+                );
+                Told::new("saga.handed_over", words)
+                    .with("step", self.names.step(self.stream, number, *step))
+                    .with("by", by)
+                    .with("at_s", micros(*at))
+            }
+            Event::Expiring { step, by, at } => {
+                let words = format!(
+                    "{} may not be undone any more when {} has ended: its undo window is over before",
+                    self.step(number, *step),
+                    self.step(number, *by)
+                );
+                Told::new("saga.expiring", words)
+                    .with("step", self.names.step(self.stream, number, *step))
+                    .with("by", self.names.step(self.stream, number, *by))
+                    .with("at_s", micros(*at))
             }
         };
         told.with("saga", saga)
@@ -173,6 +204,7 @@ impl Scene<'_> {
             undo_timeout,
             undo_retry,
             undo_window,
+            substitute,
         } = step;
         object([
             ("id", json(id)),
@@ -190,6 +222,7 @@ impl Scene<'_> {
             ("undo_timeout_s", seconds(*undo_timeout)),
             ("undo_retry", retry_fields(*undo_retry)),
             ("undo_window_s", json(undo_window.map(seconds))),
+            ("substitute", json(substitute)),
         ])
     }
 }

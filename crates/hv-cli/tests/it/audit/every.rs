@@ -401,6 +401,8 @@ fn saga() -> Vec<SagaEvent> {
         asked: 1,
         crashes: 0,
         doubtful: false,
+        handed: true,
+        warned: false,
         began: Micros(1),
         started: Micros(2),
         moved: Micros(300),
@@ -427,8 +429,13 @@ fn saga() -> Vec<SagaEvent> {
         retries: 1,
         order: vec![0],
         undone: 0,
+        paused: false,
         steps: vec![run],
     });
+    events.push(SagaEvent::Paused { at: Micros(5000) });
+    events.push(SagaEvent::Resumed { at: Micros(6000) });
+    events.push(SagaEvent::Expiring { step: 0, by: 1, at: Micros(7000) });
+    events.push(SagaEvent::HandedOver { step: 1, at: Micros(8000) });
     events
 }
 
@@ -459,6 +466,7 @@ pub(crate) fn steps() -> Vec<Arc<StepDef>> {
         idempotent: Idempotence::Both,
         retry: Retry::times(3),
         undo_window: Some(Duration::from_secs(60)),
+        substitute: Some(did("c")),
         ..StepDef::new(publish, git_push, did("b"), Task::Http(http))
     };
     vec![Arc::new(first), Arc::new(second.with_probe(Task::command(["true"])))]
