@@ -325,7 +325,7 @@ impl Run {
     fn relieve(&mut self, agent: &Did) {
         for attempt in self.saga.running().collect::<Vec<_>>() {
             let own = self.saga.agent(attempt.step) == Some(agent);
-            if own && attempt.purpose == Purpose::Execute && self.now.0 % 2 == 0 {
+            if own && attempt.purpose == Purpose::Execute && self.now.0.is_multiple_of(2) {
                 self.perform(attempt);
             }
         }
