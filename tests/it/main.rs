@@ -10,6 +10,7 @@ mod interrupts;
 mod kill;
 mod kill_switch;
 mod lines;
+mod live;
 mod open_saga;
 mod quickstart;
 mod release;

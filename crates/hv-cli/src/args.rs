@@ -3,6 +3,7 @@
 use crate::exit::EXIT_CODES;
 use crate::id::args::IdArgs;
 use crate::lines::LinesArgs;
+use crate::session::args::{KillArgs, SessionArgs};
 use crate::trust::args::TrustArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -29,6 +30,10 @@ pub enum Command {
     Check(CheckArgs),
     /// Run a session file, or go on with a run that was interrupted
     Run(RunArgs),
+    /// Work in a session with a shell: open, join, exec, undo, close
+    Session(SessionArgs),
+    /// Stop an agent, an action, a session or everything, at once
+    Kill(KillArgs),
     /// Say which ring a score earns, or whether it suffices for an action
     Ring(RingArgs),
     /// Show or verify a trail

@@ -43,7 +43,7 @@ Exit codes:
     1  hv itself failed; audit verify: the trail was tampered with;
        id verify: it does not count
     2  bad input; nothing was run
-    3  run: failed, and everything was undone
-    4  run: something could not be undone and waits for a person
-    5  run: denied before anything was done
+    3  run, session exec: failed, and everything was undone
+    4  run, session: something could not be undone and waits for a person
+    5  run, session, kill: denied; of a run, before anything was done
   130  run: interrupted twice; resume it with --resume";

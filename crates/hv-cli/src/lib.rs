@@ -14,6 +14,7 @@ pub mod progress;
 pub mod report;
 pub mod ring;
 pub mod run;
+pub mod session;
 pub mod trust;
 
 mod exit;

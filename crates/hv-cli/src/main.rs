@@ -4,13 +4,21 @@ use clap::{CommandFactory, Parser};
 use hv_cli::args::{CheckArgs, Cli, Command};
 use hv_cli::output::{self, Refused};
 use hv_cli::plan::{self, Plan};
-use hv_cli::{Exit, audit, claimed, id, ring, run, trust};
+use hv_cli::{Exit, audit, claimed, id, ring, run, session, trust};
 
 fn main() -> Exit {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Check(args) => check(&args),
         Command::Run(args) => match run::run(&args) {
+            Ok(exit) => return exit,
+            Err(refused) => Err(refused),
+        },
+        Command::Session(args) => match session::run(&args) {
+            Ok(exit) => return exit,
+            Err(refused) => Err(refused),
+        },
+        Command::Kill(args) => match session::kill(&args) {
             Ok(exit) => return exit,
             Err(refused) => Err(refused),
         },

@@ -5,6 +5,7 @@ use crate::id::IdFailure;
 use crate::lines::LinesFailure;
 use crate::plan::PlanError;
 use crate::run::RunFailure;
+use crate::session::LiveFailure;
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, Write};
@@ -16,6 +17,8 @@ pub enum Refused {
     Plan(PlanError),
     /// A run that could not begin, or failed in a way that leaves no report.
     Run(Box<RunFailure>),
+    /// A command on a live session that did nothing.
+    Session(Box<LiveFailure>),
     /// A key or a statement that cannot be used, or not be made.
     Id(Box<IdFailure>),
     /// A file of questions that cannot be read.
@@ -31,6 +34,7 @@ impl Refused {
         let (exit, message) = match self {
             Self::Plan(error) => (Exit::BadInput, error.to_string()),
             Self::Run(failure) => (failure.exit(), failure.to_string()),
+            Self::Session(failure) => (failure.exit(), format!("hv: {failure}")),
             Self::Id(failure) => (failure.exit(), failure.to_string()),
             Self::Lines(failure) => (Exit::BadInput, failure.to_string()),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return Exit::Done,

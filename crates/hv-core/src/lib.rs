@@ -46,6 +46,7 @@ mod node;
 mod slash;
 mod state;
 mod trail;
+mod view;
 
 pub use accept::Accepted;
 pub use authority::NodeConfig;
@@ -65,6 +66,7 @@ pub use kill::{KILL_CALLBACK, KILLS_MAX, KillOrder};
 pub use node::Notice;
 pub use open_saga::{NewStep, OpenSaga, StepFailure, StepNo};
 pub use trail::{TrailEvent, TrailRecord, read_record};
+pub use view::{MemberView, SessionView};
 
 pub use hv_audit as audit;
 pub use hv_identity as identity;

@@ -141,7 +141,8 @@ impl fmt::Display for NoSuchKind {
 
 impl std::error::Error for NoSuchKind {}
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// A time such as `30s`, `10m` or `7d`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     read_duration(text).map_err(|bad| match bad {
         BadDuration::TooLong(_) => "longer than can be told; at most 7d".to_owned(),
         _ => "not a number with its unit, such as 30s, 10m, 1h or 7d".to_owned(),

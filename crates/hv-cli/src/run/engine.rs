@@ -109,7 +109,7 @@ async fn begin(
     let entrants = entrants(&plan)?;
     plan.bind(&work)?;
     place::check_work(&work, &data)?;
-    let log: Arc<FileLog> = Arc::new(place::open_or_create(&data)?);
+    let log: Arc<FileLog> = Arc::new(place::open_or_create(&data, Duration::ZERO)?);
     let hv = Hypervisor::open(log.clone(), Arc::new(SystemClock))?;
     if let Some(open) = hv.open_sessions()?.into_iter().next() {
         return Err(RunFailure::Unfinished { data, session: open.to_string() });
@@ -170,7 +170,7 @@ async fn resume(
         }
         // Interrupted between the folder and the first byte in it.
         (Err(RunFailure::Log(LogError::NoLog { .. })), None) if place::is_empty_folder(&data) => {
-            (Arc::new(place::open_or_create(&data)?), None)
+            (Arc::new(place::open_or_create(&data, Duration::ZERO)?), None)
         }
         (Err(failure), _) => return Err(failure),
     };

@@ -16,47 +16,47 @@ use std::time::Duration;
 
 /// What the trail says about one session.
 #[derive(Debug)]
-pub(super) struct History {
-    pub(super) session: SessionId,
+pub(crate) struct History {
+    pub(crate) session: SessionId,
     stream: StreamNo,
-    pub(super) started: Timestamp,
-    pub(super) ended: Option<Timestamp>,
-    pub(super) root: Option<Digest>,
-    pub(super) agents: Vec<AgentReport>,
-    pub(super) vouches: Vec<VouchReport>,
-    pub(super) slashes: Vec<SlashReport>,
-    pub(super) denials: Vec<DenialReport>,
-    pub(super) sagas: Vec<SagaHistory>,
+    pub(crate) started: Timestamp,
+    pub(crate) ended: Option<Timestamp>,
+    pub(crate) root: Option<Digest>,
+    pub(crate) agents: Vec<AgentReport>,
+    pub(crate) vouches: Vec<VouchReport>,
+    pub(crate) slashes: Vec<SlashReport>,
+    pub(crate) denials: Vec<DenialReport>,
+    pub(crate) sagas: Vec<SagaHistory>,
     /// The content that was noted last under each name.
-    pub(super) notes: Vec<(String, Digest)>,
+    pub(crate) notes: Vec<(String, Digest)>,
     members: Vec<Did>,
     accounts: Vec<Did>,
 }
 
 /// What the trail says about one saga.
 #[derive(Debug)]
-pub(super) struct SagaHistory {
-    pub(super) id: SagaId,
-    pub(super) state: SagaState,
-    pub(super) steps: Vec<StepHistory>,
-    pub(super) committed: Vec<StepId>,
-    pub(super) undone: Vec<StepId>,
+pub(crate) struct SagaHistory {
+    pub(crate) id: SagaId,
+    pub(crate) state: SagaState,
+    pub(crate) steps: Vec<StepHistory>,
+    pub(crate) committed: Vec<StepId>,
+    pub(crate) undone: Vec<StepId>,
 }
 
 /// What the trail says about one step.
 #[derive(Debug)]
-pub(super) struct StepHistory {
+pub(crate) struct StepHistory {
     def: Arc<StepDef>,
     state: StepState,
     ring: Option<Ring>,
     attempts: Vec<AttemptReport>,
     /// What the last execution printed, where that was kept.
-    pub(super) output: Option<Digest>,
+    pub(crate) output: Option<Digest>,
 }
 
 impl History {
     /// Reads a log. With a name, that session; without, the one that began last. `None` where there is none.
-    pub(super) fn read(log: &dyn Log, session: Option<&SessionId>) -> Result<Option<Self>, RunFailure> {
+    pub(crate) fn read(log: &dyn Log, session: Option<&SessionId>) -> Result<Option<Self>, RunFailure> {
         let mut found: Option<Self> = None;
         let mut accounts: Vec<Did> = Vec::new();
         let mut unreadable = false;
@@ -117,18 +117,18 @@ impl History {
     }
 
     /// A saga by name.
-    pub(super) fn saga(&self, id: &str) -> Option<&SagaHistory> {
+    pub(crate) fn saga(&self, id: &str) -> Option<&SagaHistory> {
         self.sagas.iter().find(|saga| saga.id.as_str() == id)
     }
 
     /// How long the attempts that nobody has seen the end of may still go on.
-    pub(super) fn time_left(&self, now: Timestamp) -> Duration {
+    pub(crate) fn time_left(&self, now: Timestamp) -> Duration {
         let steps = self.sagas.iter().flat_map(|saga| &saga.steps);
         steps.filter_map(|step| step.time_left(now)).max().unwrap_or_default()
     }
 
     /// What was noted last under a name.
-    pub(super) fn note(&self, key: &str) -> Option<Digest> {
+    pub(crate) fn note(&self, key: &str) -> Option<Digest> {
         self.notes.iter().rev().find(|(name, _)| name == key).map(|(_, id)| *id)
     }
 
@@ -228,11 +228,11 @@ impl History {
 
 impl SagaHistory {
     /// Whether anything of it was executed.
-    pub(super) fn acted(&self) -> bool {
+    pub(crate) fn acted(&self) -> bool {
         self.steps.iter().any(|step| step.attempts.iter().any(|attempt| attempt.purpose == Purpose::Execute))
     }
 
-    pub(super) fn step_reports(&self) -> Vec<StepReport> {
+    pub(crate) fn step_reports(&self) -> Vec<StepReport> {
         self.steps.iter().map(StepHistory::report).collect()
     }
 
@@ -284,7 +284,7 @@ impl StepHistory {
         Self { def, state: StepState::Pending, ring: None, attempts: Vec::new(), output: None }
     }
 
-    pub(super) fn id(&self) -> &StepId {
+    pub(crate) fn id(&self) -> &StepId {
         &self.def.id
     }
 
@@ -374,7 +374,7 @@ fn outcome(purpose: Purpose, to: &Move) -> AttemptOutcome {
 }
 
 /// What a program printed, as text.
-pub(super) fn printed(log: &dyn Log, output: Option<Digest>) -> Result<String, RunFailure> {
+pub(crate) fn printed(log: &dyn Log, output: Option<Digest>) -> Result<String, RunFailure> {
     let Some(id) = output else { return Ok(String::new()) };
     let bytes = log.payload(&id)?.ok_or(RunFailure::Unreadable { what: "an output" })?;
     let output = Output::from_bytes(&bytes).map_err(|_| RunFailure::Unreadable { what: "an output" })?;

@@ -2,9 +2,9 @@
 
 mod discreet;
 mod engine;
-mod history;
+pub(crate) mod history;
 mod interrupts;
-mod place;
+pub(crate) mod place;
 mod watch;
 
 use crate::args::RunArgs;

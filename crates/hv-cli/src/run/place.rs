@@ -90,13 +90,13 @@ pub(super) fn is_pinned(path: &Path, pin: &Digest) -> bool {
 }
 
 /// The path from the root, whether it is there or not.
-pub(super) fn absolute(path: &Path) -> Result<PathBuf, RunFailure> {
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, RunFailure> {
     std::path::absolute(path).map_err(|error| RunFailure::Io { path: path.to_owned(), doing: "find", error })
 }
 
-/// The log in a folder; a new one where there is none.
-pub(super) fn open_or_create(data: &Path) -> Result<FileLog, RunFailure> {
-    match open(data, Duration::ZERO) {
+/// The log in a folder, when nobody else has it open any more; a new one where there is none.
+pub(crate) fn open_or_create(data: &Path, wait: Duration) -> Result<FileLog, RunFailure> {
+    match open(data, wait) {
         Err(RunFailure::Log(LogError::NoLog { .. })) => {
             if let Some(parent) = data.parent() {
                 fs::create_dir_all(parent).map_err(|error| RunFailure::Unusable {
@@ -122,7 +122,7 @@ pub(super) fn reopen(data: &Path) -> Result<FileLog, RunFailure> {
     open(data, LOCK_WAIT)
 }
 
-fn open(data: &Path, wait: Duration) -> Result<FileLog, RunFailure> {
+pub(crate) fn open(data: &Path, wait: Duration) -> Result<FileLog, RunFailure> {
     let until = Instant::now() + wait;
     loop {
         match FileLog::open(data, SystemClock.now(), FileOptions::new(entropy()?)) {
@@ -154,7 +154,7 @@ fn misplaced(error: LogError) -> RunFailure {
 }
 
 /// Random bytes of the operating system.
-pub(super) fn random<const N: usize>() -> Result<[u8; N], RunFailure> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], RunFailure> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| RunFailure::Io {
         path: PathBuf::from("the operating system's random numbers"),
@@ -165,7 +165,7 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], RunFailure> {
 }
 
 /// So many random bytes in hexadecimal digits.
-pub(super) fn token<const N: usize>() -> Result<String, RunFailure> {
+pub(crate) fn token<const N: usize>() -> Result<String, RunFailure> {
     Ok(random::<N>()?.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

@@ -1,0 +1,87 @@
+//! The folder of a node, taken for one command and left whole.
+
+use super::args::{At, Place};
+use super::failure::LiveFailure;
+use crate::run::place;
+use hv_core::audit::Log;
+use hv_core::types::{ActionId, SessionId};
+use hv_core::{Hypervisor, SystemClock};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The name under which a session keeps what every command on it has to know.
+const NOTE: &str = "hv.live";
+
+/// A node whose folder nobody else uses meanwhile.
+pub(super) struct Folder {
+    pub(super) hv: Hypervisor,
+    pub(super) data: PathBuf,
+}
+
+/// What every command on a session has to know.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Live {
+    version: u32,
+    /// By which programs of the session are known.
+    pub(super) token: String,
+    /// Actions whose undo counts without proof.
+    pub(super) unproven: Vec<ActionId>,
+}
+
+impl Folder {
+    /// Waits for the folder as long as it is told to.
+    pub(super) fn open(place: &Place) -> Result<Self, LiveFailure> {
+        let data = place::absolute(&place.data)?;
+        let log = place::open(&data, place.wait)?;
+        Ok(Self { hv: Hypervisor::open(Arc::new(log), Arc::new(SystemClock))?, data })
+    }
+
+    /// The same, in a new folder where there is none.
+    pub(super) fn open_or_create(place: &Place) -> Result<Self, LiveFailure> {
+        let data = place::absolute(&place.data)?;
+        let log = place::open_or_create(&data, place.wait)?;
+        Ok(Self { hv: Hypervisor::open(Arc::new(log), Arc::new(SystemClock))?, data })
+    }
+
+    /// The session that is meant.
+    pub(super) fn session(&self, at: &At) -> Result<SessionId, LiveFailure> {
+        let open = self.hv.open_sessions()?;
+        let data = || self.data.clone();
+        match (&at.session, open.as_slice()) {
+            (Some(named), _) if open.contains(named) => Ok(named.clone()),
+            (Some(named), _) => Err(LiveFailure::NotOpen { session: named.clone(), data: data() }),
+            (None, [only]) => Ok(only.clone()),
+            (None, []) => Err(LiveFailure::NothingOpen { data: data() }),
+            (None, _) => Err(LiveFailure::WhichSession { data: data(), open }),
+        }
+    }
+
+    /// What commands on a session have to know.
+    pub(super) fn live(&self, session: &SessionId) -> Result<Live, LiveFailure> {
+        let note = self.hv.noted(session, NOTE)?;
+        let note = note.ok_or_else(|| LiveFailure::NotLive { session: session.clone() })?;
+        serde_json::from_slice(&note).map_err(|_| LiveFailure::NotLive { session: session.clone() })
+    }
+
+    /// Keeps what commands on a session have to know.
+    pub(super) async fn keep(&self, session: &SessionId, live: &Live) -> Result<(), LiveFailure> {
+        let note = serde_json::to_vec(live).map_err(|_| LiveFailure::NotLive { session: session.clone() })?;
+        Ok(self.hv.note(session, NOTE, note).await?)
+    }
+
+    pub(super) fn log(&self) -> &dyn Log {
+        &**self.hv.log()
+    }
+
+    /// Leaves the folder with every byte of it covered.
+    pub(super) async fn leave(self) -> Result<(), LiveFailure> {
+        Ok(self.hv.seal().await?)
+    }
+}
+
+impl Live {
+    pub(super) fn new() -> Result<Self, LiveFailure> {
+        Ok(Self { version: 1, token: place::token::<16>()?, unproven: Vec::new() })
+    }
+}

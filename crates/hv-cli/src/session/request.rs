@@ -1,0 +1,242 @@
+//! How a kill reaches the command that works on a folder: a request beside the folder, and its answer.
+//!
+//! A request can only stop something; whoever can write beside the folder could take the folder away as well.
+
+use super::args::KillArgs;
+use super::failure::LiveFailure;
+use super::folder::Folder;
+use super::told::Answer;
+use crate::Exit;
+use crate::run::{RunFailure, place};
+use hv_core::event::{KillAnswer, KillTarget};
+use hv_core::saga::Saga;
+use hv_core::saga::drive::Control;
+use hv_core::saga::exec::survivors::settle;
+use hv_core::types::{ActionId, Did, SessionId};
+use hv_core::{Hypervisor, KillOrder};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How often somebody looks for a request, or for its answer.
+const INTERVAL: Duration = Duration::from_millis(50);
+/// The longest request or answer that is read, in bytes.
+const LONGEST: u64 = 64 << 10;
+
+/// What runs while somebody may ask for a kill.
+pub(super) struct Scene {
+    pub(super) data: PathBuf,
+    pub(super) session: SessionId,
+    pub(super) machine: Option<Saga>,
+    pub(super) control: Control,
+    /// Whether it has ended.
+    pub(super) over: tokio::sync::watch::Receiver<bool>,
+}
+
+/// A kill that is asked of whoever works on the folder.
+#[derive(Debug, Serialize, Deserialize)]
+struct Request {
+    id: String,
+    agent: Option<Did>,
+    action: Option<ActionId>,
+    session: Option<SessionId>,
+    by: Did,
+    reason: String,
+    lift: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Reply {
+    id: String,
+    exit_code: u8,
+    words: String,
+}
+
+/// Looks for requests until what runs has ended.
+pub(super) async fn watch(hv: Hypervisor, scene: Scene) -> Result<(), LiveFailure> {
+    let mut over = scene.over.clone();
+    loop {
+        tokio::select! {
+            biased;
+            _ = over.wait_for(|over| *over) => return Ok(()),
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
+        let file = beside(&scene.data, "kill");
+        let Some(request) = read::<Request>(&file) else { continue };
+        let _ = fs::remove_file(&file);
+        let order = request.order();
+        let (words, exit) = match carry_out(&hv, &order, request.lift, stop(&scene, &order.target)).await {
+            Ok(told) => told,
+            Err(LiveFailure::Denied(denied)) => (denied.reason.to_string(), Exit::Denied),
+            Err(failure) => return Err(failure),
+        };
+        let reply = Reply { id: request.id.clone(), exit_code: exit.code(), words };
+        write(&beside(&scene.data, &format!("kill.{}", request.id)), &reply)?;
+    }
+}
+
+/// Kills or lifts, wherever the node is.
+pub(super) async fn kill(args: &KillArgs) -> Result<Answer, LiveFailure> {
+    let data = place::absolute(&args.place.data)?;
+    let request = Request::of(args)?;
+    let (file, reply) = (beside(&data, "kill"), beside(&data, &format!("kill.{}", request.id)));
+    let until = Instant::now() + args.place.wait;
+    let mut asked = false;
+    loop {
+        match Folder::open(&super::args::Place { data: data.clone(), wait: Duration::ZERO, json: false }) {
+            Ok(folder) => {
+                let _ = fs::remove_file(&file);
+                let answer = match read::<Reply>(&reply) {
+                    Some(told) => Ok(answered(&request, told.words, told.exit_code)),
+                    None => here(&folder, &request, asked).await,
+                };
+                let _ = fs::remove_file(&reply);
+                folder.leave().await?;
+                return answer;
+            }
+            Err(failure) if failure.is_locked() => {}
+            Err(failure) => return Err(failure),
+        }
+        if let Some(told) = read::<Reply>(&reply) {
+            let _ = fs::remove_file(&reply);
+            return Ok(answered(&request, told.words, told.exit_code));
+        }
+        if Instant::now() > until {
+            let _ = fs::remove_file(&file);
+            return Err(LiveFailure::NoAnswer { data });
+        }
+        if !asked {
+            write(&file, &request)?;
+            asked = true;
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// Kills or lifts where nobody else works on the folder.
+async fn here(folder: &Folder, request: &Request, asked: bool) -> Result<Answer, LiveFailure> {
+    let order = request.order();
+    let killed = folder.hv.kills()?.iter().any(|(target, _)| *target == order.target);
+    if asked && killed != request.lift {
+        // Whoever was asked has recorded it, and ended before it could say so.
+        let words = if request.lift { "the kill is lifted" } else { "the kill is recorded" };
+        return Ok(answered(request, format!("{}: {words}", order.target), Exit::Done.code()));
+    }
+    let mut tokens = Vec::new();
+    for session in folder.hv.open_sessions()? {
+        tokens.extend(folder.live(&session).ok().map(|live| live.token));
+    }
+    let stop = async move {
+        let stopped = tokio::task::spawn_blocking(move || {
+            for token in tokens {
+                if let Some(left) = settle(&token, Duration::ZERO)?.left.first() {
+                    return Err(io::Error::other(format!("{left} cannot be stopped")));
+                }
+            }
+            Ok(())
+        });
+        stopped.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    };
+    let (words, exit) = carry_out(&folder.hv, &order, request.lift, stop).await?;
+    Ok(answered(request, words, exit.code()))
+}
+
+async fn carry_out<F>(
+    hv: &Hypervisor,
+    order: &KillOrder,
+    lift: bool,
+    stop: F,
+) -> Result<(String, Exit), LiveFailure>
+where
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    let target = &order.target;
+    if lift {
+        hv.lift_kill(order).await?;
+        return Ok((format!("{target} is not killed any more"), Exit::Done));
+    }
+    let answer = hv.kill(order, stop).await?;
+    let exit = if answer == (KillAnswer::Stopped {}) { Exit::Done } else { Exit::Failed };
+    Ok((format!("{target} is killed; {answer}"), exit))
+}
+
+/// Stops what runs, if the kill is meant for it, and waits for its end.
+fn stop(scene: &Scene, target: &KillTarget) -> impl Future<Output = io::Result<()>> + Send + 'static {
+    let steps = scene.machine.iter().flat_map(|saga| saga.steps());
+    let meant = match target {
+        KillTarget::All {} => true,
+        KillTarget::Session { id } => *id == scene.session,
+        KillTarget::Agent { did } => steps.into_iter().any(|step| step.agent == *did),
+        KillTarget::Action { action } => steps.into_iter().any(|step| step.action == *action),
+    };
+    let (control, mut over) = (scene.control.clone(), scene.over.clone());
+    async move {
+        if meant {
+            control.cancel(Duration::ZERO);
+            over.wait_for(|over| *over).await.map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
+}
+
+fn answered(request: &Request, words: String, exit_code: u8) -> Answer {
+    let exit = match exit_code {
+        0 => Exit::Done,
+        5 => Exit::Denied,
+        _ => Exit::Failed,
+    };
+    let document = json!({ "target": request.order().target.to_string(), "lift": request.lift,
+        "answer": words, "exit_code": exit.code() });
+    if exit == Exit::Done {
+        Answer::new(exit, format!("{words}\n"), document)
+    } else {
+        Answer::new(exit, String::new(), document).warning(Some(words))
+    }
+}
+
+impl Request {
+    fn of(args: &KillArgs) -> Result<Self, LiveFailure> {
+        let KillArgs { agent, action, session, by, reason, lift, .. } = args;
+        let (agent, action, session) = (agent.clone(), action.clone(), session.clone());
+        let (id, by, reason) = (place::token::<8>()?, by.clone(), reason.clone());
+        Ok(Self { id, agent, action, session, by, reason, lift: *lift })
+    }
+
+    fn order(&self) -> KillOrder {
+        let target = match (&self.agent, &self.action, &self.session) {
+            (Some(did), ..) => KillTarget::Agent { did: did.clone() },
+            (_, Some(action), _) => KillTarget::Action { action: action.clone() },
+            (.., Some(id)) => KillTarget::Session { id: id.clone() },
+            (None, None, None) => KillTarget::All {},
+        };
+        KillOrder { target, by: Some(self.by.clone()), reason: self.reason.clone() }
+    }
+}
+
+/// A file beside the folder of the trail; in it, every file that is not the trail's would count as tampering.
+fn beside(data: &Path, what: &str) -> PathBuf {
+    let name = data.file_name().unwrap_or_default().to_string_lossy();
+    data.with_file_name(format!(".{name}.{what}"))
+}
+
+fn read<T: for<'de> Deserialize<'de>>(file: &Path) -> Option<T> {
+    let length = fs::symlink_metadata(file).ok().filter(fs::Metadata::is_file)?.len();
+    if length > LONGEST {
+        return None;
+    }
+    serde_json::from_slice(&fs::read(file).ok()?).ok()
+}
+
+/// Writes a file as a whole or not at all.
+fn write(file: &Path, what: &impl Serialize) -> Result<(), LiveFailure> {
+    let io = |error: io::Error| RunFailure::Io { path: file.to_owned(), doing: "write", error };
+    let text = serde_json::to_vec(what).map_err(|error| io(io::Error::other(error)))?;
+    let mut whole = file.as_os_str().to_owned();
+    whole.push(".new");
+    fs::write(&whole, text).and_then(|()| fs::rename(&whole, file)).map_err(io)?;
+    Ok(())
+}

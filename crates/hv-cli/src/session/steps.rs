@@ -1,0 +1,358 @@
+//! What agents run: one saga for each command, open until it is undone or the session is closed.
+
+use super::args::{At, ExecArgs, UndoArgs};
+use super::failure::LiveFailure;
+use super::folder::{Folder, Live};
+use super::request;
+use super::told::Answer;
+use crate::Exit;
+use crate::output;
+use crate::run::RunFailure;
+use hv_core::Grant;
+use hv_core::event::Denial;
+use hv_core::rings::class::{Claim, Undo, Unproven};
+use hv_core::saga::drive::{Control, drive};
+use hv_core::saga::exec::CommandExecutor;
+use hv_core::saga::exec::survivors::settle;
+use hv_core::saga::{
+    Attempt, BoxFuture, CommandTask, Executor, Growth, Halt, Outcome, Output, Plan, Purpose, Retry, Saga,
+    SagaCommand, SagaState, StepDef, StepState, Task, Value,
+};
+use hv_core::types::{ActionKind, SagaId, SessionId, StepId};
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How much of what a command prints is kept, in bytes of each stream.
+const KEPT: usize = 1 << 20;
+/// How long a command that outlived its supervisor may go on.
+const SURVIVORS: Duration = Duration::from_secs(10);
+/// How long a command may go on after Ctrl-C.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An executor that keeps what the execution said.
+struct Kept {
+    inner: CommandExecutor,
+    said: Mutex<Option<Output>>,
+}
+
+impl Kept {
+    fn new(live: &Live, pass: &[String]) -> Self {
+        let inner = CommandExecutor::new(&live.token).with_output_bytes(KEPT).with_passed(pass.to_vec());
+        Self { inner, said: Mutex::new(None) }
+    }
+
+    fn take(&self) -> Option<Output> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Executor<Grant> for Kept {
+    fn run<'a>(&'a self, permit: Grant, attempt: &'a Attempt) -> BoxFuture<'a, Outcome> {
+        let ran = self.inner.run(permit, attempt);
+        Box::pin(async move {
+            let outcome = ran.await;
+            if attempt.purpose == Purpose::Execute {
+                self.said.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&outcome.output);
+            }
+            outcome
+        })
+    }
+}
+
+/// Runs a command as an agent.
+pub(super) async fn exec(folder: &Folder, args: &ExecArgs) -> Result<Answer, LiveFailure> {
+    let session = folder.session(&args.at)?;
+    let live = folder.live(&session)?;
+    recover(folder, &session, &live).await?;
+    if let Some(reversibility) = args.reversibility {
+        let claim = Claim { reversibility: Some(reversibility.into()), ..Claim::default() };
+        folder.hv.declare_action(&session, &args.action, claim).await?;
+    }
+    let step = Arc::new(definition(folder, &session, args)?);
+    let unproven = if live.unproven.contains(&args.action) { vec![0] } else { Vec::new() };
+    let saga = SagaId::new(step.id.as_str()).map_err(|bad| LiveFailure::Input { why: bad.to_string() })?;
+    let plan = Plan { growth: Growth::Open, ..Plan::new(vec![step]) };
+    let host = folder.hv.create_saga(&session, &saga, plan, unproven).await?;
+    let executor = Kept::new(&live, &args.pass);
+    let state = driven(folder, &session, &saga, &host, &executor, SagaCommand::advance()).await?;
+    let denial = host.take_refused();
+    let output = executor.take();
+    let machine = folder.hv.saga_machine(&session, &saga)?;
+    let committed =
+        machine.is_some_and(|machine| machine.runs().all(|run| run.state == StepState::Committed));
+    let exit = match (state, &denial) {
+        (SagaState::Running, _) if committed => Exit::Done,
+        (SagaState::Escalated, _) => Exit::Escalated,
+        (_, Some(_)) if output.is_none() => Exit::Denied,
+        (SagaState::Compensated, _) => Exit::RolledBack,
+        _ => Exit::Interrupted,
+    };
+    Ok(executed(&saga, state, exit, denial.as_ref(), output))
+}
+
+/// Undoes what was run last, what is named, or everything.
+pub(super) async fn undo(folder: &Folder, args: &UndoArgs) -> Result<Answer, LiveFailure> {
+    let session = folder.session(&args.at)?;
+    let live = folder.live(&session)?;
+    recover(folder, &session, &live).await?;
+    let done = done(folder, &session)?;
+    let chosen: Vec<SagaId> = match &args.step {
+        Some(step) => done.into_iter().filter(|saga| saga.as_str() == step.as_str()).collect(),
+        None if args.all => done.into_iter().rev().collect(),
+        None => done.into_iter().next_back().into_iter().collect(),
+    };
+    if chosen.is_empty() {
+        return Err(LiveFailure::NothingToUndo { step: args.step.clone() });
+    }
+    undo_each(folder, &session, &live, &chosen).await
+}
+
+/// Undoes everything that is done, the last first.
+pub(super) async fn undo_all(folder: &Folder, session: &SessionId) -> Result<Answer, LiveFailure> {
+    let live = folder.live(session)?;
+    let all: Vec<SagaId> = done(folder, session)?.into_iter().rev().collect();
+    undo_each(folder, session, &live, &all).await
+}
+
+async fn undo_each(
+    folder: &Folder,
+    session: &SessionId,
+    live: &Live,
+    chosen: &[SagaId],
+) -> Result<Answer, LiveFailure> {
+    let (mut words, mut exit, mut undone) = (String::new(), Exit::Done, Vec::new());
+    for saga in chosen {
+        let host = folder.hv.saga(session, saga);
+        let executor = Kept::new(live, &[]);
+        let state = driven(folder, session, saga, &host, &executor, SagaCommand::Cancel).await?;
+        words.push_str(&match state {
+            SagaState::Compensated => format!("{saga} is undone\n"),
+            state => format!("{saga} could not be undone: it is {state}\n"),
+        });
+        undone.push(json!({ "step": saga.as_str(), "state": state.name() }));
+        if state != SagaState::Compensated {
+            // What was done before it may be what keeps it from being undone; a person has to look.
+            exit = if state == SagaState::Escalated { Exit::Escalated } else { Exit::Interrupted };
+            break;
+        }
+    }
+    Ok(Answer::new(exit, words, json!({ "exit_code": exit.code(), "undone": undone })))
+}
+
+/// Takes up what an earlier command left in the middle, because it was killed.
+pub(super) async fn recover(folder: &Folder, session: &SessionId, live: &Live) -> Result<(), LiveFailure> {
+    let mut left = Vec::new();
+    for saga in folder.hv.sagas(session)? {
+        let machine = folder.hv.saga_machine(session, &saga)?;
+        if machine.is_some_and(|machine| machine.running().next().is_some() || unsettled(&machine)) {
+            left.push(saga);
+        }
+    }
+    if left.is_empty() {
+        return Ok(());
+    }
+    let token = live.token.clone();
+    let settled = tokio::task::spawn_blocking(move || settle(&token, SURVIVORS)).await;
+    let io = |error| RunFailure::Io { path: PathBuf::from("/proc"), doing: "read", error };
+    let settled = settled.map_err(|error| io(std::io::Error::other(error)))?.map_err(io)?;
+    if let Some(left) = settled.left.first() {
+        let why =
+            format!("{left} of a command that was interrupted cannot be stopped; stop it, then try again");
+        return Err(io(std::io::Error::other(why)).into());
+    }
+    for saga in left {
+        let host = folder.hv.saga(session, &saga);
+        let executor = Kept::new(live, &[]);
+        let state = driven(folder, session, &saga, &host, &executor, SagaCommand::recover()).await?;
+        output::error(&format!("hv: {saga} was interrupted; after looking at what it left, it is {state}"));
+    }
+    Ok(())
+}
+
+/// Whether a saga stands between two moves.
+fn unsettled(machine: &Saga) -> bool {
+    machine.state() == SagaState::Compensating
+        || machine.runs().any(|run| !matches!(run.state, StepState::Committed | StepState::Pending))
+}
+
+/// The sagas that have changed something that is not undone, in the order in which they began.
+fn done(folder: &Folder, session: &SessionId) -> Result<Vec<SagaId>, LiveFailure> {
+    let mut done = Vec::new();
+    for saga in folder.hv.sagas(session)? {
+        let machine = folder.hv.saga_machine(session, &saga)?;
+        let undoable = |machine: Saga| {
+            let mut steps = machine.steps().iter().zip(machine.runs());
+            steps.any(|(step, run)| step.has_effect() && run.state == StepState::Committed)
+        };
+        if machine.is_some_and(undoable) {
+            done.push(saga);
+        }
+    }
+    Ok(done)
+}
+
+/// Drives a saga to where nothing is left to do, or until somebody stops it: at the terminal, or with a kill.
+async fn driven(
+    folder: &Folder,
+    session: &SessionId,
+    saga: &SagaId,
+    host: &hv_core::SagaHost,
+    executor: &Kept,
+    first: SagaCommand,
+) -> Result<SagaState, LiveFailure> {
+    let control = Control::new();
+    let heard = |kind| {
+        let io = |error| RunFailure::Io { path: PathBuf::from("signals"), doing: "listen to", error };
+        signal(kind).map_err(io)
+    };
+    let (mut interrupt, mut terminate) = (heard(SignalKind::interrupt())?, heard(SignalKind::terminate())?);
+    let listening = control.clone();
+    let listener = tokio::spawn(async move {
+        let mut asked = false;
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if asked {
+                listening.abandon();
+                return;
+            }
+            asked = true;
+            output::error("hv: interrupted; undoing what was done. Once more to stop at once");
+            listening.cancel(PATIENCE);
+        }
+    });
+    let (finished, over) = tokio::sync::watch::channel(false);
+    let scene = request::Scene {
+        data: folder.data.clone(),
+        session: session.clone(),
+        machine: folder.hv.saga_machine(session, saga)?,
+        control: control.clone(),
+        over,
+    };
+    let watcher = tokio::spawn(request::watch(folder.hv.clone(), scene));
+    let state = drive(host, executor, &control, first).await;
+    let _ = finished.send(true);
+    listener.abort();
+    // A kill that was begun is recorded to its end.
+    if let Ok(Err(failure)) = watcher.await {
+        return Err(failure);
+    }
+    state.map_err(|halt| match halt {
+        Halt::Host(error) => match error.downcast::<hv_core::Error>() {
+            Ok(error) => (*error).into(),
+            Err(error) => LiveFailure::Input { why: error.to_string() },
+        },
+        halt => LiveFailure::Input { why: halt.to_string() },
+    })
+}
+
+fn definition(folder: &Folder, session: &SessionId, args: &ExecArgs) -> Result<StepDef, LiveFailure> {
+    let input = |why: String| LiveFailure::Input { why };
+    let id = match &args.step {
+        Some(step) => step.clone(),
+        None => {
+            let next = folder.hv.sagas(session)?.len() + 1;
+            StepId::new(&format!("e{next}")).map_err(|bad| input(bad.to_string()))?
+        }
+    };
+    let claims = folder.hv.action_claims(session, &args.action)?;
+    let kind =
+        claims.map_or(ActionKind::Effect, |claims| claims.class(Undo::Absent, Unproven::DoesNotCount).kind);
+    let here = std::env::current_dir().map_err(|error| RunFailure::Io {
+        path: PathBuf::from("."),
+        doing: "find",
+        error,
+    })?;
+    if here.starts_with(&folder.data) {
+        return Err(input(format!(
+            "{} is in the folder of the trail, where every other file would count as tampering; work elsewhere",
+            here.display()
+        )));
+    }
+    let cwd = here.to_str().ok_or_else(|| input(format!("{} is no text", here.display())))?;
+    let env: Vec<(String, Value)> =
+        args.env.iter().map(|(name, value)| (name.clone(), Value::parse(value))).collect();
+    let task = |argv: Vec<String>, stdin: Option<&String>| {
+        Task::Command(CommandTask {
+            argv,
+            cwd: Some(cwd.to_owned()),
+            env: env.clone(),
+            stdin: stdin.map(|text| Value::parse(text)),
+            pin: None,
+        })
+    };
+    let shell = |line: &Option<String>| {
+        let argv = |line: &String| vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()];
+        line.as_ref().map(|line| Arc::new(task(argv(line), None)))
+    };
+    let execute = task(args.command.clone(), args.stdin.as_ref());
+    execute.check().map_err(|problem| input(format!("the command cannot be run: {problem}")))?;
+    Ok(StepDef {
+        kind,
+        undo: shell(&args.undo),
+        probe: shell(&args.probe),
+        timeout: args.timeout,
+        retry: Retry::times(args.retries),
+        ..StepDef::new(id, args.action.clone(), args.agent.clone(), execute)
+    })
+}
+
+fn executed(
+    saga: &SagaId,
+    state: SagaState,
+    exit: Exit,
+    denial: Option<&Denial>,
+    output: Option<Output>,
+) -> Answer {
+    let output = output.unwrap_or_default();
+    let words = match (exit, denial) {
+        (Exit::Done, _) => None,
+        (Exit::Denied, Some(denial)) => Some(denial_words(denial)),
+        (Exit::RolledBack, _) => Some(format!("{saga} failed ({}); it is undone", exit_words(&output))),
+        (Exit::Escalated, _) => {
+            Some(format!("{saga} failed ({}) and could not be undone; look at it", exit_words(&output)))
+        }
+        _ => Some(format!("{saga} was stopped; the next command takes it up")),
+    };
+    let document = json!({
+        "step": saga.as_str(),
+        "state": state.name(),
+        "exit_code": exit.code(),
+        "command_exit": output.exit,
+        "stdout": String::from_utf8_lossy(&output.stdout),
+        "stderr": String::from_utf8_lossy(&output.stderr),
+        "dropped_bytes": output.dropped,
+        "denial": denial.map(|denial| json!({
+            "agent": denial.agent,
+            "action": denial.action,
+            "request": denial.request,
+            "reason": denial.reason,
+            "needs": denial.needs,
+        })),
+    });
+    Answer::new(exit, String::new(), document).saying(output.stdout, output.stderr).warning(words)
+}
+
+/// A refusal, with what would be enough where its reason does not say it already.
+fn denial_words(denial: &Denial) -> String {
+    let said = denial.reason.contains(&denial.needs);
+    let needs = if said { String::new() } else { denial.needs.clone() };
+    Denial { needs, ..denial.clone() }.to_string()
+}
+
+fn exit_words(output: &Output) -> String {
+    output.exit.map_or_else(|| "it did not end by itself".to_owned(), |exit| format!("exit code {exit}"))
+}
+
+/// The session that is meant, with what an interrupted command left in it taken up.
+pub(super) async fn settled(folder: &Folder, at: &At) -> Result<SessionId, LiveFailure> {
+    let session = folder.session(at)?;
+    let live = folder.live(&session)?;
+    recover(folder, &session, &live).await?;
+    Ok(session)
+}

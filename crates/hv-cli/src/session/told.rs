@@ -1,0 +1,54 @@
+//! What a command answers: a text for people, a document for programs, an exit code.
+
+use crate::Exit;
+use crate::output::{self, Refused};
+use serde_json::Value;
+use std::io::{self, Write};
+
+/// What a command answers.
+#[derive(Debug)]
+pub(super) struct Answer {
+    exit: Exit,
+    words: String,
+    document: Value,
+    /// What a command printed, as it printed it.
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    warning: Option<String>,
+}
+
+impl Answer {
+    pub(super) const fn new(exit: Exit, words: String, document: Value) -> Self {
+        Self { exit, words, document, stdout: Vec::new(), stderr: Vec::new(), warning: None }
+    }
+
+    /// The same with what a command printed.
+    pub(super) fn saying(self, stdout: Vec<u8>, stderr: Vec<u8>) -> Self {
+        Self { stdout, stderr, ..self }
+    }
+
+    /// The same with a line for stderr.
+    pub(super) fn warning(self, warning: Option<String>) -> Self {
+        Self { warning, ..self }
+    }
+
+    pub(super) const fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// Prints it, as a document or for people.
+    pub(super) fn tell(self, json: bool) -> Result<Exit, Refused> {
+        if json {
+            output::json(&self.document)?;
+        } else {
+            // There is nowhere to say that stderr takes nothing.
+            let _ = io::stderr().lock().write_all(&self.stderr);
+            output::bytes(&self.stdout)?;
+            output::bytes(self.words.as_bytes())?;
+        }
+        if let Some(warning) = &self.warning {
+            output::error(&format!("hv: {warning}"));
+        }
+        Ok(self.exit)
+    }
+}

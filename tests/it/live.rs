@@ -1,0 +1,280 @@
+//! Agents that live outside hv, with a shell in their hands: `hv session` and `hv kill` with the real program.
+
+use crate::scene::{assert_calm, denials, said, wait_for};
+use crate::support::{hv, json};
+use hv_audit::{Verdict, verify};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// A folder for a trail, and one beside it in which agents work.
+struct Desk {
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    /// With an active session in which `did:mesh:coder` stands in Ring 2 and `did:mesh:intern` in Ring 3.
+    fn new(allow: &[&str]) -> Self {
+        let desk = Self { folder: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(desk.work()).unwrap();
+        let mut open = desk.session("open");
+        for allow in allow {
+            open.args(["--allow", allow]);
+        }
+        assert_eq!(code(&mut open), 0);
+        for (agent, sigma) in [("did:mesh:coder", "0.85"), ("did:mesh:intern", "0.4")] {
+            assert_eq!(code(desk.session("join").args(["--agent", agent, "--sigma", sigma])), 0);
+        }
+        assert_eq!(code(&mut desk.session("activate")), 0);
+        desk
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("trail")
+    }
+
+    fn work(&self) -> PathBuf {
+        self.folder.path().join("work")
+    }
+
+    /// `hv session COMMAND --data DIR`, from the folder in which agents work.
+    fn session(&self, command: &str) -> Command {
+        let mut hv = hv();
+        hv.args(["session", command, "--data"]).arg(self.data()).current_dir(self.work());
+        hv
+    }
+
+    fn exec(&self, agent: &str, action: &str) -> Command {
+        let mut exec = self.session("exec");
+        exec.args(["--agent", agent, "--action", action]);
+        exec
+    }
+
+    fn kill(&self, target: &[&str]) -> Command {
+        let mut kill = hv();
+        kill.arg("kill").arg("--data").arg(self.data()).args(target).args(["--reason", "it leaks"]);
+        kill
+    }
+
+    fn status(&self) -> Value {
+        let output = ran(self.session("status").arg("--json"));
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        json(&output)
+    }
+
+    fn verdict(&self) -> Verdict {
+        verify(&self.data()).unwrap().verdict
+    }
+
+    fn text(&self, file: &str) -> String {
+        std::fs::read_to_string(self.work().join(file)).unwrap_or_default()
+    }
+}
+
+fn ran(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    assert_calm(&output);
+    output
+}
+
+fn code(command: &mut Command) -> i32 {
+    let output = ran(command);
+    output.status.code().unwrap_or_else(|| panic!("{}", said(&output)))
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git").arg("-C").arg(folder).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", said(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn an_agent_commits_and_pushes_and_both_are_undone() {
+    let desk = Desk::new(&["git.commit=full", "git.push=full", "look=read-only", "deploy=none"]);
+    let repository = desk.work();
+    git(&repository, &["init", "-q", "-b", "main"]);
+    git(&repository, &["init", "-q", "--bare", "../remote.git"]);
+    git(&repository, &["remote", "add", "origin", "../remote.git"]);
+    for (name, value) in [("user.name", "coder"), ("user.email", "coder@example.org")] {
+        git(&repository, &["config", name, value]);
+    }
+    git(&repository, &["commit", "-q", "--allow-empty", "-m", "One"]);
+
+    let look = ran(desk.exec("did:mesh:intern", "look").args(["--", "git", "log", "--format=%s"]));
+    assert_eq!((look.status.code(), &*look.stdout), (Some(0), &b"One\n"[..]));
+    let mut commit = desk.exec("did:mesh:coder", "git.commit");
+    commit.args(["--undo", "git reset -q --soft HEAD~1", "--probe", "git log -1 --format=%s | grep -qx Two"]);
+    assert_eq!(code(commit.args(["--", "git", "commit", "-q", "--allow-empty", "-m", "Two"])), 0);
+    let push = |agent: &str| {
+        let mut push = desk.exec(agent, "git.push");
+        push.args(["--undo", "git push -q origin :main"]);
+        push.args(["--probe", "git ls-remote --exit-code origin main > /dev/null || exit 1"]);
+        push.args(["--", "git", "push", "-q", "origin", "main"]);
+        push
+    };
+    assert_eq!(code(&mut push("did:mesh:intern")), 5);
+    assert!(git(&repository, &["ls-remote", "origin"]).is_empty(), "a denied push does not happen");
+    assert_eq!(code(&mut push("did:mesh:coder")), 0);
+    assert!(!git(&repository, &["ls-remote", "origin"]).is_empty());
+    // What cannot be undone needs more than its score, and what nobody allowed is denied.
+    assert_eq!(code(desk.exec("did:mesh:coder", "deploy").args(["--", "true"])), 5);
+    assert_eq!(code(desk.exec("did:mesh:coder", "unheard.of").args(["--", "true"])), 5);
+    // An undo without a proof is no undo, and saying that less can be undone makes it stricter.
+    assert_eq!(code(desk.exec("did:mesh:coder", "git.push").args(["--undo", "true", "--", "true"])), 5);
+
+    assert_eq!(code(&mut desk.session("undo")), 0);
+    assert!(git(&repository, &["ls-remote", "origin"]).is_empty());
+    assert_eq!(code(&mut desk.session("undo")), 0);
+    assert_eq!(git(&repository, &["log", "--format=%s"]), "One\n");
+    assert_eq!(code(&mut desk.session("undo")), 2, "what only looked is not undone");
+    let status = desk.status();
+    assert_eq!(status["denials"].as_array().unwrap().len(), 4);
+    assert_eq!(status["members"][0]["ring"], 2);
+    assert!(matches!(desk.verdict(), Verdict::Open(_)));
+    let closed = ran(desk.session("close").arg("--json"));
+    assert_eq!(json(&closed)["root"].as_str().unwrap().len(), 64);
+    assert_eq!(desk.verdict(), Verdict::Complete);
+    assert_eq!(denials(&desk.data()).len(), 4);
+}
+
+#[test]
+fn a_command_that_fails_exits_3_and_one_that_cannot_be_undone_4() {
+    let desk = Desk::new(&["change=full-unproven"]);
+    let change = |undo: &str, line: &str| {
+        let mut exec = desk.exec("did:mesh:coder", "change");
+        exec.args(["--undo", undo, "--json", "--", "sh", "-c", line]);
+        ran(&mut exec)
+    };
+    let failed = change("true", "echo half; exit 7");
+    assert_eq!(failed.status.code(), Some(3));
+    let told = json(&failed);
+    assert_eq!(
+        (&told["command_exit"], &told["state"], &told["stdout"]),
+        (&7.into(), &"compensated".into(), &"half\n".into())
+    );
+    assert_eq!(change("exit 9", "echo done").status.code(), Some(0));
+    let undone = ran(&mut desk.session("undo"));
+    assert_eq!(undone.status.code(), Some(4), "{}", said(&undone));
+    // Who could not undo what it did answers for it, on the ledger: nothing of it starts any more.
+    assert_eq!(change("true", "true").status.code(), Some(5));
+    assert_eq!(code(&mut desk.session("close")), 0);
+    assert_eq!(desk.verdict(), Verdict::Complete);
+}
+
+#[test]
+fn a_secret_is_named_and_kept_out_of_the_trail() {
+    let desk = Desk::new(&["look=read-only"]);
+    std::fs::write(desk.folder.path().join("key"), "k-8f2e61").unwrap();
+    let mut exec = desk.exec("did:mesh:intern", "look");
+    exec.env("SECRET_OF_MINE", "s3cr3t-4711").args(["--env", "TOKEN=env:SECRET_OF_MINE"]);
+    exec.arg("--stdin").arg(format!("file:{}", desk.folder.path().join("key").display()));
+    let told = ran(exec.args(["--", "sh", "-c", "echo \"$TOKEN\"; cat; echo \"[$SECRET_OF_MINE]\""]));
+    assert_eq!(String::from_utf8_lossy(&told.stdout), "[redacted]\n[redacted][]\n", "{}", said(&told));
+    for file in crate::scene::files(desk.folder.path()) {
+        let bytes = std::fs::read(&file).unwrap();
+        let holds = |secret: &[u8]| bytes.windows(secret.len()).any(|window| window == secret);
+        assert!(!holds(b"s3cr3t-4711"), "{}", file.display());
+        assert!(!holds(b"k-8f2e61") || file.ends_with("key"), "{}", file.display());
+    }
+}
+
+/// Starts a command that takes a minute, and waits until it has begun.
+fn slow(desk: &Desk, agent: &str) -> Child {
+    let mut exec = desk.exec(agent, "change");
+    exec.args([
+        "--undo",
+        "echo undone >> log",
+        "--",
+        "sh",
+        "-c",
+        "echo begun >> log; sleep 60; echo ended >> log",
+    ]);
+    let child = exec.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the command", || desk.text("log").ends_with("begun\n"));
+    child
+}
+
+#[test]
+fn a_kill_reaches_the_command_that_runs_and_holds_afterwards() {
+    let desk = Desk::new(&["change=full-unproven"]);
+    let running = slow(&desk, "did:mesh:coder");
+    let began = Instant::now();
+    assert_eq!(code(&mut desk.kill(&["--agent", "did:mesh:coder"])), 0);
+    assert!(began.elapsed() < Duration::from_secs(30));
+    assert_eq!(running.wait_with_output().unwrap().status.code(), Some(3));
+    assert_eq!(desk.text("log"), "begun\nundone\n");
+    assert_eq!(code(desk.exec("did:mesh:coder", "change").args(["--undo", "true", "--", "true"])), 5);
+    assert_eq!(code(desk.session("join").args(["--agent", "did:mesh:coder"])), 5);
+    assert_eq!(code(&mut desk.kill(&["--agent", "did:mesh:coder"])), 5, "it is killed already");
+    assert_eq!(desk.status()["kills"][0]["target"], "agent did:mesh:coder");
+
+    assert_eq!(code(&mut desk.kill(&["--agent", "did:mesh:coder", "--lift"])), 0);
+    assert_eq!(code(desk.session("join").args(["--agent", "did:mesh:coder"])), 5, "it was put out");
+    assert_eq!(code(desk.session("readmit").args(["--agent", "did:mesh:coder"])), 0);
+    assert_eq!(code(desk.session("join").args(["--agent", "did:mesh:coder"])), 0);
+    assert_eq!(code(desk.exec("did:mesh:coder", "change").args(["--undo", "true", "--", "true"])), 0);
+    assert_eq!(code(desk.session("leave").args(["--agent", "did:mesh:coder"])), 0);
+    assert_eq!(code(desk.exec("did:mesh:coder", "change").args(["--undo", "true", "--", "true"])), 5);
+    assert_eq!(code(desk.session("leave").args(["--agent", "did:mesh:intern"])), 5, "the last one stays");
+    assert_eq!(code(&mut desk.session("close")), 0);
+    assert_eq!(desk.verdict(), Verdict::Complete);
+    // Nothing is left beside the trail.
+    let left: Vec<_> =
+        std::fs::read_dir(desk.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
+fn what_a_killed_command_left_is_settled_by_the_next_one() {
+    let desk = Desk::new(&["change=full-unproven"]);
+    let mut running = slow(&desk, "did:mesh:coder");
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert!(matches!(desk.verdict(), Verdict::Open(_)));
+    let next = ran(desk.exec("did:mesh:coder", "change").args(["--undo", "true", "--", "echo", "next"]));
+    assert_eq!((next.status.code(), &*next.stdout), (Some(0), &b"next\n"[..]), "{}", said(&next));
+    assert!(said(&next).contains("e1 was interrupted"), "{}", said(&next));
+    assert_eq!(desk.text("log"), "begun\nundone\n");
+}
+
+#[test]
+fn two_commands_on_one_folder_wait_for_each_other_or_say_so() {
+    let desk = Desk::new(&["change=full-unproven", "look=read-only"]);
+    let running = slow(&desk, "did:mesh:coder");
+    let refused = ran(desk.exec("did:mesh:intern", "look").args(["--wait", "100ms", "--", "true"]));
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(said(&refused).contains("another command works on"), "{}", said(&refused));
+    // Who only reads does not wait.
+    let list = ran(desk.session("list").arg("--json"));
+    assert_eq!(json(&list)["sessions"][0]["state"], "open");
+    let waiting =
+        desk.exec("did:mesh:intern", "look").args(["--", "echo", "waited"]).stdout(Stdio::piped()).spawn();
+    crate::scene::signal(&running, "INT");
+    assert_eq!(running.wait_with_output().unwrap().status.code(), Some(3));
+    let waited = waiting.unwrap().wait_with_output().unwrap();
+    assert_eq!((waited.status.code(), &*waited.stdout), (Some(0), &b"waited\n"[..]));
+    assert_eq!(desk.text("log"), "begun\nundone\n");
+}
+
+#[test]
+fn what_is_asked_of_the_wrong_session_says_which_there_are() {
+    let desk = Desk::new(&["look=read-only"]);
+    let mut nowhere = hv();
+    nowhere.args(["session", "status", "--data"]).arg(desk.folder.path().join("nothing"));
+    assert_eq!(code(&mut nowhere), 2);
+    assert_eq!(code(desk.session("open").args(["--id", "second"])), 0);
+    assert_eq!(code(desk.session("open").args(["--id", "second"])), 5);
+    let which = ran(&mut desk.session("status"));
+    assert_eq!(which.status.code(), Some(2));
+    assert!(said(&which).contains("second"), "{}", said(&which));
+    assert_eq!(code(desk.session("status").args(["--session", "second"])), 0);
+    assert_eq!(code(desk.session("status").args(["--session", "third"])), 2);
+    assert_eq!(code(desk.session("close").args(["--session", "second"])), 0);
+    assert_eq!(code(desk.session("open").args(["--duration", "8d"])), 2);
+    assert_eq!(code(desk.session("open").args(["--allow", "x=harmless"])), 2);
+    let list = json(&ran(desk.session("list").arg("--json")));
+    let states: Vec<&Value> =
+        list["sessions"].as_array().unwrap().iter().map(|line| &line["state"]).collect();
+    assert_eq!(states, ["open", "ended"]);
+}
