@@ -42,6 +42,10 @@ pub struct Timed {
 pub const WORKLOADS: &[Workload] = &[
     Workload { name: "ring_computation", run: ring_computation },
     Workload { name: "vouching_sigma_eff", run: vouching_sigma_eff },
+    Workload { name: "delta_capture", run: delta_capture },
+    Workload { name: "merkle_root_10_deltas", run: merkle_root::<10> },
+    Workload { name: "merkle_root_100_deltas", run: merkle_root::<100> },
+    Workload { name: "chain_verify_50_deltas", run: chain_verify::<50> },
     Workload { name: "session_lifecycle", run: session_lifecycle },
     Workload { name: "saga_3_steps", run: saga_3_steps },
     Workload { name: "full_governance_pipeline", run: full_governance_pipeline },
@@ -72,6 +76,55 @@ fn vouching_sigma_eff(calls: u64) -> Result<Timed, String> {
         ledger.run(&Command::Vouch(order), now).map_err(debug)?;
         Ok(ledger.state().sigma_eff(&vouchee, session, Reversibility::Partial, now))
     })
+}
+
+/// One change of a file, through the gate and recorded, in a session that stays.
+///
+/// There, a call is one change recorded by an engine of its own, without a gate and without a session.
+fn delta_capture(calls: u64) -> Result<Timed, String> {
+    let stage = Stage::new()?;
+    let hv = stage.runtime.block_on(stage.active_session())?;
+    stage.timed(calls, async || {
+        stage.change(&hv, "data/file.txt", 1).await?;
+        Ok(hv.log().durable())
+    })
+}
+
+/// A session with so many changes of files, and the root over all its records.
+fn merkle_root<const DELTAS: u8>(calls: u64) -> Result<Timed, String> {
+    let stage = Stage::new()?;
+    let paths = paths(DELTAS);
+    stage.timed(calls, async || {
+        let hv = stage.active_session().await?;
+        for (n, path) in (0..).zip(&paths) {
+            stage.change(&hv, path, n).await?;
+        }
+        hv.terminate_session(&stage.session).await.map_err(text)
+    })
+}
+
+/// A session with so many changes of files, and every record of it checked: its hash computed anew, its place in
+/// its chain, and that the commitments of the node agree with it.
+fn chain_verify<const DELTAS: u8>(calls: u64) -> Result<Timed, String> {
+    let stage = Stage::new()?;
+    let paths = paths(DELTAS);
+    stage.timed(calls, async || {
+        let hv = stage.active_session().await?;
+        for (n, path) in (0..).zip(&paths) {
+            stage.change(&hv, path, n).await?;
+        }
+        let mut changes = 0;
+        let checked = hv.log().replay(&mut |entry| {
+            changes += usize::from(entry.seq > 0);
+            Ok(())
+        });
+        checked.map_err(text)?;
+        Ok(changes)
+    })
+}
+
+fn paths(count: u8) -> Vec<String> {
+    (0..count).map(|n| format!("f{n}")).collect()
 }
 
 /// A node, a session, one member, its activation and its end; each of them recorded.
@@ -112,8 +165,7 @@ fn full_governance_pipeline(calls: u64) -> Result<Timed, String> {
     stage.timed(calls, async || {
         let hv = stage.active_session().await?;
         for (n, path) in (0..).zip(["f0", "f1", "f2"]) {
-            let content = Content { id: Digest([n; 32]), length: 2 };
-            hv.record_file(&stage.session, &stage.agent, path, content, Expect::Any).await.map_err(text)?;
+            stage.change(&hv, path, n).await?;
         }
         stage.saga(&hv, "saga", vec![Arc::clone(&step)], vec![], look).await?;
         hv.terminate_session(&stage.session).await.map_err(text)
@@ -147,6 +199,12 @@ impl Stage {
         hv.join_session(&self.session, &entrant).await.map_err(text)?;
         hv.activate_session(&self.session).await.map_err(text)?;
         Ok(hv)
+    }
+
+    /// One change of a file, told with the id of a content that somebody else keeps.
+    async fn change(&self, hv: &Hypervisor, path: &str, n: u8) -> Result<(), String> {
+        let content = Content { id: Digest([n; 32]), length: 2 };
+        hv.record_file(&self.session, &self.agent, path, content, Expect::Any).await.map_err(text)
     }
 
     fn step(&self, n: u32, after: Option<u32>) -> Result<Arc<StepDef>, String> {

@@ -13,7 +13,7 @@ use hv_identity::{Content, Envelope, Kind, Statement as Signed, open};
 use hv_liability::Ledger;
 use hv_rings::quorum::{Electorate, NoQuorum, Verdict, Vote, tally};
 use hv_rings::{Basis, Evidence, Nonce, Ring, Scope, Spent, Statement, witness};
-use hv_saga::{Attempt, Purpose, StepDef};
+use hv_saga::{Attempt, AttemptFacts, Purpose, StepDef};
 use hv_types::{Call, Did, Digest, SagaId, SessionId, Timestamp, Wire};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -83,7 +83,7 @@ pub fn call_for(
     step: &StepDef,
     deadline: Timestamp,
 ) -> Call {
-    let attempt = Attempt {
+    let attempt = Attempt::from(AttemptFacts {
         session: session.clone(),
         saga: saga.clone(),
         step: step.id.clone(),
@@ -94,7 +94,7 @@ pub fn call_for(
         number: 1,
         task: Arc::clone(&step.execute),
         deadline,
-    };
+    });
     call_with(&attempt, deadline)
 }
 

@@ -1,7 +1,8 @@
 //! The only thing that starts an effect.
 
+use crate::host::Start;
 use crate::node::Node;
-use hv_audit::Lsn;
+use hv_audit::{Lsn, StreamNo};
 use hv_saga::{Attempt, Permit};
 use hv_types::{Call, Digest, Timestamp};
 use std::fmt;
@@ -21,7 +22,8 @@ use std::sync::{Arc, LazyLock};
 #[must_use = "a grant that is not redeemed opens nothing"]
 pub struct Grant {
     attempt: Attempt,
-    call: Call,
+    call: Box<Call>,
+    stream: StreamNo,
     lsn: Lsn,
     node: Arc<Node>,
     right: Right,
@@ -38,13 +40,15 @@ pub(crate) enum Right {
 }
 
 impl Grant {
-    pub(crate) fn new(attempt: &Attempt, call: Call, lsn: Lsn, node: Arc<Node>, right: Right) -> Self {
-        Self { attempt: attempt.clone(), call, lsn, node, right }
+    /// For a start that passed the gate, in the session of this stream, by this batch.
+    pub(crate) fn new(start: Start, stream: StreamNo, lsn: Lsn, node: Arc<Node>) -> Self {
+        let Start { attempt, call, pass } = start;
+        Self { attempt, call, stream, lsn, node, right: pass.right }
     }
 
     /// The call that may start.
     #[must_use]
-    pub const fn call(&self) -> &Call {
+    pub fn call(&self) -> &Call {
         &self.call
     }
 
@@ -56,16 +60,27 @@ impl Grant {
     /// # Errors
     /// [`Mismatch`] where the call is another one, too late, or the agent may not act any more.
     pub fn redeem(self, call: &Call, now: Timestamp) -> Result<u64, Mismatch> {
-        if self.call == *call { self.opens(now) } else { Err(Mismatch::OtherCall) }
+        if *self.call == *call { self.opens(now, None) } else { Err(Mismatch::OtherCall) }
     }
 
-    fn opens(self, now: Timestamp) -> Result<u64, Mismatch> {
+    /// The same for an attempt at a time that the node itself has just told.
+    pub(crate) fn redeem_at(self, attempt: &Attempt, now: Timestamp) -> Result<(), Mismatch> {
+        if self.attempt == *attempt {
+            self.opens(now, Some(now)).map(|_| ())
+        } else {
+            Err(Mismatch::OtherCall)
+        }
+    }
+
+    /// `told` is what the node's clock says, where it was asked already; it counts besides what the caller says.
+    fn opens(self, now: Timestamp, told: Option<Timestamp>) -> Result<u64, Mismatch> {
         let call = &self.call;
         if now > self.call.deadline {
             return Err(Mismatch::TooLate { deadline: self.call.deadline });
         }
         if self.right == Right::Standing {
-            let standing = self.node.read(|state, now| state.may_act(call, now));
+            let told = told.unwrap_or_else(|| self.node.now());
+            let standing = self.node.read_at(told, |state, now| state.may_act(self.stream, call, now));
             match standing {
                 Ok(true) => {}
                 Ok(false) => return Err(Mismatch::Withdrawn),
@@ -87,7 +102,7 @@ impl Permit for Grant {
 
     /// The attempt itself is compared, every part of it; its digest was taken from it when it was granted.
     fn redeem(self, attempt: &Attempt, now: Timestamp) -> Result<(), Mismatch> {
-        if self.attempt == *attempt { self.opens(now).map(|_| ()) } else { Err(Mismatch::OtherCall) }
+        if self.attempt == *attempt { self.opens(now, None).map(|_| ()) } else { Err(Mismatch::OtherCall) }
     }
 
     /// No kill is recorded between the question whether the agent may act and the beginning of the effect.

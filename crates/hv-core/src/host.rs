@@ -9,11 +9,11 @@ use crate::grant::{Grant, Right};
 use crate::node::{Draft, Node, Refusal};
 use crate::slash;
 use crate::state::{Known, NamedSaga, Slot, State};
-use hv_audit::PayloadRef;
+use hv_audit::{PayloadRef, StreamNo};
 use hv_rings::class::{Claim, Claims, Source};
 use hv_saga::{
-    Attempt, BoxFuture, Class, Halt, Host, Machine, Outcome, Output, Permit, Progress, Purpose, Report,
-    SagaCommand, SagaDenial, SagaEvent, SagaState, StepDef,
+    Attempt, BoxFuture, Class, Halt, Host, Machine, Outcome, Output, Progress, Purpose, Report, SagaCommand,
+    SagaDenial, SagaEvent, SagaState, StepDef,
 };
 use hv_types::{ActionId, Call, SagaId, SessionId, Timestamp, Wire};
 use std::collections::{BTreeMap, VecDeque};
@@ -36,23 +36,37 @@ pub struct SagaHost {
     actions: Vec<(ActionId, Claim)>,
     /// What is brought for steps, by ordinal.
     brought: BTreeMap<u32, Presented>,
-    /// The saga's number in its session, once it is known; names are looked up no more than once.
-    number: OnceLock<u32>,
+    /// Where it is, once that is known; names are looked up no more than once.
+    place: OnceLock<Place>,
     /// What the gate refused since somebody asked, at most one of it; it may be told once its record is durable.
     refused: Arc<Mutex<Option<Denial>>>,
 }
 
-/// The starts that passed the gate, and how the saga is called in its session.
-struct Decided {
-    starts: Vec<(Attempt, Call, Right)>,
+/// The stream of a saga's session, and the saga's number there.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    stream: StreamNo,
     number: u32,
+}
+
+/// An attempt that passed the gate.
+pub(crate) struct Start {
+    pub(crate) attempt: Attempt,
+    pub(crate) call: Box<Call>,
+    pub(crate) pass: Pass,
+}
+
+/// The starts that passed the gate, and where the saga is.
+struct Decided {
+    starts: Vec<Start>,
+    place: Place,
 }
 
 impl SagaHost {
     pub(crate) fn new(node: Arc<Node>, session: SessionId, saga: SagaId) -> Self {
         let (unproven, actions, brought) = (Vec::new(), Vec::new(), BTreeMap::new());
-        let (number, refused) = (OnceLock::new(), Arc::default());
-        Self { node, session, saga, unproven, actions, brought, number, refused }
+        let (place, refused) = (OnceLock::new(), Arc::default());
+        Self { node, session, saga, unproven, actions, brought, place, refused }
     }
 
     /// The same accepting the undo of these steps without proof, where the saga begins through this host. The
@@ -124,7 +138,7 @@ impl SagaHost {
             }
             if let Some((attempt, grant)) = waiting.pop_front() {
                 let (at, now) = (attempt.at(), self.node.now());
-                let outcome = match Permit::redeem(grant, &attempt, now) {
+                let outcome = match grant.redeem_at(&attempt, now) {
                     Ok(()) => within(attempt.deadline.since(now), act(attempt)).await,
                     Err(_) => Ok(Outcome::failed(Class::Permanent, hv_saga::Reason::NotPermitted)),
                 };
@@ -160,24 +174,21 @@ impl SagaHost {
             None => None,
         };
         let decide = |state: &State, now| self.decide(state, now, command, attached);
-        let recorded = self.node.run(decide, |state, Decided { starts, number }| {
-            self.number.get_or_init(|| number);
+        let recorded = self.node.run(decide, |state, Decided { starts, place }| {
+            let Place { stream, number } = *self.place.get_or_init(|| place);
             // What the saga waits for next is told by the state that the record has made.
-            let slot = state.slot(&self.session);
+            let slot = state.open(stream);
             let running = slot.and_then(|slot| slot.running_saga(number)).map(|saga| &saga.machine);
             let next_wake = running.and_then(hv_saga::Saga::next_wake);
-            let ended = slot.and_then(|slot| slot.ended(number)).unwrap_or_default();
-            (starts, next_wake, running.map_or(ended, hv_saga::Saga::state))
+            let ended = || slot.and_then(|slot| slot.ended(number)).unwrap_or_default();
+            let state = running.map_or_else(ended, hv_saga::Saga::state);
+            Answer { starts, stream, next_wake, state }
         })?;
         let lsn = recorded.lsn();
-        let (starts, next_wake, state) = self.node.settle(recorded).await?;
-        let starts = starts
-            .into_iter()
-            .map(|(attempt, call, right)| {
-                let grant = Grant::new(&attempt, call, lsn, Arc::clone(&self.node), right);
-                (attempt, grant)
-            })
-            .collect();
+        let Answer { starts, stream, next_wake, state } = self.node.settle(recorded).await?;
+        let granted =
+            |start: Start| (start.attempt.clone(), Grant::new(start, stream, lsn, Arc::clone(&self.node)));
+        let starts = starts.into_iter().map(granted).collect();
         Ok(Progress { starts, next_wake, state })
     }
 
@@ -189,15 +200,17 @@ impl SagaHost {
         mut command: SagaCommand,
         attached: Option<PayloadRef>,
     ) -> Result<(Draft, Decided), Box<Refusal>> {
-        let Some(slot) = state.slot(&self.session) else {
+        let place = self.place.get();
+        let slot = place.map_or_else(|| state.slot(&self.session), |place| state.open(place.stream));
+        let Some(slot) = slot else {
             return Err(Refusal::no_session("saga", None, &self.session));
         };
         let refuse = |reason| slot.refuse("saga", None, None, reason);
         let denied = |denial| refuse(Reason::Saga(Box::new(denial)));
         let fresh;
         // What this host says about actions counts from the saga's beginning on, and is recorded with it.
-        let known = match self.number.get() {
-            Some(number) => slot.numbered(*number),
+        let known = match place {
+            Some(place) => slot.numbered(place.number),
             None => slot.saga(&self.saga),
         };
         let said = if known.is_none() { self.actions.as_slice() } else { &[] };
@@ -226,7 +239,7 @@ impl SagaHost {
         loop {
             let events = saga.machine.decide(&command, now).map_err(denied)?;
             let starts = saga.machine.starts(&self.session, &self.saga, &events);
-            let mut passed: Vec<(Attempt, Call, Pass)> = Vec::with_capacity(starts.len());
+            let mut passed = Vec::with_capacity(starts.len());
             let mut refused = Vec::new();
             let mut spent = Vec::new();
             for attempt in starts {
@@ -240,18 +253,18 @@ impl SagaHost {
                 match gate::check(facts, (saga, claims), (&attempt, step), brought, tools) {
                     Ok((call, mut pass)) => {
                         pass.certified.iter_mut().for_each(|rests| spent.append(&mut rests.spent));
-                        passed.push((attempt, call, pass));
+                        passed.push(Start { attempt, call: Box::new(call), pass });
                     }
                     Err(no) => refused.push((attempt.ordinal, no)),
                 }
             }
             if refused.is_empty() {
                 let slashes = escalation(state, slot, saga, &events, now);
-                let starts = write(number, events, passed, &mut out);
+                write(number, events, &mut passed, &mut out);
                 let put_out = consequence::of_slashes(state, &slashes, now);
                 let draft = Draft::default().node(spent).ledger(slashes);
                 let draft = draft.session_with(slot.stream, out, attached).also(put_out);
-                return Ok((draft, Decided { starts, number }));
+                return Ok((draft, Decided { starts: passed, place: Place { stream: slot.stream, number } }));
             }
             for (step, no) in refused {
                 let Refused { denial, rejected } = *no;
@@ -267,6 +280,14 @@ impl SagaHost {
             }
         }
     }
+}
+
+/// What a command came to; revealed when it is durable.
+struct Answer {
+    starts: Vec<Start>,
+    stream: StreamNo,
+    next_wake: Option<Timestamp>,
+    state: SagaState,
 }
 
 /// Waits for what ends in time. What is ready at once needs no timer.
@@ -285,32 +306,25 @@ fn also(claims: Option<Claims>, (_, claim): &(ActionId, Claim)) -> Option<Claims
 }
 
 /// One record: the outcome, what it leads to, and the grant behind each start.
-fn write(
-    saga: u32,
-    events: Vec<SagaEvent>,
-    passed: Vec<(Attempt, Call, Pass)>,
-    out: &mut Vec<SessionEvent>,
-) -> Vec<(Attempt, Call, Right)> {
-    let mut starts = Vec::with_capacity(passed.len());
-    let mut grants = passed.into_iter();
-    out.reserve(events.len() + grants.len());
+fn write(saga: u32, events: Vec<SagaEvent>, passed: &mut [Start], out: &mut Vec<SessionEvent>) {
+    out.reserve(events.len() + passed.len());
+    let mut granted = passed.iter_mut();
     for event in events {
         let started = matches!(event, SagaEvent::Started { .. });
-        let Some((attempt, call, pass)) = started.then(|| grants.next()).flatten() else {
+        let Some(Start { attempt, call, pass }) = started.then(|| granted.next()).flatten() else {
             out.push(SessionEvent::Saga { saga, event });
             continue;
         };
-        let Pass { ring, sigma, right, certified, rejected } = pass;
+        let rejected = core::mem::take(&mut pass.rejected);
         out.extend(rejected.into_iter().map(|rejected| SessionEvent::Rejected { rejected }));
-        if let Some(certified) = certified {
+        if let Some(certified) = pass.certified.take() {
             let Certified { basis, until, voices, .. } = *certified;
             out.push(SessionEvent::Certified { saga, step: attempt.ordinal, basis, until, voices });
         }
         out.push(SessionEvent::Saga { saga, event });
-        out.push(SessionEvent::Granted { params: call.params, deadline: call.deadline, ring, sigma });
-        starts.push((attempt, call, right));
+        let (params, deadline) = (call.params, call.deadline);
+        out.push(SessionEvent::Granted { params, deadline, ring: pass.ring, sigma: pass.sigma });
     }
-    starts
 }
 
 /// What an escalated saga costs those who answer for it.
@@ -357,8 +371,8 @@ fn running(slot: &Slot, attempt: &Attempt, events: &[SagaEvent]) -> u32 {
 }
 
 /// Attempts of the same agent that are about to start.
-fn started(passed: &[(Attempt, Call, Pass)], attempt: &Attempt) -> u32 {
-    let of_agent = passed.iter().filter(|(other, ..)| other.agent == attempt.agent);
+fn started(passed: &[Start], attempt: &Attempt) -> u32 {
+    let of_agent = passed.iter().filter(|start| start.attempt.agent == attempt.agent);
     u32::try_from(of_agent.count()).unwrap_or(u32::MAX)
 }
 

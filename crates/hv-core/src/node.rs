@@ -306,6 +306,16 @@ impl Node {
         Ok(look(&inner.state, self.now()))
     }
 
+    /// Looks at the state as of a time that the caller has read, or of the last record where that is later.
+    pub(crate) fn read_at<T>(
+        &self,
+        now: Timestamp,
+        look: impl FnOnce(&State, Timestamp) -> T,
+    ) -> Result<T, Error> {
+        let inner = self.lock()?;
+        Ok(look(&inner.state, now.max(Timestamp(self.last.load(Ordering::Acquire)))))
+    }
+
     /// Decides, appends and applies. What is answered must not be revealed before the batch is durable; a
     /// refusal is recorded and becomes an error.
     ///
@@ -346,7 +356,9 @@ impl Node {
     /// Waits until the batch is durable, then reveals what was decided.
     pub(crate) async fn settle<T>(&self, recorded: Recorded<T>) -> Result<T, Error> {
         let Recorded { value, made } = recorded;
-        self.sync(made.lsn).await?;
+        if self.log.durable() < made.lsn {
+            self.sync(made.lsn).await?;
+        }
         if let (Some(notice), Some(notices)) = (made.notice, self.notices.get()) {
             // Nobody may be listening any more.
             let _ = notices.send(notice);
@@ -398,10 +410,7 @@ impl Node {
         blocking(move || log.seal(now)).await.map(|_| ())
     }
 
-    pub(crate) async fn sync(&self, lsn: Lsn) -> Result<(), Error> {
-        if self.log.durable() >= lsn {
-            return Ok(());
-        }
+    async fn sync(&self, lsn: Lsn) -> Result<(), Error> {
         let log = Arc::clone(&self.log);
         blocking(move || log.sync(lsn)).await.inspect_err(|_| self.poison())
     }

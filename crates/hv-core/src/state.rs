@@ -182,14 +182,19 @@ impl State {
     }
 
     pub(crate) fn slot(&self, id: &SessionId) -> Option<&Slot> {
-        self.names.get(id).and_then(|stream| self.sessions.get(stream)).map(|slot| &**slot)
+        self.names.get(id).and_then(|stream| self.open(*stream))
+    }
+
+    /// The open session of this stream.
+    pub(crate) fn open(&self, stream: StreamNo) -> Option<&Slot> {
+        self.sessions.get(&stream).map(|slot| &**slot)
     }
 
     /// Records of a stream that a decision may have read.
     pub(crate) fn length(&self, stream: StreamNo) -> Option<u64> {
         match stream {
             StreamNo::LEDGER => Some(self.ledger_length),
-            stream => self.sessions.get(&stream).map(|slot| slot.length),
+            stream => self.open(stream).map(|slot| slot.length),
         }
     }
 
@@ -253,11 +258,11 @@ impl State {
     }
 
     /// Whether an effect of this agent may start now, if it was granted.
-    pub(crate) fn may_act(&self, call: &Call, now: Timestamp) -> bool {
+    pub(crate) fn may_act(&self, stream: StreamNo, call: &Call, now: Timestamp) -> bool {
         let Call { session, agent, action, .. } = call;
         let killed = self.kills.hit(session, agent, Some(action)).is_some();
         !killed
-            && self.slot(session).is_some_and(|slot| {
+            && self.open(stream).is_some_and(|slot| {
                 slot.session.live(now)
                     && slot.session.member(agent).is_some()
                     && self.ledger.quarantined(agent, now).is_none()

@@ -3,8 +3,10 @@
 use crate::task::Task;
 use crate::{ActionId, Did, SagaId, SessionId, StepId, Timestamp, limits};
 use core::fmt;
+use core::ops::Deref;
 use core::time::Duration;
-use hv_types::Wire;
+use hv_types::wire::{Bytes, Reader};
+use hv_types::{Undecodable, Wire};
 use std::sync::Arc;
 
 /// What an attempt is for.
@@ -47,9 +49,14 @@ pub struct AttemptRef {
     pub number: u32,
 }
 
-/// Everything that an executor needs to know, and a permit is bound to.
+/// Everything that an executor needs to know, and a permit is bound to. Clones share it, so a permit that keeps
+/// one copies nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
+pub struct Attempt(Arc<AttemptFacts>);
+
+/// What an [`Attempt`] says; it is read as the attempt itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptFacts {
     /// The session.
     pub session: SessionId,
     /// The saga.
@@ -70,6 +77,30 @@ pub struct Attempt {
     pub task: Arc<Task>,
     /// When it must have ended: its start and the step's timeout.
     pub deadline: Timestamp,
+}
+
+impl Deref for Attempt {
+    type Target = AttemptFacts;
+
+    fn deref(&self) -> &AttemptFacts {
+        &self.0
+    }
+}
+
+impl From<AttemptFacts> for Attempt {
+    fn from(facts: AttemptFacts) -> Self {
+        Self(Arc::new(facts))
+    }
+}
+
+impl Wire for Attempt {
+    fn put(&self, out: &mut Bytes) {
+        self.0.put(out);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
+        AttemptFacts::take(reader).map(Self::from)
+    }
 }
 
 impl Attempt {
@@ -95,7 +126,7 @@ impl Attempt {
 
     /// The attempt within its saga.
     #[must_use]
-    pub const fn at(&self) -> AttemptRef {
+    pub fn at(&self) -> AttemptRef {
         AttemptRef { step: self.ordinal, purpose: self.purpose, number: self.number }
     }
 }
@@ -338,7 +369,7 @@ hv_types::wire_enum!(StartProblem { 0 => NotFound {}, 1 => NotAllowed {}, 2 => N
 hv_types::wire_struct!(Failure { class, reason, retry_after });
 hv_types::wire_struct!(AttemptRef { step, purpose, number });
 hv_types::wire_struct!(Output { exit, stdout, stderr, dropped });
-hv_types::wire_struct!(Attempt {
+hv_types::wire_struct!(AttemptFacts {
     session,
     saga,
     step,

@@ -40,7 +40,8 @@ pub mod exec;
 pub mod strategies;
 
 pub use attempt::{
-    Attempt, AttemptRef, Class, Failure, Outcome, Output, ProbeAnswer, Purpose, Reason, StartProblem, Verdict,
+    Attempt, AttemptFacts, AttemptRef, Class, Failure, Outcome, Output, ProbeAnswer, Purpose, Reason,
+    StartProblem, Verdict,
 };
 pub use command::{Begin, Report, SagaCommand, SagaDenial};
 pub use definition::{Growth, Idempotence, Join, Limits, Pace, Plan, PlanError, Retry, StepDef, limits};

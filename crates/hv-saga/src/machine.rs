@@ -10,7 +10,7 @@ use crate::command::{SagaCommand, SagaDenial};
 use crate::definition::{Growth, Limits, Pace, StepDef};
 use crate::event::{Cause, Micros, SagaEvent, StepRun};
 use crate::state::{SagaState, StepState};
-use crate::{Attempt, AttemptRef, Did, SagaId, SessionId, StepId, Timestamp};
+use crate::{Attempt, AttemptFacts, AttemptRef, Did, SagaId, SessionId, StepId, Timestamp};
 use core::time::Duration;
 use hv_types::{Illegal, Machine};
 use std::sync::Arc;
@@ -196,7 +196,7 @@ impl Saga {
                     let attempt = def.and_then(|def| {
                         let taken = self.run(*step).is_some_and(|run| run.handed) || handed.contains(step);
                         let agent = def.substitute.as_ref().filter(|_| taken).unwrap_or(&def.agent);
-                        Some(Attempt {
+                        Some(Attempt::from(AttemptFacts {
                             session: session.clone(),
                             saga: saga.clone(),
                             step: def.id.clone(),
@@ -207,7 +207,7 @@ impl Saga {
                             number: *number,
                             task: Arc::clone(def.task(*purpose)?),
                             deadline: at.since(created).after(def.timeout(*purpose)),
-                        })
+                        }))
                     });
                     starts.extend(attempt);
                 }

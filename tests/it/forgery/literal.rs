@@ -4,7 +4,7 @@ use hv_core::Grant;
 use hv_types::Call;
 
 fn another(grant: Grant, call: Call) -> Grant {
-    Grant { call, ..grant }
+    Grant { call: Box::new(call), ..grant }
 }
 
 fn main() {}

@@ -2,8 +2,8 @@
 
 use crate::simulation::step;
 use hv_saga::{
-    Cause, Class, Failure, Growth, Limits, Micros, Move, Pace, Plan, Purpose, Reason, Saga, SagaCommand,
-    SagaEvent, SagaState, StepRun, StepState,
+    Attempt, AttemptFacts, Cause, Class, Failure, Growth, Limits, Micros, Move, Pace, Plan, Purpose, Reason,
+    Saga, SagaCommand, SagaEvent, SagaState, StepRun, StepState,
 };
 use hv_types::{Machine, SagaId, SessionId, Timestamp, Wire};
 use std::sync::Arc;
@@ -92,12 +92,12 @@ fn an_attempt_is_bound_to_what_it_does() {
     assert_eq!(attempt.key(), "s1/g1/step0/execute");
     assert_eq!(attempt.deadline, Timestamp(1000).after(Duration::from_secs(300)));
     assert_eq!(attempt.parameters(), b"\x02g1\x05step0\x00\x00\x02\x01x");
-    let mut again = attempt.clone();
-    (again.number, again.deadline) = (2, Timestamp(7));
+    let again = AttemptFacts { number: 2, deadline: Timestamp(7), ..(**attempt).clone() };
+    let undo = AttemptFacts { purpose: Purpose::Undo, ..again.clone() };
+    let (again, undo) = (Attempt::from(again), Attempt::from(undo));
     assert_eq!(again.parameters(), attempt.parameters());
     assert_ne!(again.to_bytes(), attempt.to_bytes());
-    again.purpose = Purpose::Undo;
-    assert_ne!(again.parameters(), attempt.parameters());
+    assert_ne!(undo.parameters(), attempt.parameters());
 }
 
 /// The records of a three-step saga after its creation stay small.

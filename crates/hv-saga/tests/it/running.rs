@@ -2,7 +2,8 @@
 
 use hv_saga::drive::{Control, SoloHost, drive};
 use hv_saga::{
-    Attempt, Executor, Outcome, Permit, Plan, Purpose, Saga, SagaCommand, SagaState, StepDef, Task,
+    Attempt, AttemptFacts, Executor, Outcome, Permit, Plan, Purpose, Saga, SagaCommand, SagaState, StepDef,
+    Task,
 };
 use hv_types::{ActionId, Did, SagaId, SessionId, StepId, Timestamp};
 use std::fmt;
@@ -44,7 +45,7 @@ pub(crate) fn now() -> Timestamp {
 
 /// An attempt at a task, with so much time.
 pub(crate) fn attempt(task: Task, purpose: Purpose, time: Duration) -> Attempt {
-    Attempt {
+    Attempt::from(AttemptFacts {
         session: SessionId::new("s").unwrap(),
         saga: SagaId::new("g").unwrap(),
         step: StepId::new("step").unwrap(),
@@ -55,7 +56,7 @@ pub(crate) fn attempt(task: Task, purpose: Purpose, time: Duration) -> Attempt {
         number: 3,
         task: Arc::new(task),
         deadline: now().after(time),
-    }
+    })
 }
 
 pub(crate) async fn execute(executor: &impl Executor<Slip>, task: Task) -> Outcome {
