@@ -2,7 +2,7 @@
 
 use crate::journal::Journal;
 use crate::log::{Head, LogError, Lsn, PayloadRef, StreamNo};
-use crate::record::{Tag, put_close, put_closed, put_genesis, put_opened};
+use crate::record::{Tag, put_close, put_closed, put_genesis, put_opened, put_purge};
 use core::fmt;
 use hv_types::{Digest, Timestamp};
 
@@ -61,6 +61,29 @@ impl Batch<'_> {
         let closed = |out: &mut Vec<u8>| put_closed(stream, length, &root, &close, out);
         self.journal.push(StreamNo::NODE, Tag::StreamClosed, &[], closed)?;
         Ok(root)
+    }
+
+    /// Says on the node stream that the contents of payloads are to be destroyed; gives the record's hash. From
+    /// the batch on they count as purged; [`Log::destroy`](crate::Log::destroy) destroys them, once it is durable.
+    ///
+    /// # Errors
+    /// [`LogError::Empty`] where none is named, and those of [`push`](Self::push).
+    pub fn purge(
+        &mut self,
+        payloads: &[Digest],
+        body: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Digest, LogError> {
+        let ids: std::collections::BTreeSet<Digest> = payloads.iter().copied().collect();
+        let ids: Vec<Digest> = ids.into_iter().collect();
+        if ids.is_empty() {
+            return self.journal.fail(LogError::Empty);
+        }
+        let hash = self.journal.push(StreamNo::NODE, Tag::Purge, &[], |out| {
+            put_purge(&ids, out);
+            body(out);
+        })?;
+        self.journal.note_purge(ids);
+        Ok(hash)
     }
 
     /// Where an open stream ends, with what this batch added to it.

@@ -12,6 +12,7 @@ use crate::streams::{Stream, Streams};
 use crate::tree::TreeHash;
 use hv_types::wire::Reader;
 use hv_types::{Digest, Timestamp};
+use std::collections::BTreeSet;
 
 /// Whoever is shown the records, with where in the bytes each begins.
 pub(crate) type Visit<'f> = dyn FnMut(Entry<'_>, usize) -> Result<(), LogError> + 'f;
@@ -24,6 +25,8 @@ pub(crate) struct Chain {
     time: Timestamp,
     nonce: Option<[u8; 16]>,
     owed: Option<Owed>,
+    /// Purges whose destruction is not recorded yet, by their place on the node stream.
+    purging: BTreeSet<u64>,
     sealed: bool,
     closed: u32,
 }
@@ -53,6 +56,7 @@ impl Chain {
             time: Timestamp(0),
             nonce: None,
             owed: None,
+            purging: BTreeSet::new(),
             sealed: false,
             closed: 0,
         }
@@ -76,6 +80,16 @@ impl Chain {
     /// Whether the last record ends the log.
     pub(crate) const fn is_sealed(&self) -> bool {
         self.sealed
+    }
+
+    /// Whether a purge is recorded and its destruction is not.
+    pub(crate) fn is_purging(&self, purge: u64) -> bool {
+        self.purging.contains(&purge)
+    }
+
+    /// The purges whose destruction is not recorded yet, by their place on the node stream.
+    pub(crate) fn purging(&self) -> impl Iterator<Item = u64> {
+        self.purging.iter().copied()
     }
 
     /// How many sessions are open.
@@ -213,13 +227,30 @@ impl Chain {
                     Err(What::Nonce)
                 }
             }
+            (Kind::Purge { .. }, None) if on_node => {
+                self.purging.insert(record.seq);
+                Ok(None)
+            }
+            (Kind::Destroyed { purge }, None) if on_node => {
+                if self.purging.remove(&purge) {
+                    Ok(None)
+                } else {
+                    Err(What::NoPurge)
+                }
+            }
+            (Kind::Sealed { .. }, None) if on_node && !self.purging.is_empty() => Err(What::PurgeUnfinished),
             (Kind::Sealed { heads }, None) if on_node => {
                 self.check_heads(heads)?;
                 self.sealed = true;
                 Ok(None)
             }
             (
-                Kind::Genesis { .. } | Kind::Close { .. } | Kind::Started { .. } | Kind::Sealed { .. },
+                Kind::Genesis { .. }
+                | Kind::Close { .. }
+                | Kind::Started { .. }
+                | Kind::Purge { .. }
+                | Kind::Destroyed { .. }
+                | Kind::Sealed { .. },
                 None,
             ) => Err(What::Misplaced),
         }

@@ -4,9 +4,11 @@ use crate::batch::Batch;
 use crate::disk::{Disk, RealDisk};
 use crate::finding::What;
 use crate::folder::{Folder, PAYLOADS_NAME, found_at, io_error};
+use crate::inventory::Again;
 use crate::journal::Journal;
+use crate::keys::KEYS_NAME;
 use crate::log::{Doing, Expect, Head, Log, LogError, Lsn, PayloadRef, StreamNo};
-use crate::payload::{Entropy, read_payload, write_payload};
+use crate::payload::{Entropy, Vault, read_payload};
 use crate::record::Entry;
 use crate::segment::{FRAME_HEADER_BYTES, HEADER_BYTES, finish_frame, segment_name};
 use crate::survey::Survey;
@@ -50,7 +52,7 @@ pub struct FileLog {
     disk: Arc<dyn Disk>,
     appender: Mutex<Appender>,
     writer: Mutex<Writer>,
-    payloads: Mutex<Payloads>,
+    payloads: Mutex<Vault>,
     /// Whether somebody is writing.
     gate: Mutex<bool>,
     /// Called when somebody stopped writing.
@@ -65,6 +67,7 @@ pub struct FileOptions {
     pub(crate) entropy: Entropy,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) segment_bytes: u64,
+    pub(crate) again: Again,
 }
 
 /// What a segment holds at most, unless a single batch is larger: 64 MiB.
@@ -77,13 +80,20 @@ impl FileOptions {
     /// Randomness for the log's own number and for the keys of payloads.
     #[must_use]
     pub fn new(entropy: Entropy) -> Self {
-        Self { entropy, disk: Arc::new(RealDisk), segment_bytes: SEGMENT_BYTES }
+        Self { entropy, disk: Arc::new(RealDisk), segment_bytes: SEGMENT_BYTES, again: Again::Refuse }
     }
 
     /// The same with segments of another size, at least [`SEGMENT_MIN_BYTES`].
     #[must_use]
     pub fn with_segment_bytes(self, bytes: u64) -> Self {
         Self { segment_bytes: bytes.max(SEGMENT_MIN_BYTES), ..self }
+    }
+
+    /// The same where opening destroys once more what was purged and is there again, as after a backup was put
+    /// back, and records that. Otherwise such a log does not open.
+    #[must_use]
+    pub fn destroying_again(self) -> Self {
+        Self { again: Again::Destroy, ..self }
     }
 
     /// The same on another disk.
@@ -115,19 +125,12 @@ struct Appender {
     spare: Vec<u8>,
 }
 
-struct Payloads {
-    entropy: Entropy,
-    /// Whether the folder of payloads is there.
-    folder: bool,
-    sealed: bool,
-}
-
 /// Where more than so many bytes wait, appending writes them itself.
 const WAITING_MAX_BYTES: usize = 8 << 20;
 
 impl FileLog {
     /// The log of a writer whose segment and mark are in order.
-    pub(crate) fn assemble(writer: Writer, journal: Journal, entropy: Entropy, payload_folder: bool) -> Self {
+    pub(crate) fn assemble(writer: Writer, journal: Journal, vault: Vault) -> Self {
         let lsn = journal.lsn().0;
         let (segment, offset, limit) = (writer.segment.index, writer.segment.offset, writer.limit);
         let appender =
@@ -137,7 +140,7 @@ impl FileLog {
             disk: Arc::clone(&writer.disk),
             appender: Mutex::new(appender),
             writer: Mutex::new(writer),
-            payloads: Mutex::new(Payloads { entropy, folder: payload_folder, sealed: false }),
+            payloads: Mutex::new(vault),
             gate: Mutex::new(false),
             turn: Condvar::new(),
             appended: AtomicU64::new(lsn),
@@ -195,20 +198,33 @@ impl FileLog {
         result
     }
 
-    fn make_payload_folder(&self) -> Result<(), LogError> {
-        let folder = self.dir.join(PAYLOADS_NAME);
-        self.disk.create_dir(&folder).map_err(io_error(&folder, Doing::Create))?;
-        self.disk.sync_dir(&self.dir).map_err(io_error(&self.dir, Doing::Sync))
+    /// Destroys what purges name; the vault is held, so that nothing is put meanwhile.
+    fn destroy_in(&self, vault: &mut Vault, now: Timestamp) -> Result<u64, LogError> {
+        let mut destroyed = 0;
+        loop {
+            let Some((purge, ids)) = lock(&self.appender)?.journal.pending_purge() else { break };
+            // First the record, then what it says.
+            self.sync(Lsn(self.appended.load(Ordering::Acquire)))?;
+            self.poison(vault.destroy(&ids))?;
+            let lsn = self.append_frame(|journal| journal.append_destroyed(purge, now))?;
+            self.sync(lsn)?;
+            destroyed += ids.len() as u64;
+        }
+        Ok(destroyed)
     }
 
-    /// Removes the folder of payloads where none was ever put into it.
-    fn remove_empty_payload_folder(&self) -> Result<(), LogError> {
+    /// Removes the folder of payloads where none is in it, and the file of keys where none was ever put.
+    fn remove_empty(&self, keys: bool) -> Result<(), LogError> {
         let listed = Folder::list(&*self.disk, &self.dir)?;
         if listed.payload_folder && listed.payloads.is_empty() && listed.unfinished.is_empty() {
             let folder = self.dir.join(PAYLOADS_NAME);
             self.disk.remove_dir(&folder).map_err(io_error(&folder, Doing::Remove))?;
-            self.disk.sync_dir(&self.dir).map_err(io_error(&self.dir, Doing::Sync))?;
         }
+        if listed.keys && keys {
+            let path = self.dir.join(KEYS_NAME);
+            self.disk.remove(&path).map_err(io_error(&path, Doing::Remove))?;
+        }
+        self.disk.sync_dir(&self.dir).map_err(io_error(&self.dir, Doing::Sync))?;
         Ok(())
     }
 }
@@ -326,23 +342,40 @@ impl Log for FileLog {
         if payloads.sealed {
             return Err(LogError::Sealed);
         }
-        if !payloads.folder {
-            self.poison(self.make_payload_folder())?;
-            payloads.folder = true;
-        }
-        let salt = (payloads.entropy)();
-        let reference = self.poison(write_payload(&*self.disk, &self.dir, &salt, bytes))?;
+        let reference = self.poison(payloads.put(bytes))?;
         lock(&self.appender)?.journal.put_loose(reference);
         Ok(reference)
     }
 
     fn payload(&self, id: &Digest) -> Result<Option<Vec<u8>>, LogError> {
+        if lock(&self.appender)?.journal.is_purged(id) {
+            return Err(LogError::Purged { id: *id });
+        }
         read_payload(&*self.disk, &self.dir, id)
+    }
+
+    fn destroy(&self, now: Timestamp) -> Result<u64, LogError> {
+        let mut vault = lock(&self.payloads)?;
+        self.check()?;
+        if vault.sealed {
+            return Err(LogError::Sealed);
+        }
+        self.destroy_in(&mut vault, now)
     }
 
     fn seal(&self, now: Timestamp) -> Result<Lsn, LogError> {
         let mut payloads = lock(&self.payloads)?;
-        let mut appender = lock(&self.appender)?;
+        self.check()?;
+        let mut appender = loop {
+            if !payloads.sealed {
+                self.destroy_in(&mut payloads, now)?;
+            }
+            let appender = lock(&self.appender)?;
+            // Another purge may have come in between.
+            if payloads.sealed || appender.journal.pending_purge().is_none() {
+                break appender;
+            }
+        };
         self.check()?;
         if appender.sealed {
             return Err(LogError::Sealed);
@@ -352,7 +385,7 @@ impl Log for FileLog {
         (appender.sealed, payloads.sealed) = (true, true);
         drop(appender);
         self.sync(lsn)?;
-        self.poison(self.remove_empty_payload_folder())?;
+        self.poison(self.remove_empty(payloads.has_no_keys()))?;
         let mut writer = lock(&self.writer)?;
         self.poison(writer.end())?;
         Ok(lsn)

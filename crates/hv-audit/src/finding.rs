@@ -131,6 +131,33 @@ pub enum What {
         /// How many there are.
         found: u64,
     },
+    /// The payload was purged, and it or its key is there again.
+    PurgedAgain {
+        /// The payload.
+        id: Digest,
+    },
+    /// The file of keys does not begin as it must.
+    KeysHeader,
+    /// A payload is there and its key is not.
+    KeyMissing {
+        /// The payload.
+        id: Digest,
+    },
+    /// The payload was purged, and the file of keys does not say that its key was destroyed.
+    KeyUnlisted {
+        /// The payload.
+        id: Digest,
+    },
+    /// The key is not what was written.
+    KeyDamaged,
+    /// No payload has this key.
+    KeyUnreferenced,
+    /// The key was destroyed, and no record says that its payload is purged.
+    KeyDestroyed,
+    /// The record says that a purge is done that is not under way.
+    NoPurge,
+    /// The log was ended in the middle of a purge.
+    PurgeUnfinished,
 }
 
 impl fmt::Display for Finding {
@@ -203,6 +230,19 @@ impl fmt::Display for What {
                     "the log was rolled back: the node's stream has {found} records, and {size} were signed"
                 );
             }
+            Self::PurgedAgain { id } => {
+                return write!(f, "the payload {id} was purged, and it or its key is there again");
+            }
+            Self::KeysHeader => "the file of keys does not begin as it must",
+            Self::KeyMissing { id } => return write!(f, "the key of payload {id} is missing"),
+            Self::KeyUnlisted { id } => {
+                return write!(f, "the payload {id} was purged, and its key is not listed as destroyed");
+            }
+            Self::KeyDamaged => "the key is not what was written",
+            Self::KeyUnreferenced => "no payload has this key",
+            Self::KeyDestroyed => "the key was destroyed, and no record says that its payload is purged",
+            Self::NoPurge => "it says that a purge is done that is not under way",
+            Self::PurgeUnfinished => "the log was ended in the middle of a purge",
         })
     }
 }

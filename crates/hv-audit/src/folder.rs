@@ -2,6 +2,7 @@
 
 use crate::disk::{Disk, ListedKind};
 use crate::finding::{Finding, What};
+use crate::keys::KEYS_NAME;
 use crate::log::{Doing, LogError};
 use crate::mark::MARK_NAME;
 use crate::segment::{segment_index, segment_name};
@@ -20,6 +21,8 @@ pub(crate) const UNFINISHED: &str = ".tmp";
 #[derive(Debug, Default)]
 pub(crate) struct Folder {
     pub(crate) mark: bool,
+    /// Whether there is a file of keys.
+    pub(crate) keys: bool,
     /// The indices of the segments.
     pub(crate) segments: BTreeSet<u32>,
     /// Whether there is a folder of payloads.
@@ -42,6 +45,7 @@ impl Folder {
         for entry in listed {
             match (entry.kind, entry.name.as_str(), segment_index(&entry.name)) {
                 (ListedKind::File, MARK_NAME, _) => folder.mark = true,
+                (ListedKind::File, KEYS_NAME, _) => folder.keys = true,
                 (ListedKind::File, _, Some(index)) => drop(folder.segments.insert(index)),
                 (ListedKind::Folder, PAYLOADS_NAME, _) => folder.payload_folder = true,
                 _ => folder.strangers.push(entry.name.into()),
@@ -71,7 +75,7 @@ impl Folder {
 
     /// Whether anything is there that belongs to a log.
     pub(crate) fn is_log(&self) -> bool {
-        self.mark || !self.segments.is_empty() || self.payload_folder
+        self.mark || !self.segments.is_empty() || self.payload_folder || self.keys
     }
 
     /// Checks that there is nothing that no log puts there, and that no segment is missing between others.

@@ -6,8 +6,9 @@ use crate::log::{BATCH_MAX_BYTES, Expect, Head, LABEL_MAX_BYTES, LogError, Lsn, 
 use crate::record::{Preamble, Tag, put_head, put_record};
 use crate::streams::{Stream, Streams};
 use crate::tree::TreeHash;
+use hv_types::wire::put_varint;
 use hv_types::{Digest, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where every open stream ends, and the bytes of what was appended since an engine last took them.
 #[derive(Debug)]
@@ -21,7 +22,17 @@ pub(crate) struct Journal {
     content: Vec<u8>,
     /// Payloads that no record refers to yet.
     loose: BTreeMap<Digest, PayloadRef>,
+    purges: Purges,
     batch: Pending,
+}
+
+/// What was purged.
+#[derive(Debug, Default)]
+pub(crate) struct Purges {
+    /// Every payload that a record says is purged.
+    pub(crate) purged: BTreeSet<Digest>,
+    /// Purges whose destruction is not recorded yet: the record's place on the node stream, and the payloads.
+    pub(crate) pending: Vec<(u64, Vec<Digest>)>,
 }
 
 /// What a batch has done so far, as far as it takes to undo it.
@@ -32,18 +43,19 @@ struct Pending {
     time: Timestamp,
     touched: Vec<StreamNo>,
     attached: Vec<Digest>,
+    purges: Vec<(u64, Vec<Digest>)>,
     failed: Option<LogError>,
 }
 
 impl Journal {
     pub(crate) fn new() -> Self {
-        Self::resume(Streams::new(), Lsn(0), Timestamp(0))
+        Self::resume(Streams::new(), Lsn(0), Timestamp(0), Purges::default())
     }
 
     /// The journal of a log that was read to its end.
-    pub(crate) fn resume(streams: Streams, lsn: Lsn, time: Timestamp) -> Self {
+    pub(crate) fn resume(streams: Streams, lsn: Lsn, time: Timestamp, purges: Purges) -> Self {
         let (out, content, loose) = (Vec::new(), Vec::new(), BTreeMap::new());
-        Self { streams, lsn, time, out, content, loose, batch: Pending::default() }
+        Self { streams, lsn, time, out, content, loose, purges, batch: Pending::default() }
     }
 
     /// The last batch.
@@ -108,6 +120,29 @@ impl Journal {
         self.append_own(Tag::Sealed, now, &loose, |out| {
             heads.iter().for_each(|(stream, head)| put_head(*stream, head, out));
         })
+    }
+
+    /// Whether a record says that a payload is purged.
+    pub(crate) fn is_purged(&self, id: &Digest) -> bool {
+        self.purges.purged.contains(id)
+    }
+
+    /// The oldest purge whose destruction is not recorded yet.
+    pub(crate) fn pending_purge(&self) -> Option<(u64, Vec<Digest>)> {
+        self.purges.pending.first().cloned()
+    }
+
+    /// Appends the record that a purge is done.
+    pub(crate) fn append_destroyed(&mut self, purge: u64, now: Timestamp) -> Result<Lsn, LogError> {
+        let lsn = self.append_own(Tag::Destroyed, now, &[], |out| put_varint(purge, out))?;
+        self.purges.pending.retain(|(pending, _)| *pending != purge);
+        Ok(lsn)
+    }
+
+    /// The record that was pushed last purges these payloads.
+    pub(crate) fn note_purge(&mut self, ids: Vec<Digest>) {
+        let seq = self.streams.get(StreamNo::NODE).map_or(0, |node| node.next_length().saturating_sub(1));
+        self.batch.purges.push((seq, ids));
     }
 
     /// Notes a payload that a record may refer to.
@@ -194,6 +229,7 @@ impl Journal {
         (batch.start, batch.opened, batch.time) = (self.out.len(), self.streams.opened(), self.time);
         batch.touched.clear();
         batch.attached.clear();
+        batch.purges.clear();
         batch.failed = None;
         if self.content.capacity() == 0 {
             // What most records need, so that the first ones do not grow it byte by byte.
@@ -216,6 +252,10 @@ impl Journal {
         for id in &self.batch.attached {
             self.loose.remove(id);
         }
+        for (seq, ids) in self.batch.purges.drain(..) {
+            self.purges.purged.extend(ids.iter().copied());
+            self.purges.pending.push((seq, ids));
+        }
         self.lsn = self.lsn.next();
         self.lsn
     }
@@ -234,7 +274,7 @@ impl Journal {
 
     /// What fails once fails the batch, whatever is made of the answer.
     #[cold]
-    fn fail<T>(&mut self, error: LogError) -> Result<T, LogError> {
+    pub(crate) fn fail<T>(&mut self, error: LogError) -> Result<T, LogError> {
         self.batch.failed.get_or_insert_with(|| error.clone());
         Err(error)
     }

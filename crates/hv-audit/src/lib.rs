@@ -29,6 +29,8 @@ mod recover;
 mod writer;
 
 mod folder;
+mod inventory;
+mod keys;
 mod mark;
 mod payload;
 mod segment;
@@ -49,6 +51,8 @@ mod transcript;
 
 pub mod disk;
 
+pub mod retention;
+
 pub use batch::Batch;
 pub use delta::{BadDelta, DeltaProof, Inner};
 pub use file::{FileLog, FileOptions, SEGMENT_BYTES, SEGMENT_MIN_BYTES};
@@ -68,7 +72,7 @@ pub use notes::witness::{AddCheckpoint, Malformed, Seen, WitnessRefusal};
 pub use outside::{Held, Outside, Prints, Rank};
 pub use payload::Entropy;
 pub use proof::{BadProof, ConsistencyProof, InclusionProof};
-pub use record::{Attachments, Entry, Heads, Kind};
+pub use record::{Attachments, Entry, Heads, Ids, Kind};
 pub use salvage::salvage_on;
 pub use tiles::{EntryTooLong, TILE_WIDTH, TileFile, bundle_entries, tiles};
 pub use transcript::{ENTRY_MAX_BYTES, NoProof, Transcript, node_entry};

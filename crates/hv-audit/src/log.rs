@@ -101,10 +101,21 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// The content behind a reference, checked against it; `None` where there is none.
     ///
     /// # Errors
-    /// [`LogError::Io`], or [`LogError::Damaged`] where the content is not what was put.
+    /// [`LogError::Purged`] where it was purged; [`LogError::Io`], or [`LogError::Damaged`] where the content is
+    /// not what was put.
     fn payload(&self, id: &Digest) -> Result<Option<Vec<u8>>, LogError>;
 
-    /// Ends the log cleanly: commits to the head of every open stream, makes everything durable, and leaves
+    /// Destroys what [`Batch::purge`] named and says so on the node stream; gives how many payloads that were.
+    /// Waits until the purges are durable, and until everything that it did is. Keys go first: without its key a
+    /// content cannot be read, and no guess of it be tested.
+    ///
+    /// Where this is interrupted, opening the log goes on with it.
+    ///
+    /// # Errors
+    /// [`LogError::Io`]; [`LogError::Sealed`] and [`LogError::Poisoned`] as for [`append`](Log::append).
+    fn destroy(&self, now: Timestamp) -> Result<u64, LogError>;
+
+    /// Ends the log cleanly: destroys what is still to be destroyed, commits to the head of every open stream, makes everything durable, and leaves
     /// nothing that is not covered to the last byte. Nothing can be appended afterwards.
     ///
     /// # Errors
@@ -260,6 +271,11 @@ pub enum LogError {
     Sealed,
     /// A write or a sync failed earlier, so nobody knows what the disk holds; open the log again.
     Poisoned,
+    /// The content was purged; a record on the node stream says so.
+    Purged {
+        /// The payload.
+        id: Digest,
+    },
     /// Another writer has the log open.
     Locked {
         /// The log's folder.
@@ -324,6 +340,7 @@ impl fmt::Display for LogError {
             Self::Poisoned => f.write_str(
                 "an earlier write to the log failed; open the log again, which recovers what is durable",
             ),
+            Self::Purged { id } => write!(f, "the payload {id} was purged; its content is gone for good"),
             Self::Locked { dir } => write!(f, "another process writes to the log in {}", dir.display()),
             Self::NoLog { dir } => write!(f, "there is no log in {}", dir.display()),
             Self::NotEmpty { dir } => {

@@ -148,7 +148,21 @@ impl Log for MemoryLog {
     }
 
     fn payload(&self, id: &Digest) -> Result<Option<Vec<u8>>, LogError> {
-        Ok(self.lock()?.payloads.get(id).cloned())
+        let inner = self.lock()?;
+        if inner.journal.is_purged(id) {
+            return Err(LogError::Purged { id: *id });
+        }
+        Ok(inner.payloads.get(id).cloned())
+    }
+
+    fn destroy(&self, now: Timestamp) -> Result<u64, LogError> {
+        let mut inner = self.lock()?;
+        if inner.sealed {
+            return Err(LogError::Sealed);
+        }
+        let destroyed = inner.destroy(now)?;
+        self.last.store(inner.journal.lsn().0, Ordering::Release);
+        Ok(destroyed)
     }
 
     fn seal(&self, now: Timestamp) -> Result<Lsn, LogError> {
@@ -156,6 +170,7 @@ impl Log for MemoryLog {
         if inner.sealed {
             return Err(LogError::Sealed);
         }
+        inner.destroy(now)?;
         let lsn = inner.journal.append_sealed(now)?;
         inner.sealed = true;
         self.last.store(lsn.0, Ordering::Release);
@@ -173,6 +188,16 @@ const CHUNK_BYTES: usize = 1 << 20;
 const ROOM_BYTES: usize = 4 << 10;
 
 impl Inner {
+    fn destroy(&mut self, now: Timestamp) -> Result<u64, LogError> {
+        let mut destroyed = 0;
+        while let Some((purge, ids)) = self.journal.pending_purge() {
+            ids.iter().for_each(|id| drop(self.payloads.remove(id)));
+            self.journal.append_destroyed(purge, now)?;
+            destroyed += ids.len() as u64;
+        }
+        Ok(destroyed)
+    }
+
     fn make_room(&mut self) {
         let chunk = &mut self.journal.out;
         let room = chunk.capacity() - chunk.len();

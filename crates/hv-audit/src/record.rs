@@ -82,6 +82,16 @@ pub enum Kind<'a> {
         /// Sixteen random bytes, the same in every such record of a log.
         nonce: [u8; 16],
     },
+    /// On the node stream: the contents of these payloads are about to be destroyed, for good.
+    Purge {
+        /// The payloads, in ascending order.
+        ids: Ids<'a>,
+    },
+    /// On the node stream: the contents and the keys of a purge are destroyed.
+    Destroyed {
+        /// The place of the record of the purge on the node stream.
+        purge: u64,
+    },
     /// On the node stream: a writer ended cleanly.
     Sealed {
         /// Every open stream and where it ended, the node's own (before this record) among them.
@@ -119,6 +129,20 @@ impl Iterator for Heads<'_> {
     }
 }
 
+/// The payloads that a [`Kind::Purge`] record names.
+#[derive(Debug, Clone, Copy)]
+pub struct Ids<'a>(&'a [u8]);
+
+impl Iterator for Ids<'_> {
+    type Item = Digest;
+
+    fn next(&mut self) -> Option<Digest> {
+        let (first, rest) = self.0.split_first_chunk::<32>()?;
+        self.0 = rest;
+        Some(Digest(*first))
+    }
+}
+
 /// The numbers in front of a record's content.
 pub(crate) struct Preamble<'a> {
     pub(crate) parent: &'a Digest,
@@ -140,6 +164,8 @@ pub(crate) enum Tag {
     StreamClosed = 4,
     Started = 5,
     Sealed = 6,
+    Purge = 7,
+    Destroyed = 8,
 }
 
 /// Appends stream, length and record; gives where in `out` the record itself begins.
@@ -244,6 +270,8 @@ fn take_kind<'a>(tag: u8, reader: &mut Reader<'a>) -> Result<(Kind<'a>, &'a [u8]
             }
             Kind::Sealed { heads: Heads(heads) }
         }
+        7 => return Ok((Kind::Purge { ids: take_ids(reader)? }, reader.rest())),
+        8 => Kind::Destroyed { purge: reader.varint()? },
         tag => return Err(reader.unknown_tag("Kind", tag)),
     };
     reader.end()?;
@@ -263,6 +291,19 @@ fn take_head(reader: &mut Reader<'_>) -> Result<(StreamNo, Head), Undecodable> {
     let stream = StreamNo(u32::take(reader)?);
     let head = Head { length: reader.varint()?, tip: Digest::take(reader)?, root: Digest::take(reader)? };
     Ok((stream, head))
+}
+
+fn take_ids<'a>(reader: &mut Reader<'a>) -> Result<Ids<'a>, Undecodable> {
+    let count = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
+    let ids = Ids(reader.slice(count.saturating_mul(32))?);
+    let ascending = ids.zip(ids.skip(1)).all(|(id, next)| id < next);
+    if count > 0 && ascending { Ok(ids) } else { Err(reader.invalid("Purge")) }
+}
+
+/// The content of a [`Kind::Purge`] record up to the caller's part.
+pub(crate) fn put_purge(ids: &[Digest], out: &mut Vec<u8>) {
+    put_varint(ids.len() as u64, out);
+    ids.iter().for_each(|id| id.put(out));
 }
 
 /// The content of a [`Kind::Genesis`] record up to the caller's part.
@@ -340,6 +381,8 @@ mod tests {
             }
             Kind::Started { nonce } => content.extend(nonce),
             Kind::Sealed { heads } => heads.for_each(|(stream, head)| put_head(stream, &head, &mut content)),
+            Kind::Purge { ids } => put_purge(&ids.collect::<Vec<_>>(), &mut content),
+            Kind::Destroyed { purge } => put_varint(purge, &mut content),
         }
         content.extend(record.body);
         let tags = [
@@ -350,6 +393,8 @@ mod tests {
             Tag::StreamClosed,
             Tag::Started,
             Tag::Sealed,
+            Tag::Purge,
+            Tag::Destroyed,
         ];
         let attachments: Vec<_> = record.attachments.collect();
         let preamble = Preamble {
@@ -367,12 +412,16 @@ mod tests {
 
     fn some_record() -> impl Strategy<Value = Vec<u8>> {
         let number = || prop_oneof![0u64..300, any::<u64>()];
-        let front = (0u8..8, number(), number(), prop::collection::vec(number(), 0..3));
+        let front = (0u8..10, number(), number(), prop::collection::vec(number(), 0..3));
         let content = prop_oneof![
             prop::collection::vec(any::<u8>(), 0..40),
             // Something like a label or a number, and digests behind it.
             (prop::collection::vec(0u8..5, 0..6), 0usize..4)
                 .prop_map(|(front, digests)| { [front, vec![7; 32 * digests]].concat() }),
+            (0u8..4, 0u8..4, 0u8..3).prop_map(|(count, ids, body)| {
+                let ids = (0..ids).flat_map(|id| [id; 32]);
+                [count].into_iter().chain(ids).chain(0..body).collect()
+            }),
         ];
         (front, content).prop_map(|((tag, seq, lsn, lengths), content)| {
             let mut out = vec![1; 32];
@@ -466,5 +515,6 @@ mod tests {
             [&[1, 9][..], &[2; 32], &[1; 32]].concat()
         );
         assert_eq!(content(&|out| put_genesis("ab", out)), [2, b'a', b'b']);
+        assert_eq!(content(&|out| put_purge(&[tip], out)), [&[1][..], &[2; 32]].concat());
     }
 }

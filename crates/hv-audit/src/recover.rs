@@ -2,12 +2,12 @@
 
 use crate::disk::{Access, Disk, DiskFile};
 use crate::file::{FileLog, FileOptions};
-use crate::finding::What;
-use crate::folder::{Folder, PAYLOADS_NAME, found, io_error};
-use crate::journal::Journal;
+use crate::folder::{Folder, io_error};
+use crate::inventory::{Purpose, take_inventory};
+use crate::journal::{Journal, Purges};
 use crate::log::{Doing, Log, LogError, PayloadRef};
 use crate::mark::{MARK_NAME, Mark};
-use crate::payload::{Entropy, check_length, payload_path, read_payload, write_payload};
+use crate::payload::{Entropy, Vault};
 use crate::record::Tag;
 use crate::segment::{SegmentHeader, SegmentReader, segment_name};
 use crate::survey::{Survey, Tail};
@@ -70,17 +70,21 @@ impl FileLog {
         options: FileOptions,
         marks: Box<dyn DiskFile>,
     ) -> Result<Self, LogError> {
-        let FileOptions { mut entropy, disk, segment_bytes: limit } = options;
+        let FileOptions { mut entropy, disk, segment_bytes: limit, again } = options;
         let shared = Arc::clone(&disk);
         let mut survey = Survey::new(&*shared, dir);
         survey.read(&mut |_| Ok(()))?;
-        let loose = loose_payloads(&survey, &*disk, dir)?;
+        let inventory = take_inventory(&survey, &*disk, dir, Purpose::Open(again))?;
+        let loose = inventory.loose_payloads(&*disk, dir)?;
         let mark = match survey.mark {
             Some(mark) => mark,
             None => first_mark(&mut entropy, &*marks, &*disk, dir)?,
         };
-        let mut recovery = Recovery { disk: &*disk, dir, entropy: &mut entropy, loose };
+        let (slots, folder) = (inventory.slots, survey.folder.payload_folder);
+        let mut vault = Vault::new(Arc::clone(&disk), dir, entropy, mark.nonce, slots, folder);
+        let mut recovery = Recovery { disk: &*disk, dir, vault: &mut vault, loose };
         recovery.remove_unfinished(&survey.folder)?;
+        recovery.vault.tidy(&inventory.keys)?;
         let ended = survey.says_ended();
         let segment =
             if ended { reopened(&survey, &*disk, dir)? } else { recovery.segment(&survey, mark, limit)? };
@@ -89,18 +93,30 @@ impl FileLog {
         if ended {
             writer.reopen()?;
         }
-        let payload_folder = survey.folder.payload_folder || !loose.is_empty();
         let (lsn, time) = (survey.lsn, survey.chain.time());
-        let journal = Journal::resume(survey.chain.into_streams(), lsn, time);
-        let log = Self::assemble(writer, journal, entropy, payload_folder);
+        let purges = purges(&survey);
+        let journal = Journal::resume(survey.chain.into_streams(), lsn, time, purges);
+        let log = Self::assemble(writer, journal, vault);
         let nonce = mark.nonce;
         let started = |journal: &mut Journal| {
             journal.append_own(Tag::Started, now, &loose, |out| out.extend_from_slice(&nonce))
         };
         let lsn = log.append_frame(started)?;
         log.sync(lsn)?;
+        if !inventory.again.is_empty() {
+            log.append(&[], now, &mut |batch| batch.purge(&inventory.again, |_| {}).map(drop))?;
+        }
+        // What a crash interrupted, or what came back.
+        log.destroy(now)?;
         Ok(log)
     }
+}
+
+/// What was purged, and which purges a crash interrupted.
+fn purges(survey: &Survey<'_>) -> Purges {
+    let of = |purge: u64| survey.purged.iter().filter(move |(_, by)| **by == purge).map(|(id, _)| *id);
+    let pending = survey.chain.purging().map(|purge| (purge, of(purge).collect())).collect();
+    Purges { purged: survey.purged.keys().copied().collect(), pending }
 }
 
 fn take_lock(marks: &dyn DiskFile, dir: &Path) -> Result<(), LogError> {
@@ -125,25 +141,6 @@ fn first_mark(
     Ok(mark)
 }
 
-/// Payloads that no record refers to: a crash came between putting them and referring to them. Checks on the
-/// way that every payload that a record refers to is there in its whole length; its content is checked where it
-/// is read, and by verification.
-fn loose_payloads(survey: &Survey<'_>, disk: &dyn Disk, dir: &Path) -> Result<Vec<PayloadRef>, LogError> {
-    for (id, reference) in &survey.references {
-        check_length(disk, dir, id, reference.length)?;
-    }
-    let present = &survey.folder.payloads;
-    let mut loose = Vec::new();
-    for id in present.iter().filter(|id| !survey.references.contains_key(id)) {
-        if survey.says_ended() {
-            return Err(found(&payload_path(id), What::PayloadUnreferenced));
-        }
-        let content = read_payload(disk, dir, id)?.unwrap_or_default();
-        loose.push(PayloadRef { id: *id, length: content.len() as u64 });
-    }
-    Ok(loose)
-}
-
 /// Opens the last segment of a log that was ended.
 fn reopened(survey: &Survey<'_>, disk: &dyn Disk, dir: &Path) -> Result<OpenSegment, LogError> {
     let path = dir.join(segment_name(survey.end.segment));
@@ -160,7 +157,7 @@ fn open_segment(survey: &Survey<'_>, file: Box<dyn DiskFile>, path: PathBuf, fil
 struct Recovery<'a> {
     disk: &'a dyn Disk,
     dir: &'a Path,
-    entropy: &'a mut Entropy,
+    vault: &'a mut Vault,
     loose: Vec<PayloadRef>,
 }
 
@@ -210,11 +207,7 @@ impl Recovery<'_> {
         let count = usize::try_from(used - from).unwrap_or(usize::MAX);
         let bytes = reader.bytes(from, count).map_err(&read)?;
         if !bytes.is_empty() {
-            let folder = self.dir.join(PAYLOADS_NAME);
-            self.disk.create_dir(&folder).map_err(io_error(&folder, Doing::Create))?;
-            self.disk.sync_dir(self.dir).map_err(io_error(self.dir, Doing::Sync))?;
-            let salt = (self.entropy)();
-            self.loose.push(write_payload(self.disk, self.dir, &salt, bytes)?);
+            self.loose.push(self.vault.put(bytes)?);
         }
         Ok(used)
     }

@@ -11,7 +11,7 @@ use crate::hash::FileDigest;
 use crate::locate::locate;
 use crate::log::{Doing, LogError, Lsn, StreamNo};
 use crate::mark::{MARK_NAME, Mark, MarkState, Marks, SLOT_BYTES};
-use crate::record::Entry;
+use crate::record::{Entry, Kind};
 use crate::segment::{FRAME_HEADER_BYTES, HEADER_BYTES, Next, SegmentReader, segment_name};
 use hv_types::Digest;
 use std::collections::BTreeMap;
@@ -37,6 +37,8 @@ pub(crate) struct Survey<'d> {
     pub(crate) tail: Tail,
     /// The payloads that records refer to, and the first record that does.
     pub(crate) references: BTreeMap<Digest, Reference>,
+    /// The payloads that records purge, and the place of the last such record on the node stream.
+    pub(crate) purged: BTreeMap<Digest, u64>,
     /// Something wrong with a whole segment, kept back for something more exact.
     suspended: Option<LogError>,
 }
@@ -90,6 +92,7 @@ impl<'d> Survey<'d> {
             end: End::default(),
             tail: Tail::Nothing,
             references: BTreeMap::new(),
+            purged: BTreeMap::new(),
             suspended: None,
         }
     }
@@ -123,6 +126,11 @@ impl<'d> Survey<'d> {
         self.mark.is_some_and(|mark| mark.state == MarkState::Sealed)
     }
 
+    /// Whether a payload is being purged: the record is there, and the one that it is done is not.
+    pub(crate) fn is_purging(&self, id: &Digest) -> bool {
+        self.purged.get(id).is_some_and(|purge| self.chain.is_purging(*purge))
+    }
+
     fn read_marks(&self) -> Result<Option<Marks>, LogError> {
         let path = self.dir.join(MARK_NAME);
         match self.disk.open(&path, Access::Read) {
@@ -136,7 +144,11 @@ impl<'d> Survey<'d> {
         let file = Path::new(MARK_NAME);
         let slots = match marks {
             // The folder of a log that was being created: nothing can have been lost.
-            Marks::Blank if self.folder.segments.is_empty() && !self.folder.payload_folder => return Ok(()),
+            Marks::Blank
+                if self.folder.segments.is_empty() && !self.folder.payload_folder && !self.folder.keys =>
+            {
+                return Ok(());
+            }
             Marks::Blank => return Err(found(file, What::MarkLength { found: 0 })),
             Marks::Length(length) => return Err(found(file, What::MarkLength { found: length })),
             Marks::Slots(slots) => slots,
@@ -281,13 +293,16 @@ impl<'d> Survey<'d> {
             return Err(whole(What::FrameLsn { expected: self.lsn.next() }));
         }
         let payload = bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default();
-        let (records, references) = (&mut self.records, &mut self.references);
+        let (records, references, purged) = (&mut self.records, &mut self.references, &mut self.purged);
         let mut count = |entry: Entry<'_>, _| {
             *records += 1;
             for attachment in entry.attachments {
                 let Entry { stream, seq, lsn, .. } = entry;
                 let reference = Reference { length: attachment.length(), stream, seq, lsn };
                 references.entry(attachment.id()).or_insert(reference);
+            }
+            if let Kind::Purge { ids } = entry.kind {
+                purged.extend(ids.map(|id| (id, entry.seq)));
             }
             f(entry)
         };

@@ -141,7 +141,11 @@ impl Transcript {
             // The record that closes a stream stands behind those that it counts.
             Kind::StreamClosed { stream, size, .. } => commits(stream, size.saturating_add(1)),
             Kind::Sealed { heads } => heads.for_each(|(stream, head)| commits(stream, head.length)),
-            Kind::Data | Kind::Genesis { .. } | Kind::Close { .. } => {}
+            Kind::Data
+            | Kind::Genesis { .. }
+            | Kind::Close { .. }
+            | Kind::Purge { .. }
+            | Kind::Destroyed { .. } => {}
         }
         let kept = keep(entry);
         let told = self.streams.entry(entry.stream).or_default();

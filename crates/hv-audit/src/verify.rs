@@ -2,14 +2,14 @@
 
 use crate::disk::{Access, Disk, RealDisk};
 use crate::finding::{Finding, What};
-use crate::folder::{Folder, found};
+use crate::folder::Folder;
 use crate::hash::Rfc6962;
+use crate::inventory::{Purpose, take_inventory};
 use crate::log::{Head, LogError, Lsn, StreamNo};
 use crate::outside::{Held, Outside, Reach, print};
-use crate::payload::{check_length, payload_path, read_payload};
 use crate::record::{Entry, Kind};
 use crate::segment::{SegmentReader, segment_name};
-use crate::survey::{Reference, Survey, Tail};
+use crate::survey::{Survey, Tail};
 use crate::transcript::node_entry;
 use crate::tree::{CompactRange, TreeHash};
 use core::fmt;
@@ -33,6 +33,8 @@ pub struct Report {
     pub records: u64,
     /// How many bytes the segments have that were read to their end.
     pub bytes: u64,
+    /// How many payloads were purged: a record says so, and they are gone.
+    pub purged: u64,
 }
 
 /// Whether a log is whole.
@@ -136,7 +138,7 @@ pub fn verify_against(
         f(entry);
         Ok(())
     });
-    let checked = read.and_then(|()| check_payloads(&survey, disk, dir));
+    let checked = read.and_then(|()| take_inventory(&survey, disk, dir, Purpose::Verify).map(drop));
     let ended = survey.says_ended();
     let verdict = match checked {
         Ok(()) => judge(&survey, disk, dir)?,
@@ -163,6 +165,7 @@ pub fn verify_against(
         batches: survey.lsn.0,
         records: survey.records,
         bytes: survey.bytes,
+        purged: survey.purged.len() as u64,
     })
 }
 
@@ -290,28 +293,6 @@ fn with_place(disk: &dyn Disk, dir: &Path, finding: Finding) -> io::Result<Findi
     Ok(Finding { file: segment_name(survey.end.segment).into(), offset: survey.end.offset, ..finding })
 }
 
-/// Checks that every payload that a record refers to is there and is what was put, and in a log that was ended
-/// that there is no other.
-fn check_payloads(survey: &Survey<'_>, disk: &dyn Disk, dir: &Path) -> Result<(), LogError> {
-    for (id, reference) in &survey.references {
-        let Reference { length, stream, seq, lsn } = *reference;
-        let checked = check_length(disk, dir, id, length).and_then(|()| read_payload(disk, dir, id));
-        match checked {
-            Ok(_) => {}
-            Err(LogError::Damaged(finding)) => {
-                let (stream, record, lsn) = (Some(stream), Some(seq), Some(lsn));
-                return Err(LogError::Damaged(Box::new(Finding { stream, record, lsn, ..*finding })));
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    let loose = survey.folder.payloads.iter().find(|id| !survey.references.contains_key(id));
-    match loose.filter(|_| survey.says_ended()) {
-        Some(id) => Err(found(&payload_path(id), What::PayloadUnreferenced)),
-        None => Ok(()),
-    }
-}
-
 /// The verdict on a log in which nothing is wrong.
 fn judge(survey: &Survey<'_>, disk: &dyn Disk, dir: &Path) -> io::Result<Verdict> {
     let why = if survey.lsn == Lsn(0) {
@@ -341,7 +322,8 @@ fn torn_bytes(survey: &Survey<'_>, disk: &dyn Disk, dir: &Path) -> io::Result<u6
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.verdict, self.level)
+        write!(f, "{}; {}", self.verdict, self.level)?;
+        if self.purged > 0 { write!(f, "; {} payloads purged", self.purged) } else { Ok(()) }
     }
 }
 

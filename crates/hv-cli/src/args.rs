@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::audit::keeping::{HoldArgs, PurgeArgs};
 use crate::exit::EXIT_CODES;
 use crate::id::args::IdArgs;
 use crate::lines::LinesArgs;
@@ -206,6 +207,10 @@ pub enum AuditCommand {
     /// Print the records of a trail
     #[command(after_help = "Example:\n  hv audit show ~/.local/share/hv/runs/release/trail")]
     Show(TrailArgs),
+    /// Destroy contents that need not be kept any longer; no hash changes
+    Purge(PurgeArgs),
+    /// Keep contents whatever is asked, as for a case before a court
+    Hold(HoldArgs),
     /// Verify a trail: complete, open (not closed, as after a crash), or tampered
     #[command(after_help = "\
 Example:

@@ -78,6 +78,13 @@ pub enum Reason {
     TooManyKills,
     /// A name breaks its grammar.
     Ident(BadIdent),
+    /// So many of the contents that are to be purged have to be kept longer.
+    Retention {
+        /// How many.
+        contents: u64,
+    },
+    /// There is no such hold.
+    NoHold(u32),
     /// The text names no file of the session.
     Path(Box<hv_session::BadPath>),
     /// The node has no name and listens to nobody yet.
@@ -118,6 +125,9 @@ impl Reason {
             Self::Ring(denial) => denial.needs().to_string(),
             Self::Late(_) => "a call with a later deadline".to_owned(),
             Self::Begun(_) => "a session that has not begun".to_owned(),
+            Self::Retention { .. } => {
+                "a witness for Ring 0, or leaving out what is younger than 184 days".to_owned()
+            }
             Self::Quarantined(_) => "the end of the quarantine, or rehabilitation".to_owned(),
             _ => String::new(),
         }
@@ -151,6 +161,10 @@ impl fmt::Display for Reason {
             Self::NoSession(id) => write!(f, "there is no open session `{id}` on this node"),
             Self::NoSaga(id) => write!(f, "the session has no saga `{id}`"),
             Self::SagaUnfinished(id) => write!(f, "saga `{id}` has not ended"),
+            Self::Retention { contents } => {
+                write!(f, "{contents} of the contents have to be kept longer, so nothing is purged")
+            }
+            Self::NoHold(hold) => write!(f, "there is no hold {hold}"),
             Self::Ident(bad) => fmt::Display::fmt(bad, f),
             Self::Path(bad) => fmt::Display::fmt(bad, f),
             Self::Killed { target, at } => write!(f, "{target} was killed at {at}"),

@@ -9,6 +9,7 @@ use hv_rings::{Basis, Nonce};
 use hv_types::wire::Reader;
 use hv_types::{ActionId, Did, Digest, Ring, SagaId, SessionId, Sigma, Timestamp, Undecodable, Wire};
 use std::fmt;
+use std::time::Duration;
 
 pub use crate::authority::NodeConfig;
 pub use crate::evidence::{Rejected, Rejection, Voice};
@@ -95,6 +96,35 @@ pub enum NodeEvent {
         by: Option<Did>,
         /// Why.
         reason: String,
+    },
+    /// Contents are purged; the log's own record names them.
+    Purged {
+        /// Those of this session.
+        session: Option<SessionId>,
+        /// Those of this agent.
+        subject: Option<Did>,
+        /// Those at least so old; without it, those that need not be kept any longer.
+        older_than: Option<Duration>,
+        /// How many they are.
+        contents: u64,
+        /// How many bytes they have.
+        bytes: u64,
+    },
+    /// A hold is put on contents, those to come too.
+    Held {
+        /// Its number.
+        hold: u32,
+        /// On those of this session.
+        session: Option<SessionId>,
+        /// On those of this agent.
+        subject: Option<Did>,
+        /// Why.
+        reason: String,
+    },
+    /// A hold is taken off.
+    HoldReleased {
+        /// Its number.
+        hold: u32,
     },
 }
 
@@ -309,6 +339,9 @@ hv_types::wire_enum!(NodeEvent {
     20 => Killed { target, by, reason, at },
     21 => KillAnswered { target, answer },
     22 => KillLifted { target, by, reason },
+    33 => Purged { session, subject, older_than, contents, bytes },
+    34 => Held { hold, session, subject, reason },
+    35 => HoldReleased { hold },
 });
 hv_types::wire_enum!(KillTarget { 0 => All {}, 1 => Session { id }, 2 => Agent { did }, 3 => Action { action } });
 hv_types::wire_enum!(KillAnswer { 0 => Stopped {}, 1 => Failed { why }, 2 => Late {} });

@@ -43,6 +43,7 @@ mod govern;
 mod host;
 mod hypervisor;
 mod node;
+mod purge;
 mod slash;
 mod state;
 mod trail;
@@ -65,6 +66,7 @@ pub use hypervisor::{Entrant, Hypervisor};
 pub use kill::{KILL_CALLBACK, KILLS_MAX, KillOrder};
 pub use node::Notice;
 pub use open_saga::{NewStep, OpenSaga, StepFailure, StepNo};
+pub use purge::{Contents, Hold, PurgePlan, PurgeRequest};
 pub use trail::{TrailEvent, TrailRecord, read_record};
 pub use view::{MemberView, SessionView};
 

@@ -59,6 +59,8 @@ pub(crate) struct Draft {
     end: End,
     /// What is said of further sessions.
     others: Vec<Part>,
+    /// Contents to be purged; then the node's events say so.
+    purge: Vec<Digest>,
 }
 
 /// What is said of one open session besides the one that a batch concerns.
@@ -107,6 +109,11 @@ impl Draft {
 
     pub(crate) fn ledger(self, ledger: Vec<LedgerEvent>) -> Self {
         Self { ledger, ..self }
+    }
+
+    /// Purges contents; the event goes into the log's own record of it.
+    pub(crate) fn purging(self, purge: Vec<Digest>, purged: NodeEvent) -> Self {
+        Self { purge, node: vec![purged], ..self }
     }
 
     pub(crate) fn session(self, stream: StreamNo, events: Vec<SessionEvent>) -> Self {
@@ -162,7 +169,9 @@ impl Draft {
     }
 
     fn write(&self, batch: &mut Batch<'_>, made: &mut Made) -> Result<(), LogError> {
-        if !self.node.is_empty() {
+        if !self.purge.is_empty() {
+            batch.purge(&self.purge, |out| event::put_body(&self.node, out))?;
+        } else if !self.node.is_empty() {
             batch.push(StreamNo::NODE, &[], |out| event::put_body(&self.node, out))?;
         }
         if !self.ledger.is_empty() {
@@ -408,6 +417,12 @@ impl Node {
         let now = self.now();
         let log = Arc::clone(&self.log);
         blocking(move || log.seal(now)).await.map(|_| ())
+    }
+
+    /// Destroys what was purged.
+    pub(crate) async fn destroy(&self) -> Result<u64, Error> {
+        let (log, now) = (Arc::clone(&self.log), self.now());
+        blocking(move || log.destroy(now)).await.inspect_err(|_| self.poison())
     }
 
     async fn sync(&self, lsn: Lsn) -> Result<(), Error> {

@@ -6,6 +6,7 @@ use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
 use crate::evidence::Voice;
 use crate::kill::Kills;
 use crate::node::Refusal;
+use crate::purge::{Hold, apply_hold};
 use foldhash::fast::FixedState;
 use foldhash::quality::RandomState;
 use hv_audit::{Entry, Kind, PayloadRef, StreamNo};
@@ -30,6 +31,10 @@ pub(crate) struct State {
     /// Records of the ledger stream.
     pub(crate) ledger_length: u64,
     pub(crate) kills: Kills,
+    /// The holds that are on, by number.
+    pub(crate) holds: BTreeMap<u32, Hold>,
+    /// The number that the next hold gets.
+    pub(crate) next_hold: u32,
     names: HashMap<SessionId, StreamNo, RandomState>,
     /// The log itself gives these numbers, so nobody can choose them to collide.
     sessions: HashMap<StreamNo, Box<Slot>, FixedState>,
@@ -88,7 +93,9 @@ impl State {
     pub(crate) fn replay(&mut self, entry: &Entry<'_>) -> Result<(), Illegal> {
         const UNREADABLE: Illegal = Illegal::new("a record holds events of a known version");
         match (entry.kind, entry.stream) {
-            (Kind::Data, StreamNo::NODE) => {
+            // The log itself says so when something purged was found again.
+            (Kind::Purge { .. }, StreamNo::NODE) if entry.body.is_empty() => Ok(()),
+            (Kind::Data | Kind::Purge { .. }, StreamNo::NODE) => {
                 let events: Vec<NodeEvent> = event::read_body(entry.body).map_err(|_| UNREADABLE)?;
                 events.iter().try_for_each(|event| self.apply_node(event))
             }
@@ -113,13 +120,22 @@ impl State {
 
     pub(crate) fn apply_node(&mut self, event: &NodeEvent) -> Result<(), Illegal> {
         match event {
-            NodeEvent::Denied { .. } | NodeEvent::KillAnswered { .. } => Ok(()),
             NodeEvent::Killed { .. } | NodeEvent::KillLifted { .. } => self.kills.apply(event),
             NodeEvent::Configured { .. }
             | NodeEvent::Key { .. }
             | NodeEvent::Spent { .. }
             | NodeEvent::Rejected { .. }
             | NodeEvent::Governed { .. } => self.authority.apply(event),
+            NodeEvent::Denied { .. } | NodeEvent::KillAnswered { .. } | NodeEvent::Purged { .. } => Ok(()),
+            NodeEvent::Held { hold, .. } => {
+                if *hold != self.next_hold || !apply_hold(&mut self.holds, event) {
+                    return Err(Illegal::new("holds are numbered without a gap"));
+                }
+                self.next_hold = hold.saturating_add(1);
+                Ok(())
+            }
+            NodeEvent::HoldReleased { .. } if apply_hold(&mut self.holds, event) => Ok(()),
+            NodeEvent::HoldReleased { .. } => Err(Illegal::new("a hold that is on is taken off")),
         }
     }
 

@@ -46,6 +46,16 @@ pub enum TrailEvent {
         /// The root over them.
         root: Digest,
     },
+    /// Contents are purged.
+    Purged {
+        /// Which.
+        ids: Vec<Digest>,
+    },
+    /// The contents and keys of a purge are destroyed.
+    Destroyed {
+        /// The place of its record on the node stream.
+        purge: u64,
+    },
     /// The log was ended cleanly.
     Sealed,
     /// Something that concerns the node.
@@ -69,6 +79,14 @@ pub fn read_record(entry: &Entry<'_>) -> Result<TrailRecord, Undecodable> {
         }
         (Kind::StreamClosed { stream, size, root, .. }, _) => vec![TrailEvent::Closed { stream, size, root }],
         (Kind::Close { size, root }, stream) => vec![TrailEvent::Closed { stream, size, root }],
+        (Kind::Destroyed { purge }, _) => vec![TrailEvent::Destroyed { purge }],
+        (Kind::Purge { ids }, _) => {
+            let mut events = vec![TrailEvent::Purged { ids: ids.collect() }];
+            if !entry.body.is_empty() {
+                events.extend(read(entry.body, TrailEvent::Node)?);
+            }
+            events
+        }
         (_, StreamNo::NODE) => read(entry.body, TrailEvent::Node)?,
         (_, StreamNo::LEDGER) => read(entry.body, TrailEvent::Ledger)?,
         (_, _) => read(entry.body, |event| TrailEvent::Session(Box::new(event)))?,

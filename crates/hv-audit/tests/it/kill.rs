@@ -14,7 +14,12 @@ use std::time::Duration;
 const CHILD: &str = "HV_AUDIT_KILL_DIR";
 
 fn options() -> FileOptions {
-    FileOptions::new(entropy()).with_segment_bytes(5000)
+    // Every life draws numbers of its own.
+    let (life, mut plain) = (std::process::id(), entropy());
+    let mut key = [0; 32];
+    key[..4].copy_from_slice(&life.to_le_bytes());
+    let drawn = move || *blake3::keyed_hash(&key, &plain()).as_bytes();
+    FileOptions::new(Box::new(drawn)).with_segment_bytes(5000)
 }
 
 /// Writes until it is killed; says each batch that is durable.
@@ -30,6 +35,10 @@ fn write_for_ever(dir: &Path) -> Result<(), LogError> {
         })?;
         log.sync(lsn)?;
         println!("\ndurable {lsn}");
+        if let (0, Some(payload)) = (n % 15, payload) {
+            log.append(&[], Timestamp(n), &mut |batch| batch.purge(&[payload.id()], |_| {}).map(drop))?;
+            log.destroy(Timestamp(n))?;
+        }
         if n % 50 == 49 {
             log.seal(Timestamp(n))?;
             return Ok(());

@@ -17,6 +17,7 @@ mod delta;
 mod kill;
 mod notes;
 mod outside;
+mod purge;
 mod sim;
 mod trail;
 mod tree;

@@ -20,8 +20,22 @@ pub(crate) fn entropy() -> Entropy {
     })
 }
 
+/// The same for a log that goes on from what lies on a disk: no number is drawn twice.
+fn entropy_on(disk: &SimDisk) -> Entropy {
+    let image = disk.image();
+    if image.is_empty() {
+        return entropy();
+    }
+    let mut hasher = blake3::Hasher::new();
+    for bytes in image.values() {
+        hasher.update(bytes);
+    }
+    let (seed, mut plain) = (hasher.finalize(), entropy());
+    Box::new(move || *blake3::keyed_hash(seed.as_bytes(), &plain()).as_bytes())
+}
+
 pub(crate) fn options(disk: &SimDisk, segment_bytes: u64) -> FileOptions {
-    FileOptions::new(entropy()).with_disk(Arc::new(disk.clone())).with_segment_bytes(segment_bytes)
+    FileOptions::new(entropy_on(disk)).with_disk(Arc::new(disk.clone())).with_segment_bytes(segment_bytes)
 }
 
 pub(crate) fn verdict(disk: &SimDisk) -> Report {
@@ -69,6 +83,11 @@ pub(crate) fn work(log: &dyn Log, from: u64) -> Result<Vec<Lsn>, LogError> {
             Ok(())
         })?;
     }
+    // Purged within the same life: a crash may come anywhere in between.
+    let gone = log.put_payload(&[9; 300])?;
+    append(&[], &mut |batch| batch.push(sessions[0], &[gone], |body| body.push(1)).map(drop))?;
+    append(&[], &mut |batch| batch.purge(&[gone.id()], |body| body.push(2)).map(drop))?;
+    log.destroy(Timestamp(from))?;
     append(&[], &mut |batch| sessions.iter().try_for_each(|stream| batch.close(*stream).map(drop)))?;
     Ok(done)
 }

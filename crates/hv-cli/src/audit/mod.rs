@@ -6,6 +6,9 @@
 mod show;
 mod verify;
 
+pub(crate) mod keeping;
+mod writing;
+
 mod names;
 mod told;
 mod words;
@@ -26,6 +29,8 @@ pub fn run(args: &AuditArgs) -> Result<Exit, Refused> {
     let (data, done) = match &args.command {
         AuditCommand::Show(trail) => (&trail.data, show::run(trail)),
         AuditCommand::Verify { trail, sealed } => (&trail.data, verify::run(trail, *sealed)),
+        AuditCommand::Purge(args) => (&args.data, keeping::purge(args)),
+        AuditCommand::Hold(args) => (&args.data, keeping::hold(args)),
     };
     match done {
         Ok(exit) => Ok(exit),
@@ -33,6 +38,18 @@ pub fn run(args: &AuditArgs) -> Result<Exit, Refused> {
             output::error(&format!("hv: {}: {cause}", data.display()));
             // The exit code of tampering is kept for tampering.
             Ok(Exit::BadInput)
+        }
+        Err(Failure::Denied(why)) => {
+            output::error(&format!("hv: {}: denied: {why}", data.display()));
+            Ok(Exit::Denied)
+        }
+        Err(Failure::Tampered(finding)) => {
+            output::error(&format!("hv: {}: the trail is tampered with: {finding}", data.display()));
+            Ok(Exit::Failed)
+        }
+        Err(Failure::Hv(why)) => {
+            output::error(&format!("hv: {}: {why}", data.display()));
+            Ok(Exit::Failed)
         }
         Err(Failure::Output(refused)) => Err(refused),
     }
@@ -42,6 +59,12 @@ pub fn run(args: &AuditArgs) -> Result<Exit, Refused> {
 #[derive(Debug)]
 enum Failure {
     NoTrail(NoTrail),
+    /// Refused, and the refusal is on the trail.
+    Denied(String),
+    /// The trail is not what was written to it.
+    Tampered(String),
+    /// hv itself failed.
+    Hv(String),
     Output(Refused),
 }
 
@@ -118,5 +141,5 @@ fn look(data: &Path) -> Result<(), NoTrail> {
 
 /// Whether a trail has something of this name. One that lost the rest has lost it, and is a trail still.
 fn is_of_a_trail(name: &str) -> bool {
-    name == "mark" || name == "payloads" || name.ends_with(".seg")
+    name == "mark" || name == "keys" || name == "payloads" || name.ends_with(".seg")
 }

@@ -89,6 +89,8 @@ impl Names {
             | Kind::Close { .. }
             | Kind::StreamClosed { .. }
             | Kind::Started { .. }
+            | Kind::Purge { .. }
+            | Kind::Destroyed { .. }
             | Kind::Sealed { .. } => {}
         }
     }
@@ -105,6 +107,8 @@ impl Names {
                 | TrailEvent::Opened { .. }
                 | TrailEvent::Closed { .. }
                 | TrailEvent::Sealed
+                | TrailEvent::Purged { .. }
+                | TrailEvent::Destroyed { .. }
                 | TrailEvent::Node(_) => {}
             }
         }

@@ -45,6 +45,7 @@ struct Document {
     batches: u64,
     records: u64,
     bytes: u64,
+    purged: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -118,7 +119,7 @@ struct StreamDocument {
 
 impl Document {
     fn of(report: &Report) -> Self {
-        let Report { verdict, level, streams, batches, records, bytes } = report;
+        let Report { verdict, level, streams, batches, records, bytes, purged } = report;
         let (word, why, finding) = match verdict {
             Verdict::Complete => (Word::Complete, None, None),
             Verdict::Open(why) => (Word::Open, Some(why.to_string()), None),
@@ -133,8 +134,8 @@ impl Document {
             closed: stream.closed,
         };
         let streams = streams.iter().map(stream).collect();
-        let (batches, records, bytes) = (*batches, *records, *bytes);
-        Self { verdict: word, why, level, finding, streams, batches, records, bytes }
+        let (batches, records, bytes, purged) = (*batches, *records, *bytes, *purged);
+        Self { verdict: word, why, level, finding, streams, batches, records, bytes, purged }
     }
 }
 
@@ -172,6 +173,13 @@ impl fmt::Display for Document {
         let read = if self.verdict == Word::Tampered { "read up to there" } else { "read" };
         let Self { batches, records, bytes, .. } = self;
         writeln!(f, "{read}: {batches} batches, {records} records, {bytes} bytes of segments")?;
+        if self.purged > 0 {
+            writeln!(
+                f,
+                "purged: {} payloads; their records are there, their contents are gone",
+                self.purged
+            )?;
+        }
         if self.streams.is_empty() {
             return Ok(());
         }

@@ -72,6 +72,8 @@ impl Names {
             | TrailEvent::Opened { .. }
             | TrailEvent::Closed { .. }
             | TrailEvent::Sealed
+            | TrailEvent::Purged { .. }
+            | TrailEvent::Destroyed { .. }
             | TrailEvent::Node(_) => {}
         }
     }

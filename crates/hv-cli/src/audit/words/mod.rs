@@ -4,12 +4,14 @@
 
 mod evidence;
 mod files;
+mod keeping;
 mod ledger;
 mod saga;
 mod session;
 
 use super::names::{Name, Names};
 use super::told::{Told, json, list, object};
+use hv_core::audit::retention::Scope;
 use hv_core::audit::{Lsn, StreamNo};
 use hv_core::event::{Denial, KillAnswer, KillTarget, NodeEvent, SessionEvent};
 use hv_core::liability::{AgentNo, SessionNo};
@@ -59,6 +61,14 @@ impl Scene<'_> {
             }
             TrailEvent::Sealed => {
                 Told::new("log.sealed", "the log is ended; this record holds the end of every open stream")
+            }
+            TrailEvent::Purged { ids } => {
+                let words = format!("{} contents are purged: their keys and they are destroyed", ids.len());
+                Told::new("log.purged", words).with("ids", ids)
+            }
+            TrailEvent::Destroyed { purge } => {
+                let words = format!("the purge of node record {purge} is done; nothing of it can be read");
+                Told::new("log.destroyed", words).with("purge", purge)
             }
             TrailEvent::Node(event) => node(event),
             TrailEvent::Ledger(event) => self.ledger(event),
@@ -143,6 +153,15 @@ fn node(event: &NodeEvent) -> Told {
     let by_words = |by: &Option<Did>| by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
     match event {
         NodeEvent::Denied { denial } => denied("node.denied", denial),
+        NodeEvent::Purged { session, subject, older_than, contents, bytes } => {
+            let scope = Scope { session: session.clone(), subject: subject.clone() };
+            keeping::purged(&scope, *older_than, *contents, *bytes)
+        }
+        NodeEvent::Held { hold, session, subject, reason } => {
+            let scope = Scope { session: session.clone(), subject: subject.clone() };
+            keeping::held(*hold, &scope, reason)
+        }
+        NodeEvent::HoldReleased { hold } => keeping::released(*hold),
         NodeEvent::Configured { config, by, witness } => evidence::configured(config, by, witness.as_ref()),
         NodeEvent::Key { event } => evidence::key(event),
         NodeEvent::Spent { by, nonce, deadline, at } => evidence::spent(by, nonce, *deadline, *at),

@@ -40,7 +40,18 @@ pub(crate) struct Every {
 pub(crate) fn every() -> Every {
     let mut node = node();
     node.extend(kills());
+    node.extend(keeping());
     Every { node, ledger: ledger(), session: session() }
+}
+
+fn keeping() -> Vec<NodeEvent> {
+    let session = Some(SessionId::new("sample").unwrap());
+    let (older_than, subject) = (Some(Duration::from_secs(365 * 86_400)), Some(did("a")));
+    vec![
+        NodeEvent::Purged { session: session.clone(), subject, older_than, contents: 3, bytes: 4711 },
+        NodeEvent::Held { hold: 0, session, subject: None, reason: "a case".to_owned() },
+        NodeEvent::HoldReleased { hold: 0 },
+    ]
 }
 
 fn kills() -> Vec<NodeEvent> {

@@ -2,6 +2,7 @@
 
 mod every;
 mod formats;
+mod purge;
 mod show;
 mod stranger;
 mod trails;

@@ -236,8 +236,9 @@ fn every_event_has_words_and_a_name() {
     assert_eq!((code, stderr.as_str()), (0, ""));
     let words = words(&text);
     let count = samples.node.len() + samples.ledger.len() + samples.session.len();
-    // Begun, a session begun and closed on two streams each, ended.
-    assert_eq!(words.len(), count + 6);
+    // Begun, a session begun and closed on two streams each, something purged and that it is done, ended; and a
+    // record that says nothing.
+    assert_eq!(words.len(), count + 9);
     assert_eq!(
         words.iter().collect::<BTreeSet<_>>().len(),
         words.len() - 1,
@@ -279,7 +280,9 @@ fn every_event_has_words_and_a_name() {
         "ledger.snapshot",
         "ledger.vouched",
         "log.closed",
+        "log.destroyed",
         "log.opened",
+        "log.purged",
         "log.sealed",
         "log.started",
         "node.configured",
@@ -295,6 +298,9 @@ fn every_event_has_words_and_a_name() {
         "node.kill_answered",
         "node.kill_lifted",
         "node.killed",
+        "node.held",
+        "node.hold_released",
+        "node.purged",
         "saga.appended",
         "saga.created",
         "saga.expiring",

@@ -4,7 +4,7 @@
 
 use super::every::every;
 use super::{Place, audit_json, trails};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -44,22 +44,34 @@ fn stranger(dir: &Path) -> Result<BTreeMap<u64, (u64, Hash)>, String> {
         trail.streams.iter().all(|(number, stream)| *number < 2 || stream.closed),
         "sessions are closed",
     )?;
+    require(trail.purging.is_empty(), "purges are done")?;
+    let mut keys = BTreeMap::new();
+    if let Ok(bytes) = fs::read(dir.join("keys")) {
+        keys = self::keys(&bytes, &trail.nonce)?;
+        require(!keys.is_empty(), "a key")?;
+        names.push("keys".to_owned());
+    }
+    let there: BTreeMap<Hash, u64> =
+        trail.payloads.iter().filter(|(id, _)| !trail.purged.contains(*id)).map(|(k, v)| (*k, *v)).collect();
     if let Ok(entries) = fs::read_dir(dir.join("payloads")) {
         let mut found = BTreeMap::new();
         for entry in entries {
             let path = entry.unwrap().path();
-            let (id, length) = payload(&fs::read(&path).unwrap())?;
+            let (slot, length, id) = payload(&fs::read(&path).unwrap(), &keys)?;
             require(path.file_name().unwrap().to_str() == Some(&hex(&id)), "a payload has its id as name")?;
+            require(keys.get(&slot).is_some_and(|(named, _)| *named == id), "a key names its payload")?;
             found.insert(id, length);
         }
-        require(
-            !found.is_empty() && found == trail.payloads,
-            "the payloads that records name, and no others",
-        )?;
+        require(!found.is_empty() && found == there, "the payloads that records name, and no others")?;
         names.push("payloads".to_owned());
     } else {
-        require(trail.payloads.is_empty(), "payloads")?;
+        require(there.is_empty(), "payloads")?;
     }
+    let listed = |live: bool| -> BTreeSet<Hash> {
+        keys.values().filter(|(_, key)| key.is_some() == live).map(|(id, _)| *id).collect()
+    };
+    require(listed(true) == there.keys().copied().collect(), "a key for each payload")?;
+    require(listed(false) == trail.purged, "a destroyed key for each purged payload")?;
     for entry in fs::read_dir(dir).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         require(names.contains(&name), "nothing else lies there")?;
@@ -76,6 +88,9 @@ struct Trail {
     sealed: bool,
     streams: BTreeMap<u64, Stream>,
     payloads: BTreeMap<Hash, u64>,
+    purged: BTreeSet<Hash>,
+    /// The places of purges that are not done.
+    purging: BTreeSet<u64>,
     /// What the node's stream must say next.
     owed: Option<Vec<u8>>,
 }
@@ -185,7 +200,24 @@ impl Trail {
                 let open = self.streams.iter().filter(|(_, stream)| !stream.closed);
                 let heads: Vec<u8> = open.flat_map(|(number, stream)| stream.head(*number)).collect();
                 require(number == 0 && **rest == heads[..], "the ends of the streams")?;
+                require(self.purging.is_empty(), "no purge under way")?;
                 self.sealed = true;
+            }
+            7 => {
+                let mut last = None;
+                for _ in 0..take_varint(rest)? {
+                    let id: Hash = take(rest, 32)?.try_into().unwrap();
+                    require(last < Some(id), "ids in ascending order")?;
+                    last = Some(id);
+                    self.purged.insert(id);
+                }
+                require(number == 0 && last.is_some(), "a purge of something")?;
+                self.purging.insert(seq);
+            }
+            8 => {
+                let purge = take_varint(rest)?;
+                let known = self.purging.remove(&purge);
+                require(number == 0 && rest.is_empty() && known, "a purge that is under way")?;
             }
             _ => return Err(format!("no kind {kind}")),
         }
@@ -209,15 +241,47 @@ fn root(leaves: &[Hash]) -> Hash {
     }
 }
 
-fn payload(bytes: &[u8]) -> Result<(Hash, u64), String> {
+/// By slot, the id and the key, where it was not destroyed.
+type Keys = BTreeMap<u64, (Hash, Option<Hash>)>;
+
+fn keys(bytes: &[u8], nonce: &[u8]) -> Result<Keys, String> {
+    require(bytes.len().is_multiple_of(128) && bytes.len() >= 128, "whole slots")?;
+    let mut keys = Keys::new();
+    for (at, slot) in bytes.chunks(128).enumerate() {
+        require(u32_at(slot, 124) == crc(&slot[..124]), "crc of a slot")?;
+        let Some(number) = at.checked_sub(1) else {
+            require(slot[..12] == *b"hv-keys\n\x01\0\0\0" && slot[12..28] == *nonce, "the header of keys")?;
+            require(slot[28..124].iter().all(|byte| *byte == 0), "zeros in the header of keys")?;
+            continue;
+        };
+        let (id, key): (Hash, Hash) = (slot[4..36].try_into().unwrap(), slot[36..68].try_into().unwrap());
+        require(slot[68..124].iter().all(|byte| *byte == 0), "zeros in a slot")?;
+        let key = match u32_at(slot, 0) {
+            1 => Some(key),
+            2 if key == [0; 32] => None,
+            _ => return Err("a key or none".to_owned()),
+        };
+        keys.insert(number as u64, (id, key));
+    }
+    Ok(keys)
+}
+
+/// The slot of its key, its length and its id.
+fn payload(bytes: &[u8], keys: &Keys) -> Result<(u64, u64, Hash), String> {
     let (front, check) = bytes.split_last_chunk::<4>().ok_or("a payload")?;
     require(u32::from_le_bytes(*check) == crc(front), "crc of a payload")?;
     let rest = &mut &front[..];
-    require(take(rest, 8)? == b"hv-load\n", "a payload")?;
-    let salt: Hash = take(rest, 32)?.try_into().unwrap();
+    require(take(rest, 8)? == b"hv-load2", "a payload")?;
+    let slot = u64_at(take(rest, 8)?, 0);
     let length = take_varint(rest)?;
     require(rest.len() as u64 == length, "the length of a payload")?;
-    Ok((*blake3::keyed_hash(&salt, rest).as_bytes(), length))
+    let key = keys.get(&slot).and_then(|(_, key)| *key).ok_or("a key that is there")?;
+    let mut bits = vec![0; rest.len()];
+    let stream = blake3::derive_key("hv 2026 audit payload stream v1", &key);
+    blake3::Hasher::new_keyed(&stream).finalize_xof().fill(&mut bits);
+    let content: Vec<u8> = rest.iter().zip(bits).map(|(byte, bits)| byte ^ bits).collect();
+    let salt = blake3::derive_key("hv 2026 audit payload salt v1", &key);
+    Ok((slot, length, *blake3::keyed_hash(&salt, &content).as_bytes()))
 }
 
 fn keyed(context: &str, bytes: &[u8]) -> Hash {

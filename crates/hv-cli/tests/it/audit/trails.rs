@@ -36,7 +36,7 @@ fn options() -> FileOptions {
 /// A node with its log, which it holds open.
 pub(crate) struct Stage {
     pub(crate) hv: Hypervisor,
-    clock: Arc<ManualClock>,
+    pub(crate) clock: Arc<ManualClock>,
 }
 
 pub(crate) fn did(name: &str) -> Did {
@@ -54,8 +54,13 @@ fn step(id: &str, agent: &str, action: &str, task: &str) -> StepDef {
 
 impl Stage {
     pub(crate) fn new(dir: &Path) -> Self {
-        let clock = Arc::new(ManualClock::at(START));
-        let log = Arc::new(FileLog::create(dir, START, options()).unwrap());
+        Self::since(dir, START)
+    }
+
+    /// One whose trail begins at another time.
+    pub(crate) fn since(dir: &Path, start: Timestamp) -> Self {
+        let clock = Arc::new(ManualClock::at(start));
+        let log = Arc::new(FileLog::create(dir, start, options()).unwrap());
         Self { hv: Hypervisor::open(log, clock.clone()).unwrap(), clock }
     }
 
@@ -147,9 +152,24 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// The same with a step before it that prints something.
+    pub(crate) async fn talkative_slash(&self, session: &SessionId) {
+        let works = step("say", "builder", "git.tag", "works");
+        let stays = StepDef { after: vec![0], ..step("leave", "helper", "git.tag", "stays") };
+        let fails = StepDef { after: vec![1], ..step("break", "helper", "git.tag", "fails") };
+        self.saga(session, "doomed", vec![works, stays, fails], SagaState::Escalated).await;
+    }
+}
+
 /// A finished trail of more than fifty records.
 pub(crate) async fn finished(dir: &Path) {
-    let stage = Stage::new(dir);
+    finished_since(dir, START).await;
+}
+
+/// One that began at another time.
+pub(crate) async fn finished_since(dir: &Path, start: Timestamp) {
+    let stage = Stage::since(dir, start);
     let session = stage.session("release").await;
     stage.work(&session).await;
     stage.rounds(&session, 20).await;
@@ -183,6 +203,10 @@ pub(crate) fn of_every_event(dir: &Path, every: &every::Every) {
         let attached = if matches!(event, SessionEvent::Noted { .. }) { vec![payload] } else { vec![] };
         append(&mut |batch| batch.push(stream, &attached, |out| body(event, out)).map(|_| ()));
     }
+    let gone = log.put_payload(b"gone").unwrap();
+    append(&mut |batch| batch.push(StreamNo::NODE, &[gone], |out| out.push(RECORD_VERSION)).map(|_| ()));
+    append(&mut |batch| batch.purge(&[gone.id()], |out| out.push(RECORD_VERSION)).map(|_| ()));
+    log.destroy(START).unwrap();
     append(&mut |batch| batch.close(stream).map(|_| ()));
     log.seal(time).unwrap();
 }

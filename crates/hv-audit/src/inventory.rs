@@ -1,0 +1,247 @@
+//! Whether payloads and keys are what the records say: there, or purged, and nothing else.
+
+use crate::disk::{Access, Disk};
+use crate::finding::{Finding, What};
+use crate::folder::{found, found_at};
+use crate::keys::{KEYS_NAME, Keys, Slot, place};
+use crate::log::{LogError, PayloadRef};
+use crate::payload::{check_length, payload_path, read_payload};
+use crate::survey::{Reference, Survey};
+use hv_types::Digest;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// What an inventory is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Looks at every byte, while a writer may be at work.
+    Verify,
+    /// Looks at lengths; contents are checked where they are read. Nobody else is at work.
+    Open(Again),
+}
+
+/// What is said about something purged that is there again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// It is a finding.
+    Refuse,
+    /// It is destroyed once more.
+    Destroy,
+}
+
+/// What lies beside the records of a log in which nothing of it is wrong.
+#[derive(Debug, Default)]
+pub(crate) struct Inventory {
+    pub(crate) keys: Keys,
+    /// How many slots count; what follows is what a crash left of a key that no payload has.
+    pub(crate) slots: u64,
+    /// Payloads that no record refers to: a crash came between putting them and referring to them.
+    pub(crate) loose: Vec<Digest>,
+    /// What was purged and is there again.
+    pub(crate) again: Vec<Digest>,
+}
+
+/// Compares payloads and keys with what the records say.
+pub(crate) fn take_inventory(
+    survey: &Survey<'_>,
+    disk: &dyn Disk,
+    dir: &Path,
+    purpose: Purpose,
+) -> Result<Inventory, LogError> {
+    let nonce = survey.mark.map(|mark| mark.nonce).unwrap_or_default();
+    let keys = Keys::read(disk, dir, nonce)?;
+    let found = Inventory::default();
+    let (live, later) = (BTreeMap::new(), BTreeSet::new());
+    let mut taking = Taking { survey, disk, dir, purpose, found, live, later };
+    let mut destroyed = BTreeSet::new();
+    for (at, slot) in (0..).zip(&keys.slots) {
+        match slot {
+            Slot::Live { id, .. } => drop(taking.live.insert(*id, at)),
+            Slot::Destroyed { id } => drop(destroyed.insert(*id)),
+            Slot::Bad { .. } => {}
+        }
+    }
+    for (id, reference) in survey.references.iter().filter(|(id, _)| !survey.purged.contains_key(id)) {
+        taking.present(id, reference.length).map_err(|error| located(error, reference))?;
+    }
+    for id in survey.purged.keys() {
+        let checked = taking.purged(id, &destroyed);
+        match survey.references.get(id) {
+            Some(reference) => checked.map_err(|error| located(error, reference))?,
+            None => checked?,
+        }
+    }
+    let known = |id: &Digest| survey.references.contains_key(id) || survey.purged.contains_key(id);
+    for id in survey.folder.payloads.iter().filter(|id| !known(id)) {
+        taking.unreferenced(id)?;
+    }
+    taking.slots(&keys)?;
+    Ok(Inventory { keys, ..taking.found })
+}
+
+/// A finding about a payload, with the first record that refers to it.
+fn located(error: LogError, reference: &Reference) -> LogError {
+    match error {
+        LogError::Damaged(finding) => {
+            let Reference { stream, seq, lsn, .. } = *reference;
+            let (stream, record, lsn) = (Some(stream), Some(seq), Some(lsn));
+            LogError::Damaged(Box::new(Finding { stream, record, lsn, ..*finding }))
+        }
+        error => error,
+    }
+}
+
+struct Taking<'a, 'd> {
+    survey: &'a Survey<'d>,
+    disk: &'a dyn Disk,
+    dir: &'a Path,
+    purpose: Purpose,
+    found: Inventory,
+    /// Keys that are there, and their slots.
+    live: BTreeMap<Digest, u64>,
+    /// What a living writer purged since the records were read.
+    later: BTreeSet<Digest>,
+}
+
+impl Taking<'_, '_> {
+    /// Whether a payload that is not as it should be was purged since the records were read: the record comes
+    /// before the destruction, so whoever sees the one finds the other.
+    fn purged_since(&mut self, id: &Digest) -> bool {
+        if self.purpose == Purpose::Verify && !self.survey.says_ended() && !self.later.contains(id) {
+            let mut later = Survey::new(self.disk, self.dir);
+            if later.read(&mut |_| Ok(())).is_ok() {
+                self.later.extend(later.purged.keys());
+            }
+        }
+        self.later.contains(id)
+    }
+
+    /// A payload that must be there.
+    fn present(&mut self, id: &Digest, length: u64) -> Result<(), LogError> {
+        let checked = check_length(self.disk, self.dir, id, length).and_then(|()| {
+            if !self.live.contains_key(id) {
+                return Err(found(Path::new(KEYS_NAME), What::KeyMissing { id: *id }));
+            }
+            self.look(id)
+        });
+        match checked {
+            Err(LogError::Damaged(finding)) => {
+                if self.purged_since(id) {
+                    Ok(())
+                } else {
+                    Err(LogError::Damaged(finding))
+                }
+            }
+            checked => checked,
+        }
+    }
+
+    fn look(&self, id: &Digest) -> Result<(), LogError> {
+        match self.purpose {
+            Purpose::Open(_) => Ok(()),
+            Purpose::Verify => match read_payload(self.disk, self.dir, id)? {
+                Some(_) => Ok(()),
+                None => Err(found(&payload_path(id), What::PayloadMissing { id: *id })),
+            },
+        }
+    }
+
+    /// A payload that must not be there.
+    fn purged(&mut self, id: &Digest, destroyed: &BTreeSet<Digest>) -> Result<(), LogError> {
+        if self.survey.is_purging(id) {
+            // Opening the log goes on with it.
+            return Ok(());
+        }
+        // It may have been listed before it was removed.
+        let listed = self.survey.folder.payloads.contains(id);
+        let file = listed && self.disk.open(&self.dir.join(payload_path(id)), Access::Read).is_ok();
+        let key = self.live.get(id);
+        match (file, key, self.purpose) {
+            // One that no record refers to may have been gone when it was purged.
+            (false, None, _) if destroyed.contains(id) || !self.survey.references.contains_key(id) => Ok(()),
+            (false, None, _) => Err(found(Path::new(KEYS_NAME), What::KeyUnlisted { id: *id })),
+            (_, _, Purpose::Open(Again::Destroy)) => {
+                self.found.again.push(*id);
+                Ok(())
+            }
+            (true, ..) => Err(found(&payload_path(id), What::PurgedAgain { id: *id })),
+            (false, Some(slot), _) => {
+                Err(found_at(Path::new(KEYS_NAME), place(*slot), What::PurgedAgain { id: *id }))
+            }
+        }
+    }
+
+    /// A payload that no record refers to.
+    fn unreferenced(&mut self, id: &Digest) -> Result<(), LogError> {
+        if self.survey.says_ended() {
+            return Err(found(&payload_path(id), What::PayloadUnreferenced));
+        }
+        let checked = if self.live.contains_key(id) {
+            self.look(id)
+        } else {
+            Err(found(Path::new(KEYS_NAME), What::KeyMissing { id: *id }))
+        };
+        match checked {
+            Err(LogError::Damaged(finding)) if !self.purged_since(id) => Err(LogError::Damaged(finding)),
+            Err(LogError::Damaged(_)) => Ok(()),
+            checked => {
+                self.found.loose.push(*id);
+                checked
+            }
+        }
+    }
+
+    /// Every slot belongs to a payload or to a purge; in a log that goes on, only the last ones may be what a crash
+    /// left or what was put since the folder was listed.
+    fn slots(&mut self, keys: &Keys) -> Result<(), LogError> {
+        let Survey { folder, purged, .. } = self.survey;
+        let file = Path::new(KEYS_NAME);
+        let ended = self.survey.says_ended();
+        if folder.keys && !keys.begun && ended {
+            return Err(found(file, What::KeysHeader));
+        }
+        let count = keys.slots.len() as u64;
+        let mut leftover: Option<LogError> = None;
+        for (at, slot) in (0..).zip(&keys.slots) {
+            let there = |id: &Digest| folder.payloads.contains(id) || purged.contains_key(id);
+            let what = match slot {
+                Slot::Live { id, .. } if self.live.get(id) == Some(&at) && there(id) => None,
+                Slot::Live { .. } => Some(What::KeyUnreferenced),
+                Slot::Destroyed { id } if purged.contains_key(id) => None,
+                // Put and purged since the records were read.
+                Slot::Destroyed { id } if self.purged_since(id) => continue,
+                Slot::Destroyed { .. } => return Err(found_at(file, place(at), What::KeyDestroyed)),
+                Slot::Bad { id } if self.survey.is_purging(id) => None,
+                Slot::Bad { .. } => Some(What::KeyDamaged),
+            };
+            match (what, leftover.take()) {
+                // What counts lies behind it, so it is no leftover.
+                (None, Some(before)) => return Err(before),
+                (None, None) => self.found.slots = at + 1,
+                (Some(_), Some(before)) => leftover = Some(before),
+                (Some(what), None) => leftover = Some(found_at(file, place(at), what)),
+            }
+        }
+        if let Some(leftover) = leftover.filter(|_| ended) {
+            return Err(leftover);
+        }
+        if keys.odd > 0 && ended {
+            return Err(found_at(file, place(count), What::Trailing));
+        }
+        if ended && folder.keys && count == 0 {
+            return Err(found(file, What::Stranger));
+        }
+        Ok(())
+    }
+}
+
+impl Inventory {
+    /// What no record refers to, as the next one will: with the length that it has.
+    pub(crate) fn loose_payloads(&self, disk: &dyn Disk, dir: &Path) -> Result<Vec<PayloadRef>, LogError> {
+        let read = |id: &Digest| {
+            let content = read_payload(disk, dir, id)?.unwrap_or_default();
+            Ok(PayloadRef { id: *id, length: content.len() as u64 })
+        };
+        self.loose.iter().map(read).collect()
+    }
+}

@@ -1,0 +1,40 @@
+//! Purges and holds.
+
+use super::super::told::{Told, seconds};
+use hv_core::audit::retention::Scope;
+use std::time::Duration;
+
+/// So many contents were purged.
+pub(super) fn purged(scope: &Scope, older_than: Option<Duration>, contents: u64, bytes: u64) -> Told {
+    let age = match older_than {
+        Some(age) => format!("at least {} days old", age.as_secs() / 86_400),
+        None => "that need not be kept any longer".to_owned(),
+    };
+    let words = format!("{contents} contents{} {age}, {bytes} bytes", whose(scope));
+    Told::new("node.purged", words)
+        .with("session", &scope.session)
+        .with("subject", &scope.subject)
+        .with("older_than_s", older_than.map(seconds))
+        .with("contents", contents)
+        .with("bytes", bytes)
+}
+
+/// A hold was put on.
+pub(super) fn held(hold: u32, scope: &Scope, reason: &str) -> Told {
+    Told::new("node.held", format!("hold {hold} is put on all contents{}: {reason}", whose(scope)))
+        .with("hold", hold)
+        .with("session", &scope.session)
+        .with("subject", &scope.subject)
+        .with("reason", reason)
+}
+
+/// A hold was taken off.
+pub(super) fn released(hold: u32) -> Told {
+    Told::new("node.hold_released", format!("hold {hold} is taken off")).with("hold", hold)
+}
+
+fn whose(scope: &Scope) -> String {
+    let session = scope.session.as_ref().map(|session| format!(" of session {session}")).unwrap_or_default();
+    let subject = scope.subject.as_ref().map(|subject| format!(" that concern {subject}"));
+    session + &subject.unwrap_or_default()
+}
