@@ -21,3 +21,4 @@ mod simulation;
 mod support;
 mod surroundings;
 mod unfinished;
+mod vfs;

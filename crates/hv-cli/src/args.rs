@@ -6,6 +6,7 @@ use crate::id::args::IdArgs;
 use crate::lines::LinesArgs;
 use crate::session::args::{KillArgs, SessionArgs};
 use crate::trust::args::TrustArgs;
+use crate::vfs::args::VfsArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use hv_types::{NotAFraction, Reversibility, Sigma};
@@ -33,6 +34,8 @@ pub enum Command {
     Run(RunArgs),
     /// Work in a session with a shell: open, join, exec, undo, close
     Session(SessionArgs),
+    /// Read and change the files of a session, as one of its members
+    Vfs(VfsArgs),
     /// Stop an agent, an action, a session or everything, at once
     Kill(KillArgs),
     /// Say which ring a score earns, or whether it suffices for an action

@@ -16,6 +16,7 @@ pub mod ring;
 pub mod run;
 pub mod session;
 pub mod trust;
+pub mod vfs;
 
 mod exit;
 

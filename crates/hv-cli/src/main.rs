@@ -4,7 +4,7 @@ use clap::{CommandFactory, Parser};
 use hv_cli::args::{CheckArgs, Cli, Command};
 use hv_cli::output::{self, Refused};
 use hv_cli::plan::{self, Plan};
-use hv_cli::{Exit, audit, claimed, id, ring, run, session, trust};
+use hv_cli::{Exit, audit, claimed, id, ring, run, session, trust, vfs};
 
 fn main() -> Exit {
     let cli = Cli::parse();
@@ -15,6 +15,10 @@ fn main() -> Exit {
             Err(refused) => Err(refused),
         },
         Command::Session(args) => match session::run(&args) {
+            Ok(exit) => return exit,
+            Err(refused) => Err(refused),
+        },
+        Command::Vfs(args) => match vfs::run(&args) {
             Ok(exit) => return exit,
             Err(refused) => Err(refused),
         },

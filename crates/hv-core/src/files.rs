@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 
 /// What is done to a file, as far as the gate asks.
 #[derive(Clone, Copy)]
-enum Access {
+pub(crate) enum Access {
     Read,
     /// Every version stays, so a change can be undone entirely.
     Change,
@@ -163,7 +163,7 @@ impl Hypervisor {
 }
 
 /// Through the gate, to a path of the session; gives the agent's name too.
-fn enter<'a>(
+pub(crate) fn enter<'a>(
     state: &'a State,
     now: Timestamp,
     session: &SessionId,
@@ -174,8 +174,24 @@ fn enter<'a>(
     let Some(slot) = state.slot(session) else {
         return Err(Refusal::no_session("file", Some(agent), session));
     };
+    let path = slot.session.path(path);
+    let path = path.map_err(|bad| slot.refuse("file", Some(agent), None, Reason::Path(Box::new(bad))))?;
+    let (slot, agent) = pass(state, now, session, agent, access)?;
+    Ok((slot, path, agent))
+}
+
+/// Through the gate, to the files of the session; gives the agent's name too.
+pub(crate) fn pass<'a>(
+    state: &'a State,
+    now: Timestamp,
+    session: &SessionId,
+    agent: &Did,
+    access: Access,
+) -> Result<(&'a Slot, Did), Box<Refusal>> {
+    let Some(slot) = state.slot(session) else {
+        return Err(Refusal::no_session("file", Some(agent), session));
+    };
     let refuse = |action: Option<&ActionId>, reason| slot.refuse("file", Some(agent), action, reason);
-    let path = slot.session.path(path).map_err(|bad| refuse(None, Reason::Path(Box::new(bad))))?;
     let action = access.action().map_err(|bad| refuse(None, Reason::Ident(bad)))?;
     let call = Call {
         session: session.clone(),
@@ -189,7 +205,7 @@ fn enter<'a>(
         return Err(refuse(Some(action), killed));
     }
     match gate::check_call((state, slot, now), agent, &call, access.class(), 0) {
-        Ok(_) => Ok((slot, path, call.agent)),
+        Ok(_) => Ok((slot, call.agent)),
         Err(denial) => Err(refuse(Some(action), Reason::Gate(denial))),
     }
 }

@@ -29,6 +29,7 @@ mod clock;
 mod consequence;
 mod error;
 mod evidence;
+mod file_space;
 mod files;
 #[cfg(feature = "folder")]
 mod folder;
@@ -54,6 +55,7 @@ pub use authority::NodeConfig;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Denied, Error, Reason};
 pub use evidence::{Presented, STATEMENTS_MAX, TooManyStatements, call_for};
+pub use file_space::{AclRule, FileDiff, FileMoment, FileVersion, FileView, SnapshotView};
 #[cfg(feature = "folder")]
 pub use folder::entropy;
 pub use govern::{NODE_SESSION, Request};

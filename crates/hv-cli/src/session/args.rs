@@ -4,7 +4,7 @@ use crate::args::ReversibilityArg;
 use crate::id::args::duration;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use hv_core::rings::class::Claim;
-use hv_core::session::SessionConfig;
+use hv_core::session::{Quotas, SessionConfig};
 use hv_core::types::{ActionId, ActionKind, Did, NotAFraction, Reversibility, SessionId, Sigma, StepId};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -115,6 +115,12 @@ pub struct OpenArgs {
     /// The σ_eff below which a member is held in Ring 3
     #[arg(long, value_name = "S", value_parser = sigma, default_value = "0.60")]
     pub min_sigma: Sigma,
+    /// How many files it may hold at once
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub max_files: u32,
+    /// How many bytes they may hold together
+    #[arg(long, value_name = "N", default_value_t = 1 << 30)]
+    pub max_bytes: u64,
     /// An action and what it counts as; see `hv session allow --help`
     #[arg(long, value_name = "ACTION=CLASS", value_parser = allowance)]
     pub allow: Vec<Allowance>,
@@ -341,8 +347,12 @@ impl OpenArgs {
             ModeArg::Strong => hv_core::ConsistencyMode::Strong,
             ModeArg::Eventual => hv_core::ConsistencyMode::Eventual,
         };
+        let quotas = Quotas { files: self.max_files, bytes: self.max_bytes, ..Quotas::default() };
         let config = SessionConfig::default().with_mode(mode).with_min_sigma_eff(self.min_sigma);
-        config.with_max_participants(self.max_participants)?.with_max_duration(self.duration)
+        config
+            .with_quotas(quotas)
+            .with_max_participants(self.max_participants)?
+            .with_max_duration(self.duration)
     }
 }
 

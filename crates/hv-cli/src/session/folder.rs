@@ -14,38 +14,38 @@ use std::sync::Arc;
 const NOTE: &str = "hv.live";
 
 /// A node whose folder nobody else uses meanwhile.
-pub(super) struct Folder {
-    pub(super) hv: Hypervisor,
-    pub(super) data: PathBuf,
+pub(crate) struct Folder {
+    pub(crate) hv: Hypervisor,
+    pub(crate) data: PathBuf,
 }
 
 /// What every command on a session has to know.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Live {
+pub(crate) struct Live {
     version: u32,
     /// By which programs of the session are known.
-    pub(super) token: String,
+    pub(crate) token: String,
     /// Actions whose undo counts without proof.
-    pub(super) unproven: Vec<ActionId>,
+    pub(crate) unproven: Vec<ActionId>,
 }
 
 impl Folder {
     /// Waits for the folder as long as it is told to.
-    pub(super) fn open(place: &Place) -> Result<Self, LiveFailure> {
+    pub(crate) fn open(place: &Place) -> Result<Self, LiveFailure> {
         let data = place::absolute(&place.data)?;
         let log = place::open(&data, place.wait)?;
         Ok(Self { hv: Hypervisor::open(Arc::new(log), Arc::new(SystemClock))?, data })
     }
 
     /// The same, in a new folder where there is none.
-    pub(super) fn open_or_create(place: &Place) -> Result<Self, LiveFailure> {
+    pub(crate) fn open_or_create(place: &Place) -> Result<Self, LiveFailure> {
         let data = place::absolute(&place.data)?;
         let log = place::open_or_create(&data, place.wait)?;
         Ok(Self { hv: Hypervisor::open(Arc::new(log), Arc::new(SystemClock))?, data })
     }
 
     /// The session that is meant.
-    pub(super) fn session(&self, at: &At) -> Result<SessionId, LiveFailure> {
+    pub(crate) fn session(&self, at: &At) -> Result<SessionId, LiveFailure> {
         let open = self.hv.open_sessions()?;
         let data = || self.data.clone();
         match (&at.session, open.as_slice()) {
@@ -58,30 +58,30 @@ impl Folder {
     }
 
     /// What commands on a session have to know.
-    pub(super) fn live(&self, session: &SessionId) -> Result<Live, LiveFailure> {
+    pub(crate) fn live(&self, session: &SessionId) -> Result<Live, LiveFailure> {
         let note = self.hv.noted(session, NOTE)?;
         let note = note.ok_or_else(|| LiveFailure::NotLive { session: session.clone() })?;
         serde_json::from_slice(&note).map_err(|_| LiveFailure::NotLive { session: session.clone() })
     }
 
     /// Keeps what commands on a session have to know.
-    pub(super) async fn keep(&self, session: &SessionId, live: &Live) -> Result<(), LiveFailure> {
+    pub(crate) async fn keep(&self, session: &SessionId, live: &Live) -> Result<(), LiveFailure> {
         let note = serde_json::to_vec(live).map_err(|_| LiveFailure::NotLive { session: session.clone() })?;
         Ok(self.hv.note(session, NOTE, note).await?)
     }
 
-    pub(super) fn log(&self) -> &dyn Log {
+    pub(crate) fn log(&self) -> &dyn Log {
         &**self.hv.log()
     }
 
     /// Leaves the folder with every byte of it covered.
-    pub(super) async fn leave(self) -> Result<(), LiveFailure> {
+    pub(crate) async fn leave(self) -> Result<(), LiveFailure> {
         Ok(self.hv.seal().await?)
     }
 }
 
 impl Live {
-    pub(super) fn new() -> Result<Self, LiveFailure> {
+    pub(crate) fn new() -> Result<Self, LiveFailure> {
         Ok(Self { version: 1, token: place::token::<16>()?, unproven: Vec::new() })
     }
 }

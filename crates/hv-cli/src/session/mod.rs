@@ -11,14 +11,15 @@ mod told;
 
 pub use failure::LiveFailure;
 
-use crate::Exit;
+pub(crate) use crate::Exit;
 use crate::output::Refused;
 use crate::run::{RunFailure, place};
 use args::{
     AllowArgs, Allowance, At, CloseArgs, JoinArgs, KillArgs, MemberArgs, OpenArgs, Place, Proof, SessionArgs,
     SessionCommand,
 };
-use folder::{Folder, Live};
+pub(crate) use folder::Folder;
+use folder::Live;
 use hv_core::Entrant;
 use hv_core::rings::standing::Cap;
 use hv_core::session::{Eviction, SessionState};
@@ -27,7 +28,7 @@ use hv_integrations::iatp::IatpAdapter;
 use hv_integrations::manifest::Provenance;
 use serde_json::json;
 use std::path::PathBuf;
-use told::Answer;
+pub(crate) use told::Answer;
 
 /// Does what `hv session` was asked.
 ///
@@ -53,7 +54,7 @@ pub fn kill(args: &KillArgs) -> Result<Exit, Refused> {
     answer.map_err(|failure| Refused::Session(Box::new(failure)))?.tell(args.place.json)
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, LiveFailure> {
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, LiveFailure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(|error| {
         let path = PathBuf::from("the asynchronous runtime");

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 /// What a command answers.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     exit: Exit,
     words: String,
     document: Value,
@@ -18,26 +18,26 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) const fn new(exit: Exit, words: String, document: Value) -> Self {
+    pub(crate) const fn new(exit: Exit, words: String, document: Value) -> Self {
         Self { exit, words, document, stdout: Vec::new(), stderr: Vec::new(), warning: None }
     }
 
     /// The same with what a command printed.
-    pub(super) fn saying(self, stdout: Vec<u8>, stderr: Vec<u8>) -> Self {
+    pub(crate) fn saying(self, stdout: Vec<u8>, stderr: Vec<u8>) -> Self {
         Self { stdout, stderr, ..self }
     }
 
     /// The same with a line for stderr.
-    pub(super) fn warning(self, warning: Option<String>) -> Self {
+    pub(crate) fn warning(self, warning: Option<String>) -> Self {
         Self { warning, ..self }
     }
 
-    pub(super) const fn exit(&self) -> Exit {
+    pub(crate) const fn exit(&self) -> Exit {
         self.exit
     }
 
     /// Prints it, as a document or for people.
-    pub(super) fn tell(self, json: bool) -> Result<Exit, Refused> {
+    pub(crate) fn tell(self, json: bool) -> Result<Exit, Refused> {
         if json {
             output::json(&self.document)?;
         } else {

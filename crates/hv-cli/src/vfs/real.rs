@@ -1,0 +1,104 @@
+//! Files of a session and files of a real folder.
+
+use crate::run::RunFailure;
+use crate::session::LiveFailure;
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// How many files are taken at once.
+const FILES: usize = 100_000;
+
+/// What there is in a folder.
+pub(super) struct Found {
+    pub(super) files: Vec<RealFile>,
+    /// What is neither file nor folder, or has a name that is no text.
+    pub(super) left_out: Vec<PathBuf>,
+}
+
+/// A file, and the path that it has in the folder.
+pub(super) struct RealFile {
+    pub(super) path: String,
+    pub(super) file: PathBuf,
+}
+
+/// Everything below a folder, in order. Links are not followed.
+pub(super) fn look(folder: &Path) -> Result<Found, LiveFailure> {
+    let mut found = Found { files: Vec::new(), left_out: Vec::new() };
+    let mut open = vec![(folder.to_owned(), String::new())];
+    while let Some((folder, path)) = open.pop() {
+        let failed = |error| io_failure(&folder, "read the folder", error);
+        let mut entries =
+            fs::read_dir(&folder).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(failed)?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let kind = entry.file_type().map_err(failed)?;
+            let Some(name) = entry.file_name().to_str().map(ToOwned::to_owned) else {
+                found.left_out.push(entry.path());
+                continue;
+            };
+            let path = if path.is_empty() { name } else { format!("{path}/{name}") };
+            if kind.is_dir() {
+                open.push((entry.path(), path));
+            } else if kind.is_file() {
+                found.files.push(RealFile { path, file: entry.path() });
+            } else {
+                found.left_out.push(entry.path());
+            }
+            if found.files.len() > FILES {
+                let why = format!("{} has more than {FILES} files; take a part of it", folder.display());
+                return Err(LiveFailure::Input { why });
+            }
+        }
+    }
+    found.files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+/// The content of a file, if it is not longer than it may be.
+pub(super) fn read(file: &Path, longest: u64) -> Result<Vec<u8>, LiveFailure> {
+    let mut content = Vec::new();
+    let length = File::open(file).and_then(|opened| opened.take(longest + 1).read_to_end(&mut content));
+    let length = length.map_err(|error| io_failure(file, "read", error))? as u64;
+    if length > longest {
+        return Err(LiveFailure::Input { why: format!("{}: more than {longest} bytes", file.display()) });
+    }
+    Ok(content)
+}
+
+/// That files of these paths can be written there: the folder is empty, and no path needs a folder where another
+/// needs a file. A path of a session leads out of nothing.
+pub(super) fn check(folder: &Path, paths: &[String]) -> Result<(), LiveFailure> {
+    let input = |why| Err(LiveFailure::Input { why });
+    match fs::read_dir(folder).map(|mut entries| entries.next()) {
+        Ok(Some(_)) => {
+            return input(format!("{} is not empty; give an empty or a new folder", folder.display()));
+        }
+        Ok(None) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(io_failure(folder, "read the folder", error)),
+    }
+    let all: BTreeSet<&str> = paths.iter().map(String::as_str).collect();
+    for path in paths {
+        let above = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
+        if let Some(both) = above.into_iter().find(|above| all.contains(above)) {
+            return input(format!(
+                "`{both}` is a file and the folder of `{path}`, which no folder can hold; rename one"
+            ));
+        }
+    }
+    fs::create_dir_all(folder).map_err(|error| io_failure(folder, "create the folder", error))
+}
+
+/// Writes a file that was not there.
+pub(super) fn write(folder: &Path, path: &str, content: &[u8]) -> Result<(), LiveFailure> {
+    let file = folder.join(path);
+    let made = file.parent().map_or(Ok(()), fs::create_dir_all);
+    let opened = made.and_then(|()| OpenOptions::new().write(true).create_new(true).open(&file));
+    opened.and_then(|mut opened| opened.write_all(content)).map_err(|error| io_failure(&file, "write", error))
+}
+
+fn io_failure(path: &Path, doing: &'static str, error: io::Error) -> LiveFailure {
+    RunFailure::Io { path: path.to_owned(), doing, error }.into()
+}
