@@ -53,16 +53,16 @@ pub(crate) fn test(
     depth: Depth,
 ) {
     let mut found = Vec::new();
-    for venv in supplies::FOR_TESTS {
-        let name = format!("prepare {}", venv.name);
+    for supply in supplies::FOR_TESTS {
+        let name = format!("prepare {}", supply.variable);
         match services {
             Services::LeaveOut => {
-                let why = format!("--no-services; tests that read {} leave themselves out", venv.variable);
+                let why = format!("--no-services; tests that read {} leave themselves out", supply.variable);
                 report.leave_out(&name, &why);
             }
             Services::Start => {
                 report.part(&name, || {
-                    found.push((venv.variable, venv.prepare(workspace)?));
+                    found.push((supply.variable, supply.prepare(workspace)?));
                     Ok(())
                 });
             }
@@ -73,7 +73,7 @@ pub(crate) fn test(
         command.arg("test").args(scope.packages());
         command.args(["--all-features", "--no-fail-fast"]).args(arguments);
         // What was not prepared here is not there, whatever the caller's environment says.
-        supplies::FOR_TESTS.iter().for_each(|venv| _ = command.env_remove(venv.variable));
+        supplies::FOR_TESTS.iter().for_each(|supply| _ = command.env_remove(supply.variable));
         command.envs(found.iter().map(|(variable, folder)| (variable, folder)));
         match services {
             Services::LeaveOut => command.env("HV_TEST_NO_SERVICES", "1"),

@@ -1,41 +1,81 @@
-//! What tests and measurements need besides the toolchain: virtual environments with pinned Python packages.
+//! What tests and measurements need besides the toolchain: virtual environments with pinned Python packages, and
+//! folders with pinned packages for Node.
 //!
-//! Each lives under the target folder, is made once, and is made again when its pins or the Python change.
+//! Each lives under the target folder, is made once, and is made again when its pins or the interpreter change.
 
 use crate::command;
 use crate::workspace::Workspace;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// A virtual environment that the tests find through an environment variable.
+/// Packages that the tests find through an environment variable.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Venv {
-    /// What it is called in reports, and its folder under `target/venv/`.
+pub(crate) struct Supply {
+    /// What it is called in reports, and its folder under `target/venv/` or `target/node/`.
     pub(crate) name: &'static str,
     /// The variable that tells the tests where it is.
     pub(crate) variable: &'static str,
     /// The file with its pins, relative to the root.
     pub(crate) pins: &'static str,
+    /// Who runs them.
+    pub(crate) kind: Kind,
+}
+
+/// Who runs packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Python, in a virtual environment.
+    Python,
+    /// Node, in a folder with `node_modules`.
+    Node,
 }
 
 /// agent-hypervisor (Python), which the measurements compare with.
-pub(crate) const PEER: Venv =
-    Venv { name: "agent-hypervisor", variable: "HV_PEER_VENV", pins: "benches/peer/requirements.txt" };
+pub(crate) const PEER: Supply = Supply {
+    name: "agent-hypervisor",
+    variable: "HV_PEER_VENV",
+    pins: "benches/peer/requirements.txt",
+    kind: Kind::Python,
+};
 
 /// The packages that the adapters are compared with.
-const ADAPTED: Venv =
-    Venv { name: "adapted", variable: "HV_TEST_VENV", pins: "crates/hv-integrations/tests/requirements.txt" };
+const ADAPTED: Supply = Supply {
+    name: "adapted",
+    variable: "HV_TEST_VENV",
+    pins: "crates/hv-integrations/tests/requirements.txt",
+    kind: Kind::Python,
+};
+
+/// A tool server in Python.
+const TOOLS_PYTHON: Supply = Supply {
+    name: "tool-servers",
+    variable: "HV_TEST_TOOLS_VENV",
+    pins: "crates/hv-integrations/tests/tools/requirements.txt",
+    kind: Kind::Python,
+};
+
+/// Tool servers in JavaScript.
+const TOOLS_NODE: Supply = Supply {
+    name: "tool-servers",
+    variable: "HV_TEST_TOOLS_NODE",
+    pins: "crates/hv-integrations/tests/tools/package-lock.json",
+    kind: Kind::Node,
+};
 
 /// All that `cargo xtask test` prepares.
-pub(crate) const FOR_TESTS: [Venv; 1] = [ADAPTED];
+pub(crate) const FOR_TESTS: [Supply; 3] = [ADAPTED, TOOLS_PYTHON, TOOLS_NODE];
 
-impl Venv {
-    /// Where the environment is, after making it where it is missing or stale.
+impl Supply {
+    /// Where the packages are, after installing them where they are missing or stale.
     pub(crate) fn prepare(&self, workspace: &Workspace) -> Result<PathBuf, String> {
         let root = &workspace.root;
         let pins = workspace.text(self.pins)?.ok_or_else(|| format!("{}: not UTF-8", self.pins))?;
-        let python = command::capture(command::program("python3", root).arg("--version"))?;
-        let made_of = format!("{}\n{pins}", python.trim());
-        let folder = workspace.target.join("venv").join(self.name);
+        let (interpreter, under) = match self.kind {
+            Kind::Python => ("python3", "venv"),
+            Kind::Node => ("node", "node"),
+        };
+        let version = command::capture(command::program(interpreter, root).arg("--version"))?;
+        let made_of = format!("{}\n{pins}", version.trim());
+        let folder = workspace.target.join(under).join(self.name);
         // Written last, so a folder without it is one that was not finished.
         let mark = folder.join("made-of.txt");
         if std::fs::read_to_string(&mark).is_ok_and(|mark| mark == made_of) {
@@ -46,14 +86,38 @@ impl Venv {
             std::fs::remove_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         }
         eprintln!("making {} from {}", folder.display(), self.pins);
+        match self.kind {
+            Kind::Python => self.install_python(workspace, &folder)?,
+            Kind::Node => self.install_node(workspace, &folder, &pins)?,
+        }
+        std::fs::write(&mark, made_of).map_err(|e| format!("{}: {e}", mark.display()))?;
+        Ok(folder)
+    }
+
+    fn install_python(&self, workspace: &Workspace, folder: &Path) -> Result<(), String> {
+        let root = &workspace.root;
         // Captured, because stdout may belong to a report for another program.
-        command::capture(command::program("python3", root).args(["-m", "venv"]).arg(&folder))?;
+        command::capture(command::program("python3", root).args(["-m", "venv"]).arg(folder))?;
         command::capture(
             command::program(folder.join("bin/python"), root)
                 .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
                 .args(["--no-input", "--no-deps", "--requirement", self.pins]),
-        )?;
-        std::fs::write(&mark, made_of).map_err(|e| format!("{}: {e}", mark.display()))?;
-        Ok(folder)
+        )
+        .map(drop)
+    }
+
+    fn install_node(&self, workspace: &Workspace, folder: &Path, lock: &str) -> Result<(), String> {
+        let io = |error: std::io::Error| format!("{}: {error}", folder.display());
+        let beside = workspace.root.join(self.pins).with_file_name("package.json");
+        let package = std::fs::read(&beside).map_err(|e| format!("{}: {e}", beside.display()))?;
+        std::fs::create_dir_all(folder).map_err(io)?;
+        std::fs::write(folder.join("package.json"), package).map_err(io)?;
+        std::fs::write(folder.join("package-lock.json"), lock).map_err(io)?;
+        command::capture(
+            command::program("npm", &workspace.root)
+                .args(["ci", "--no-fund", "--no-audit", "--ignore-scripts", "--prefix"])
+                .arg(folder),
+        )
+        .map(drop)
     }
 }

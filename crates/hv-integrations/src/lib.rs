@@ -20,9 +20,11 @@ pub mod trust;
 pub mod cmvk;
 #[cfg(feature = "iatp")]
 pub mod iatp;
-#[cfg(any(feature = "iatp", feature = "nexus", feature = "cmvk"))]
+#[cfg(any(feature = "iatp", feature = "nexus", feature = "cmvk", feature = "tools"))]
 // Each adapter reads other kinds of fields.
 #[cfg_attr(not(all(feature = "iatp", feature = "nexus", feature = "cmvk")), allow(dead_code))]
 pub mod json;
 #[cfg(feature = "nexus")]
 pub mod nexus;
+#[cfg(feature = "tools")]
+pub mod tools;
