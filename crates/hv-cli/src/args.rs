@@ -5,6 +5,7 @@ use crate::exit::EXIT_CODES;
 use crate::id::args::IdArgs;
 use crate::lines::LinesArgs;
 use crate::session::args::{KillArgs, SessionArgs};
+use crate::tools::args::ToolsArgs;
 use crate::trust::args::TrustArgs;
 use crate::vfs::args::VfsArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -52,6 +53,8 @@ pub enum Command {
     /// Read and score manifests, one JSON object a line, as IATP does
     #[command(after_help = MANIFEST_HELP)]
     Manifest(LinesArgs),
+    /// Look at the tools of a server: what they count as, and whether they changed
+    Tools(ToolsArgs),
     /// Print the JSON Schema of session files
     #[command(after_help = "Example:\n  hv schema > session.schema.json")]
     Schema,

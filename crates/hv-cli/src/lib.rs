@@ -15,6 +15,7 @@ pub mod report;
 pub mod ring;
 pub mod run;
 pub mod session;
+pub mod tools;
 pub mod trust;
 pub mod vfs;
 

@@ -1,66 +1,37 @@
 //! The program `hv`: reads its arguments, does one thing, and ends with an [`Exit`] code.
 
 use clap::{CommandFactory, Parser};
+use hv_cli::Exit;
 use hv_cli::args::{CheckArgs, Cli, Command};
 use hv_cli::output::{self, Refused};
 use hv_cli::plan::{self, Plan};
-use hv_cli::{Exit, audit, claimed, id, ring, run, session, trust, vfs};
 
 fn main() -> Exit {
-    let cli = Cli::parse();
-    let done = match cli.command {
-        Command::Check(args) => check(&args),
-        Command::Run(args) => match run::run(&args) {
-            Ok(exit) => return exit,
-            Err(refused) => Err(refused),
-        },
-        Command::Session(args) => match session::run(&args) {
-            Ok(exit) => return exit,
-            Err(refused) => Err(refused),
-        },
-        Command::Vfs(args) => match vfs::run(&args) {
-            Ok(exit) => return exit,
-            Err(refused) => Err(refused),
-        },
-        Command::Kill(args) => match session::kill(&args) {
-            Ok(exit) => return exit,
-            Err(refused) => Err(refused),
-        },
-        Command::Audit(args) => match audit::run(&args) {
-            Ok(exit) => return exit,
-            Err(refused) => Err(refused),
-        },
-        Command::Id(args) => match id::run(&args) {
-            Ok(exit) => return exit,
-            Err(refused) => Err(refused),
-        },
-        Command::Trust(args) => match trust::run(&args) {
-            Ok(exit) => return exit,
-            Err(refused) => Err(refused),
-        },
-        Command::Drift(args) => match claimed::drift(&args) {
-            Ok(exit) => return exit,
-            Err(refused) => Err(refused),
-        },
-        Command::Manifest(args) => match claimed::manifest(&args) {
-            Ok(exit) => return exit,
-            Err(refused) => Err(refused),
-        },
+    let done = match Cli::parse().command {
+        Command::Check(args) => check(&args).map(|()| Exit::Done),
+        Command::Run(args) => hv_cli::run::run(&args),
+        Command::Session(args) => hv_cli::session::run(&args),
+        Command::Vfs(args) => hv_cli::vfs::run(&args),
+        Command::Kill(args) => hv_cli::session::kill(&args),
+        Command::Audit(args) => hv_cli::audit::run(&args),
+        Command::Id(args) => hv_cli::id::run(&args),
+        Command::Trust(args) => hv_cli::trust::run(&args),
+        Command::Drift(args) => hv_cli::claimed::drift(&args),
+        Command::Manifest(args) => hv_cli::claimed::manifest(&args),
+        Command::Tools(args) => hv_cli::tools::run(&args),
         Command::Ring(args) => {
-            let answer = ring::answer(args.sigma, args.action());
-            if args.json { output::json(&answer) } else { output::print(&answer) }
+            let answer = hv_cli::ring::answer(args.sigma, args.action());
+            let told = if args.json { output::json(&answer) } else { output::print(&answer) };
+            told.map(|()| Exit::Done)
         }
-        Command::Schema => output::print(&plan::schema()),
+        Command::Schema => output::print(&plan::schema()).map(|()| Exit::Done),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "hv", &mut text);
-            output::bytes(&text)
+            output::bytes(&text).map(|()| Exit::Done)
         }
     };
-    match done {
-        Ok(()) => Exit::Done,
-        Err(refused) => refused.tell(),
-    }
+    done.unwrap_or_else(|refused| refused.tell())
 }
 
 fn check(args: &CheckArgs) -> Result<(), Refused> {

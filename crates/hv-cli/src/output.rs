@@ -6,6 +6,7 @@ use crate::lines::LinesFailure;
 use crate::plan::PlanError;
 use crate::run::RunFailure;
 use crate::session::LiveFailure;
+use crate::tools::ToolsFailure;
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, Write};
@@ -23,6 +24,8 @@ pub enum Refused {
     Id(Box<IdFailure>),
     /// A file of questions that cannot be read.
     Lines(LinesFailure),
+    /// A tool server that could not be looked at.
+    Tools(Box<ToolsFailure>),
     /// stdout does not take what is printed.
     Output(io::Error),
 }
@@ -36,6 +39,7 @@ impl Refused {
             Self::Run(failure) => (failure.exit(), failure.to_string()),
             Self::Session(failure) => (failure.exit(), format!("hv: {failure}")),
             Self::Id(failure) => (failure.exit(), failure.to_string()),
+            Self::Tools(failure) => (failure.exit(), failure.to_string()),
             Self::Lines(failure) => (Exit::BadInput, failure.to_string()),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return Exit::Done,
             Self::Output(error) => {

@@ -8,6 +8,7 @@
 //! |---|---|---|---|
 //! | [`trust`] | `nexus` | `nexus-trust-exchange` 0.1.0 | the same 5 |
 //! | [`drift`] | `cmvk` | `cmvk` 0.3.0 | the same 5 |
+//! | [`tools`] | `tools` | servers of the Model Context Protocol, both eras | 34, most of them for TLS |
 //! | [`manifest`] | `iatp` | `inter-agent-trust-protocol` 0.5.0 | 5: serde_core, serde_json, itoa, memchr, zmij |
 //!
 //! Without features the crate has one dependency, `hv-types`.

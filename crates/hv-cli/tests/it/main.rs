@@ -14,6 +14,7 @@ mod examples;
 mod fuzz;
 mod id;
 mod malformed;
+mod tools;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};

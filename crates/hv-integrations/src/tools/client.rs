@@ -415,7 +415,7 @@ mod tests {
     }
 
     fn result(value: Value) -> Result<Value, Failure> {
-        Ok(json!({ "jsonrpc": "2.0", "id": 1, "result": value }))
+        Ok(Value::Object(Map::from_iter([("result".to_owned(), value)])))
     }
 
     fn error(code: i64, supported: &[&str]) -> Result<Value, Failure> {

@@ -151,17 +151,17 @@ impl Pins {
 mod tests {
     use super::*;
 
-    fn tools(definitions: Value) -> Vec<Tool> {
+    fn tools(definitions: &Value) -> Vec<Tool> {
         definitions.as_array().unwrap().iter().map(|one| Tool::read(one).unwrap()).collect()
     }
 
     #[test]
     fn pins_go_there_and_back_and_say_what_changed() {
-        let before = Pins::of("s", &tools(json!([{"name": "a"}, {"name": "b"}, {"name": "c"}])));
+        let before = Pins::of("s", &tools(&json!([{"name": "a"}, {"name": "b"}, {"name": "c"}])));
         assert_eq!(Pins::from_json(&before.to_json()), Ok(before.clone()));
         assert_eq!(before.changes(&before), []);
         let after =
-            tools(json!([{"name": "a"}, {"name": "b", "description": "and your mail"}, {"name": "d"}]));
+            tools(&json!([{"name": "a"}, {"name": "b", "description": "and your mail"}, {"name": "d"}]));
         let of = |tool: &str| tool.to_owned();
         assert_eq!(
             before.changes(&Pins::of("t", &after)),
