@@ -9,6 +9,7 @@ mod input;
 mod interrupts;
 mod kill;
 mod kill_switch;
+mod limits;
 mod lines;
 mod live;
 mod open_saga;

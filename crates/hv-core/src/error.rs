@@ -74,6 +74,11 @@ pub enum Reason {
         /// What.
         target: KillTarget,
     },
+    /// Who creates a session has as many open as it may have.
+    TooManySessions {
+        /// How many that is.
+        limit: u32,
+    },
     /// As many kills are in force as there may be, [`KILLS_MAX`](crate::KILLS_MAX).
     TooManyKills,
     /// A name breaks its grammar.
@@ -170,6 +175,12 @@ impl fmt::Display for Reason {
             Self::Killed { target, at } => write!(f, "{target} was killed at {at}"),
             Self::AlreadyKilled { target, at } => write!(f, "{target} is killed already, since {at}"),
             Self::NotKilled { target } => write!(f, "{target} is not killed"),
+            Self::TooManySessions { limit } => {
+                write!(
+                    f,
+                    "its creator has {limit} sessions open, the most it may have; one of them has to end first"
+                )
+            }
             Self::TooManyKills => {
                 write!(
                     f,

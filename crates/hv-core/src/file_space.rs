@@ -277,14 +277,13 @@ impl Hypervisor {
         snapshot: Option<&SnapshotName>,
     ) -> Result<SnapshotName, Error> {
         self.change(session, agent, |_| Ok(FileCommand::TakeSnapshot { name: snapshot.cloned() })).await?;
-        let taken = self.node().read(|state, _| {
+        self.node().read(|state, _| {
             let slot = state.slot(session).ok_or_else(|| Error::NoSession(session.clone()))?;
             let snapshots = slot.session.files().snapshots();
             // By name where one was given: somebody may have taken another one since.
             let last = snapshots.iter().rev().find(|taken| snapshot.is_none_or(|name| taken.name() == name));
             last.map(|taken| taken.name().clone()).ok_or_else(|| Error::NoSession(session.clone()))
-        })?;
-        taken
+        })?
     }
 
     /// Makes the files and their ACLs what they were at a snapshot. The agent must be allowed everything that this

@@ -128,10 +128,16 @@ impl Hypervisor {
         self.node.read(|state, _| state.sessions().into_iter().collect())
     }
 
+    /// Lets one creator have so many sessions open at once; 10 000 where nothing is said. Sessions that are open
+    /// already stay.
+    pub fn limit_open_sessions(&self, limit: u32) {
+        self.node.limit_open_sessions(limit);
+    }
+
     /// Creates a session that agents can join.
     ///
     /// # Errors
-    /// [`Reason::SessionExists`] where the name is taken; [`Error::Log`], [`Error::Poisoned`].
+    /// [`Reason::SessionExists`] where the name is taken, [`Reason::TooManySessions`]; [`Error::Log`], [`Error::Poisoned`].
     pub async fn create_session(
         &self,
         id: &SessionId,
@@ -146,6 +152,11 @@ impl Hypervisor {
                 }
                 if state.slot(id).is_some() || id.as_str() == NODE_SESSION {
                     let reason = Reason::SessionExists(id.clone());
+                    return Err(Refusal::on_node("create_session", Some(creator), reason));
+                }
+                let limit = self.node.open_sessions();
+                if state.opened_by(creator) >= limit {
+                    let reason = Reason::TooManySessions { limit };
                     return Err(Refusal::on_node("create_session", Some(creator), reason));
                 }
                 let events = hv_session::Session::default().decide(&create, now).map_err(|denial| {

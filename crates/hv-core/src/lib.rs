@@ -66,6 +66,7 @@ pub use hv_session::{ConsistencyMode, SessionConfig};
 pub use hv_types::Ring as ExecutionRing;
 pub use hypervisor::{Entrant, Hypervisor};
 pub use kill::{KILL_CALLBACK, KILLS_MAX, KillOrder};
+pub use members::QUARANTINE;
 pub use node::Notice;
 pub use open_saga::{NewStep, OpenSaga, StepFailure, StepNo};
 pub use purge::{Contents, Hold, PurgePlan, PurgeRequest};

@@ -1,10 +1,15 @@
 //! Members that go, and members that may come back.
 
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::hypervisor::Hypervisor;
 use crate::node::{Draft, Refusal};
+use hv_liability::Command as LedgerCommand;
 use hv_session::{Eviction, SessionCommand};
 use hv_types::{Did, Machine, SessionId};
+use std::time::Duration;
+
+/// How long a quarantine lasts where nothing else is said.
+pub const QUARANTINE: Duration = Duration::from_secs(300);
 
 impl Hypervisor {
     /// Lets a member leave, and with it those that act on its behalf; it may join again. Its bonds stay until the
@@ -34,6 +39,23 @@ impl Hypervisor {
     /// [`Error::Poisoned`].
     pub async fn readmit_agent(&self, session: &SessionId, agent: &Did) -> Result<(), Error> {
         self.member("readmit", session, agent, SessionCommand::Readmit { did: agent.clone() }).await
+    }
+
+    /// Takes all effective trust from an agent for a time, in every session: nothing of it starts until then.
+    /// [`QUARANTINE`] is what is usual. A quarantine that holds longer is not shortened.
+    ///
+    /// # Errors
+    /// [`Reason::Ledger`] where the ledger does not know the agent; [`Error::Log`], [`Error::Poisoned`].
+    pub async fn quarantine(&self, agent: &Did, lasting: Duration) -> Result<(), Error> {
+        self.node()
+            .commit(|state, now| {
+                let order = LedgerCommand::Quarantine { agent: agent.clone(), until: now.after(lasting) };
+                let events = state.ledger.decide(&order, now);
+                let refuse =
+                    |denial| Refusal::on_node("quarantine", Some(agent), Reason::Ledger(Box::new(denial)));
+                Ok((Draft::default().ledger(events.map_err(refuse)?), ()))
+            })
+            .await
     }
 
     async fn member(

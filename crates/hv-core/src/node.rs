@@ -7,7 +7,7 @@ use crate::state::State;
 use crate::trail::TrailEvent;
 use hv_audit::{Batch, Expect, Log, LogError, Lsn, PayloadRef, StreamNo};
 use hv_types::{ActionId, Did, Digest, Illegal, SessionId, Timestamp};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::broadcast;
 
@@ -21,9 +21,14 @@ pub(crate) struct Node {
     inner: Mutex<Inner>,
     /// Held for reading while an effect begins, for writing while a kill is recorded.
     launches: RwLock<()>,
+    /// How many sessions one creator may have open.
+    open_sessions: AtomicU32,
     /// Made when somebody subscribes.
     notices: OnceLock<broadcast::Sender<Arc<Notice>>>,
 }
+
+/// Sessions that one creator may have open where nothing else was said.
+const OPEN_SESSIONS: u32 = 10_000;
 
 /// Durable records that a subscriber may fall behind before it misses some.
 const NOTICES: usize = 1024;
@@ -291,7 +296,8 @@ impl Node {
         })?;
         let last = AtomicU64::new(last.0);
         let (launches, notices) = (RwLock::new(()), OnceLock::new());
-        Ok(Self { log, clock, last, inner: Mutex::new(inner), launches, notices })
+        let open_sessions = AtomicU32::new(OPEN_SESSIONS);
+        Ok(Self { log, clock, last, inner: Mutex::new(inner), launches, open_sessions, notices })
     }
 
     /// What becomes durable from now on. A subscriber that falls behind misses the oldest, and is told so; it
@@ -302,6 +308,15 @@ impl Node {
 
     pub(crate) fn log(&self) -> &Arc<dyn Log> {
         &self.log
+    }
+
+    /// How many sessions one creator may have open.
+    pub(crate) fn open_sessions(&self) -> u32 {
+        self.open_sessions.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn limit_open_sessions(&self, limit: u32) {
+        self.open_sessions.store(limit, Ordering::Relaxed);
     }
 
     /// The time now, not before the last record.

@@ -35,6 +35,8 @@ pub(crate) struct State {
     pub(crate) holds: BTreeMap<u32, Hold>,
     /// The number that the next hold gets.
     pub(crate) next_hold: u32,
+    /// How many open sessions each creator has.
+    creators: HashMap<Did, u32, RandomState>,
     names: HashMap<SessionId, StreamNo, RandomState>,
     /// The log itself gives these numbers, so nobody can choose them to collide.
     sessions: HashMap<StreamNo, Box<Slot>, FixedState>,
@@ -179,6 +181,9 @@ impl State {
             self.sessions.get_mut(&stream).ok_or(Illegal::new("a record belongs to an open session"))?;
         lifecycle.iter().try_for_each(|event| slot.session.apply(event))?;
         events.iter().try_for_each(|event| slot.apply(event, attached))?;
+        if let (0, Some(creator)) = (slot.length, slot.session.creator()) {
+            *self.creators.entry(creator.clone()).or_default() += 1;
+        }
         slot.length += 1;
         Ok(())
     }
@@ -188,6 +193,14 @@ impl State {
         let slot = self.sessions.remove(&stream).ok_or(Illegal::new("an open session is closed"))?;
         self.names.remove(&slot.id);
         self.kills.forget_session(&slot.id);
+        if let Some(creator) = slot.session.creator()
+            && let Some(count) = self.creators.get_mut(creator)
+        {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.creators.remove(creator);
+            }
+        }
         // INVARIANT (L13): ending a session is no escape. Its name leads to its bonds as long as there are any.
         let matrix = self.ledger.matrix(Timestamp::default());
         self.answering.retain(|_, no| !matrix.in_session(*no).is_empty());
@@ -195,6 +208,11 @@ impl State {
             self.answering.insert(slot.id, SessionNo(stream.0));
         }
         Ok(())
+    }
+
+    /// How many open sessions somebody created.
+    pub(crate) fn opened_by(&self, creator: &Did) -> u32 {
+        self.creators.get(creator).copied().unwrap_or(0)
     }
 
     pub(crate) fn slot(&self, id: &SessionId) -> Option<&Slot> {
