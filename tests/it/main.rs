@@ -13,6 +13,7 @@ mod limits;
 mod lines;
 mod live;
 mod open_saga;
+mod ports;
 mod quickstart;
 mod release;
 mod scene;

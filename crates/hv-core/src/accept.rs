@@ -94,7 +94,7 @@ fn decided(state: &State, now: Timestamp, envelope: &Envelope) -> Result<(Draft,
     let nobody = BTreeSet::new();
     Ok(match &statement.content {
         Content::Join { session } => {
-            let (draft, ring) = join(state, now, session, &Entrant::new(by.clone()))?;
+            let (draft, ring) = join(state, now, session, &Entrant::new(by.clone()), None)?;
             (draft.node(spent), (Accepted::Joined { session: session.clone(), ring }, nobody))
         }
         Content::Vouch { session, vouchee, stake } => {

@@ -90,6 +90,13 @@ pub enum Reason {
     },
     /// There is no such hold.
     NoHold(u32),
+    /// What is asked outside of the node is off, or gave no answer that counts.
+    Port {
+        /// The port: `trust`, `drift`, `manifests`.
+        port: &'static str,
+        /// Why.
+        why: String,
+    },
     /// The text names no file of the session.
     Path(Box<hv_session::BadPath>),
     /// The node has no name and listens to nobody yet.
@@ -188,6 +195,7 @@ impl fmt::Display for Reason {
                     crate::KILLS_MAX
                 )
             }
+            Self::Port { port, why } => write!(f, "{port}: {why}"),
             Self::Quarantined(did) => write!(f, "{did} is under quarantine"),
             Self::NotConfigured => f.write_str("this node is not configured, so nobody's word counts here"),
             Self::Configured => f.write_str("this node is configured already"),

@@ -2,6 +2,7 @@
 //!
 //! The body of a record is a version byte and one or more events, until the bytes end.
 
+use crate::adapters::{DriftRecord, PortsOn};
 use crate::error::Reason;
 use hv_rings::class::{Claim, Override, Source};
 use hv_rings::standing::Cap;
@@ -125,6 +126,34 @@ pub enum NodeEvent {
     HoldReleased {
         /// Its number.
         hold: u32,
+    },
+    /// The scorer took note of something that happened to an agent; what it said of it before counts no more.
+    Reported {
+        /// The key of the report: what proves a slash, or names an outcome.
+        key: Digest,
+        /// The agent.
+        agent: Did,
+    },
+    /// The scorer takes no reports. They wait; this is said once until it takes one again.
+    Unreported {
+        /// Why.
+        why: String,
+    },
+    /// The scorer said what an agent counts for at most.
+    Scored {
+        /// The agent.
+        agent: Did,
+        /// So much.
+        sigma: Sigma,
+        /// Until when the answer counts.
+        until: Timestamp,
+    },
+    /// The scorer gave no answer about an agent that counts, so it stands in Ring 3.
+    Unscored {
+        /// The agent.
+        agent: Did,
+        /// Why.
+        why: String,
     },
 }
 
@@ -264,6 +293,18 @@ pub enum SessionEvent {
         /// The step's ordinal.
         step: u32,
     },
+    /// Which ports are on. Without this, none is.
+    Ports {
+        /// Each by its name.
+        on: PortsOn,
+    },
+    /// A member's behaviour was checked.
+    DriftChecked {
+        /// The member's ordinal.
+        member: u32,
+        /// What the check says and calls for.
+        check: DriftRecord,
+    },
 }
 
 /// A refusal, as the trail keeps it.
@@ -342,6 +383,10 @@ hv_types::wire_enum!(NodeEvent {
     33 => Purged { session, subject, older_than, contents, bytes },
     34 => Held { hold, session, subject, reason },
     35 => HoldReleased { hold },
+    50 => Reported { key, agent },
+    51 => Unreported { why },
+    52 => Scored { agent, sigma, until },
+    53 => Unscored { agent, why },
 });
 hv_types::wire_enum!(KillTarget { 0 => All {}, 1 => Session { id }, 2 => Agent { did }, 3 => Action { action } });
 hv_types::wire_enum!(KillAnswer { 0 => Stopped {}, 1 => Failed { why }, 2 => Late {} });
@@ -359,6 +404,8 @@ hv_types::wire_enum!(SessionEvent {
     10 => Certified { saga, step, basis, until, voices },
     11 => Rejected { rejected },
     32 => UndoAccepted { saga, step },
+    40 => Ports { on },
+    41 => DriftChecked { member, check },
 });
 
 /// Appends the body of a record.

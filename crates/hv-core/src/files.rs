@@ -115,6 +115,7 @@ impl Hypervisor {
             let file = file.map_err(|denial| slot.refuse_session("read_file", Some(agent), denial))?;
             Ok(file.map(|file| file.content().id))
         };
+        self.node().refresh(session, |_| vec![agent.clone()]).await?;
         // Reading changes nothing, so only a refusal is recorded.
         let id = self.node().commit(|state, now| Ok((Draft::default(), look(state, now)?))).await?;
         match id {
@@ -142,6 +143,7 @@ impl Hypervisor {
         attached: Option<PayloadRef>,
         command: impl FnOnce(FilePath) -> FileCommand,
     ) -> Result<(), Error> {
+        self.node().refresh(session, |_| vec![agent.clone()]).await?;
         self.node()
             .commit(|state, now| {
                 let (slot, path, entered) = enter(state, now, session, agent, path, Access::Change)?;

@@ -15,7 +15,7 @@ use hv_saga::{
     Attempt, BoxFuture, Class, Halt, Host, Machine, Outcome, Output, Progress, Purpose, Report, SagaCommand,
     SagaDenial, SagaEvent, SagaState, StepDef,
 };
-use hv_types::{ActionId, Call, SagaId, SessionId, Timestamp, Wire};
+use hv_types::{ActionId, Call, Did, SagaId, SessionId, Timestamp, Wire};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::pin::pin;
@@ -173,6 +173,7 @@ impl SagaHost {
             Some(output) => Some(self.node.put_payload(output.to_bytes()).await?),
             None => None,
         };
+        self.node.refresh(&self.session, |slot| self.workers(slot, &command)).await?;
         let decide = |state: &State, now| self.decide(state, now, command, attached);
         let recorded = self.node.run(decide, |state, Decided { starts, place }| {
             let Place { stream, number } = *self.place.get_or_init(|| place);
@@ -190,6 +191,19 @@ impl SagaHost {
             |start: Start| (start.attempt.clone(), Grant::new(start, stream, lsn, Arc::clone(&self.node)));
         let starts = starts.into_iter().map(granted).collect();
         Ok(Progress { starts, next_wake, state })
+    }
+
+    /// Those who have steps in the saga, as far as they may still start.
+    fn workers(&self, slot: &Slot, command: &SagaCommand) -> Vec<Did> {
+        match (slot.saga(&self.saga), command) {
+            (Some(Known::Running(_, saga)), _) => {
+                saga.machine.steps().iter().map(|step| step.agent.clone()).collect()
+            }
+            (None, SagaCommand::Create { plan, .. }) => {
+                plan.steps.iter().map(|step| step.agent.clone()).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Decides until the gate has an answer for every start: what it refuses, the saga decides again without.

@@ -1,9 +1,10 @@
 //! What an embedding program calls.
 
+use crate::adapters::{Asked, lower};
 use crate::clock::{Clock, SystemClock};
 use crate::consequence;
 use crate::error::{Error, Reason};
-use crate::event::SessionEvent;
+use crate::event::{NodeEvent, SessionEvent};
 use crate::govern::NODE_SESSION;
 use crate::handle::SessionHandle;
 use crate::host::SagaHost;
@@ -63,6 +64,11 @@ impl Entrant {
     #[must_use]
     pub fn with_sigma(self, sigma: Sigma) -> Self {
         Self { trust: Trust::Said(sigma, TrustSource::Asserted), ..self }
+    }
+
+    /// With a score that somebody else says.
+    pub(crate) fn with_sigma_from(self, sigma: Sigma, source: TrustSource) -> Self {
+        Self { trust: Trust::Said(sigma, source), ..self }
     }
 
     /// With a reason for which it stands no higher than a ring.
@@ -145,6 +151,7 @@ impl Hypervisor {
         creator: &Did,
     ) -> Result<SessionHandle, Error> {
         let create = SessionCommand::Create { id: id.clone(), creator: creator.clone(), config };
+        let on = self.node.ports().on();
         self.node
             .commit(|state, now| {
                 if let Some(killed) = state.kills.hit(id, creator, None) {
@@ -162,7 +169,7 @@ impl Hypervisor {
                 let events = hv_session::Session::default().decide(&create, now).map_err(|denial| {
                     Refusal::on_node("create_session", Some(creator), Reason::Session(Box::new(denial)))
                 })?;
-                Ok((Draft::default().open(id.clone(), events), ()))
+                Ok((Draft::default().open(id.clone(), events, vec![SessionEvent::Ports { on }]), ()))
             })
             .await?;
         Ok(SessionHandle::new(self.clone(), id.clone()))
@@ -177,7 +184,8 @@ impl Hypervisor {
     /// [`Reason::Session`] where the session does not take it, [`Reason::Quarantined`] where it is under
     /// quarantine; [`Error::NoSession`], [`Error::Log`], [`Error::Poisoned`].
     pub async fn join_session(&self, session: &SessionId, entrant: &Entrant) -> Result<Ring, Error> {
-        self.node.commit(|state, now| join(state, now, session, entrant)).await
+        let scored = self.node.asked(session, &entrant.did).await?;
+        self.node.commit(|state, now| join(state, now, session, entrant, scored)).await
     }
 
     /// Starts a session that somebody has joined.
@@ -411,6 +419,9 @@ impl Hypervisor {
                 Ok((draft.ledger(released).closing(), ()))
             })
             .await?;
+        if self.reports_owed()? > 0 {
+            self.deliver_reports().await?;
+        }
         Ok(root)
     }
 
@@ -492,6 +503,7 @@ pub(crate) fn join(
     now: Timestamp,
     session: &SessionId,
     entrant: &Entrant,
+    scored: Option<Asked>,
 ) -> Result<(Draft, Ring), Box<Refusal>> {
     let slot = find(state, "join", session)?;
     let Entrant { did, trust, caps, claims } = entrant;
@@ -507,9 +519,27 @@ pub(crate) fn join(
     let mut endowed = Vec::new();
     let mut sigma = UNKNOWN_SIGMA;
     let mut caps = caps.clone();
+    // Whom nobody has asked about is asked about before its first call.
+    let unasked = || state.scores.asked(did, now);
+    let scored = if slot.adapted.scored() { scored.or_else(|| Some(unasked())) } else { None };
+    // A scorer's answer counts where it is lower; where nothing else is said, it is what is said.
+    let (said, answer) = match scored {
+        None => (*trust, None),
+        Some(Err(why)) => (*trust, Some(NodeEvent::Unscored { agent: did.clone(), why })),
+        Some(Ok((scored, until))) => {
+            let said = match *trust {
+                Trust::Said(said, source) if said <= scored => Trust::Said(said, source),
+                Trust::Said(..) | Trust::Nothing => Trust::Said(scored, TrustSource::Scored),
+            };
+            (said, Some(NodeEvent::Scored { agent: did.clone(), sigma: scored, until }))
+        }
+    };
     if state.ledger.agent(did).is_some() {
-        sigma = state.sigma_eff(slot, did, Reversibility::Full, now);
-    } else if let Trust::Said(said, source) = *trust {
+        sigma = state.ledger.sigma_eff(did, slot.ledger_no(), Reversibility::Full, now);
+        if let Some(NodeEvent::Scored { sigma: scored, .. }) = &answer {
+            sigma = lower(sigma, state.ledger.reputation(did), *scored);
+        }
+    } else if let Trust::Said(said, source) = said {
         let endow = LedgerCommand::Endow { agent: did.clone(), sigma: said, source };
         endowed = state.ledger.decide(&endow, now).map_err(refuse_ledger)?;
         for event in &endowed {
@@ -523,11 +553,11 @@ pub(crate) fn join(
     let known = slot.session.known(did).map(|member| member.ordinal);
     let member = known.unwrap_or(u32::try_from(slot.session.roster().count()).unwrap_or(u32::MAX));
     let minimum = Cap::below_minimum(slot.session.config().min_sigma_eff(), sigma);
-    let ring = match minimum {
-        None => standing(sigma, &caps, now),
-        Some(minimum) => standing(sigma, &[caps.as_slice(), &[minimum]].concat(), now),
-    }
-    .ring();
+    let unscored = matches!(answer, Some(NodeEvent::Unscored { .. })).then_some(Cap::Unscored);
+    let drifted = known.is_some_and(|member| slot.adapted.drifted(member)).then_some(Cap::Drift);
+    let all: Vec<Cap> =
+        caps.iter().cloned().chain([minimum, unscored, drifted].into_iter().flatten()).collect();
+    let ring = standing(sigma, &all, now).ring();
     let mut events = Vec::with_capacity(1 + claims.len());
     events.push(SessionEvent::Assessed { member, sigma, ring, caps });
     events.extend(claims.iter().map(|(action, claim)| SessionEvent::Registered {
@@ -535,6 +565,7 @@ pub(crate) fn join(
         source: Source::Manifest,
         claim: *claim,
     }));
-    let draft = Draft::default().ledger(endowed).lifecycle(slot.stream, joined);
+    let draft = Draft::default().node(answer.into_iter().collect()).ledger(endowed);
+    let draft = draft.lifecycle(slot.stream, joined);
     Ok((draft.session(slot.stream, events), ring))
 }

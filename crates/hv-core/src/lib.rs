@@ -21,6 +21,7 @@
 //! This crate wires. Thresholds and the gate's rules are in `hv-rings`, trust is in `hv-liability`, steps and
 //! undo in `hv-saga`, members and files in `hv-session`, the log in `hv-audit`.
 
+pub mod adapters;
 pub mod event;
 
 mod accept;
@@ -75,6 +76,7 @@ pub use view::{MemberView, SessionView};
 
 pub use hv_audit as audit;
 pub use hv_identity as identity;
+pub use hv_integrations as integrations;
 pub use hv_liability as liability;
 pub use hv_rings as rings;
 pub use hv_saga as saga;

@@ -1,5 +1,6 @@
 //! The sequencer: under a short lock decide, append and apply; outside it sync; only then reveal.
 
+use crate::adapters::Ports;
 use crate::clock::Clock;
 use crate::error::{Denied, Error, Reason};
 use crate::event::{self, Denial, LedgerEvent, MembershipEvent, NodeEvent, Rejected, SessionEvent};
@@ -25,6 +26,7 @@ pub(crate) struct Node {
     open_sessions: AtomicU32,
     /// Made when somebody subscribes.
     notices: OnceLock<broadcast::Sender<Arc<Notice>>>,
+    ports: Ports,
 }
 
 /// Sessions that one creator may have open where nothing else was said.
@@ -93,8 +95,9 @@ enum End {
 }
 
 impl Draft {
-    pub(crate) fn node(self, node: Vec<NodeEvent>) -> Self {
-        Self { node, ..self }
+    pub(crate) fn node(mut self, mut node: Vec<NodeEvent>) -> Self {
+        self.node.append(&mut node);
+        self
     }
 
     /// What is said of sessions besides. What concerns the session of the draft itself joins what is said of it:
@@ -143,8 +146,13 @@ impl Draft {
         Self { session: Some(Target::Open(stream)), events, attached, ..self }
     }
 
-    pub(crate) fn open(self, id: SessionId, lifecycle: Vec<MembershipEvent>) -> Self {
-        Self { session: Some(Target::New(id)), lifecycle, ..self }
+    pub(crate) fn open(
+        self,
+        id: SessionId,
+        lifecycle: Vec<MembershipEvent>,
+        events: Vec<SessionEvent>,
+    ) -> Self {
+        Self { session: Some(Target::New(id)), lifecycle, events, ..self }
     }
 
     /// Closes the session's stream behind its last record.
@@ -297,13 +305,19 @@ impl Node {
         let last = AtomicU64::new(last.0);
         let (launches, notices) = (RwLock::new(()), OnceLock::new());
         let open_sessions = AtomicU32::new(OPEN_SESSIONS);
-        Ok(Self { log, clock, last, inner: Mutex::new(inner), launches, open_sessions, notices })
+        let (inner, ports) = (Mutex::new(inner), Ports::default());
+        Ok(Self { log, clock, last, inner, launches, open_sessions, notices, ports })
     }
 
     /// What becomes durable from now on. A subscriber that falls behind misses the oldest, and is told so; it
     /// holds nobody up.
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<Notice>> {
         self.notices.get_or_init(|| broadcast::Sender::new(NOTICES)).subscribe()
+    }
+
+    /// What is asked outside of the node.
+    pub(crate) const fn ports(&self) -> &Ports {
+        &self.ports
     }
 
     pub(crate) fn log(&self) -> &Arc<dyn Log> {

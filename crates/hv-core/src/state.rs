@@ -1,5 +1,6 @@
 //! What the log says, taken together: the state of the node.
 
+use crate::adapters::{self, Adapted, Outbox, Scores, outcomes};
 use crate::authority::Authority;
 use crate::error::Reason;
 use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
@@ -10,6 +11,7 @@ use crate::purge::{Hold, apply_hold};
 use foldhash::fast::FixedState;
 use foldhash::quality::RandomState;
 use hv_audit::{Entry, Kind, PayloadRef, StreamNo};
+use hv_integrations::trust::TaskOutcome;
 use hv_liability::{Ledger, SessionNo};
 use hv_rings::class::{Claims, Class, Override, Undo, Unproven};
 use hv_rings::standing::{Cap, Standing, standing};
@@ -37,6 +39,9 @@ pub(crate) struct State {
     pub(crate) next_hold: u32,
     /// How many open sessions each creator has.
     creators: HashMap<Did, u32, RandomState>,
+    /// What the scorer said, and what it is to be told.
+    pub(crate) scores: Scores,
+    pub(crate) outbox: Outbox,
     names: HashMap<SessionId, StreamNo, RandomState>,
     /// The log itself gives these numbers, so nobody can choose them to collide.
     sessions: HashMap<StreamNo, Box<Slot>, FixedState>,
@@ -65,6 +70,9 @@ pub(crate) struct Slot {
     overrides: BTreeMap<ActionId, Override>,
     /// Whose word the steps of running sagas started on, by saga and ordinal.
     certified: BTreeMap<(u32, u32), Vec<Voice>>,
+    pub(crate) adapted: Adapted,
+    /// What sagas that have just ended say of those who worked on them, for the scorer.
+    outcomes: Vec<(Did, TaskOutcome, Digest)>,
 }
 
 /// A saga with its name and the undos that the operator accepts without proof.
@@ -138,13 +146,32 @@ impl State {
             }
             NodeEvent::HoldReleased { .. } if apply_hold(&mut self.holds, event) => Ok(()),
             NodeEvent::HoldReleased { .. } => Err(Illegal::new("a hold that is on is taken off")),
+            NodeEvent::Reported { .. }
+            | NodeEvent::Unreported { .. }
+            | NodeEvent::Scored { .. }
+            | NodeEvent::Unscored { .. } => {
+                adapters::apply(&mut self.scores, &mut self.outbox, event);
+                Ok(())
+            }
         }
     }
 
     pub(crate) fn apply_ledger(&mut self, events: &[LedgerEvent]) -> Result<(), Illegal> {
         events.iter().try_for_each(|event| self.ledger.apply(event))?;
         self.ledger_length += 1;
+        events.iter().for_each(|event| self.tell(event));
         Ok(())
+    }
+
+    /// A slash in a session with a scorer is to be told to it.
+    fn tell(&mut self, event: &LedgerEvent) {
+        let LedgerEvent::Slashed { slashed } = event else { return };
+        let stream = slashed.offence.session.map(|session| StreamNo(session.0));
+        let scored =
+            stream.and_then(|stream| self.sessions.get(&stream)).is_some_and(|slot| slot.adapted.scored());
+        if let (true, Some(agent)) = (scored, self.ledger.did(slashed.offence.agent)) {
+            self.outbox.slashed(agent, slashed);
+        }
     }
 
     pub(crate) fn open_session(&mut self, stream: StreamNo, id: &SessionId) -> Result<(), Illegal> {
@@ -165,6 +192,8 @@ impl State {
             voters: BTreeSet::new(),
             overrides: BTreeMap::new(),
             certified: BTreeMap::new(),
+            adapted: Adapted::default(),
+            outcomes: Vec::new(),
         };
         self.sessions.insert(stream, Box::new(slot));
         Ok(())
@@ -185,6 +214,9 @@ impl State {
             *self.creators.entry(creator.clone()).or_default() += 1;
         }
         slot.length += 1;
+        if !slot.outcomes.is_empty() {
+            self.outbox.ended(std::mem::take(&mut slot.outcomes));
+        }
         Ok(())
     }
 
@@ -254,7 +286,7 @@ impl State {
     /// σ_eff of an agent in a session, for a class of action. INVARIANT (R4): computed from the ledger as it
     /// is now, never kept.
     pub(crate) fn sigma_eff(&self, slot: &Slot, agent: &Did, class: Reversibility, now: Timestamp) -> Sigma {
-        sigma_on(&self.ledger, slot, agent, class, now)
+        sigma_on((&self.ledger, &self.scores), slot, agent, class, now)
     }
 
     /// Where a member stands now.
@@ -271,7 +303,7 @@ impl State {
         agent: &Did,
         now: Timestamp,
     ) -> (Sigma, Standing) {
-        let sigma = sigma_on(ledger, slot, agent, Reversibility::Full, now);
+        let sigma = sigma_on((ledger, &self.scores), slot, agent, Reversibility::Full, now);
         (sigma, self.standing_at(slot, agent, sigma, now))
     }
 
@@ -279,10 +311,20 @@ impl State {
     pub(crate) fn standing_at(&self, slot: &Slot, agent: &Did, sigma: Sigma, now: Timestamp) -> Standing {
         let caps = slot.caps(agent);
         let minimum = Cap::below_minimum(slot.session.config().min_sigma_eff(), sigma);
-        match minimum {
-            None => standing(sigma, caps, now),
-            Some(minimum) => standing(sigma, &[caps, &[minimum]].concat(), now),
+        let [unscored, drifted] = self.port_caps(slot, agent, now);
+        if minimum.is_none() && unscored.is_none() && drifted.is_none() {
+            return standing(sigma, caps, now);
         }
+        let more = [minimum, unscored, drifted].into_iter().flatten();
+        standing(sigma, &caps.iter().cloned().chain(more).collect::<Vec<_>>(), now)
+    }
+
+    /// What the ports of a session keep an agent from: a scorer without an answer that counts, a drift.
+    fn port_caps(&self, slot: &Slot, agent: &Did, now: Timestamp) -> [Option<Cap>; 2] {
+        let unscored = if slot.adapted.scored() { self.scores.cap(agent, now) } else { None };
+        let drifted = slot.adapted.on().drift.is_some()
+            && slot.session.known(agent).is_some_and(|member| slot.adapted.drifted(member.ordinal));
+        [unscored, drifted.then_some(Cap::Drift)]
     }
 
     /// What the operator set for an action: in this session, or else for the node.
@@ -305,9 +347,20 @@ impl State {
 }
 
 /// σ_eff of an agent; that of a stranger where the ledger does not know it.
-fn sigma_on(ledger: &Ledger, slot: &Slot, agent: &Did, class: Reversibility, now: Timestamp) -> Sigma {
+fn sigma_on(
+    (ledger, scores): (&Ledger, &Scores),
+    slot: &Slot,
+    agent: &Did,
+    class: Reversibility,
+    now: Timestamp,
+) -> Sigma {
     let sigma = ledger.sigma_eff(agent, slot.ledger_no(), class, now);
-    if sigma == Sigma::ZERO && ledger.agent(agent).is_none() { UNKNOWN_SIGMA } else { sigma }
+    let unknown = sigma == Sigma::ZERO && ledger.agent(agent).is_none();
+    match (unknown, slot.adapted.scored()) {
+        (true, _) => UNKNOWN_SIGMA,
+        (false, false) => sigma,
+        (false, true) => scores.lowered(agent, sigma, ledger.reputation(agent)),
+    }
 }
 
 impl Slot {
@@ -353,6 +406,9 @@ impl Slot {
                 let state = known.machine.state();
                 if state.is_terminal() {
                     // Nothing of it stays in memory but how it ended.
+                    if let (true, Some(ended)) = (self.adapted.scored(), self.running.get(saga)) {
+                        self.outcomes.extend(outcomes(&self.id, &ended.id, &ended.machine));
+                    }
                     self.running.remove(saga);
                     self.certified.retain(|(of, _), _| of != saga);
                     if let Some(ended) = self.ended.get_mut(*saga as usize) {
@@ -384,6 +440,16 @@ impl Slot {
                 }
                 self.certified.insert((*saga, *step), voices.clone());
                 Ok(())
+            }
+            SessionEvent::Ports { on } => {
+                self.adapted.set(on);
+                Ok(())
+            }
+            SessionEvent::DriftChecked { member, check } => {
+                if self.session.by_ordinal(*member).is_none() {
+                    return Err(Illegal::new("only members are checked"));
+                }
+                self.adapted.checked(*member, check)
             }
             SessionEvent::Noted { key } => {
                 let payload = attached.first().ok_or(Illegal::new("a note has an attachment"))?;

@@ -1,6 +1,16 @@
-//! Drift: how far what an agent does lies from what it said, and the port of whoever measures it.
+//! Drift: how far what an agent does lies from what it said, the port of whoever measures it, and the rules that
+//! turn samples into a response.
+
+mod check;
+mod history;
+mod response;
+
+pub use check::{DriftCheckResult, DriftThresholds, Verdict};
+pub use history::{AGENTS_REMEMBERED, DriftHistory, SAMPLES_REMEMBERED};
+pub use response::{Change, Cusum, CusumState, Hysteresis, Response, WINDOW_MAX, Watch};
 
 use core::fmt;
+use std::sync::Arc;
 
 /// The most dimensions that an embedding may have.
 pub const DIMENSIONS_MAX: usize = 65_536;
@@ -273,6 +283,17 @@ pub trait DriftVerifier: Send + Sync {
     ) -> Result<Drift, Indeterminate>;
 }
 
+impl<V: DriftVerifier + ?Sized> DriftVerifier for Arc<V> {
+    fn verify(
+        &self,
+        claimed: &[f64],
+        observed: &[f64],
+        settings: &DriftSettings<'_>,
+    ) -> Result<Drift, Indeterminate> {
+        (**self).verify(claimed, observed, settings)
+    }
+}
+
 /// One of the two embeddings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Side {
@@ -363,6 +384,9 @@ impl fmt::Display for Indeterminate {
 }
 
 impl core::error::Error for Indeterminate {}
+
+hv_types::wire_struct!(Hysteresis { window, needed, calm });
+hv_types::wire_enum!(Response { 0 => Nothing {}, 1 => Demote {}, 2 => Slash {}, 3 => Restore {} });
 
 #[cfg(test)]
 mod tests {

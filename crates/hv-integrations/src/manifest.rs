@@ -4,7 +4,8 @@
 
 use core::fmt;
 use core::time::Duration;
-use hv_types::{Did, Reversibility};
+use hv_types::{ActionDescriptor, Did, Reversibility, Ring, Sigma};
+use std::sync::Arc;
 
 /// What an agent says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,6 +184,57 @@ pub trait ManifestSource: Send + Sync {
     /// [`ManifestFault`] where there is none to be had. That is never a reason to let an agent in.
     fn fetch(&self, agent: &Did) -> Result<Fetched, ManifestFault>;
 }
+
+/// What a manifest hints at for the agent that joins with it, as far as a session needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admission {
+    /// Whom the manifest speaks of: the agent that joins.
+    pub agent: Did,
+    /// The trust that it hints at; at most 0.60 where nobody has attested it.
+    pub sigma_hint: Sigma,
+    /// The ring that the agent's trust level hints at.
+    pub ring_hint: Ring,
+    /// The actions that the manifest names. A claim to merge with what the operator registered, the stricter
+    /// of the two in every respect.
+    pub actions: Vec<ActionDescriptor>,
+    /// How the manifest came.
+    pub provenance: Provenance,
+}
+
+/// Reads the manifest of whoever joins: a source, and somebody who understands what it hands out.
+///
+/// An implementation bounds its own waiting, and admits nobody by the manifest of another agent.
+pub trait Reception: Send + Sync {
+    /// What the manifest of this agent hints at.
+    ///
+    /// # Errors
+    /// [`NotAdmitted`] where there is no manifest, or none of this agent's. That is never a reason to let it in.
+    fn admit(&self, joining: &Did) -> Result<Admission, NotAdmitted>;
+}
+
+impl<R: Reception + ?Sized> Reception for Arc<R> {
+    fn admit(&self, joining: &Did) -> Result<Admission, NotAdmitted> {
+        (**self).admit(joining)
+    }
+}
+
+impl<S: ManifestSource + ?Sized> ManifestSource for Arc<S> {
+    fn fetch(&self, agent: &Did) -> Result<Fetched, ManifestFault> {
+        (**self).fetch(agent)
+    }
+}
+
+/// Why an agent's manifest hints at nothing: one sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotAdmitted(pub String);
+
+impl fmt::Display for NotAdmitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for NotAdmitted {}
 
 /// Why a source has no manifest to hand out.
 #[derive(Debug, Clone, PartialEq, Eq)]

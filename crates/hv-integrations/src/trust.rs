@@ -2,6 +2,7 @@
 
 use core::fmt;
 use hv_types::{Did, Digest, Sigma};
+use std::sync::Arc;
 
 /// Trust points, 0 to 1000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -218,6 +219,33 @@ pub trait TrustScorer: Send + Sync {
     /// # Errors
     /// [`ScorerFault`] where it could not; the caller tells it again later.
     fn report(&self, event: &TrustEvent) -> Result<(), ScorerFault>;
+
+    /// The same under a key: what was taken note of under a key before counts no second time.
+    ///
+    /// Unless an implementation says otherwise, only slashes are told apart, by their evidence.
+    ///
+    /// # Errors
+    /// As [`report`](Self::report).
+    fn report_once(&self, key: &Digest, event: &TrustEvent) -> Result<(), ScorerFault> {
+        let _ = key;
+        self.report(event)
+    }
+}
+
+impl<S: TrustScorer + ?Sized> TrustScorer for Arc<S> {
+    type Facts = S::Facts;
+
+    fn points(&self, agent: &Did, facts: Option<&S::Facts>) -> Result<TrustPoints, ScorerFault> {
+        (**self).points(agent, facts)
+    }
+
+    fn report(&self, event: &TrustEvent) -> Result<(), ScorerFault> {
+        (**self).report(event)
+    }
+
+    fn report_once(&self, key: &Digest, event: &TrustEvent) -> Result<(), ScorerFault> {
+        (**self).report_once(key, event)
+    }
 }
 
 /// Why a scorer gives no answer.
@@ -252,6 +280,9 @@ impl fmt::Display for ScorerFault {
 }
 
 impl core::error::Error for ScorerFault {}
+
+hv_types::wire_enum!(Severity { 0 => Low {}, 1 => Medium {}, 2 => High {}, 3 => Critical {} });
+hv_types::wire_enum!(TaskOutcome { 0 => Success {}, 1 => Failure {}, 2 => Partial {} });
 
 impl From<PointsOutOfRange> for ScorerFault {
     fn from(bad: PointsOutOfRange) -> Self {

@@ -48,6 +48,10 @@ pub enum Cap {
         /// To which ring.
         ring: Ring,
     },
+    /// The agent does otherwise than it claimed: Ring 3, until enough samples pass.
+    Drift,
+    /// A scorer is asked about trust, and no answer of it counts now: Ring 3.
+    Unscored,
 }
 
 hv_types::wire_enum!(Cap {
@@ -59,6 +63,8 @@ hv_types::wire_enum!(Cap {
     5 => SessionMinimum { minimum, sigma },
     6 => Manifest { hint },
     7 => Operator { ring },
+    40 => Drift {},
+    41 => Unscored {},
 });
 
 impl Cap {
@@ -75,7 +81,11 @@ impl Cap {
             Self::Parent { ring, .. } | Self::Demotion { ring, .. } | Self::Operator { ring } => ring,
             Self::Manifest { hint } => hint,
             Self::Probation => Ring::Standard,
-            Self::Breaker { .. } | Self::SuspiciousHistory | Self::SessionMinimum { .. } => Ring::Sandbox,
+            Self::Breaker { .. }
+            | Self::SuspiciousHistory
+            | Self::SessionMinimum { .. }
+            | Self::Drift
+            | Self::Unscored => Ring::Sandbox,
         }
     }
 
@@ -89,7 +99,9 @@ impl Cap {
             | Self::SuspiciousHistory
             | Self::SessionMinimum { .. }
             | Self::Manifest { .. }
-            | Self::Operator { .. } => Timestamp::MAX,
+            | Self::Operator { .. }
+            | Self::Drift
+            | Self::Unscored => Timestamp::MAX,
         }
     }
 }
@@ -110,6 +122,8 @@ impl fmt::Display for Cap {
             }
             Self::Manifest { .. } => f.write_str("its manifest's trust level goes no further"),
             Self::Operator { .. } => f.write_str("an operator set it"),
+            Self::Drift => f.write_str("it did otherwise than it claimed"),
+            Self::Unscored => f.write_str("its trust scorer gives no answer that counts"),
         }
     }
 }

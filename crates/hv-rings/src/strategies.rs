@@ -266,6 +266,8 @@ pub fn cap() -> impl Strategy<Value = Cap> {
         (sigma(), sigma()).prop_map(|(minimum, sigma)| Cap::SessionMinimum { minimum, sigma }),
         ring().prop_map(|hint| Cap::Manifest { hint }),
         ring().prop_map(|ring| Cap::Operator { ring }),
+        Just(Cap::Drift),
+        Just(Cap::Unscored),
     ]
 }
 

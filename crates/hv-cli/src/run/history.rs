@@ -193,6 +193,8 @@ impl History {
             | SessionEvent::VotersNamed { .. }
             | SessionEvent::Overridden { .. }
             | SessionEvent::Certified { .. }
+            | SessionEvent::Ports { .. }
+            | SessionEvent::DriftChecked { .. }
             | SessionEvent::Rejected { .. } => {}
         }
     }

@@ -122,8 +122,14 @@ impl Names {
             SessionEvent::Denied { denial } if denial.request == "step" => self.refused.push(denial.clone()),
             SessionEvent::Denied { denial } => show(Event::Notice { text: denial.to_string() }),
             SessionEvent::Rejected { rejected } => show(Event::Notice { text: rejected.to_string() }),
+            SessionEvent::DriftChecked { member, check } => {
+                if let Some(agent) = self.members.get(*member as usize) {
+                    show(Event::Notice { text: format!("{agent}: {check}") });
+                }
+            }
             SessionEvent::Session { .. }
             | SessionEvent::Registered { .. }
+            | SessionEvent::Ports { .. }
             | SessionEvent::Noted { .. }
             | SessionEvent::VotersNamed { .. }
             | SessionEvent::Overridden { .. }

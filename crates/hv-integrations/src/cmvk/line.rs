@@ -4,8 +4,8 @@ use crate::drift::{DIMENSIONS_MAX, Drift, DriftSettings, Indeterminate, Metric, 
 use crate::json::{self, BadField, BadInput, Field, Node, Problem, object, shown};
 use serde_json::{Value, json};
 
-use super::check::{DriftThresholds, Verdict};
 use super::native::{explain_drift, verify_embeddings};
+use crate::drift::{DriftThresholds, Verdict};
 
 /// The longest line that [`drift_line`] reads, in bytes.
 pub const LINE_MAX_BYTES: usize = 8 * 1024 * 1024;

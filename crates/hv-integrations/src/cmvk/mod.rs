@@ -23,18 +23,16 @@
 //! # Ok::<(), hv_types::BadIdent>(())
 //! ```
 
-mod check;
-mod history;
 mod line;
 mod native;
-mod response;
 mod sums;
 
-pub use check::{DriftCheckResult, DriftThresholds, Verdict};
-pub use history::{AGENTS_REMEMBERED, DriftHistory, SAMPLES_REMEMBERED};
+pub use crate::drift::{
+    AGENTS_REMEMBERED, Change, Cusum, CusumState, DriftCheckResult, DriftHistory, DriftThresholds,
+    Hysteresis, Response, SAMPLES_REMEMBERED, Verdict, WINDOW_MAX, Watch,
+};
 pub use line::{LINE_MAX_BYTES, drift_line};
 pub use native::{Explanation, NativeVerifier, explain_drift, verify_embeddings};
-pub use response::{Change, Cusum, CusumState, Hysteresis, Response, WINDOW_MAX, Watch};
 
 use crate::drift::{DriftSettings, DriftVerifier};
 use hv_types::{Did, SessionId};

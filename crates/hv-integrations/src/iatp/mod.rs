@@ -29,6 +29,7 @@
 //! ```
 
 mod analysis;
+mod desk;
 mod line;
 mod read;
 mod score;
@@ -37,6 +38,7 @@ mod span;
 pub use analysis::{
     IatpAdapter, ManifestAnalysis, ManifestError, PurgeClass, UNATTESTED_SIGMA_PPM, UNDO_WINDOW_MAX,
 };
+pub use desk::ManifestDesk;
 pub use line::manifest_line;
 pub use read::{ITEM_MAX_BYTES, MANIFEST_MAX_BYTES, SCOPES_MAX, parse_manifest};
 pub use score::{IatpScore, trust_score};

@@ -18,6 +18,9 @@ pub const EVIDENCE_MAX: usize = 1024;
 /// How many slashes of an agent an engine can still tell about; their count is kept for ever.
 pub const SLASHES_TOLD: usize = 16;
 
+/// The most keys of reports that an engine keeps, so that none of the last ones counts twice.
+pub const KEYS_MAX: usize = 65_536;
+
 /// Keeps histories and computes points from them, each time anew: no answer is older than the last report.
 ///
 /// An agent of which nothing is on file counts as registered, without a history: 400 points. Bounded by
@@ -25,6 +28,14 @@ pub const SLASHES_TOLD: usize = 16;
 #[derive(Debug, Default)]
 pub struct ReputationEngine {
     agents: Mutex<BTreeMap<Did, OnFile>>,
+    taken: Mutex<Taken>,
+}
+
+/// The keys of the last reports that were taken note of, at most [`KEYS_MAX`].
+#[derive(Debug, Default)]
+struct Taken {
+    keys: BTreeSet<Digest>,
+    order: VecDeque<Digest>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -191,6 +202,23 @@ impl TrustScorer for ReputationEngine {
             TrustEvent::Slash(report) => self.slash_reputation(report).map(drop),
         }
     }
+
+    fn report_once(&self, key: &Digest, event: &TrustEvent) -> Result<(), ScorerFault> {
+        // Held for as long as it takes to count, so that of two equal reports one comes second.
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if taken.keys.contains(key) {
+            return Ok(());
+        }
+        self.report(event)?;
+        if taken.order.len() >= KEYS_MAX
+            && let Some(oldest) = taken.order.pop_front()
+        {
+            taken.keys.remove(&oldest);
+        }
+        taken.keys.insert(*key);
+        taken.order.push_back(*key);
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -238,6 +266,19 @@ mod tests {
         engine.slash_reputation(&slash(&agent, Severity::Low, Some(2))).unwrap();
         assert_eq!(engine.score(&agent).total.get(), 250);
         assert_eq!(engine.slash_history(&agent).len(), 2);
+    }
+
+    #[test]
+    fn a_report_under_the_same_key_counts_once() {
+        let engine = ReputationEngine::default();
+        let agent = did("a");
+        let done = TrustEvent::Task(agent.clone(), TaskOutcome::Success);
+        for _ in 0..3 {
+            engine.report_once(&Digest([7; 32]), &done).unwrap();
+        }
+        assert_eq!(engine.score(&agent).total.get(), 402);
+        engine.report_once(&Digest([8; 32]), &done).unwrap();
+        assert_eq!(engine.score(&agent).total.get(), 404);
     }
 
     #[test]

@@ -25,7 +25,7 @@ mod engine;
 mod line;
 mod score;
 
-pub use engine::{AGENTS_MAX, EVIDENCE_MAX, ReputationEngine, SLASHES_TOLD, SlashEvent};
+pub use engine::{AGENTS_MAX, EVIDENCE_MAX, KEYS_MAX, ReputationEngine, SLASHES_TOLD, SlashEvent};
 pub use line::{LINE_MAX_BYTES, trust_line};
 pub use score::{
     CapabilityFacts, DataRetention, PiiHandling, PrivacyFacts, ReputationHistory, Tasks, TrustFacts,

@@ -6,6 +6,7 @@ mod evidence;
 mod files;
 mod keeping;
 mod ledger;
+mod ports;
 mod saga;
 mod session;
 
@@ -123,6 +124,8 @@ impl Scene<'_> {
                     .with("params", params)
             }
             SessionEvent::Denied { denial } => denied("session.denied", denial),
+            SessionEvent::Ports { on } => ports::ports(on),
+            SessionEvent::DriftChecked { member, check } => self.drift_checked(*member, check),
             SessionEvent::Noted { key } => {
                 Told::new("session.noted", format!("a note is kept under the name `{key}`")).with("key", key)
             }
@@ -169,6 +172,10 @@ fn node(event: &NodeEvent) -> Told {
         NodeEvent::Governed { action, params, by, witness } => {
             evidence::governed(action, params, by, witness)
         }
+        NodeEvent::Reported { key, agent } => ports::reported(key, agent),
+        NodeEvent::Unreported { why } => ports::unreported(why),
+        NodeEvent::Scored { agent, sigma, until } => ports::scored(agent, *sigma, *until),
+        NodeEvent::Unscored { agent, why } => ports::unscored(agent, why),
         NodeEvent::Killed { target, by, reason, at } => {
             Told::new("node.killed", format!("{target} is killed{}: {reason}", by_words(by)))
                 .with("target", target_fields(target))

@@ -2,12 +2,15 @@
 
 use super::trails::{START, did};
 use hv_core::NodeConfig;
+use hv_core::adapters::{DriftRecord, DriftVerdict, PortsOn};
 use hv_core::event::{
     Denial, KeyEvent, KillAnswer, KillTarget, LedgerEvent, MembershipEvent, NodeEvent, Rejected, Rejection,
     SagaEvent, SessionEvent, Voice,
 };
 use hv_core::identity::registry::Held;
 use hv_core::identity::{Kind, Signer};
+use hv_core::integrations::drift::{Hysteresis, Response};
+use hv_core::integrations::trust::Severity;
 use hv_core::liability::{
     AccountKept, AgentNo, BondKept, BondNo, Case, Cause, Cut, Loss, Offence, SessionNo, SlashReason, Slashed,
     Source, Standing, Toll, Totals, Verdict, VouchPolicy,
@@ -41,6 +44,7 @@ pub(crate) fn every() -> Every {
     let mut node = node();
     node.extend(kills());
     node.extend(keeping());
+    node.extend(told());
     Every { node, ledger: ledger(), session: session() }
 }
 
@@ -261,6 +265,8 @@ fn session() -> Vec<SessionEvent> {
         Cap::SessionMinimum { minimum: sigma("0.6"), sigma: sigma("0.55") },
         Cap::Manifest { hint: Ring::Standard },
         Cap::Operator { ring: Ring::Sandbox },
+        Cap::Drift,
+        Cap::Unscored,
     ];
     let action = ActionId::new("git.push").unwrap();
     let claim = Claim {
@@ -279,6 +285,19 @@ fn session() -> Vec<SessionEvent> {
         sigma: sigma("0.85"),
     });
     events.push(SessionEvent::Denied { denial: denial() });
+    let (score, severity) = (Share::from_ppm(500_000).unwrap(), Severity::High);
+    for (verdict, response) in [
+        (DriftVerdict::Aligned { score }, Response::Restore),
+        (DriftVerdict::Drifted { score, severity }, Response::Slash),
+        (DriftVerdict::Drifted { score, severity: Severity::Medium }, Response::Nothing),
+        (DriftVerdict::Indeterminate { why: "nobody measured".to_owned() }, Response::Demote),
+    ] {
+        let check = DriftRecord { verdict, response, at: later(300) };
+        events.push(SessionEvent::DriftChecked { member: 0, check });
+    }
+    let drift = Some(("cmvk".to_owned(), Hysteresis::default()));
+    let on = PortsOn { trust: Some("nexus".to_owned()), drift, manifests: None };
+    events.push(SessionEvent::Ports { on });
     events.push(SessionEvent::Noted { key: "plan".to_owned() });
     events.push(SessionEvent::UndoAccepted { saga: 0, step: 1 });
     events.push(SessionEvent::VotersNamed { voters: vec![did("carla"), did("david")] });
@@ -481,4 +500,14 @@ pub(crate) fn steps() -> Vec<Arc<StepDef>> {
         ..StepDef::new(publish, git_push, did("b"), Task::Http(http))
     };
     vec![Arc::new(first), Arc::new(second.with_probe(Task::command(["true"])))]
+}
+
+fn told() -> Vec<NodeEvent> {
+    let (agent, why) = (did("a"), "no answer within 2000 ms".to_owned());
+    vec![
+        NodeEvent::Reported { key: Digest([7; 32]), agent: agent.clone() },
+        NodeEvent::Unreported { why: why.clone() },
+        NodeEvent::Scored { agent: agent.clone(), sigma: sigma("0.82"), until: later(300) },
+        NodeEvent::Unscored { agent, why },
+    ]
 }

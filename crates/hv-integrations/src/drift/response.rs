@@ -56,10 +56,16 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// Whether a demotion that the samples called for has not ended yet.
+    #[must_use]
+    pub const fn demoted(&self) -> bool {
+        self.demoted
+    }
+
     /// Takes a sample into account.
     ///
     /// ```
-    /// use hv_integrations::cmvk::{Hysteresis, Response, Verdict, Watch};
+    /// use hv_integrations::drift::{Hysteresis, Response, Verdict, Watch};
     /// use hv_integrations::trust::Severity;
     ///
     /// let (mut watch, rule) = (Watch::default(), Hysteresis::default());
