@@ -25,8 +25,43 @@ pub type Entropy = Box<dyn FnMut() -> [u8; 32] + Send>;
 
 /// The name of a content under its key.
 pub(crate) fn payload_id(key: &Key, bytes: &[u8]) -> Digest {
-    let salt = blake3::derive_key("hv 2026 audit payload salt v1", key);
-    Digest(*blake3::keyed_hash(&salt, bytes).as_bytes())
+    payload_name(&salt_of(key), bytes)
+}
+
+fn salt_of(key: &Key) -> [u8; 32] {
+    blake3::derive_key("hv 2026 audit payload salt v1", key)
+}
+
+/// The name of a content under its salt: BLAKE3 in keyed mode. Whoever has salt and content can show that a record
+/// names it; the salt does not reveal the key.
+#[must_use]
+pub fn payload_name(salt: &[u8; 32], content: &[u8]) -> Digest {
+    Digest(*blake3::keyed_hash(salt, content).as_bytes())
+}
+
+/// A content, and the salt under which it is named.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OpenPayload {
+    /// The salt; [`payload_name`] gives the name.
+    pub salt: [u8; 32],
+    /// The content.
+    pub content: Vec<u8>,
+}
+
+/// Shows no content.
+impl fmt::Debug for OpenPayload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenPayload").field("length", &self.content.len()).finish_non_exhaustive()
+    }
+}
+
+/// Reads a payload in a log's folder; `None` where it is not there, as after a purge. Takes no lock.
+///
+/// # Errors
+/// [`LogError::Io`], or [`LogError::Damaged`] where the content is not what was put.
+pub fn open_payload(disk: &dyn Disk, dir: &Path, id: &Digest) -> Result<Option<OpenPayload>, LogError> {
+    let opened = read_with_key(disk, dir, id)?;
+    Ok(opened.map(|(key, content)| OpenPayload { salt: salt_of(&key), content }))
 }
 
 /// Enciphers, and deciphers what was enciphered: both add the same stream of bits.
@@ -201,6 +236,11 @@ pub(crate) fn payload_path(id: &Digest) -> PathBuf {
 
 /// Reads a payload and checks it against its name; `None` where there is no such file.
 pub(crate) fn read_payload(disk: &dyn Disk, dir: &Path, id: &Digest) -> Result<Option<Vec<u8>>, LogError> {
+    Ok(read_with_key(disk, dir, id)?.map(|(_, content)| content))
+}
+
+/// The same, with the payload's key.
+fn read_with_key(disk: &dyn Disk, dir: &Path, id: &Digest) -> Result<Option<(Key, Vec<u8>)>, LogError> {
     let name = payload_path(id);
     let path = dir.join(&name);
     let file = match disk.open(&path, Access::Read) {
@@ -228,7 +268,7 @@ pub(crate) fn read_payload(disk: &dyn Disk, dir: &Path, id: &Digest) -> Result<O
     };
     let mut content = content.to_vec();
     add_stream(&key, &mut content);
-    if named == *id && payload_id(&key, &content) == *id { Ok(Some(content)) } else { Err(damaged()) }
+    if named == *id && payload_id(&key, &content) == *id { Ok(Some((key, content))) } else { Err(damaged()) }
 }
 
 /// The length of the file of a content of so many bytes.

@@ -6,7 +6,9 @@
 //! Every field has one encoding and a place of its own, so distinct records have distinct bytes.
 //! `INVARIANT (A4)`
 
+use crate::hash::Blake3;
 use crate::log::{Head, LABEL_MAX_BYTES, LogError, Lsn, PayloadRef, StreamNo};
+use crate::tree::TreeHash;
 use hv_types::wire::{Reader, Undecodable, put_bytes, put_varint};
 use hv_types::{Digest, Illegal, Timestamp, Wire};
 
@@ -38,6 +40,20 @@ impl Entry<'_> {
     pub(crate) const fn illegal(&self, cause: Illegal) -> LogError {
         LogError::Illegal { lsn: self.lsn, stream: self.stream, seq: self.seq, cause }
     }
+}
+
+/// Reads one record that was taken out of its log. That it is one says nothing about where it is from.
+///
+/// # Errors
+/// [`Undecodable`].
+pub fn read_entry(bytes: &[u8], stream: StreamNo) -> Result<Entry<'_>, Undecodable> {
+    Ok(Record::read(bytes)?.entry(stream, Blake3::leaf(bytes), bytes))
+}
+
+/// What record 0 of a stream names as its parent.
+#[must_use]
+pub const fn first_parent(stream: StreamNo) -> Digest {
+    stream.origin()
 }
 
 /// What the log itself knows about a record.

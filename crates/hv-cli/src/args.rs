@@ -1,5 +1,9 @@
 //! The command line.
 
+use crate::audit::args::{
+    CheckArgs as AuditCheckArgs, CheckpointArgs, DiffArgs, ExportArgs, ProveArgs, ShowArgs, StatsArgs,
+    TailArgs, VerifyArgs, WitnessArgs,
+};
 use crate::audit::keeping::{HoldArgs, PurgeArgs};
 use crate::exit::EXIT_CODES;
 use crate::id::args::IdArgs;
@@ -210,27 +214,30 @@ pub struct AuditArgs {
 /// What `hv audit` can do.
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
-    /// Print the records of a trail
-    #[command(after_help = "Example:\n  hv audit show ~/.local/share/hv/runs/release/trail")]
-    Show(TrailArgs),
+    /// Print the records of a trail, or draw who led to what
+    Show(ShowArgs),
+    /// Print the last records of a trail, and go on as it grows
+    Tail(TailArgs),
     /// Destroy contents that need not be kept any longer; no hash changes
     Purge(PurgeArgs),
     /// Keep contents whatever is asked, as for a case before a court
     Hold(HoldArgs),
     /// Verify a trail: complete, open (not closed, as after a crash), or tampered
-    #[command(after_help = "\
-Example:
-  hv audit verify --sealed ~/.local/share/hv/runs/release/trail
-
-Exit codes: 0 complete or open, 1 tampered (or open, with --sealed), 2 bad input")]
-    Verify {
-        /// The trail.
-        #[command(flatten)]
-        trail: TrailArgs,
-        /// Take an open trail for a failure
-        #[arg(long)]
-        sealed: bool,
-    },
+    Verify(VerifyArgs),
+    /// Sign how long a trail is and the root over it, to be kept elsewhere
+    Checkpoint(CheckpointArgs),
+    /// Prove that a record is in a trail, or that the trail only grew
+    Prove(ProveArgs),
+    /// Check a proof, a checkpoint or an evidence bundle, without the trail
+    Check(AuditCheckArgs),
+    /// Write a trail as a tiled log, or a session as one file that anybody can check
+    Export(ExportArgs),
+    /// See that logs only grow, and say so
+    Witness(WitnessArgs),
+    /// Say where two trails differ
+    Diff(DiffArgs),
+    /// Count what is in a trail
+    Stats(StatsArgs),
 }
 
 /// A trail and how to print what is said about it.
@@ -289,6 +296,6 @@ mod tests {
         else {
             panic!("audit verify")
         };
-        assert!(matches!(audit.command, AuditCommand::Verify { sealed: true, .. }));
+        assert!(matches!(audit.command, AuditCommand::Verify(VerifyArgs { sealed: true, .. })));
     }
 }

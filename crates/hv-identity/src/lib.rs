@@ -58,6 +58,7 @@ pub struct Readme;
 
 pub use dsse::{ENVELOPE_MAX_BYTES, Envelope, PAYLOAD_MAX_BYTES, SIGNATURES_MAX, Signature, pae};
 pub use key::{BadKey, BadSignature, PublicKey};
+pub use moment::read as read_time;
 pub use open::{MAX_VALIDITY, Opened, open, open_among};
 pub use refusal::{Field, Malformed, MalformedCause, Refusal, TextLimit};
 pub use registry::Registry;

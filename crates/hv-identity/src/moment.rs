@@ -13,8 +13,10 @@ pub(crate) fn write(time: Timestamp) -> String {
     format!("{to_the_second}.{:09}Z", time.0 % SECOND)
 }
 
-/// Reads the same, with no places or one to nine of them.
-pub(crate) fn read(text: &str) -> Option<Timestamp> {
+/// Reads a point in time as RFC 3339 has it, in UTC: `2026-01-31T12:00:00Z`, with no places behind the seconds or one to
+/// nine of them. `None` for anything else, and outside the years 1970 to 2554.
+#[must_use]
+pub fn read(text: &str) -> Option<Timestamp> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let (time, places) = time.split_once('.').unwrap_or((time, "0"));
     let [year, month, day] = split(date, '-', [4, 2, 2])?;

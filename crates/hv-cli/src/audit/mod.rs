@@ -1,15 +1,31 @@
 //! `hv audit`: what a trail says, and whether it is whole.
 //!
-//! Both commands read the folder as any stranger would: without the writer's lock, without changing anything, and
-//! also while a run writes to it.
+//! Every command reads the folder as any stranger would: without the writer's lock, without changing anything, and
+//! also while a run writes to it. What is signed or written lies elsewhere.
 
+pub mod args;
+
+mod bundle;
+mod check;
+mod checkpoint;
+mod diff;
+mod export;
+mod filter;
+mod prove;
 mod show;
+mod stats;
+mod tail;
+mod tree;
 mod verify;
+mod witness;
 
 pub(crate) mod keeping;
 mod writing;
 
+mod files;
+mod keys;
 mod names;
+mod source;
 mod told;
 mod words;
 
@@ -21,14 +37,23 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Shows or verifies a trail.
+/// Does one thing with a trail, or with what was taken out of it.
 ///
 /// # Errors
 /// [`Refused::Output`] where stdout does not take what is printed.
 pub fn run(args: &AuditArgs) -> Result<Exit, Refused> {
+    let nowhere = PathBuf::new();
     let (data, done) = match &args.command {
-        AuditCommand::Show(trail) => (&trail.data, show::run(trail)),
-        AuditCommand::Verify { trail, sealed } => (&trail.data, verify::run(trail, *sealed)),
+        AuditCommand::Show(args) => (&args.trail.data, show::run(args)),
+        AuditCommand::Tail(args) => (&args.trail.data, tail::run(args)),
+        AuditCommand::Verify(args) => (&args.trail.data, verify::run(args)),
+        AuditCommand::Checkpoint(args) => (&args.trail.data, checkpoint::run(args)),
+        AuditCommand::Prove(args) => (&args.trail.data, prove::run(args)),
+        AuditCommand::Export(args) => (&args.trail.data, export::run(args)),
+        AuditCommand::Stats(args) => (&args.trail.data, stats::run(args)),
+        AuditCommand::Diff(args) => (&args.one, diff::run(args)),
+        AuditCommand::Check(args) => (&nowhere, check::run(args)),
+        AuditCommand::Witness(args) => (&nowhere, witness::run(args)),
         AuditCommand::Purge(args) => (&args.data, keeping::purge(args)),
         AuditCommand::Hold(args) => (&args.data, keeping::hold(args)),
     };
@@ -51,6 +76,10 @@ pub fn run(args: &AuditArgs) -> Result<Exit, Refused> {
             output::error(&format!("hv: {}: {why}", data.display()));
             Ok(Exit::Failed)
         }
+        Err(Failure::Said(exit, message)) => {
+            output::error(&format!("hv: {message}"));
+            Ok(exit)
+        }
         Err(Failure::Output(refused)) => Err(refused),
     }
 }
@@ -65,7 +94,19 @@ enum Failure {
     Tampered(String),
     /// hv itself failed.
     Hv(String),
+    /// Something else, in a sentence.
+    Said(Exit, String),
     Output(Refused),
+}
+
+/// What was given cannot be used.
+fn bad_input(message: &dyn fmt::Display) -> Failure {
+    Failure::Said(Exit::BadInput, message.to_string())
+}
+
+/// Something does not hold, or could not be done.
+fn failed(message: &dyn fmt::Display) -> Failure {
+    Failure::Said(Exit::Failed, message.to_string())
 }
 
 impl From<NoTrail> for Failure {

@@ -1,7 +1,9 @@
 //! `hv audit show`: the records of a trail, in the order in which they were written.
 
+use super::args::{FilterArgs, ShowArgs, TailArgs};
 use super::names::{Name, Names};
 use super::told::Told;
+use super::tree::Tree;
 use super::words::{short, tell};
 use super::{Failure, NoTrail, look};
 use crate::Exit;
@@ -12,17 +14,32 @@ use hv_core::audit::{Entry, PayloadRef, Verdict, salvage_on, verify_on};
 use hv_core::read_record;
 use hv_core::types::{Digest, Timestamp};
 use serde::{Serialize, Serializer};
+use std::collections::VecDeque;
 use std::fmt::Write;
 
 /// Shows a trail record by record. What is shown counts as far as the trail verifies; where it does not, stderr
 /// and the exit code say so.
-pub(super) fn run(args: &TrailArgs) -> Result<Exit, Failure> {
+pub(super) fn run(args: &ShowArgs) -> Result<Exit, Failure> {
+    let form = match (args.tree, args.trail.json) {
+        (true, _) => Form::Tree,
+        (false, true) => Form::Json,
+        (false, false) => Form::Lines,
+    };
+    all(&args.trail, Printer::new(form, args.filter.clone(), None))
+}
+
+/// Shows the last records of a trail.
+pub(super) fn last(args: &TailArgs) -> Result<Exit, Failure> {
+    let form = if args.trail.json { Form::Json } else { Form::Lines };
+    all(&args.trail, Printer::new(form, args.filter.clone(), Some(args.lines)))
+}
+
+fn all(args: &TrailArgs, mut printer: Printer) -> Result<Exit, Failure> {
     look(&args.data)?;
-    let mut printer = Printer::new(if args.json { Form::Json } else { Form::Lines });
     let report =
         verify_on(&RealDisk, &args.data, &mut |entry| printer.show(&entry)).map_err(NoTrail::from)?;
     let tampered = matches!(report.verdict, Verdict::Tampered(_));
-    if tampered && printer.shown == 0 {
+    if tampered && printer.seen == 0 {
         // Something is wrong besides the records, such as the mark: they can be read all the same.
         salvage_on(&RealDisk, &args.data, &mut |entry| printer.show(&entry)).map_err(NoTrail::from)?;
     }
@@ -43,19 +60,26 @@ pub(super) fn run(args: &TrailArgs) -> Result<Exit, Failure> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+pub(super) enum Form {
     Lines,
     Json,
+    Tree,
 }
 
 /// Turns records into text and prints it in pieces, so that a long trail needs no more memory than its names.
 #[derive(Debug)]
-struct Printer {
+pub(super) struct Printer {
     form: Form,
+    filter: FilterArgs,
     names: Names,
+    tree: Tree,
+    /// The last records, where only so many are shown.
+    last: Option<(usize, VecDeque<String>)>,
     waiting: String,
     /// Of the longest name of a stream so far: the columns behind it stand below each other from there on.
     width: usize,
+    /// How many records there were, whether they were shown or not.
+    seen: u64,
     shown: u64,
     unreadable: u64,
     /// The first piece that could not be printed; nothing is printed after it.
@@ -69,15 +93,28 @@ const PIECE_BYTES: usize = 64 << 10;
 type Read = Result<Vec<Told>, String>;
 
 impl Printer {
-    fn new(form: Form) -> Self {
-        let names = Names::default();
-        Self { form, names, waiting: String::new(), width: 8, shown: 0, unreadable: 0, failed: None }
+    /// Shows what passes the filter; of that the last so many, where a number is given.
+    pub(super) fn new(form: Form, filter: FilterArgs, last: Option<usize>) -> Self {
+        Self {
+            form,
+            filter,
+            names: Names::default(),
+            tree: Tree::default(),
+            last: last.map(|count| (count, VecDeque::new())),
+            waiting: String::new(),
+            width: 8,
+            seen: 0,
+            shown: 0,
+            unreadable: 0,
+            failed: None,
+        }
     }
 
-    fn show(&mut self, entry: &Entry<'_>) {
+    pub(super) fn show(&mut self, entry: &Entry<'_>) {
         if self.failed.is_some() {
             return;
         }
+        self.seen += 1;
         self.names.enter(entry);
         let read = match read_record(entry) {
             Ok(record) => {
@@ -92,29 +129,68 @@ impl Printer {
                 Err(cause.to_string())
             }
         };
-        let row = Row { entry, label: self.names.stream(entry.stream), read: &read };
-        match self.form {
-            Form::Lines => row.lines(&mut self.width, &mut self.waiting),
-            Form::Json => {
-                self.waiting.push_str(if self.shown == 0 { "[\n" } else { ",\n" });
-                // Nothing in a record is without a form in JSON.
-                self.waiting.push_str(&serde_json::to_string(&row).unwrap_or_else(|_| "null".to_owned()));
-            }
+        let label = self.names.stream(entry.stream);
+        if !self.filter.passes(entry, &label.to_string(), read.as_deref().unwrap_or_default()) {
+            return;
         }
+        let row = Row { entry, label, read: &read };
+        let mut text = String::new();
+        match self.form {
+            Form::Tree => self.tree.take(&row.label.to_string(), read.as_deref().unwrap_or_default()),
+            Form::Lines => row.lines(&mut self.width, &mut text),
+            // Nothing in a record is without a form in JSON.
+            Form::Json => text = serde_json::to_string(&row).unwrap_or_else(|_| "null".to_owned()),
+        }
+        match &mut self.last {
+            Some((count, last)) => {
+                last.push_back(text);
+                if last.len() > *count {
+                    last.pop_front();
+                }
+            }
+            None => self.print(&text),
+        }
+    }
+
+    /// Prints a record.
+    fn print(&mut self, text: &str) {
+        if self.form == Form::Json {
+            self.waiting.push_str(if self.shown == 0 { "[\n" } else { ",\n" });
+        }
+        self.waiting.push_str(text);
         self.shown += 1;
         if self.waiting.len() >= PIECE_BYTES {
             self.flush();
         }
     }
 
-    fn flush(&mut self) {
+    /// Prints the last records; what comes from here on is printed as it comes.
+    pub(super) fn catch_up(&mut self) {
+        for text in self.last.take().into_iter().flat_map(|(_, last)| last) {
+            self.print(&text);
+        }
+        self.flush();
+    }
+
+    /// How many records there were.
+    pub(super) const fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Prints what waits.
+    pub(super) fn flush(&mut self) {
         if self.failed.is_none() {
             self.failed = output::bytes(self.waiting.as_bytes()).err();
         }
         self.waiting.clear();
     }
 
-    fn end(mut self) -> Result<(), Refused> {
+    /// Prints what is left to print.
+    pub(super) fn end(mut self) -> Result<(), Refused> {
+        self.catch_up();
+        if self.form == Form::Tree {
+            self.waiting = self.tree.draw();
+        }
         if self.form == Form::Json {
             self.waiting.push_str(if self.shown == 0 { "[]\n" } else { "\n]\n" });
         }

@@ -24,6 +24,21 @@ impl Told {
         self
     }
 
+    /// The event's name.
+    pub(super) const fn event(&self) -> &'static str {
+        self.event
+    }
+
+    /// A field, where the event has it.
+    pub(super) fn field(&self, name: &str) -> Option<&Value> {
+        self.fields.iter().find(|(of, _)| *of == name).map(|(_, value)| value)
+    }
+
+    /// Whether any field holds this text, at any depth.
+    pub(super) fn names(&self, text: &str) -> bool {
+        self.fields.iter().any(|(_, value)| holds(value, text))
+    }
+
     /// What happened, for people. It may hold any character that the trail holds.
     pub(super) fn words(&self) -> &str {
         &self.words
@@ -42,6 +57,15 @@ impl Serialize for Told {
         map.serialize_entry("event", self.event)?;
         self.fields.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
         map.end()
+    }
+}
+
+fn holds(value: &Value, text: &str) -> bool {
+    match value {
+        Value::String(own) => own == text,
+        Value::Array(items) => items.iter().any(|item| holds(item, text)),
+        Value::Object(fields) => fields.values().any(|value| holds(value, text)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

@@ -1,35 +1,89 @@
 //! `hv audit verify`: complete, open or tampered, and how much that says.
 
-use super::{Failure, NoTrail, look};
+use super::args::VerifyArgs;
+use super::checkpoint::prints_of;
+use super::keys::{Strict, Trust};
+use super::{Failure, NoTrail, bad_input, failed, files, look};
 use crate::Exit;
-use crate::args::TrailArgs;
 use crate::output::{self, one_line};
-use hv_core::audit::{self, Finding, Level, Report, StreamNo, StreamReport, Verdict};
+use hv_core::audit::disk::RealDisk;
+use hv_core::audit::{
+    self, Checkpoint, Finding, Level, Note, Outside, Prints, Quorum, Rank, Report, StreamNo, StreamReport,
+    Verdict,
+};
 use hv_core::types::Digest;
 use serde::Serialize;
 use std::fmt;
+use std::fs;
+use std::path::Path;
 
 /// Verifies a trail and prints what was found.
-pub(super) fn run(args: &TrailArgs, sealed: bool) -> Result<Exit, Failure> {
-    look(&args.data)?;
-    let document = Document::of(&audit::verify(&args.data).map_err(NoTrail::from)?);
-    if args.json {
+pub(super) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
+    let data = &args.trail.data;
+    look(data)?;
+    let trust = Trust::read(&args.trust)?;
+    let marks = args.mark.iter().map(|path| Mark::read(path, &trust)).collect::<Result<Vec<_>, _>>()?;
+    let outside: Vec<Outside<'_>> = marks.iter().flat_map(Mark::outside).collect();
+    let report = audit::verify_against(&RealDisk, data, &outside, &mut |_| {}).map_err(NoTrail::from)?;
+    let document = Document::of(&report);
+    if args.trail.json {
         output::json(&document)?;
     } else {
         output::print(&document)?;
     }
+    if document.verdict == Word::Tampered {
+        return Ok(Exit::Failed);
+    }
+    if trust.policy.needs_witnesses() && !marks.iter().all(|mark| mark.quorum.reached) {
+        return Err(failed(&format_args!(
+            "{}: too few of the known witnesses cosigned the mark",
+            data.display()
+        )));
+    }
     match document.verdict {
-        Word::Complete => Ok(Exit::Done),
-        Word::Open if sealed => {
+        Word::Open if args.sealed => {
             let why = document.why.as_deref().unwrap_or_default();
-            output::error(&format!(
-                "hv: {}: the trail is open ({why}), and --sealed was asked for",
-                args.data.display()
-            ));
-            Ok(Exit::Failed)
+            Err(failed(&format_args!(
+                "{}: the trail is open ({why}), and --sealed was asked for",
+                data.display()
+            )))
         }
-        Word::Open => Ok(Exit::Done),
-        Word::Tampered => Ok(Exit::Failed),
+        _ => Ok(Exit::Done),
+    }
+}
+
+/// A checkpoint from outside the folder that the log's key signed.
+#[derive(Debug)]
+struct Mark {
+    checkpoint: Checkpoint,
+    quorum: Quorum,
+    /// What helps to tell which record was changed.
+    prints: Option<Prints>,
+}
+
+impl Mark {
+    fn read(path: &Path, trust: &Trust) -> Result<Self, Failure> {
+        let said = |bad: &dyn fmt::Display| bad_input(&format_args!("{}: {bad}", path.display()));
+        let note =
+            Note::parse(&files::read(path).map_err(|error| bad_input(&error))?).map_err(|bad| said(&bad))?;
+        let checkpoint = Checkpoint::parse(note.text()).map_err(|bad| said(&bad))?;
+        let key = trust.key_of(&checkpoint.origin, checkpoint.size)?;
+        let key =
+            key.ok_or_else(|| bad_input(&"whose signature counts? give the log's public key with --key"))?;
+        Checkpoint::open(&note, &[key], &Strict).map_err(|bad| said(&bad))?;
+        let quorum = trust.policy.check(&note, &Strict).map_err(|bad| said(&bad))?;
+        // Without them the change is found all the same; they are not signed, so what is wrong with them proves nothing.
+        let prints = fs::read(prints_of(path)).ok().and_then(|bytes| Prints::from_file(&bytes));
+        let prints = prints.filter(|prints| prints.root == checkpoint.root);
+        Ok(Self { checkpoint, quorum, prints })
+    }
+
+    /// The levels that it gives.
+    fn outside(&self) -> impl Iterator<Item = Outside<'_>> {
+        let Checkpoint { size, root, .. } = self.checkpoint;
+        let witnessed = self.quorum.reached.then_some(Rank::Witnessed);
+        let ranks = [Some(Rank::Signed), witnessed].into_iter().flatten();
+        ranks.map(move |rank| Outside { rank, size, root, prints: self.prints.as_ref() })
     }
 }
 

@@ -38,9 +38,15 @@ impl Scene<'_> {
                     .with("step", self.names.step(self.stream, number, *step))
                     .with("purpose", purpose.name())
                     .with("attempt", attempt)
+                    .with("agent", self.doer(number, *step).map(|step| json(&step.agent)))
+                    .with("action", self.doer(number, *step).map(|step| json(&step.action)))
                     .with("at_s", micros(*at))
             }
-            Event::Moved { step, to, at } => self.moved(number, *step, to).with("at_s", micros(*at)),
+            Event::Moved { step, to, at } => self
+                .moved(number, *step, to)
+                .with("agent", self.doer(number, *step).map(|step| json(&step.agent)))
+                .with("action", self.doer(number, *step).map(|step| json(&step.action)))
+                .with("at_s", micros(*at)),
             Event::Turned { cause, at } => {
                 let (name, step) = cause_fields(*cause);
                 let words = match step {
@@ -185,6 +191,11 @@ impl Scene<'_> {
         } else {
             format!("step {name}")
         }
+    }
+
+    /// Who does what in a step, where the trail has told it.
+    fn doer(&self, saga: u32, step: u32) -> Option<&StepDef> {
+        self.names.definition(self.stream, saga, step)
     }
 
     fn definition_fields(&self, saga: u32, step: &StepDef) -> Value {

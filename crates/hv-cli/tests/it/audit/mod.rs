@@ -2,6 +2,7 @@
 
 mod every;
 mod formats;
+mod outside;
 mod purge;
 mod show;
 mod stranger;
@@ -12,6 +13,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+/// Whether the long versions of the tests are asked for.
+fn deep() -> bool {
+    std::env::var_os("HV_DEEP").is_some()
+}
 
 /// Runs `hv audit` on a folder; gives exit code, stdout and stderr.
 fn audit(command: &str, dir: &Path, options: &[&str]) -> (i32, String, String) {

@@ -178,6 +178,27 @@ pub(crate) async fn finished_since(dir: &Path, start: Timestamp) {
     stage.hv.seal().await.unwrap();
 }
 
+/// A finished trail is opened again, for one session more.
+pub(crate) async fn goes_on(dir: &Path) {
+    let clock = Arc::new(ManualClock::at(START.after(Duration::from_secs(3600))));
+    let log = Arc::new(FileLog::open(dir, clock.now(), options()).unwrap());
+    let stage = Stage { hv: Hypervisor::open(log, clock.clone()).unwrap(), clock };
+    let session = session_id("later");
+    stage.hv.create_session(&session, SessionConfig::default(), &did("admin")).await.unwrap();
+    stage.hv.terminate_session(&session).await.unwrap();
+    stage.hv.seal().await.unwrap();
+}
+
+/// What somebody makes of a finished trail who has everything that its writer had: another end of the work.
+pub(crate) async fn rewritten(dir: &Path) {
+    let stage = Stage::new(dir);
+    let session = stage.session("release").await;
+    stage.work(&session).await;
+    stage.rounds(&session, 19).await;
+    stage.hv.terminate_session(&session).await.unwrap();
+    stage.hv.seal().await.unwrap();
+}
+
 /// One of every event, on streams of their own, and ended. No hypervisor would write it in this order.
 pub(crate) fn of_every_event(dir: &Path, every: &every::Every) {
     let log = FileLog::create(dir, START, options()).unwrap();

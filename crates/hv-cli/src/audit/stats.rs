@@ -1,0 +1,128 @@
+//! `hv audit stats`: what is in a trail, in numbers.
+
+use super::args::StatsArgs;
+use super::names::Names;
+use super::source::tampered;
+use super::words::tell;
+use super::{Failure, NoTrail, look};
+use crate::Exit;
+use crate::output::{self, one_line};
+use hv_core::audit::disk::RealDisk;
+use hv_core::audit::{Entry, StreamNo, StreamReport, Verdict, verify_on};
+use hv_core::read_record;
+use hv_core::types::Timestamp;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The numbers.
+#[derive(Debug, Default, Serialize)]
+struct Document {
+    level: String,
+    batches: u64,
+    records: u64,
+    bytes: u64,
+    payloads: u64,
+    payload_bytes: u64,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    sessions: Vec<SessionDocument>,
+    /// How often each event happened.
+    events: BTreeMap<&'static str, u64>,
+    /// How many records name each agent.
+    agents: BTreeMap<String, u64>,
+    unreadable: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct SessionDocument {
+    stream: u32,
+    label: String,
+    records: u64,
+    closed: bool,
+}
+
+/// Counts.
+pub(super) fn run(args: &StatsArgs) -> Result<Exit, Failure> {
+    let data = &args.trail.data;
+    look(data)?;
+    let (mut document, mut names) = (Document::default(), Names::default());
+    let report =
+        verify_on(&RealDisk, data, &mut |entry| document.count(&mut names, &entry)).map_err(NoTrail::from)?;
+    if let Verdict::Tampered(finding) = &report.verdict {
+        return Err(tampered(data, finding));
+    }
+    document.level = report.level.to_string();
+    (document.batches, document.records, document.bytes) = (report.batches, report.records, report.bytes);
+    let session = |stream: &StreamReport| SessionDocument {
+        stream: stream.no.0,
+        label: stream.label.clone(),
+        records: stream.length,
+        closed: stream.closed,
+    };
+    document.sessions =
+        report.streams.iter().filter(|stream| stream.no >= StreamNo::FIRST_SESSION).map(session).collect();
+    if args.trail.json {
+        output::json(&document)?
+    } else {
+        output::print(&document)?
+    }
+    Ok(Exit::Done)
+}
+
+impl Document {
+    fn count(&mut self, names: &mut Names, entry: &Entry<'_>) {
+        self.from.get_or_insert(entry.time);
+        self.to = Some(entry.time);
+        for payload in entry.attachments {
+            self.payloads += 1;
+            self.payload_bytes = self.payload_bytes.saturating_add(payload.length());
+        }
+        names.enter(entry);
+        let Ok(record) = read_record(entry) else {
+            self.unreadable += 1;
+            return;
+        };
+        names.learn(&record);
+        let told = tell(names, &record);
+        names.forget(&record);
+        for told in &told {
+            *self.events.entry(told.event()).or_default() += 1;
+        }
+        let agents = ["agent", "member", "creator", "voucher", "vouchee"];
+        let named = told.iter().flat_map(|told| agents.iter().filter_map(|name| told.field(name)?.as_str()));
+        let mut named: Vec<&str> = named.filter(|name| name.starts_with("did:")).collect();
+        named.sort_unstable();
+        named.dedup();
+        for name in named {
+            *self.agents.entry(name.to_owned()).or_default() += 1;
+        }
+    }
+}
+
+impl fmt::Display for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { level, batches, records, bytes, payloads, payload_bytes, .. } = self;
+        writeln!(f, "{records} records in {batches} batches, {bytes} bytes of segments")?;
+        writeln!(f, "{payloads} payloads are named, {payload_bytes} bytes")?;
+        if let (Some(from), Some(to)) = (self.from, self.to) {
+            writeln!(f, "from {from} to {to}")?;
+        }
+        writeln!(f, "level: {level}")?;
+        if self.unreadable > 0 {
+            writeln!(f, "{} records say what this version does not know", self.unreadable)?;
+        }
+        for SessionDocument { stream, label, records, closed } in &self.sessions {
+            let state = if *closed { "closed" } else { "open" };
+            writeln!(f, "session {} (stream {stream}): {records} records, {state}", one_line(label))?;
+        }
+        for (title, counts) in [
+            ("agents", self.agents.iter().map(|(name, n)| (name.as_str(), *n)).collect::<Vec<_>>()),
+            ("events", self.events.iter().map(|(name, n)| (*name, *n)).collect()),
+        ] {
+            writeln!(f, "\n{title}")?;
+            counts.iter().try_for_each(|(name, count)| writeln!(f, "{count:>8}  {}", one_line(name)))?;
+        }
+        Ok(())
+    }
+}
