@@ -5,6 +5,7 @@ use crate::audit::args::{
     TailArgs, VerifyArgs, WitnessArgs,
 };
 use crate::audit::keeping::{HoldArgs, PurgeArgs};
+use crate::call::CallArgs;
 use crate::exit::EXIT_CODES;
 use crate::id::args::IdArgs;
 use crate::lines::LinesArgs;
@@ -43,6 +44,8 @@ pub enum Command {
     Vfs(VfsArgs),
     /// Stop an agent, an action, a session or everything, at once
     Kill(KillArgs),
+    /// Print the call that a step will make, for those who are asked to sign for it
+    Call(CallArgs),
     /// Say which ring a score earns, or whether it suffices for an action
     Ring(RingArgs),
     /// Show or verify a trail

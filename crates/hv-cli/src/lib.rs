@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod audit;
+pub mod call;
 pub mod claimed;
 pub mod id;
 pub mod lines;

@@ -14,6 +14,7 @@ fn main() -> Exit {
         Command::Vfs(args) => hv_cli::vfs::run(&args),
         Command::Kill(args) => hv_cli::session::kill(&args),
         Command::Audit(args) => hv_cli::audit::run(&args),
+        Command::Call(args) => hv_cli::call::run(&args).map(|()| Exit::Done),
         Command::Id(args) => hv_cli::id::run(&args),
         Command::Trust(args) => hv_cli::trust::run(&args),
         Command::Drift(args) => hv_cli::claimed::drift(&args),
@@ -37,6 +38,7 @@ fn main() -> Exit {
 fn check(args: &CheckArgs) -> Result<(), Refused> {
     let plan = Plan::load(&args.file)?;
     plan.check_references()?;
+    plan.check_statements()?;
     for agent in plan.agents() {
         plan.manifest(agent)?;
     }

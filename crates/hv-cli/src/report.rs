@@ -121,7 +121,7 @@ pub enum Done {
     Something,
 }
 
-/// An agent as it stood when it joined.
+/// An agent as it stood last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AgentReport {
     /// The agent.
@@ -130,6 +130,8 @@ pub struct AgentReport {
     pub sigma: Sigma,
     /// Its standing ring.
     pub ring: Ring,
+    /// Why it was put out of the session, if it was.
+    pub put_out: Option<String>,
 }
 
 /// One agent answered for another.
@@ -221,12 +223,47 @@ pub struct DenialReport {
 pub struct SlashReport {
     /// Who violated.
     pub agent: Did,
+    /// The ring in which it stood until then, on its own score and on what others had locked for it; none for one
+    /// that was no member.
+    pub stood: Option<Ring>,
     /// How much of it was the agent's doing.
     pub fault: Share,
     /// What kind of violation it was.
     pub reason: String,
+    /// Digest of what it rests on.
+    pub evidence: Digest,
     /// What each agent lost of its reputation, the violator and its vouchers.
     pub losses: Vec<LossReport>,
+    /// The vouches that answered for it.
+    pub bonds: Vec<BondReport>,
+    /// The members that stand lower since, because whoever vouched for them lost too much, or because they vouched.
+    pub demoted: Vec<DemotionReport>,
+}
+
+/// A vouch that answered for a violation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BondReport {
+    /// Who vouched.
+    pub voucher: Did,
+    /// For whom.
+    pub vouchee: Did,
+    /// How much was bonded.
+    pub bond: Sigma,
+    /// How much of it was burned.
+    pub burned: Sigma,
+}
+
+/// A member that stands lower than before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DemotionReport {
+    /// Who.
+    pub agent: Did,
+    /// Where it stood.
+    pub from: Ring,
+    /// Where it stands.
+    pub to: Ring,
+    /// Its effective score.
+    pub sigma: Sigma,
 }
 
 /// A loss of reputation.
@@ -286,7 +323,9 @@ impl fmt::Display for Report {
         let session = self.session.as_ref().map_or("no session", SessionId::as_str);
         line(format!("session {session}: {}", self.outcome.sentence()))?;
         for agent in &self.agents {
-            line(format!("  {} σ {} {}", agent.did, agent.sigma, agent.ring))?;
+            let AgentReport { did, sigma, ring, put_out } = agent;
+            let out = put_out.as_ref().map(|why| format!("; put out: {why}")).unwrap_or_default();
+            line(format!("  {did} σ {sigma} {ring}{out}"))?;
         }
         for step in self.setup.iter().chain(&self.steps) {
             let tries = |purpose| step.attempts.iter().filter(|attempt| attempt.purpose == purpose).count();
@@ -305,13 +344,18 @@ impl fmt::Display for Report {
         for DenialReport { agent, action, request, reason, needs } in &self.denials {
             let who = agent.as_ref().map(|agent| format!(" of {agent}")).unwrap_or_default();
             let what = action.as_ref().map(|action| format!(" for {action}")).unwrap_or_default();
-            let enough = if needs.is_empty() { String::new() } else { format!("; enough would be {needs}") };
+            // Many a reason says already what would be enough.
+            let said = reason.contains(needs.as_str());
+            let enough = if said { String::new() } else { format!("; enough would be {needs}") };
             line(format!("  denied: {request}{who}{what}: {reason}{enough}"))?;
         }
-        for SlashReport { agent, fault, reason, losses } in &self.slashes {
+        for SlashReport { agent, fault, reason, losses, demoted, .. } in &self.slashes {
             let losses: Vec<_> =
                 losses.iter().map(|loss| format!("{} lost {}", loss.agent, loss.amount)).collect();
             line(format!("  slashed: {agent} with fault {fault}: {reason}; {}", losses.join(", ")))?;
+            for DemotionReport { agent, from, to, sigma } in demoted {
+                line(format!("  demoted: {agent} from {from} to {to}, with σ {sigma}"))?;
+            }
         }
         for observation in &self.observations {
             let verdict = if observation.equal { "as after the set-up" } else { "not as after the set-up" };
@@ -364,6 +408,7 @@ mod tests {
                 did: did.clone(),
                 sigma: Sigma::capped(850_000),
                 ring: Ring::Standard,
+                put_out: None,
             }],
             vouches: vec![],
             setup: vec![],

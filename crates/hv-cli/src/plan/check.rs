@@ -2,8 +2,8 @@
 
 use super::fault::{Fault, Kind, Located, UndoProblem};
 use super::file::{
-    RawAction, RawAgent, RawLimits, RawMode, RawObserve, RawReversibility, RawSession, RawStep, RawTask,
-    RawVouch, SessionFile,
+    RawAction, RawAgent, RawLimits, RawMode, RawObserve, RawOverride, RawReversibility, RawSession, RawStep,
+    RawTask, RawVouch, SessionFile,
 };
 use super::message::nearest;
 use super::step::{Observation, Step};
@@ -11,12 +11,14 @@ use super::task::{Effect, Reader};
 use super::template::Places;
 use super::tree::At;
 use super::{
-    Agent, Limits, MAX_ENTRIES, MAX_OBSERVATIONS, Mode, Plan, Session, Source, Trust, UnprovenUndo, Vouch,
-    graph, places, value,
+    Agent, Findings, Limits, MAX_ENTRIES, MAX_OBSERVATIONS, Mode, Plan, Session, Source, Trust, UnprovenUndo,
+    Vouch, graph, places, value,
 };
+use hv_core::rings::class::Override;
 use hv_saga::{Idempotence, Join, Retry, limits};
 use hv_types::{
-    ActionDescriptor, ActionId, ActionKind, Did, Reversibility, RiskWeight, SessionId, Share, Sigma, StepId,
+    ActionDescriptor, ActionId, ActionKind, Did, Reversibility, Ring, RiskWeight, SessionId, Share, Sigma,
+    StepId,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -34,6 +36,7 @@ pub(super) fn plan(source: &Source) -> Result<Plan, Located> {
     let paths = paths(&file.paths)?;
     let agents = agents(&file.agent, source)?;
     let session = session(file.session.unwrap_or_default(), &agents)?;
+    let node = file.node.map(|node| super::evidence::node(&node, source)).transpose()?;
     let vouches = vouches(&file.vouch, &agents)?;
     let limits = run_limits(&file.limits.unwrap_or_default())?;
     // The work folder is not known yet; `/` stands for it while the tasks are checked.
@@ -41,6 +44,7 @@ pub(super) fn plan(source: &Source) -> Result<Plan, Located> {
     let mut checker = Checker {
         agents: &agents,
         actions: BTreeMap::new(),
+        source,
         places: &places,
         reader: Reader {
             places: &places,
@@ -51,6 +55,7 @@ pub(super) fn plan(source: &Source) -> Result<Plan, Located> {
         step_lines: BTreeMap::new(),
     };
     let descriptors = checker.actions(file.action)?;
+    let overrides = checker.overrides(&file.r#override)?;
     let setup = checker.steps(file.setup, Kind::Setup)?;
     let steps = checker.steps(file.step, Kind::Step)?;
     let observations = checker.observations(file.observe)?;
@@ -60,8 +65,10 @@ pub(super) fn plan(source: &Source) -> Result<Plan, Located> {
         session,
         limits,
         paths,
+        node,
         agents,
         vouches,
+        overrides,
         actions: descriptors,
         setup,
         steps,
@@ -84,6 +91,15 @@ fn amounts(file: &SessionFile) -> Result<(), Located> {
     no_more(&file.agent, "agents", MAX_ENTRIES)?;
     no_more(&file.vouch, "vouches", MAX_ENTRIES)?;
     no_more(&file.action, "actions", MAX_ENTRIES)?;
+    no_more(&file.r#override, "overrides", MAX_ENTRIES)?;
+    no_more(file.session.as_ref().map_or(&[], |session| &session.voters), "voters", MAX_ENTRIES)?;
+    if let Some(node) = &file.node {
+        for (list, what) in
+            [(&node.witnesses, "witnesses"), (&node.verifiers, "verifiers"), (&node.keys, "keys")]
+        {
+            no_more(list, what, MAX_ENTRIES)?;
+        }
+    }
     no_more(&file.setup, "set-up steps", limits::STEPS)?;
     no_more(&file.step, "steps", limits::STEPS)?;
     no_more(&file.observe, "observations", MAX_OBSERVATIONS)?;
@@ -99,7 +115,7 @@ fn paths(raw: &BTreeMap<String, At<String>>) -> Result<BTreeMap<String, String>,
     for (name, At { line, value: folder }) in raw {
         let tail = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
         let head = name.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
-        if !head || !name.bytes().all(tail) || ["work", "file"].contains(&name.as_str()) {
+        if !head || !name.bytes().all(tail) || ["work", "file", "hv"].contains(&name.as_str()) {
             return fail(*line, Fault::PathName { name: name.clone() });
         }
         let inside = |part| matches!(part, Component::Normal(_));
@@ -132,7 +148,7 @@ fn agents(raw: &[At<RawAgent>], source: &Source) -> Result<Vec<Agent>, Located> 
 }
 
 fn session(raw: RawSession, agents: &[Agent]) -> Result<Session, Located> {
-    let RawSession { id, mode, max_participants, duration, min_sigma, creator, base_url } = raw;
+    let RawSession { id, mode, max_participants, duration, min_sigma, creator, base_url, voters } = raw;
     let count = max_participants.as_ref().map(|count| At { line: count.line, value: count.value.into() });
     let max_participants = value::count(count.as_ref(), "max_participants", 10, 1..=1000)?;
     let max_participants = u32::try_from(max_participants).unwrap_or(u32::MAX);
@@ -159,6 +175,7 @@ fn session(raw: RawSession, agents: &[Agent]) -> Result<Session, Located> {
         min_sigma: min_sigma.unwrap_or(Sigma::capped(600_000)),
         creator,
         base_url: base_url.map(base).transpose()?,
+        voters: voters.iter().map(|voter| value::ident(voter, Did::new)).collect::<Result<_, _>>()?,
     })
 }
 
@@ -241,6 +258,7 @@ struct Declared {
 #[derive(Debug)]
 struct Checker<'a> {
     agents: &'a [Agent],
+    source: &'a Source,
     actions: BTreeMap<ActionId, Declared>,
     places: &'a Places,
     reader: Reader<'a>,
@@ -271,6 +289,31 @@ impl Checker<'_> {
             self.actions.insert(id, Declared { line: action.id.line, descriptor, execute, undo });
         }
         Ok(descriptors)
+    }
+
+    fn overrides(&self, raw: &[At<RawOverride>]) -> Result<Vec<(ActionId, Override)>, Located> {
+        let (mut overrides, mut lines) = (Vec::with_capacity(raw.len()), BTreeMap::new());
+        for At { line, value: RawOverride { action, ring, risk } } in raw {
+            let id = self.action(action)?.descriptor.id().clone();
+            if let Some(first) = lines.insert(id.clone(), *line) {
+                let fault = Fault::Duplicate { kind: Kind::Override, name: id.to_string(), first };
+                return fail(*line, fault);
+            }
+            let ring = ring.as_ref().map(|ring| At { line: ring.line, value: ring.value.into() });
+            let number = value::count(ring.as_ref(), "ring", 0, 0..=3)?;
+            let set = Override {
+                ring: ring.and_then(|_| u8::try_from(number).ok()).and_then(|n| Ring::try_from(n).ok()),
+                risk: risk
+                    .as_ref()
+                    .map(|risk| value::fraction(risk, "risk", RiskWeight::try_from))
+                    .transpose()?,
+            };
+            if set == Override::default() {
+                return fail(*line, Fault::NothingSet { action: id.to_string() });
+            }
+            overrides.push((id, set));
+        }
+        Ok(overrides)
     }
 
     fn steps(&mut self, raw: Vec<At<RawStep>>, kind: Kind) -> Result<Vec<Step>, Located> {
@@ -329,6 +372,14 @@ impl Checker<'_> {
         if undoable && undo.is_none() {
             return Err(undo_problem(line, UndoProblem::Missing));
         }
+        let findings = match &raw.findings {
+            Some(At { line, value: true }) if descriptor.kind() != ActionKind::ReadOnly => {
+                return fail(*line, Fault::FindingOfEffect { step: id.to_string() });
+            }
+            Some(At { value: true, .. }) => Findings::Said,
+            Some(At { value: false, .. }) | None => Findings::None,
+        };
+        let evidence = raw.evidence.as_ref().map(|at| super::evidence::files(&at.value, self.source));
         let undo_retries = value::retries(raw.undo_retries.as_ref(), "undo_retries", 3)?;
         let substitute = match &raw.substitute {
             Some(name) => {
@@ -370,6 +421,8 @@ impl Checker<'_> {
             } else {
                 UnprovenUndo::Refused
             },
+            evidence,
+            findings,
             id,
         })
     }

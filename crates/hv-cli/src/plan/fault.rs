@@ -112,6 +112,8 @@ pub enum Kind {
     Setup,
     /// An `[[observe]]`, by its name.
     Observation,
+    /// An `[[override]]`, by its action.
+    Override,
 }
 
 impl fmt::Display for Kind {
@@ -122,6 +124,7 @@ impl fmt::Display for Kind {
             Self::Step => "step",
             Self::Setup => "set-up step",
             Self::Observation => "observation",
+            Self::Override => "override",
         })
     }
 }
@@ -466,6 +469,25 @@ pub enum Fault {
         /// Why not.
         why: String,
     },
+    /// A file that holds no statement, or not the one that is needed.
+    Statement {
+        /// Its path.
+        path: String,
+        /// Why not.
+        why: String,
+    },
+    /// An override that sets neither a ring nor a risk.
+    NothingSet {
+        /// The action.
+        action: String,
+    },
+    /// Findings of a step that is not read-only.
+    FindingOfEffect {
+        /// The step.
+        step: String,
+    },
+    /// Evidence for a call of a session whose name is made up at every run.
+    EvidenceWithoutSession,
     /// A manifest with more bytes than it may have.
     ManifestTooLarge {
         /// Its path.

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// Who works together, what they may do, and the steps of the work.
 ///
 /// In argv, cwd, env, url, headers and body, {work} stands for the run's work folder, {file} for the folder of
-/// this file and {name} for a folder of [paths]; {{ and }} stand for the characters. A value of env, headers,
+/// this file, {hv} for the program hv itself and {name} for a folder of [paths]; {{ and }} stand for the characters. A value of env, headers,
 /// stdin or body that begins with env: or file: is a reference to a secret and is read only where it is used;
 /// text: before a text that only begins so takes it literally.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -23,6 +23,8 @@ pub(super) struct SessionFile {
     pub(super) _schema: Option<String>,
     /// Settings of the session.
     pub(super) session: Option<RawSession>,
+    /// Whom the node listens to. The first run on a trail sets it; a later one must say the same, or nothing.
+    pub(super) node: Option<RawNode>,
     /// Folders by name, each a path relative to the work folder. A name may be used as {name}, and stands in
     /// the report. hv does not create them.
     #[serde(default)]
@@ -40,6 +42,10 @@ pub(super) struct SessionFile {
     #[serde(default)]
     #[schemars(length(max = 1000))]
     pub(super) vouch: Vec<At<RawVouch>>,
+    /// On which terms the calls of an action are decided in this session, in place of what it counts as.
+    #[serde(default)]
+    #[schemars(length(max = 1000))]
+    pub(super) r#override: Vec<At<RawOverride>>,
     /// What may be done, and how far it can be undone.
     #[serde(default)]
     #[schemars(length(min = 1, max = 1000))]
@@ -84,6 +90,56 @@ pub(super) struct RawSession {
     pub(super) creator: Option<At<String>>,
     /// What goes before every url that is only a path, such as http://127.0.0.1:8080.
     pub(super) base_url: Option<At<String>>,
+    /// The DIDs of the humans that vote, besides the members in Ring 2, on what needs Ring 1.
+    #[serde(default)]
+    #[schemars(length(max = 1000))]
+    pub(super) voters: Vec<At<String>>,
+}
+
+/// Whom the node listens to.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawNode {
+    /// The node's own DID: what statements for it are addressed to.
+    pub(super) did: At<String>,
+    /// The DIDs of those whose word opens Ring 0, one call at a time.
+    #[serde(default)]
+    #[schemars(length(max = 1000))]
+    pub(super) witnesses: Vec<At<String>>,
+    /// The DIDs of those whose findings lead to a slash.
+    #[serde(default)]
+    #[schemars(length(max = 1000))]
+    pub(super) verifiers: Vec<At<String>>,
+    /// Statements of type bind, which give names other than did:key their keys: paths relative to the folder of
+    /// this file.
+    #[serde(default)]
+    #[schemars(length(max = 1000))]
+    pub(super) keys: Vec<At<String>>,
+}
+
+/// The terms that an operator sets for an action.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawOverride {
+    /// The id of the action.
+    pub(super) action: At<String>,
+    /// The ring that it needs, 0 to 3.
+    #[schemars(range(max = 3))]
+    pub(super) ring: Option<At<u32>>,
+    /// What is at stake, 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub(super) risk: Option<At<f64>>,
+}
+
+/// What others say about the call that a step makes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawEvidence {
+    /// The call as `hv call` has printed it: a path relative to the folder of this file.
+    pub(super) call: At<String>,
+    /// The envelopes of votes and witnesses on it: paths relative to the folder of this file.
+    #[schemars(length(min = 1, max = 256))]
+    pub(super) statements: Vec<At<String>>,
 }
 
 /// When something is revealed.
@@ -210,6 +266,13 @@ pub(super) struct RawStep {
     /// Count its undo although nothing shows that it works. Recorded.
     #[serde(default)]
     pub(super) accept_unproven_undo: bool,
+    /// What others say about its call, where it needs Ring 1 or Ring 0.
+    pub(super) evidence: Option<At<RawEvidence>>,
+    /// What a read-only step prints on standard output, or answers, are findings: envelopes of evidence that a
+    /// verifier has signed, one a line, or none. Whoever they speak of is slashed before the step counts as done; a
+    /// step with a finding that does not count has failed.
+    #[serde(default)]
+    pub(super) findings: Option<At<bool>>,
 }
 
 /// Something to do: either a command or an HTTP request.

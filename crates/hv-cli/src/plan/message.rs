@@ -164,7 +164,7 @@ pub(super) fn write(fault: &Fault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         ),
         Fault::PathName { name } => write!(
             f,
-            "`{}` cannot name a path; use lower-case letters, digits and `_`, and neither `work` nor `file`",
+            "`{}` cannot name a path; use lower-case letters, digits and `_`, and none of `work`, `file` and `hv`",
             short(name)
         ),
         Fault::PathOutside { name } => write!(
@@ -178,6 +178,17 @@ pub(super) fn write(fault: &Fault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f,
             "the file {path} is referred to and cannot be read: {}; put it there before the run",
             cause(*why)
+        ),
+        Fault::Statement { path, why } => write!(f, "{path} is not the statement that is needed: {why}; mend it or name another"),
+        Fault::NothingSet { action } => {
+            write!(f, "the override of `{action}` sets nothing; give it a ring or a risk, or leave it out")
+        }
+        Fault::FindingOfEffect { step } => write!(
+            f,
+            "step `{step}` has an effect, and only a read-only step leaves findings; let another one look"
+        ),
+        Fault::EvidenceWithoutSession => f.write_str(
+            "evidence speaks of one session; give the session an id, so that it can be named before it begins",
         ),
         Fault::Manifest { path, why } => write!(f, "the manifest {path} cannot be used: {why}; mend it"),
         Fault::ManifestTooLarge { path } => {

@@ -24,6 +24,7 @@ mod fault;
 mod message;
 
 mod duration;
+mod evidence;
 mod graph;
 mod template;
 
@@ -46,9 +47,11 @@ pub use step::{Observation, Step};
 pub use template::BadTemplate;
 pub use tree::MAX_DEPTH;
 
+use hv_core::NodeConfig;
+use hv_core::rings::class::Override;
 use hv_saga::StepDef;
-use hv_types::{ActionDescriptor, Did, SessionId, Share, Sigma};
-use std::collections::BTreeMap;
+use hv_types::{ActionDescriptor, ActionId, Did, SessionId, Share, Sigma};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use template::Places;
@@ -65,8 +68,10 @@ pub struct Plan {
     session: Session,
     limits: Limits,
     paths: BTreeMap<String, String>,
+    node: Option<NodePlan>,
     agents: Vec<Agent>,
     vouches: Vec<Vouch>,
+    overrides: Vec<(ActionId, Override)>,
     actions: Vec<ActionDescriptor>,
     setup: Vec<Step>,
     steps: Vec<Step>,
@@ -91,6 +96,35 @@ pub struct Session {
     pub creator: Did,
     /// What goes before every URL that is only a path.
     pub base_url: Option<String>,
+    /// The humans that vote.
+    pub voters: BTreeSet<Did>,
+}
+
+/// Whom the node listens to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodePlan {
+    /// All but the keys.
+    pub config: NodeConfig,
+    /// The files of the statements that bind keys.
+    pub keys: Vec<StatementFile>,
+}
+
+/// A file that holds a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatementFile {
+    /// Its absolute path.
+    pub path: PathBuf,
+    /// The line of the session file that names it.
+    line: u32,
+}
+
+/// The files of what others say about a step's call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvidenceFiles {
+    /// The call.
+    pub call: StatementFile,
+    /// Votes and witnesses.
+    pub statements: Vec<StatementFile>,
 }
 
 /// When something is revealed.
@@ -181,6 +215,19 @@ pub struct BoundStep {
     pub def: StepDef,
     /// Whether its undo counts although nothing shows that it works.
     pub unproven_undo: UnprovenUndo,
+    /// What others say about its call.
+    pub evidence: Option<EvidenceFiles>,
+    /// Whether what it says are findings.
+    pub findings: Findings,
+}
+
+/// Whether what a step says are findings of verifiers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Findings {
+    /// It is what it says and nothing else.
+    None,
+    /// It is envelopes, one a line.
+    Said,
 }
 
 /// Whether an undo counts that neither a probe nor a rehearsal has proven.
@@ -312,6 +359,18 @@ impl Plan {
         &self.limits
     }
 
+    /// Whom the node listens to, where the file says so.
+    #[must_use]
+    pub const fn node(&self) -> Option<&NodePlan> {
+        self.node.as_ref()
+    }
+
+    /// The terms that are set for actions.
+    #[must_use]
+    pub fn overrides(&self) -> &[(ActionId, Override)] {
+        &self.overrides
+    }
+
     /// The agents, in the order in which they join.
     #[must_use]
     pub fn agents(&self) -> &[Agent] {
@@ -363,6 +422,9 @@ fn places(source: &Source, work: &str, paths: &BTreeMap<String, String>) -> Plac
     let mut places: Places = paths.iter().map(|(name, folder)| (name.clone(), inside(folder))).collect();
     places.insert("work".into(), work.into());
     places.insert("file".into(), source.folder().into());
+    if let Some(hv) = std::env::current_exe().ok().and_then(|path| path.into_os_string().into_string().ok()) {
+        places.insert("hv".into(), hv);
+    }
     places
 }
 

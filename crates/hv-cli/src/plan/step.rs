@@ -3,7 +3,7 @@
 use super::fault::Located;
 use super::task::Effect;
 use super::template::Places;
-use super::{BoundObservation, BoundStep, UnprovenUndo};
+use super::{BoundObservation, BoundStep, EvidenceFiles, Findings, UnprovenUndo};
 use hv_saga::{Idempotence, Join, Purpose, Retry, StepDef};
 use hv_types::{ActionId, ActionKind, Did, StepId};
 use std::sync::Arc;
@@ -29,6 +29,8 @@ pub struct Step {
     pub(super) undo_window: Option<Duration>,
     pub(super) substitute: Option<Did>,
     pub(super) unproven_undo: UnprovenUndo,
+    pub(super) evidence: Option<EvidenceFiles>,
+    pub(super) findings: Findings,
 }
 
 impl Step {
@@ -72,7 +74,8 @@ impl Step {
             undo_window: self.undo_window,
             substitute: self.substitute.clone(),
         };
-        Ok(BoundStep { def, unproven_undo: self.unproven_undo })
+        let (evidence, findings) = (self.evidence.clone(), self.findings);
+        Ok(BoundStep { def, unproven_undo: self.unproven_undo, evidence, findings })
     }
 }
 

@@ -1,6 +1,8 @@
 //! The run itself. Every part can be interrupted and is then taken up where the trail says that it stands.
 
+use super::brought::{Brought, brought, same_node};
 use super::discreet::Discreet;
+use super::findings::Findings;
 use super::history::{History, printed};
 use super::interrupts::Interrupts;
 use super::watch::{show, watch};
@@ -10,6 +12,7 @@ use crate::plan::{Bound, BoundStep, Format, Mode, Plan, Source, Trust, UnprovenU
 use crate::progress::{Event, Phase, Progress, Start, Style};
 use crate::report::{self, Done, ObservationReport, Outcome, Report, VerifyReport};
 use hv_core::audit::{FileLog, Log, LogError, Verdict, verify};
+use hv_core::identity::Envelope;
 use hv_core::liability::Stake;
 use hv_core::rings::class::Claim;
 use hv_core::rings::rate;
@@ -20,17 +23,20 @@ use hv_core::saga::exec::{CommandExecutor, HttpExecutor, Router};
 use hv_core::saga::{self, Limits, SagaCommand, SagaState, StepDef};
 use hv_core::session::{ConsistencyMode, SessionConfig};
 use hv_core::types::{ActionKind, Reversibility, Ring, SagaId, SessionId};
-use hv_core::{Clock, Entrant, Error, Grant, Hypervisor, SystemClock};
+use hv_core::{Clock, Entrant, Error, Grant, Hypervisor, Presented, SagaHost, SystemClock};
 use hv_integrations::iatp::IatpAdapter;
 use hv_integrations::manifest::Provenance;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io::Stderr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The name of the saga that does the work.
-pub(super) const WORK: &str = "work";
+pub(crate) const WORK: &str = "work";
+/// The name of the saga that prepares it.
+pub(crate) const SETUP: &str = "setup";
 /// The name under which a session keeps what it was started with.
 const NOTE: &str = "hv.run";
 /// The longest that a resumed run waits for programs of the old one to end by themselves, however much time their
@@ -56,7 +62,10 @@ struct Run {
     session: SessionId,
     plan: Plan,
     bound: Bound,
-    executor: Discreet<Router<Grant>>,
+    executor: Findings<Discreet<Router<Grant>>>,
+    /// What others say about the steps of the set-up and of the work, by ordinal.
+    brought: [BTreeMap<u32, Presented>; 2],
+    keys: Vec<Envelope>,
     progress: Arc<Mutex<Progress<Stderr>>>,
     interrupts: Interrupts,
 }
@@ -107,14 +116,15 @@ async fn begin(
     let (data, work) = place::folders(&name, args.data.as_deref(), args.work.as_deref())?;
     // Everything that can be wrong with the input is found before anything is there.
     let entrants = entrants(&plan)?;
-    plan.bind(&work)?;
+    let brought = brought(&plan, &plan.bind(&work)?)?;
     place::check_work(&work, &data)?;
     let log: Arc<FileLog> = Arc::new(place::open_or_create(&data, Duration::ZERO)?);
     let hv = Hypervisor::open(log.clone(), Arc::new(SystemClock))?;
     if let Some(open) = hv.open_sessions()?.into_iter().next() {
         return Err(RunFailure::Unfinished { data, session: open.to_string() });
     }
-    let bound = match placed(&plan, &session, &log, &work, &data) {
+    let fits = same_node(&plan, hv.config()?, &data);
+    let bound = match fits.and_then(|()| placed(&plan, &session, &log, &work, &data)) {
         Ok(bound) => bound,
         Err(failure) => {
             // Opening it has said that the trail goes on; it does not.
@@ -131,7 +141,7 @@ async fn begin(
         work: bound.work.clone(),
         token: place::token::<16>()?,
     };
-    let run = Run::new(hv, session, plan, bound, &begun, progress, interrupts)?;
+    let run = Run::new((hv, session), plan, bound, brought, &begun, progress, interrupts)?;
     run.announce(&data, Start::New);
     let watcher = tokio::spawn(watch(run.hv.subscribe(), Arc::clone(&run.progress)));
     let config = run.config();
@@ -216,7 +226,8 @@ async fn resume(
     }
     plan.check_references()?;
     let entrants = entrants(&plan)?;
-    let run = Run::new(hv, session, plan, bound, &begun, progress, interrupts)?;
+    let brought = brought(&plan, &bound)?;
+    let run = Run::new((hv, session), plan, bound, brought, &begun, progress, interrupts)?;
     run.announce(&data, Start::Resumed);
     let watcher = tokio::spawn(watch(run.hv.subscribe(), Arc::clone(&run.progress)));
     let left = history.time_left(run.hv.now());
@@ -270,10 +281,10 @@ async fn told(
 
 impl Run {
     fn new(
-        hv: Hypervisor,
-        session: SessionId,
+        (hv, session): (Hypervisor, SessionId),
         plan: Plan,
         bound: Bound,
+        (keys, brought): Brought,
         begun: &Begun,
         progress: Arc<Mutex<Progress<Stderr>>>,
         interrupts: Interrupts,
@@ -295,7 +306,9 @@ impl Run {
             None => http,
         };
         let executor = Discreet::new(Router::new().with_command(command).with_http(http), &bound);
-        Ok(Self { hv, session, plan, bound, executor, progress, interrupts })
+        let steps = bound.setup.iter().chain(&bound.steps);
+        let executor = Findings::new(executor, hv.clone(), steps);
+        Ok(Self { hv, session, plan, bound, executor, brought, keys, progress, interrupts })
     }
 
     fn tell(&self, event: &Event) {
@@ -361,8 +374,9 @@ impl Run {
             }
             Err(failure) => return Err(failure),
         }
-        let setup = self.saga(Phase::Setup, "setup", &self.bound.setup).await?;
-        let outcome = match self.judge("setup", setup)? {
+        let [before, during] = &self.brought;
+        let setup = self.saga(Phase::Setup, SETUP, &self.bound.setup, before).await?;
+        let outcome = match self.judge(SETUP, setup)? {
             End::Outcome(Outcome::Completed) => {
                 let observed = self.observe(Phase::ObservingBefore, "observe-before").await?;
                 if matches!(self.judge("observe-before", observed)?, End::Abandoned) {
@@ -375,7 +389,7 @@ impl Run {
                 };
                 let end = match worked {
                     true => {
-                        let work = self.saga(Phase::Work, WORK, &self.bound.steps).await?;
+                        let work = self.saga(Phase::Work, WORK, &self.bound.steps, during).await?;
                         self.judge(WORK, work)?
                     }
                     false => End::Outcome(Outcome::RolledBack),
@@ -399,6 +413,9 @@ impl Run {
         let history = history.ok_or(RunFailure::Unreadable { what: "the session" })?;
         if !history.sagas.is_empty() {
             return Ok(());
+        }
+        if let (Some(node), None) = (self.plan.node(), self.hv.config()?) {
+            self.hv.establish(&self.plan.session().creator, &node.config, &self.keys).await?;
         }
         for action in self.plan.actions() {
             self.hv.register_action(&self.session, action.id(), Claim::from(action)).await?;
@@ -424,22 +441,35 @@ impl Run {
             }
         }
         if !self.hv.is_active(&self.session)? {
+            let voters = &self.plan.session().voters;
+            if !voters.is_empty() {
+                self.hv.name_voters(&self.session, voters).await?;
+            }
+            for (action, set) in self.plan.overrides() {
+                self.hv.override_action(&self.session, action, *set).await?;
+            }
             self.hv.activate_session(&self.session).await?;
         }
         Ok(())
     }
 
-    async fn saga(&self, phase: Phase, name: &str, steps: &[BoundStep]) -> Result<SagaState, RunFailure> {
+    async fn saga(
+        &self,
+        phase: Phase,
+        name: &str,
+        steps: &[BoundStep],
+        brought: &BTreeMap<u32, Presented>,
+    ) -> Result<SagaState, RunFailure> {
         let unproven = steps.iter().enumerate().filter_map(|(n, step)| {
             (step.unproven_undo == UnprovenUndo::Accepted).then(|| u32::try_from(n).ok()).flatten()
         });
         let defs = steps.iter().map(|step| Arc::new(step.def.clone())).collect();
-        self.drive(phase, name, defs, unproven.collect(), self.plan.limits().parallel).await
+        self.drive(phase, name, defs, (unproven.collect(), brought), self.plan.limits().parallel).await
     }
 
     async fn observe(&self, phase: Phase, name: &str) -> Result<SagaState, RunFailure> {
         let defs = self.bound.observations.iter().map(|seen| Arc::new(seen.def.clone())).collect();
-        self.drive(phase, name, defs, Vec::new(), 1).await
+        self.drive(phase, name, defs, (Vec::new(), &BTreeMap::new()), 1).await
     }
 
     async fn drive(
@@ -447,7 +477,7 @@ impl Run {
         phase: Phase,
         name: &str,
         defs: Vec<Arc<StepDef>>,
-        unproven: Vec<u32>,
+        (unproven, brought): (Vec<u32>, &BTreeMap<u32, Presented>),
         parallel: u32,
     ) -> Result<SagaState, RunFailure> {
         if defs.is_empty() {
@@ -464,6 +494,9 @@ impl Run {
             let host = self.hv.create_saga(&self.session, &id, plan, unproven).await?;
             (host, SagaCommand::advance())
         };
+        let presenting =
+            |host: SagaHost, (step, presented): (&u32, &Presented)| host.presenting(*step, presented.clone());
+        let host = brought.iter().fold(host, presenting);
         let state = host.state()?;
         if state.is_terminal() {
             return Ok(state);
@@ -560,7 +593,7 @@ fn ended(history: &History) -> Outcome {
         let done = if acted || history.denials.is_empty() { Done::Something } else { Done::Nothing };
         Outcome::of(state, done)
     };
-    match (state("setup"), state(WORK)) {
+    match (state(SETUP), state(WORK)) {
         (_, Some(work)) => of(work).unwrap_or(Outcome::RolledBack),
         (Some(setup), None) if setup.0 != SagaState::Completed => of(setup).unwrap_or(Outcome::RolledBack),
         (None, None) if !history.denials.is_empty() => Outcome::Denied,
@@ -579,7 +612,7 @@ fn blank(session: Option<SessionId>, data: &Path) -> Report {
         root: None,
         data: data.display().to_string(),
         work: String::new(),
-        paths: std::collections::BTreeMap::new(),
+        paths: BTreeMap::new(),
         started: hv_core::types::Timestamp::default(),
         ended: None,
         agents: Vec::new(),
@@ -627,7 +660,7 @@ fn report(
         ended: history.ended,
         agents: history.agents.clone(),
         vouches: history.vouches.clone(),
-        setup: steps("setup"),
+        setup: steps(SETUP),
         steps: steps(WORK),
         commit_order: order(|saga| &saga.committed),
         undo_order: order(|saga| &saga.undone),

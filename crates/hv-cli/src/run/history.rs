@@ -2,15 +2,16 @@
 
 use super::RunFailure;
 use crate::report::{
-    AgentReport, AttemptOutcome, AttemptReport, DenialReport, LossReport, SlashReport, StepReport,
-    VouchReport,
+    AgentReport, AttemptOutcome, AttemptReport, BondReport, DemotionReport, DenialReport, LossReport,
+    SlashReport, StepReport, VouchReport,
 };
-use hv_core::audit::{Log, StreamNo};
+use hv_core::audit::{Log, Lsn, StreamNo};
 use hv_core::event::{Denial, LedgerEvent, MembershipEvent, NodeEvent, SagaEvent, SessionEvent};
-use hv_core::liability::AgentNo;
+use hv_core::liability::{AgentNo, BondNo};
 use hv_core::saga::{Class, Failure, Move, Output, Purpose, Reason, SagaState, StepDef, StepState, Task};
-use hv_core::types::{Did, Digest, Illegal, Ring, SagaId, SessionId, StepId, Timestamp, Wire};
+use hv_core::types::{Did, Digest, Illegal, Ring, SagaId, SessionId, Sigma, StepId, Timestamp, Wire};
 use hv_core::{TrailEvent, TrailRecord, read_record};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,10 @@ pub(crate) struct History {
     pub(crate) notes: Vec<(String, Digest)>,
     members: Vec<Did>,
     accounts: Vec<Did>,
+    /// What was locked in each bond of the session.
+    bonds: BTreeMap<BondNo, Sigma>,
+    /// The batch of the last slash.
+    slashed: Option<Lsn>,
 }
 
 /// What the trail says about one saga.
@@ -113,6 +118,8 @@ impl History {
             notes: Vec::new(),
             members: Vec::new(),
             accounts: Vec::new(),
+            bonds: BTreeMap::new(),
+            slashed: None,
         }
     }
 
@@ -140,7 +147,7 @@ impl History {
                 TrailEvent::Closed { root, stream, .. } if own && stream == self.stream => {
                     (self.root, self.ended) = (Some(root), Some(time));
                 }
-                TrailEvent::Ledger(event) => self.ledger(&event),
+                TrailEvent::Ledger(event) => self.ledger(&event, record.lsn),
                 TrailEvent::Node(NodeEvent::Denied { denial }) => self.denied(denial),
                 TrailEvent::Session(event) if own => match *event {
                     SessionEvent::Saga { saga, event } => {
@@ -160,22 +167,38 @@ impl History {
                             step.ring = Some(step.ring.map_or(ring, |before| before.min(ring)));
                         }
                     }
-                    event => self.session(event, record.attached.first().map(|payload| payload.id())),
+                    event => {
+                        let attached = record.attached.first().map(|payload| payload.id());
+                        self.session(event, attached, record.lsn);
+                    }
                 },
                 _ => {}
             }
         }
     }
 
-    fn session(&mut self, event: SessionEvent, attached: Option<Digest>) {
+    fn session(&mut self, event: SessionEvent, attached: Option<Digest>, lsn: Lsn) {
         match event {
             SessionEvent::Session { event: MembershipEvent::Joined { did, .. } } => self.members.push(did),
+            SessionEvent::Session { event: MembershipEvent::Evicted { member, reason } } => {
+                let did = self.members.get(member as usize);
+                let agent = self.agents.iter_mut().find(|agent| Some(&agent.did) == did);
+                if let Some(agent) = agent {
+                    agent.put_out = Some(reason.to_string());
+                }
+            }
             SessionEvent::Assessed { member, sigma, ring, .. } => {
                 let Some(did) = self.members.get(member as usize) else { return };
-                let now = AgentReport { did: did.clone(), sigma, ring };
-                match self.agents.iter_mut().find(|agent| agent.did == now.did) {
-                    Some(agent) => *agent = now,
-                    None => self.agents.push(now),
+                let now = AgentReport { did: did.clone(), sigma, ring, put_out: None };
+                let Some(agent) = self.agents.iter_mut().find(|agent| agent.did == now.did) else {
+                    return self.agents.push(now);
+                };
+                let before = std::mem::replace(agent, now);
+                // A slash and what follows from it are one batch.
+                let slash = self.slashes.last_mut().filter(|_| self.slashed == Some(lsn));
+                if let Some(slash) = slash.filter(|_| ring > before.ring) {
+                    let (agent, from, to) = (before.did, before.ring, ring);
+                    slash.demoted.push(DemotionReport { agent, from, to, sigma });
                 }
             }
             SessionEvent::SagaOpened { id, .. } => {
@@ -204,11 +227,12 @@ impl History {
         self.denials.push(DenialReport { agent, action, request, reason, needs });
     }
 
-    fn ledger(&mut self, event: &LedgerEvent) {
+    fn ledger(&mut self, event: &LedgerEvent, lsn: Lsn) {
         let session = self.stream.0;
         let name = |agent: AgentNo| self.accounts.get(agent.0 as usize).cloned();
         match event {
-            LedgerEvent::Vouched { session: of, voucher, vouchee, amount, .. } if of.0 == session => {
+            LedgerEvent::Vouched { bond, session: of, voucher, vouchee, amount, .. } if of.0 == session => {
+                self.bonds.insert(*bond, *amount);
                 if let (Some(voucher), Some(vouchee)) = (name(*voucher), name(*vouchee)) {
                     self.vouches.push(VouchReport { voucher, vouchee, bond: *amount });
                 }
@@ -218,9 +242,21 @@ impl History {
                 let losses = losses
                     .filter_map(|loss| Some(LossReport { agent: name(loss.agent)?, amount: loss.amount }));
                 let losses = losses.collect();
+                let bonds = slashed.toll.cuts.iter().filter_map(|cut| {
+                    // Of a bond in another session only what is burned is told here.
+                    let bond = self.bonds.get(&cut.bond).copied().unwrap_or(cut.burned);
+                    let (voucher, vouchee) = (name(cut.voucher)?, name(cut.vouchee)?);
+                    Some(BondReport { voucher, vouchee, bond, burned: cut.burned })
+                });
+                let bonds = bonds.collect();
                 if let Some(agent) = name(slashed.offence.agent) {
-                    let (fault, reason) = (slashed.offence.fault, slashed.offence.reason.name().to_owned());
-                    self.slashes.push(SlashReport { agent, fault, reason, losses });
+                    let stood = self.agents.iter().find(|known| known.did == agent).map(|known| known.ring);
+                    let offence = &slashed.offence;
+                    let (fault, reason) = (offence.fault, offence.reason.name().to_owned());
+                    let (evidence, demoted) = (offence.evidence, Vec::new());
+                    let slash = SlashReport { agent, stood, fault, reason, evidence, losses, bonds, demoted };
+                    self.slashes.push(slash);
+                    self.slashed = Some(lsn);
                 }
             }
             _ => {}

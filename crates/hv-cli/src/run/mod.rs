@@ -1,7 +1,9 @@
 //! `hv run`: a session file from joining to a verified trail, also after a crash.
 
+mod brought;
 mod discreet;
 mod engine;
+mod findings;
 pub(crate) mod history;
 mod interrupts;
 pub(crate) mod place;
@@ -16,7 +18,9 @@ use crate::{Exit, plan::Plan};
 use hv_core::audit::LogError;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+pub(crate) use engine::{SETUP, WORK};
 
 /// Runs or resumes a session file and prints the report.
 ///
@@ -44,6 +48,14 @@ pub fn run(args: &RunArgs) -> Result<Exit, Refused> {
         Err(Refused::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(report.outcome.exit()),
         printed => printed.map(|()| report.outcome.exit()),
     }
+}
+
+/// The work folder that a run will have which is told this one.
+///
+/// # Errors
+/// [`RunFailure::Io`] where the present folder is unknown.
+pub(crate) fn work_folder(work: &Path) -> Result<PathBuf, RunFailure> {
+    place::absolute(work).map(|work| place::real(&work))
 }
 
 /// Why there is no report.
@@ -90,6 +102,23 @@ pub enum RunFailure {
         /// The folder of the trail.
         data: PathBuf,
     },
+    /// A call is asked for of a session whose name is made up at every run.
+    NoSessionId {
+        /// The session file.
+        file: PathBuf,
+    },
+    /// A call is asked for of a step that there is not.
+    NoStep {
+        /// The session file.
+        file: PathBuf,
+        /// The step.
+        step: String,
+    },
+    /// The node of this trail listens to others than the session file says.
+    OtherNode {
+        /// The folder of the trail.
+        data: PathBuf,
+    },
     /// A folder or a file does not do what is asked of it.
     Io {
         /// The folder or file.
@@ -122,6 +151,9 @@ impl RunFailure {
             | Self::Unusable { .. }
             | Self::NoHome
             | Self::SessionTaken { .. }
+            | Self::OtherNode { .. }
+            | Self::NoSessionId { .. }
+            | Self::NoStep { .. }
             | Self::Log(LogError::NoLog { .. } | LogError::NotEmpty { .. } | LogError::Locked { .. }) => {
                 Exit::BadInput
             }
@@ -161,6 +193,18 @@ impl fmt::Display for RunFailure {
                 f,
                 "session `{session}` has been in {} before; change its id in the session file, or choose another \
                  folder",
+                data.display()
+            ),
+            Self::NoSessionId { file } => write!(
+                f,
+                "{}: the session has no id, so nobody knows its calls before it begins; give it one",
+                file.display()
+            ),
+            Self::NoStep { file, step } => write!(f, "{}: there is no step `{step}`", file.display()),
+            Self::OtherNode { data } => write!(
+                f,
+                "the node of {} is configured otherwise than [node] says; let both say the same, leave [node] out, \
+                 or choose another folder",
                 data.display()
             ),
             Self::Io { path, doing, error } => write!(f, "cannot {doing} {}: {error}", path.display()),

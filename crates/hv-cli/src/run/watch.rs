@@ -6,7 +6,7 @@ use hv_core::event::{Denial, LedgerEvent, MembershipEvent, SagaEvent, SessionEve
 use hv_core::saga::{Class, Move, Purpose, SagaState, StepDef};
 use hv_core::types::{Did, Ring, Timestamp};
 use hv_core::{Clock, Notice, SystemClock, TrailEvent};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,6 +19,8 @@ const TICK: Duration = Duration::from_millis(100);
 #[derive(Default)]
 struct Names {
     members: Vec<Did>,
+    /// Those of whom was told where they stand.
+    met: HashSet<u32>,
     accounts: Vec<Did>,
     sagas: Vec<Vec<Arc<StepDef>>>,
     /// The number of the saga that does the work.
@@ -106,8 +108,16 @@ impl Names {
                 self.members.push(did.clone())
             }
             SessionEvent::Assessed { member, sigma, ring, .. } => {
-                if let Some(agent) = self.members.get(*member as usize).cloned() {
+                let Some(agent) = self.members.get(*member as usize).cloned() else { return };
+                if self.met.insert(*member) {
                     show(Event::AgentJoined { agent, sigma: *sigma, ring: *ring });
+                } else {
+                    show(Event::Notice { text: format!("{agent} stands in {ring} now, with σ {sigma}") });
+                }
+            }
+            SessionEvent::Session { event: MembershipEvent::Evicted { member, reason } } => {
+                if let Some(agent) = self.members.get(*member as usize) {
+                    show(Event::Notice { text: format!("{agent} is put out: {reason}") });
                 }
             }
             SessionEvent::SagaOpened { id, .. } => {
