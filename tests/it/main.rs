@@ -20,6 +20,7 @@ mod release;
 mod scene;
 mod secrets;
 mod server;
+mod settled;
 mod simulation;
 mod support;
 mod surroundings;

@@ -2,6 +2,7 @@
 
 use crate::event::KillTarget;
 use crate::evidence::Rejected;
+use crate::item::ItemRef;
 use hv_audit::{LogError, Lsn};
 use hv_types::{BadIdent, Did, Illegal, SagaId, SessionId, Timestamp};
 use std::fmt;
@@ -97,6 +98,17 @@ pub enum Reason {
         /// Why.
         why: String,
     },
+    /// Nothing of this name waits for a person.
+    NoItem(Box<ItemRef>),
+    /// What waits for a person has no undo that could be tried.
+    NoUndo(Box<ItemRef>),
+    /// An attempt to undo it may still be going on.
+    ItemBusy {
+        /// Which step.
+        item: Box<ItemRef>,
+        /// Until when.
+        until: Timestamp,
+    },
     /// The text names no file of the session.
     Path(Box<hv_session::BadPath>),
     /// The node has no name and listens to nobody yet.
@@ -178,6 +190,11 @@ impl fmt::Display for Reason {
             }
             Self::NoHold(hold) => write!(f, "there is no hold {hold}"),
             Self::Ident(bad) => fmt::Display::fmt(bad, f),
+            Self::NoItem(item) => write!(f, "nothing called {item} waits for a person"),
+            Self::NoUndo(item) => write!(f, "{item} has no undo that could be tried; resolve or skip it"),
+            Self::ItemBusy { item, until } => {
+                write!(f, "an attempt to undo {item} may be going on until {until}")
+            }
             Self::Path(bad) => fmt::Display::fmt(bad, f),
             Self::Killed { target, at } => write!(f, "{target} was killed at {at}"),
             Self::AlreadyKilled { target, at } => write!(f, "{target} is killed already, since {at}"),

@@ -4,6 +4,7 @@
 
 use crate::adapters::{DriftRecord, PortsOn};
 use crate::error::Reason;
+use crate::item::{Retried, Settlement};
 use hv_rings::class::{Claim, Override, Source};
 use hv_rings::standing::Cap;
 use hv_rings::{Basis, Nonce};
@@ -70,6 +71,51 @@ pub enum NodeEvent {
         by: Did,
         /// Whose word let it pass.
         witness: Did,
+    },
+    /// A person has seen to what could not be undone.
+    ItemSettled {
+        /// The stream of its session.
+        stream: u32,
+        /// The saga's number in it.
+        saga: u32,
+        /// The step's ordinal.
+        step: u32,
+        /// What was made of it.
+        how: Settlement,
+        /// Who did it; whose word let it pass stands before.
+        by: Did,
+        /// When.
+        at: Timestamp,
+    },
+    /// The undo of what could not be undone is tried once more, and then its probe asked, if it has one.
+    UndoGranted {
+        /// The stream of its session.
+        stream: u32,
+        /// The saga's number in it.
+        saga: u32,
+        /// The step's ordinal.
+        step: u32,
+        /// Which attempt to undo it is, counted from 1 on over all of them.
+        number: u32,
+        /// Digest of the parameters of the call.
+        params: Digest,
+        /// The last point in time at which it may start.
+        deadline: Timestamp,
+        /// Who asked for it; whose word let it pass stands before.
+        by: Did,
+    },
+    /// What came of that.
+    UndoEnded {
+        /// The stream of its session.
+        stream: u32,
+        /// The saga's number in it.
+        saga: u32,
+        /// The step's ordinal.
+        step: u32,
+        /// Which attempt it was.
+        number: u32,
+        /// What came of it.
+        result: Retried,
     },
     /// Nothing of the target starts any more.
     Killed {
@@ -387,6 +433,9 @@ hv_types::wire_enum!(NodeEvent {
     51 => Unreported { why },
     52 => Scored { agent, sigma, until },
     53 => Unscored { agent, why },
+    40 => ItemSettled { stream, saga, step, how, by, at },
+    41 => UndoGranted { stream, saga, step, number, params, deadline, by },
+    42 => UndoEnded { stream, saga, step, number, result },
 });
 hv_types::wire_enum!(KillTarget { 0 => All {}, 1 => Session { id }, 2 => Agent { did }, 3 => Action { action } });
 hv_types::wire_enum!(KillAnswer { 0 => Stopped {}, 1 => Failed { why }, 2 => Late {} });

@@ -6,6 +6,7 @@ use crate::error::{Error, Reason};
 use crate::event::NodeEvent;
 use crate::evidence::{self, Presented, Rejected, Rejection};
 use crate::hypervisor::Hypervisor;
+use crate::item::{ItemRef, Settlement};
 use crate::node::{Draft, Refusal};
 use crate::state::State;
 use hv_identity::registry::Command as KeyCommand;
@@ -58,6 +59,14 @@ pub enum Request {
         /// The statement.
         statement: Envelope,
     },
+    /// Settles what could not be undone and waits for a person. To try the undo once more,
+    /// [`Hypervisor::retry_undo`] asks for this itself.
+    Settle {
+        /// Which step.
+        item: ItemRef,
+        /// What is made of it.
+        how: Settlement,
+    },
     /// Gives a DID another key without the one before, by a `bind` statement that the new key has signed.
     ReplaceKey {
         /// The statement.
@@ -71,13 +80,15 @@ hv_types::wire_enum!(Request {
     2 => Rehabilitate { agent, sigma },
     3 => BindKey { statement },
     4 => ReplaceKey { statement },
+    40 => Settle { item, how },
 });
 
 static REQUEST_KEY: LazyLock<[u8; 32]> =
     LazyLock::new(|| blake3::derive_key("hv 2026 supervisor call v1", &[]));
 
 impl Request {
-    /// The action that it is: `hv.configure`, `hv.slash`, `hv.rehabilitate`, `hv.key.bind`, `hv.key.replace`.
+    /// The action that it is: `hv.configure`, `hv.slash`, `hv.rehabilitate`, `hv.key.bind`, `hv.key.replace`,
+    /// `hv.saga.resolve`, `hv.saga.skip`, `hv.saga.retry`.
     #[must_use]
     pub const fn action(&self) -> &'static str {
         match self {
@@ -86,6 +97,7 @@ impl Request {
             Self::Rehabilitate { .. } => "hv.rehabilitate",
             Self::BindKey { .. } => "hv.key.bind",
             Self::ReplaceKey { .. } => "hv.key.replace",
+            Self::Settle { how, .. } => how.action(),
         }
     }
 
@@ -167,7 +179,7 @@ impl Hypervisor {
     }
 }
 
-fn decided(
+pub(crate) fn decided(
     state: &State,
     now: Timestamp,
     by: &Did,
@@ -239,6 +251,11 @@ fn decided(
             let ledger = state.ledger.decide(&command, now).map_err(denied)?;
             node.push(governed());
             Draft::default().node(node).ledger(ledger)
+        }
+        Request::Settle { item, how } => {
+            let settled = state.items.settled(item, *how, by, now).map_err(refuse)?;
+            node.extend([governed(), settled]);
+            Draft::default().node(node)
         }
         Request::BindKey { statement } | Request::ReplaceKey { statement } => {
             let opened = evidence::opened(state, state.authority.config(), statement, now);

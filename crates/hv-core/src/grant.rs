@@ -46,6 +46,11 @@ impl Grant {
         Self { attempt, call, stream, lsn, node, right: pass.right }
     }
 
+    /// For one more attempt to take back what was granted before, recorded in this batch.
+    pub(crate) fn again(attempt: &Attempt, call: Call, stream: StreamNo, lsn: Lsn, node: Arc<Node>) -> Self {
+        Self { attempt: attempt.clone(), call: Box::new(call), stream, lsn, node, right: Right::Earlier }
+    }
+
     /// The call that may start.
     #[must_use]
     pub fn call(&self) -> &Call {

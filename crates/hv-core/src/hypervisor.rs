@@ -107,6 +107,10 @@ impl Hypervisor {
         &self.node
     }
 
+    pub(crate) fn shared_node(&self) -> Arc<Node> {
+        Arc::clone(&self.node)
+    }
+
     /// The log, for reading.
     #[must_use]
     pub fn log(&self) -> &Arc<dyn Log> {

@@ -5,6 +5,7 @@ use crate::authority::Authority;
 use crate::error::Reason;
 use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
 use crate::evidence::Voice;
+use crate::item::Items;
 use crate::kill::Kills;
 use crate::node::Refusal;
 use crate::purge::{Hold, apply_hold};
@@ -42,6 +43,7 @@ pub(crate) struct State {
     /// What the scorer said, and what it is to be told.
     pub(crate) scores: Scores,
     pub(crate) outbox: Outbox,
+    pub(crate) items: Items,
     names: HashMap<SessionId, StreamNo, RandomState>,
     /// The log itself gives these numbers, so nobody can choose them to collide.
     sessions: HashMap<StreamNo, Box<Slot>, FixedState>,
@@ -62,6 +64,8 @@ pub(crate) struct Slot {
     running: BTreeMap<u32, Box<NamedSaga>>,
     /// How those ended that have, by number.
     ended: Vec<Option<SagaState>>,
+    /// Sagas of the record that is taken up that leave something to a person, by number.
+    escalated: Vec<(u32, Box<NamedSaga>)>,
     registry: BTreeMap<ActionId, Claims>,
     /// By ordinal of the member.
     caps: Vec<Vec<Cap>>,
@@ -131,6 +135,9 @@ impl State {
     pub(crate) fn apply_node(&mut self, event: &NodeEvent) -> Result<(), Illegal> {
         match event {
             NodeEvent::Killed { .. } | NodeEvent::KillLifted { .. } => self.kills.apply(event),
+            NodeEvent::ItemSettled { .. } | NodeEvent::UndoGranted { .. } | NodeEvent::UndoEnded { .. } => {
+                self.items.apply(event)
+            }
             NodeEvent::Configured { .. }
             | NodeEvent::Key { .. }
             | NodeEvent::Spent { .. }
@@ -186,6 +193,7 @@ impl State {
             saga_names: BTreeMap::new(),
             running: BTreeMap::new(),
             ended: Vec::new(),
+            escalated: Vec::new(),
             registry: BTreeMap::new(),
             caps: Vec::new(),
             notes: BTreeMap::new(),
@@ -212,6 +220,9 @@ impl State {
         events.iter().try_for_each(|event| slot.apply(event, attached))?;
         if let (0, Some(creator)) = (slot.length, slot.session.creator()) {
             *self.creators.entry(creator.clone()).or_default() += 1;
+        }
+        for (number, saga) in slot.escalated.drain(..) {
+            self.items.escalated(&slot.id, stream, number, &saga.id, &saga.machine);
         }
         slot.length += 1;
         if !slot.outcomes.is_empty() {
@@ -409,7 +420,10 @@ impl Slot {
                     if let (true, Some(ended)) = (self.adapted.scored(), self.running.get(saga)) {
                         self.outcomes.extend(outcomes(&self.id, &ended.id, &ended.machine));
                     }
-                    self.running.remove(saga);
+                    let ended = self.running.remove(saga);
+                    if state == SagaState::Escalated {
+                        self.escalated.extend(ended.map(|ended| (*saga, ended)));
+                    }
                     self.certified.retain(|(of, _), _| of != saga);
                     if let Some(ended) = self.ended.get_mut(*saga as usize) {
                         *ended = Some(state);

@@ -33,6 +33,24 @@ impl Saga {
         false
     }
 
+    /// The steps that depend on this one, directly or over others, in the order of their ordinals. Costs time in
+    /// proportion to the steps and to what they wait for.
+    #[must_use]
+    pub fn dependents_of(&self, step: u32) -> Vec<u32> {
+        let mut seen = vec![false; self.slots.len()];
+        let mut open = vec![step];
+        while let Some(step) = open.pop() {
+            for dependent in self.dependents(step) {
+                let first =
+                    seen.get_mut(dependent as usize).is_some_and(|seen| !core::mem::replace(seen, true));
+                if first {
+                    open.push(dependent);
+                }
+            }
+        }
+        (0u32..).zip(seen).filter(|(_, seen)| *seen).map(|(step, _)| step).collect()
+    }
+
     /// Whether everything with a possible effect is undone, or known to be beyond undo.
     pub(super) fn is_undone(&self) -> bool {
         self.tally.unsettled() == 0 && self.tally.undoing() == 0 && self.undone == self.committed

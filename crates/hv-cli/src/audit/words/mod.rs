@@ -4,6 +4,7 @@
 
 mod evidence;
 mod files;
+mod items;
 mod keeping;
 mod ledger;
 mod ports;
@@ -176,6 +177,9 @@ fn node(event: &NodeEvent) -> Told {
         NodeEvent::Unreported { why } => ports::unreported(why),
         NodeEvent::Scored { agent, sigma, until } => ports::scored(agent, *sigma, *until),
         NodeEvent::Unscored { agent, why } => ports::unscored(agent, why),
+        NodeEvent::ItemSettled { .. } | NodeEvent::UndoGranted { .. } | NodeEvent::UndoEnded { .. } => {
+            items::told(event)
+        }
         NodeEvent::Killed { target, by, reason, at } => {
             Told::new("node.killed", format!("{target} is killed{}: {reason}", by_words(by)))
                 .with("target", target_fields(target))

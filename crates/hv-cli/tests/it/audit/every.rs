@@ -1,7 +1,6 @@
 //! One of every event, with values that never change.
 
 use super::trails::{START, did};
-use hv_core::NodeConfig;
 use hv_core::adapters::{DriftRecord, DriftVerdict, PortsOn};
 use hv_core::event::{
     Denial, KeyEvent, KillAnswer, KillTarget, LedgerEvent, MembershipEvent, NodeEvent, Rejected, Rejection,
@@ -30,6 +29,7 @@ use hv_core::types::{
     ActionId, Digest, Reversibility, Ring, RiskWeight, SagaId, SessionId, Share, Sigma, StepId, Timestamp,
     Wire,
 };
+use hv_core::{NodeConfig, Retried, Settlement};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,6 +141,24 @@ fn node() -> Vec<NodeEvent> {
             witness: did("human"),
         },
     ]);
+    let (stream, saga, step, number) = (2, 0, 1, 3);
+    for how in [Settlement::Resolved {}, Settlement::Skipped {}, Settlement::Retried {}] {
+        events.push(NodeEvent::ItemSettled { stream, saga, step, how, by: did("operator"), at: START });
+    }
+    let params = Digest([0x9b; 32]);
+    events.push(NodeEvent::UndoGranted {
+        stream,
+        saga,
+        step,
+        number,
+        params,
+        deadline: until,
+        by: did("operator"),
+    });
+    let failure = Failure::new(Class::Unknown, Reason::CannotTell);
+    for result in [Retried::Undone {}, Retried::Failed { failure }] {
+        events.push(NodeEvent::UndoEnded { stream, saga, step, number, result });
+    }
     events
 }
 
