@@ -42,7 +42,7 @@ fn every_invariant_holds_in_every_history() {
         }
     }
     // A simulation in which nothing happens finds nothing.
-    for what in ["completed", "compensated", "escalated", "slashed", "denied", "crashed", "acted"] {
+    for what in ["completed", "compensated", "escalated", "slashed", "denied", "crashed", "acted", "killed"] {
         let times = happened.get(what).copied().unwrap_or(0);
         assert!(u64::from(times) >= seeds() / 10, "{what}: {happened:?}");
     }

@@ -2,7 +2,7 @@
 //! against the invariants.
 
 use hv_core::audit::{Entry, Lsn, StreamNo};
-use hv_core::event::{LedgerEvent, NodeEvent, SessionEvent};
+use hv_core::event::{KillTarget, LedgerEvent, NodeEvent, SessionEvent};
 use hv_core::liability::{Ledger, SessionNo, checks};
 use hv_core::saga::{Machine, Purpose, Saga, SagaEvent, SagaState, StepState};
 use hv_core::session::{Session, SessionState};
@@ -22,6 +22,8 @@ pub struct Shadow {
     pub sessions: BTreeMap<StreamNo, Shade>,
     /// What was granted: the digest of the parameters and the deadline.
     pub granted: BTreeSet<(Digest, Timestamp)>,
+    /// The agents that are killed.
+    pub killed: BTreeSet<Did>,
     /// Batches that hold a denial.
     pub denials: BTreeSet<Lsn>,
     /// Every record so far.
@@ -84,6 +86,13 @@ impl Shadow {
         for event in &events {
             match event {
                 TrailEvent::Node(NodeEvent::Denied { .. }) => drop(self.denials.insert(lsn)),
+                TrailEvent::Node(NodeEvent::Killed { target: KillTarget::Agent { did }, .. }) => {
+                    self.killed.insert(did.clone());
+                    *self.ends.entry("killed").or_default() += 1;
+                }
+                TrailEvent::Node(NodeEvent::KillLifted { target: KillTarget::Agent { did }, .. }) => {
+                    self.killed.remove(did);
+                }
                 TrailEvent::Ledger(event) => self.ledger_event(event, time),
                 TrailEvent::Session(event) => {
                     if matches!(**event, SessionEvent::Denied { .. }) {
@@ -165,6 +174,7 @@ impl Shadow {
         assert!(known || unknown, "R4: {agent} was granted with σ {sigma}, which it does not have");
         let quarantined = self.before.quarantined(agent, now);
         assert!(quarantined.is_none(), "L14: {agent} was granted {ring} in quarantine");
+        assert!(!self.killed.contains(agent), "{agent} was granted {ring} after it was killed");
         if ring != Ring::Sandbox {
             assert!(sigma > STANDARD, "R2: {agent} got {ring} with σ {sigma}");
         }

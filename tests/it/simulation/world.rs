@@ -3,6 +3,7 @@
 use super::disk::{Dice, Fail, SimDisk};
 use super::shadow::Shadow;
 use hv_core::audit::{FileLog, FileOptions, LogError};
+use hv_core::event::KillTarget;
 use hv_core::liability::Stake;
 use hv_core::rings::class::Claim;
 use hv_core::saga::{
@@ -11,8 +12,9 @@ use hv_core::saga::{
 };
 use hv_core::session::{Expect, SessionConfig};
 use hv_core::types::{ActionId, ActionKind, Did, Reversibility, SagaId, SessionId, Sigma, StepId, Timestamp};
-use hv_core::{Entrant, Error, Grant, Hypervisor, ManualClock, Notice};
+use hv_core::{Entrant, Error, Grant, Hypervisor, KillOrder, ManualClock, Notice};
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -301,7 +303,9 @@ impl World {
             .shadow
             .session(&attempt.session)
             .and_then(|(_, shade)| shade.session.member(agent).map(drop));
-        assert!(!quarantined && member.is_some(), "R4: seed {}: {agent} acts and may not", self.seed);
+        let killed = self.shadow.killed.contains(agent);
+        let may = !quarantined && !killed && member.is_some();
+        assert!(may, "R4: seed {}: {agent} acts and may not", self.seed);
     }
 
     /// The effect itself, and what the executor says of it.
@@ -404,8 +408,29 @@ impl World {
                 let how = if self.dice.below(2) == 0 { Fail::Once } else { Fail::Forever };
                 self.disk.fail_at(self.dice.below(12), how);
             }
-            _ => self.crash(),
+            97..98 => self.crash(),
+            98..99 => {
+                let agent = self.agent();
+                let quarantined = now(self.hv().quarantine(&agent, Duration::from_secs(300)));
+                self.answered(quarantined);
+            }
+            _ => self.kill(),
         }
+    }
+
+    /// Kills an agent, or lifts the kill of one.
+    fn kill(&mut self) {
+        let target = KillTarget::Agent { did: self.agent() };
+        let order = KillOrder { target, by: None, reason: "seen".to_owned() };
+        if self.dice.below(3) == 0 {
+            let lifted = now(self.hv().lift_kill(&order));
+            self.answered(lifted);
+            return;
+        }
+        // Its callback has a deadline, and so needs a runtime.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let killed = runtime.block_on(self.hv().kill(&order, async { Ok::<(), Infallible>(()) }));
+        self.answered(killed);
     }
 
     fn open(&mut self) {
