@@ -17,6 +17,7 @@ mod ports;
 mod presented;
 mod quickstart;
 mod release;
+mod scenarios;
 mod scene;
 mod secrets;
 mod server;

@@ -10,6 +10,7 @@ use crate::exit::EXIT_CODES;
 use crate::id::args::IdArgs;
 use crate::lines::LinesArgs;
 use crate::session::args::{KillArgs, SessionArgs};
+use crate::testing::args::TestArgs;
 use crate::tools::args::ToolsArgs;
 use crate::trust::args::TrustArgs;
 use crate::vfs::args::VfsArgs;
@@ -38,6 +39,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Run a session file, or go on with a run that was interrupted
     Run(RunArgs),
+    /// Run scenarios and hold them against what is expected of them
+    Test(TestArgs),
     /// Work in a session with a shell: open, join, exec, undo, close
     Session(SessionArgs),
     /// Read and change the files of a session, as one of its members

@@ -16,6 +16,7 @@ pub mod report;
 pub mod ring;
 pub mod run;
 pub mod session;
+pub mod testing;
 pub mod tools;
 pub mod trust;
 pub mod vfs;

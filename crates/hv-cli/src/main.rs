@@ -12,6 +12,7 @@ fn main() -> Exit {
         Command::Run(args) => hv_cli::run::run(&args),
         Command::Session(args) => hv_cli::session::run(&args),
         Command::Vfs(args) => hv_cli::vfs::run(&args),
+        Command::Test(args) => hv_cli::testing::run(&args),
         Command::Kill(args) => hv_cli::session::kill(&args),
         Command::Audit(args) => hv_cli::audit::run(&args),
         Command::Call(args) => hv_cli::call::run(&args).map(|()| Exit::Done),

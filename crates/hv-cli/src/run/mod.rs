@@ -13,7 +13,7 @@ use crate::args::RunArgs;
 use crate::output::{self, Refused};
 use crate::plan::PlanError;
 use crate::progress::Style;
-use crate::report::Outcome;
+use crate::report::{Outcome, Report};
 use crate::{Exit, plan::Plan};
 use hv_core::audit::LogError;
 use std::fmt;
@@ -27,16 +27,7 @@ pub(crate) use engine::{SETUP, WORK};
 /// # Errors
 /// [`Refused`] where nothing was run, or the report cannot be printed.
 pub fn run(args: &RunArgs) -> Result<Exit, Refused> {
-    let style = if args.json || args.quiet { Style::Silent } else { Style::for_stderr() };
-    let plan = match &args.file {
-        Some(file) => {
-            let plan = Plan::load(file)?;
-            plan.check_references()?;
-            Some(plan)
-        }
-        None => None,
-    };
-    let report = engine::run(args, plan, style).map_err(|failure| Refused::Run(Box::new(failure)))?;
+    let report = reported(args)?;
     if report.outcome == Outcome::Failed {
         output::error(&format!(
             "the trail is not what was written to it; `hv audit verify {}` names the place",
@@ -56,6 +47,20 @@ pub fn run(args: &RunArgs) -> Result<Exit, Refused> {
 /// [`RunFailure::Io`] where the present folder is unknown.
 pub(crate) fn work_folder(work: &Path) -> Result<PathBuf, RunFailure> {
     place::absolute(work).map(|work| place::real(&work))
+}
+
+/// Runs or resumes a session file; gives the report.
+pub(crate) fn reported(args: &RunArgs) -> Result<Report, Refused> {
+    let style = if args.json || args.quiet { Style::Silent } else { Style::for_stderr() };
+    let plan = match &args.file {
+        Some(file) => {
+            let plan = Plan::load(file)?;
+            plan.check_references()?;
+            Some(plan)
+        }
+        None => None,
+    };
+    engine::run(args, plan, style).map_err(|failure| Refused::Run(Box::new(failure)))
 }
 
 /// Why there is no report.

@@ -1,0 +1,184 @@
+//! `hv test`: session files and scripts, run for real and held against what is expected of them.
+
+pub mod args;
+
+mod compare;
+
+use crate::Exit;
+use crate::args::RunArgs;
+use crate::output::{self, Refused};
+use crate::run::{RunFailure, place, reported};
+use crate::session::LiveFailure;
+use args::TestArgs;
+use compare::{differences, lasting};
+use hv_core::audit::{Verdict, verify};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The longest file of what is expected, in bytes.
+const LONGEST: u64 = 16 << 20;
+
+/// A scenario and what is expected of it.
+struct Scenario {
+    file: PathBuf,
+    name: String,
+    expected: PathBuf,
+}
+
+/// Runs the scenarios and says what differs.
+///
+/// # Errors
+/// [`Refused`] where there is no scenario, one cannot be read, or the result cannot be printed.
+pub fn run(args: &TestArgs) -> Result<Exit, Refused> {
+    let scenarios = find(&args.paths)?;
+    let folder = std::env::temp_dir().join(format!("hv-test-{}", place::token::<6>().map_err(failed)?));
+    let (mut results, mut differ) = (Vec::new(), 0);
+    for (n, scenario) in scenarios.iter().enumerate() {
+        let place = folder.join(format!("{n}-{}", scenario.name));
+        let report = scenario.report(&place)?;
+        let expected = scenario.expected()?;
+        let mark = if expected.is_some() { "as expected" } else { "written" };
+        let told = match expected {
+            Some(expected) => differences(&expected, &report),
+            None if args.write => {
+                let text = serde_json::to_string_pretty(&lasting(&report)).unwrap_or_default();
+                fs::write(&scenario.expected, text + "\n")
+                    .map_err(|error| io(&scenario.expected, "write", error))?;
+                Vec::new()
+            }
+            None => {
+                return Err(input(format!(
+                    "{} is not there; --write writes it",
+                    scenario.expected.display()
+                )));
+            }
+        };
+        differ += usize::from(!told.is_empty());
+        if !args.json {
+            let mark = if told.is_empty() { mark } else { "differs" };
+            output::print(&format_args!("{mark:<11}  {}\n", scenario.file.display()))?;
+            for line in &told {
+                output::print(&format_args!("    {}\n", output::one_line(line)))?;
+            }
+        }
+        results.push(json!({ "scenario": scenario.file.display().to_string(), "differences": told }));
+    }
+    let exit = if differ == 0 { Exit::Done } else { Exit::Failed };
+    if args.json {
+        output::json(&json!({ "scenarios": results, "differ": differ, "exit_code": exit.code() }))?;
+    } else {
+        output::print(&format_args!("{} scenarios, {differ} differ\n", scenarios.len()))?;
+    }
+    if args.keep {
+        output::error(&format!("hv: the scenarios worked in {}", folder.display()));
+    } else {
+        // What cannot be removed is in a folder for what is temporary.
+        let _ = fs::remove_dir_all(&folder);
+    }
+    Ok(exit)
+}
+
+/// The scenarios in folders, by name, and those that are named alone.
+fn find(paths: &[PathBuf]) -> Result<Vec<Scenario>, Refused> {
+    let mut found = Vec::new();
+    for path in paths {
+        if path.is_file() {
+            found.push(Scenario::of(path).ok_or_else(|| {
+                input(format!("{}: a scenario is a .toml, a .json or a .sh file", path.display()))
+            })?);
+            continue;
+        }
+        let entries = fs::read_dir(path).map_err(|error| input(format!("{}: {error}", path.display())))?;
+        let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        files.sort();
+        found.extend(files.iter().filter_map(|file| Scenario::of(file)));
+    }
+    match found.is_empty() {
+        true => Err(input("there is no scenario: no .toml, .json or .sh file".to_owned())),
+        false => Ok(found),
+    }
+}
+
+impl Scenario {
+    fn of(file: &Path) -> Option<Self> {
+        let name = file.file_name()?.to_str()?;
+        let stem = ["toml", "json", "sh"].iter().find_map(|end| name.strip_suffix(&format!(".{end}")))?;
+        if name.ends_with(".expected.json") || !file.is_file() {
+            return None;
+        }
+        let expected = file.with_file_name(format!("{stem}.expected.json"));
+        Some(Self { file: file.to_owned(), name: stem.to_owned(), expected })
+    }
+
+    fn expected(&self) -> Result<Option<Value>, Refused> {
+        if !self.expected.exists() {
+            return Ok(None);
+        }
+        let bad = |why: String| input(format!("{}: {why}", self.expected.display()));
+        let length = fs::metadata(&self.expected).map_err(|error| bad(error.to_string()))?.len();
+        if length > LONGEST {
+            return Err(bad(format!("more than {LONGEST} bytes")));
+        }
+        let text = fs::read(&self.expected).map_err(|error| bad(error.to_string()))?;
+        serde_json::from_slice(&text).map(Some).map_err(|error| bad(error.to_string()))
+    }
+
+    /// Runs it in a folder of its own.
+    fn report(&self, place: &Path) -> Result<Value, Refused> {
+        let (data, work) = (place.join("trail"), place.join("work"));
+        fs::create_dir_all(place).map_err(|error| io(place, "create the folder", error))?;
+        if self.file.extension().is_some_and(|end| end == "sh") {
+            return self.script(&data, &work);
+        }
+        let args = RunArgs {
+            file: Some(self.file.clone()),
+            data: Some(data),
+            work: Some(work),
+            resume: false,
+            json: true,
+            quiet: true,
+        };
+        let report = reported(&args)?;
+        serde_json::to_value(&report).map_err(|error| Refused::Output(error.into()))
+    }
+
+    fn script(&self, data: &Path, work: &Path) -> Result<Value, Refused> {
+        fs::create_dir_all(work).map_err(|error| io(work, "create the folder", error))?;
+        let file = fs::canonicalize(&self.file).map_err(|error| io(&self.file, "find", error))?;
+        let program = std::env::current_exe().map_err(|error| io(Path::new("hv"), "find", error))?;
+        let ran = Command::new("/bin/sh")
+            .arg(&file)
+            .current_dir(work)
+            .env("HV", program)
+            .env("DATA", data)
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|error| io(&file, "run", error))?;
+        let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+        let verdict = verify(data).ok().map(|found| match found.verdict {
+            Verdict::Complete => "complete",
+            Verdict::Open(_) => "open",
+            Verdict::Tampered(_) => "tampered",
+        });
+        Ok(json!({
+            "exit_code": ran.status.code(),
+            "stdout": said.lines().collect::<Vec<_>>(),
+            "verify": verdict.map(|verdict| json!({ "verdict": verdict })),
+        }))
+    }
+}
+
+fn input(why: String) -> Refused {
+    Refused::Session(Box::new(LiveFailure::Input { why }))
+}
+
+fn failed(failure: RunFailure) -> Refused {
+    Refused::Run(Box::new(failure))
+}
+
+fn io(path: &Path, doing: &'static str, error: std::io::Error) -> Refused {
+    failed(RunFailure::Io { path: path.to_owned(), doing, error })
+}

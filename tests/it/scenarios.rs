@@ -1,0 +1,49 @@
+//! `hv test` on the scenarios that come with hv, and on ones that are not as expected.
+
+use crate::scene::{assert_calm, said};
+use crate::support::{hv, json, workspace};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Output;
+
+fn test(paths: &[&Path], more: &[&str]) -> Output {
+    let output = hv().arg("test").args(paths).args(more).output().unwrap();
+    assert_calm(&output);
+    output
+}
+
+#[test]
+fn every_scenario_is_as_expected() {
+    let output = test(&[&workspace().join("examples/scenarios")], &["--json"]);
+    let told = json(&output);
+    assert_eq!(output.status.code(), Some(0), "{told:#}");
+    assert!(told["scenarios"].as_array().unwrap().len() >= 13);
+}
+
+#[test]
+fn what_differs_is_named_and_exits_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, expected) = (folder.path().join("rogue.toml"), folder.path().join("rogue.expected.json"));
+    std::fs::copy(workspace().join("examples/scenarios/rogue-agent.toml"), &file).unwrap();
+    let missing = test(&[&file], &[]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(said(&missing).contains("--write"), "{}", said(&missing));
+    // What is written down once is expected from then on.
+    assert_eq!(test(&[folder.path()], &["--write"]).status.code(), Some(0));
+    let mut written: Value = serde_json::from_slice(&std::fs::read(&expected).unwrap()).unwrap();
+    assert_eq!((&written["outcome"], &written["steps"][0]["state"]), (&json!("denied"), &json!("denied")));
+    assert_eq!(test(&[folder.path()], &[]).status.code(), Some(0));
+    written["steps"][0]["state"] = json!("committed");
+    written["denials"][0]["reason"] = json!({ "$contains": "out of ink" });
+    std::fs::write(&expected, written.to_string()).unwrap();
+    let differs = test(&[folder.path()], &["--write"]);
+    let told = String::from_utf8_lossy(&differs.stdout).into_owned();
+    assert_eq!(differs.status.code(), Some(1), "{told}");
+    assert!(told.contains("steps[0].state: expected \"committed\", is \"denied\""), "{told}");
+    assert!(told.contains("denials[0].reason") && told.contains("1 differ"), "{told}");
+    // It is not written over.
+    assert_eq!(std::fs::read_to_string(&expected).unwrap(), written.to_string());
+    std::fs::write(&expected, "{").unwrap();
+    assert_eq!(test(&[folder.path()], &[]).status.code(), Some(2));
+    assert_eq!(test(&[tempfile::tempdir().unwrap().path()], &[]).status.code(), Some(2), "nothing to test");
+}
