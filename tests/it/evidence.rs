@@ -4,7 +4,9 @@ use hv_core::audit::{Entry, MemoryLog};
 use hv_core::event::{NodeEvent, Rejected, SessionEvent};
 use hv_core::identity::{Content, Envelope, Finding, Signer, Statement, Verdict};
 use hv_core::liability::Stake;
+use hv_core::rings::breach::BreachPolicy;
 use hv_core::rings::class::{Claim, Override};
+use hv_core::rings::fold::FoldPolicy;
 use hv_core::saga::drive::{Control, drive};
 use hv_core::saga::exec::Closures;
 use hv_core::saga::{Outcome, Plan, SagaCommand, SagaState, StepDef, Task};
@@ -14,8 +16,8 @@ use hv_core::types::{
     Sigma, StepId, Timestamp,
 };
 use hv_core::{
-    Accepted, Clock, Denied, Entrant, Error, Hypervisor, ManualClock, NodeConfig, Presented, Reason, Request,
-    TrailEvent, call_for, read_record,
+    Accepted, Clock, Denied, Entrant, Error, Guards, Hypervisor, ManualClock, NodeConfig, Presented, Reason,
+    Request, TrailEvent, call_for, read_record,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -69,7 +71,11 @@ fn step(kind: &str, agent: &str) -> StepDef {
 impl Court {
     async fn bare() -> Self {
         let (log, clock) = (Arc::new(MemoryLog::new()), Arc::new(ManualClock::at(START)));
-        let hv = Hypervisor::open(log.clone(), clock.clone()).unwrap();
+        // The same agent is refused above its ring again and again here, which is not what is looked at.
+        let patient = BreachPolicy { least: u32::MAX, patience: u32::MAX, ..BreachPolicy::default() };
+        let fold = FoldPolicy { in_full: u32::MAX, in_full_together: u32::MAX, ..FoldPolicy::default() };
+        let guards = Guards { breach: patient, fold, ..Guards::default() };
+        let hv = Hypervisor::open_guarded(log.clone(), clock.clone(), guards).unwrap();
         Self { hv, log, clock, session: SessionId::new("s").unwrap(), nonce: AtomicU64::new(0) }
     }
 

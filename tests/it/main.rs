@@ -5,6 +5,7 @@ mod escalated;
 mod evidence;
 mod forgery;
 mod gate;
+mod guard;
 mod input;
 mod interrupts;
 mod kill;

@@ -1,11 +1,11 @@
 //! What follows in the sessions when trust changes: who is put out, and where the others stand.
 
-use crate::event::{LedgerEvent, SessionEvent};
+use crate::event::{LedgerEvent, NodeEvent, SessionEvent};
 use crate::node::Part;
 use crate::state::{Slot, State};
 use hv_liability::{AgentNo, Command, Denial, Ledger, SlashOrder, SlashReason, Slashed};
 use hv_session::{Eviction, Session, SessionCommand};
-use hv_types::{Did, Machine, Timestamp};
+use hv_types::{Did, Machine, Ring, Timestamp};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -75,6 +75,31 @@ pub(crate) fn reassessed(state: &State, agents: &BTreeSet<Did>, now: Timestamp) 
         let assessed =
             agents.iter().filter_map(|did| assessed(state, slot, &slot.session, &state.ledger, did, now));
         let events: Vec<SessionEvent> = assessed.collect();
+        (!events.is_empty()).then(|| Part { stream: slot.stream, lifecycle: Vec::new(), events })
+    };
+    state.slots().into_iter().filter_map(part).collect()
+}
+
+/// What follows where breakers open: whoever called above its ring too often stands in Ring 3 in each open session that
+/// it is a member of.
+pub(crate) fn of_trips(state: &State, events: &[NodeEvent], now: Timestamp) -> Vec<Part> {
+    let tripped: Vec<&Did> = events
+        .iter()
+        .filter_map(|event| match event {
+            NodeEvent::Tripped { agent, .. } => Some(agent),
+            _ => None,
+        })
+        .collect();
+    if tripped.is_empty() {
+        return Vec::new();
+    }
+    let part = |slot: &Slot| {
+        let fallen = tripped.iter().filter_map(|did| {
+            let (member, sigma) = (slot.session.member(did)?.ordinal, state.standing(slot, did, now).0);
+            let caps = slot.caps(did).to_vec();
+            Some(SessionEvent::Assessed { member, sigma, ring: Ring::Sandbox, caps })
+        });
+        let events: Vec<SessionEvent> = fallen.collect();
         (!events.is_empty()).then(|| Part { stream: slot.stream, lifecycle: Vec::new(), events })
     };
     state.slots().into_iter().filter_map(part).collect()

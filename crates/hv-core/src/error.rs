@@ -31,8 +31,9 @@ pub enum Error {
 pub struct Denied {
     /// Why.
     pub reason: Reason,
-    /// The batch of the log that holds the refusal.
-    pub lsn: Lsn,
+    /// The batch of the log that holds the refusal; none where it is one of many that came too fast to be told one
+    /// by one, and was only counted.
+    pub lsn: Option<Lsn>,
 }
 
 /// The rule that refused.
@@ -137,6 +138,44 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The rule alone, as one word: what refusals are counted by.
+    #[must_use]
+    pub const fn rule(&self) -> &'static str {
+        match self {
+            Self::Gate(denial) => denial.name(),
+            Self::Session(denial) => denial.name(),
+            Self::Ledger(denial) => denial.name(),
+            Self::Saga(denial) => denial.name(),
+            Self::SessionExists(_) => "session_exists",
+            Self::NoSession(_) => "no_session",
+            Self::NoSaga(_) => "no_saga",
+            Self::SagaUnfinished(_) => "saga_unfinished",
+            Self::Quarantined(_) => "quarantined",
+            Self::Killed { .. } => "killed",
+            Self::AlreadyKilled { .. } => "already_killed",
+            Self::NotKilled { .. } => "not_killed",
+            Self::TooManyKills => "too_many_kills",
+            Self::Ident(_) => "ident",
+            Self::Path(_) => "path",
+            Self::NotConfigured => "not_configured",
+            Self::Configured => "configured",
+            Self::Evidence(_) => "evidence",
+            Self::Ring(denial) => denial.name(),
+            Self::Late(_) => "late",
+            Self::Key(_) => "key",
+            Self::NoBond { .. } => "no_bond",
+            Self::Begun(_) => "begun",
+            Self::Defect(_) => "defect",
+            Self::Retention { .. } => "retention",
+            Self::NoHold(_) => "no_hold",
+            Self::TooManySessions { .. } => "too_many_sessions",
+            Self::Port { .. } => "port",
+            Self::NoItem(_) => "no_item",
+            Self::NoUndo(_) => "no_undo",
+            Self::ItemBusy { .. } => "item_busy",
+        }
+    }
+
     /// What would be enough, where something would.
     #[must_use]
     pub fn needs(&self) -> String {

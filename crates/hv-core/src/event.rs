@@ -4,7 +4,9 @@
 
 use crate::adapters::{DriftRecord, PortsOn};
 use crate::error::Reason;
+use crate::guards::Guards;
 use crate::item::{Retried, Settlement};
+use hv_rings::breach::Breach;
 use hv_rings::class::{Claim, Override, Source};
 use hv_rings::standing::Cap;
 use hv_rings::{Basis, Nonce};
@@ -15,6 +17,7 @@ use std::time::Duration;
 
 pub use crate::authority::NodeConfig;
 pub use crate::evidence::{Rejected, Rejection, Voice};
+pub use crate::folding::{Folded, FoldedAsker, FoldedKind, Source as FoldedSource};
 pub use hv_identity::registry::Event as KeyEvent;
 pub use hv_liability::Event as LedgerEvent;
 pub use hv_saga::SagaEvent;
@@ -116,6 +119,25 @@ pub enum NodeEvent {
         number: u32,
         /// What came of it.
         result: Retried,
+    },
+    /// Refusals came too fast to be told one by one.
+    Folded {
+        /// How many of what kind.
+        folded: Box<Folded>,
+    },
+    /// An agent called above its ring too often, and the breaker opened: it stands in Ring 3 everywhere.
+    Tripped {
+        /// The agent.
+        agent: Did,
+        /// How its calls became too many.
+        breach: Breach,
+        /// The last point in time at which the breaker is open.
+        until: Timestamp,
+    },
+    /// Whoever opened the log set the limits that hold from here on.
+    Guarded {
+        /// All of them.
+        guards: Box<Guards>,
     },
     /// Nothing of the target starts any more.
     Killed {
@@ -351,6 +373,22 @@ pub enum SessionEvent {
         /// What the check says and calls for.
         check: DriftRecord,
     },
+    /// A step could start but for its agent's rate; it is tried again then.
+    Held {
+        /// The saga's number in its session.
+        saga: u32,
+        /// The step's ordinal.
+        step: u32,
+        /// The first point in time at which the rate lets it pass.
+        until: Timestamp,
+    },
+    /// For whom the agents of a saga act in it: what they do there, each of these could do itself.
+    OnBehalf {
+        /// The saga's number in its session.
+        saga: u32,
+        /// For whom.
+        principals: Vec<Did>,
+    },
 }
 
 /// A refusal, as the trail keeps it.
@@ -423,6 +461,9 @@ hv_types::wire_enum!(NodeEvent {
     3 => Spent { by, nonce, deadline, at },
     4 => Rejected { rejected },
     5 => Governed { action, params, by, witness },
+    10 => Folded { folded },
+    11 => Tripped { agent, breach, until },
+    12 => Guarded { guards },
     20 => Killed { target, by, reason, at },
     21 => KillAnswered { target, answer },
     22 => KillLifted { target, by, reason },
@@ -452,6 +493,8 @@ hv_types::wire_enum!(SessionEvent {
     9 => Overridden { action, set },
     10 => Certified { saga, step, basis, until, voices },
     11 => Rejected { rejected },
+    16 => Held { saga, step, until },
+    17 => OnBehalf { saga, principals },
     32 => UndoAccepted { saga, step },
     40 => Ports { on },
     41 => DriftChecked { member, check },

@@ -4,6 +4,7 @@ use crate::error::{Error, Reason};
 use crate::gate;
 use crate::hypervisor::Hypervisor;
 use crate::node::{Draft, Refusal};
+use crate::rates::Turnstile;
 use crate::state::{Slot, State};
 use hv_audit::PayloadRef;
 use hv_rings::class::Class;
@@ -206,8 +207,9 @@ pub(crate) fn pass<'a>(
     if let Some(killed) = state.kills.hit(session, agent, Some(action)) {
         return Err(refuse(Some(action), killed));
     }
-    match gate::check_call((state, slot, now), agent, &call, access.class(), 0) {
+    let mut turnstile = Turnstile::new((state, slot, now));
+    match gate::check_call((state, slot, now), agent, &call, access.class(), &mut turnstile) {
         Ok(_) => Ok((slot, call.agent)),
-        Err(denial) => Err(refuse(Some(action), Reason::Gate(denial))),
+        Err(denial) => Err(refuse(Some(action), Reason::Gate(denial)).leading_to(turnstile.into_trips())),
     }
 }

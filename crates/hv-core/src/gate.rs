@@ -5,12 +5,14 @@ use crate::event::{Denial, NodeEvent};
 use crate::evidence::{self, Presented, Rejected, Voice, Weighed, call_with};
 use crate::grant::Right;
 use crate::host::right_of;
+use crate::rates::Turnstile;
 use crate::state::{NamedSaga, Slot, State};
 use hv_rings::class::{Claims, Class, Terms};
 use hv_rings::gate::{
-    Acquaintance, Entry, Facts, GateDenial, Identity, Life, Membership, Phase, Quarantine, Unfit,
+    Acquaintance, Entry, Facts, GateDenial, Identity, Life, Membership, Phase, Principal, Quarantine, Unfit,
 };
-use hv_rings::rate::Limits;
+use hv_rings::rate::Limited;
+use hv_rings::standing::Standing;
 use hv_rings::{Basis, Evidence};
 use hv_saga::{Attempt, StepDef};
 use hv_session::SessionState;
@@ -43,6 +45,8 @@ pub(crate) struct Certified {
 pub(crate) struct Refused {
     pub(crate) denial: Denial,
     pub(crate) rejected: Vec<Rejected>,
+    /// The rule of the gate, where it was one.
+    pub(crate) gate: Option<Box<GateDenial>>,
 }
 
 /// What is brought for an attempt, and what of it was used before: for the same step, and by what starts
@@ -63,6 +67,7 @@ pub(crate) fn check(
     (attempt, step): (&Attempt, &StepDef),
     brought: Brought<'_>,
     tools: u32,
+    turnstile: &mut Turnstile<'_>,
 ) -> Result<(Call, Pass), Box<Refused>> {
     let agent = &attempt.agent;
     let overrides = state.override_of(slot, &attempt.action);
@@ -76,7 +81,7 @@ pub(crate) fn check(
     }
     if let Some(reason) = state.kills.hit(&attempt.session, agent, Some(&attempt.action)) {
         let denial = Denial::of("step", Some(agent), Some(&attempt.action), &reason);
-        return Err(Box::new(Refused { denial, rejected: Vec::new() }));
+        return Err(Box::new(Refused { denial, rejected: Vec::new(), gate: None }));
     }
     let Brought { presented, own, also } = brought;
     // What needs nobody's word is not bound to the deadline up to which it was asked for.
@@ -90,7 +95,9 @@ pub(crate) fn check(
         }
         _ => Weighed::default(),
     };
-    match held((state, slot, now), agent, &call, (terms, sigma), &evidence, tools) {
+    let who = (agent, saga.principals());
+    let rate = |stands| turnstile.take(attempt.ordinal, agent, stands);
+    match held((state, slot, now), who, &call, (terms, sigma), &evidence, tools, rate) {
         Ok((ring, basis)) => {
             let certified = certified(&evidence, basis, own, now);
             // It may start as long as the attempt has time, and as long as what it rests on counts.
@@ -99,11 +106,13 @@ pub(crate) fn check(
         }
         Err(denial) => {
             let lacks_quorum = lacks_quorum(&denial);
-            let mut denial = Denial::of("step", Some(agent), Some(&attempt.action), &Reason::Gate(denial));
+            let reason = Reason::Gate(denial.clone());
+            let gate = Some(denial);
+            let mut denial = Denial::of("step", Some(agent), Some(&attempt.action), &reason);
             if let Some(short) = short.filter(|_| lacks_quorum) {
                 denial.reason = format!("{}: {short}", denial.reason);
             }
-            Err(Box::new(Refused { denial, rejected }))
+            Err(Box::new(Refused { denial, rejected, gate }))
         }
     }
 }
@@ -144,38 +153,55 @@ pub(crate) fn check_call(
     agent: &Did,
     call: &Call,
     class: Class,
-    tools: u32,
+    turnstile: &mut Turnstile<'_>,
 ) -> Result<Ring, Box<GateDenial>> {
     let terms = class.terms(&state.override_of(slot, &call.action));
     let sigma = state.sigma_eff(slot, agent, terms.reversibility, now);
-    held((state, slot, now), agent, call, (Some(terms), sigma), &Evidence::none(), tools)
-        .map(|(ring, _)| ring)
+    let passed = {
+        let rate = |stands| turnstile.take(0, agent, stands);
+        held((state, slot, now), (agent, &[]), call, (Some(terms), sigma), &Evidence::none(), 0, rate)
+    };
+    match &passed {
+        Ok(_) => turnstile.passed(agent),
+        Err(denial) => turnstile.refused(agent, denial),
+    }
+    passed.map(|(ring, _)| ring)
 }
 
 fn held(
     (state, slot, now): (&State, &Slot, Timestamp),
-    agent: &Did,
+    (agent, principals): (&Did, &[Did]),
     call: &Call,
     (terms, sigma): (Option<Terms>, Sigma),
     evidence: &Evidence,
     tools: u32,
+    rate: impl FnOnce(Ring) -> Result<(), Limited>,
 ) -> Result<(Ring, Basis), Box<GateDenial>> {
     let full = match terms {
         Some(terms) if terms.reversibility == Reversibility::Full => sigma,
         _ => state.sigma_eff(slot, agent, Reversibility::Full, now),
     };
     let standing = state.standing_at(slot, agent, full, now);
+    let entry = entry(state, slot, agent, now);
+    // Nobody empties the bucket of an agent that it only pretends to be.
+    let rate = if hv_rings::gate::enter(&entry).is_ok() { rate(standing.ring()) } else { Ok(()) };
+    let class = terms.map_or(Reversibility::None, |terms| terms.reversibility);
+    let principals: Vec<Stand<'_>> = state
+        .answerable(slot, agent, principals)
+        .map(|did| Stand::of((state, slot, now), did, class))
+        .collect();
+    let on_behalf_of: Vec<Principal<'_>> = principals.iter().map(Stand::principal).collect();
     let facts = Facts {
-        entry: entry(state, slot, agent, now),
+        entry,
         call,
-        rate: Ok(()),
-        limits: &Limits::default(),
+        rate,
+        limits: &state.guards.limits,
         tools_in_use: tools,
         terms,
         sigma,
         standing: &standing,
         evidence,
-        on_behalf_of: &[],
+        on_behalf_of: &on_behalf_of,
     };
     let allowed = hv_rings::gate::check(&facts).map_err(Box::new)?;
     Ok((allowed.ring(), allowed.basis()))
@@ -205,13 +231,56 @@ fn entry(state: &State, slot: &Slot, agent: &Did, now: Timestamp) -> Entry {
             Some(member) if member.is_present() => Membership::Member,
             Some(_) => Membership::Left,
         },
-        quarantine: match state.ledger.quarantined(agent, now) {
-            None => Quarantine::Free,
-            Some(hv_liability::Quarantine::Until(until)) => Quarantine::Until(until),
-            Some(hv_liability::Quarantine::UntilRehabilitated | hv_liability::Quarantine::Charged) => {
-                Quarantine::Slashed
-            }
-        },
-        life: state.kills.agent(agent).map_or(Life::Running, |at| Life::Killed { at }),
+        quarantine: quarantine(state, agent, now),
+        life: life(state, agent),
+    }
+}
+
+fn quarantine(state: &State, agent: &Did, now: Timestamp) -> Quarantine {
+    match state.ledger.quarantined(agent, now) {
+        None => Quarantine::Free,
+        Some(hv_liability::Quarantine::Until(until)) => Quarantine::Until(until),
+        Some(hv_liability::Quarantine::UntilRehabilitated | hv_liability::Quarantine::Charged) => {
+            Quarantine::Slashed
+        }
+    }
+}
+
+fn life(state: &State, agent: &Did) -> Life {
+    state.kills.agent(agent).map_or(Life::Running, |at| Life::Killed { at })
+}
+
+/// Somebody for whom an agent acts, as it stands now.
+struct Stand<'a> {
+    did: &'a Did,
+    acquaintance: Acquaintance,
+    quarantine: Quarantine,
+    life: Life,
+    sigma: Sigma,
+    standing: Standing,
+}
+
+impl<'a> Stand<'a> {
+    fn of((state, slot, now): (&State, &Slot, Timestamp), did: &'a Did, class: Reversibility) -> Self {
+        let known = state.knows(did, slot.stream);
+        Self {
+            did,
+            acquaintance: if known { Acquaintance::Known } else { Acquaintance::Unknown },
+            quarantine: quarantine(state, did, now),
+            life: life(state, did),
+            sigma: state.sigma_eff(slot, did, class, now),
+            standing: state.standing(slot, did, now).1,
+        }
+    }
+
+    const fn principal(&self) -> Principal<'_> {
+        Principal {
+            did: self.did,
+            acquaintance: self.acquaintance,
+            quarantine: self.quarantine,
+            life: self.life,
+            sigma: self.sigma,
+            standing: &self.standing,
+        }
     }
 }

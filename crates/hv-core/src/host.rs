@@ -7,10 +7,13 @@ use crate::evidence::Presented;
 use crate::gate::{self, Brought, Certified, Pass, Refused};
 use crate::grant::{Grant, Right};
 use crate::node::{Draft, Node, Refusal};
+use crate::rates::Turnstile;
 use crate::slash;
 use crate::state::{Known, NamedSaga, Slot, State};
 use hv_audit::{PayloadRef, StreamNo};
 use hv_rings::class::{Claim, Claims, Source};
+use hv_rings::gate::GateDenial;
+use hv_rings::rate::Limited;
 use hv_saga::{
     Attempt, BoxFuture, Class, Halt, Host, Machine, Outcome, Output, Progress, Purpose, Report, SagaCommand,
     SagaDenial, SagaEvent, SagaState, StepDef,
@@ -33,6 +36,7 @@ pub struct SagaHost {
     session: SessionId,
     saga: SagaId,
     unproven: Vec<u32>,
+    principals: Vec<Did>,
     actions: Vec<(ActionId, Claim)>,
     /// What is brought for steps, by ordinal.
     brought: BTreeMap<u32, Presented>,
@@ -60,13 +64,15 @@ pub(crate) struct Start {
 struct Decided {
     starts: Vec<Start>,
     place: Place,
+    /// When a step that waits for its agent's rate may be tried again.
+    held: Option<Timestamp>,
 }
 
 impl SagaHost {
     pub(crate) fn new(node: Arc<Node>, session: SessionId, saga: SagaId) -> Self {
-        let (unproven, actions, brought) = (Vec::new(), Vec::new(), BTreeMap::new());
-        let (place, refused) = (OnceLock::new(), Arc::default());
-        Self { node, session, saga, unproven, actions, brought, place, refused }
+        let (unproven, principals, actions) = (Vec::new(), Vec::new(), Vec::new());
+        let (brought, place, refused) = (BTreeMap::new(), OnceLock::new(), Arc::default());
+        Self { node, session, saga, unproven, principals, actions, brought, place, refused }
     }
 
     /// The same accepting the undo of these steps without proof, where the saga begins through this host. The
@@ -74,6 +80,13 @@ impl SagaHost {
     #[must_use]
     pub fn accepting(self, unproven: Vec<u32>) -> Self {
         Self { unproven, ..self }
+    }
+
+    /// The same with those for whom the agents of the saga act in it, where the saga begins through this host: what an
+    /// agent does there, each of these could do itself at that moment. It is recorded.
+    #[must_use]
+    pub fn on_behalf_of(self, principals: Vec<Did>) -> Self {
+        Self { principals, ..self }
     }
 
     /// The same saying this about an action, as the operator, where the saga begins through this host.
@@ -174,8 +187,9 @@ impl SagaHost {
             None => None,
         };
         self.node.refresh(&self.session, |slot| self.workers(slot, &command)).await?;
+        let asked = if let SagaCommand::Start { .. } = command { Some(command.clone()) } else { None };
         let decide = |state: &State, now| self.decide(state, now, command, attached);
-        let recorded = self.node.run(decide, |state, Decided { starts, place }| {
+        let recorded = self.node.run(decide, |state, Decided { starts, place, held }| {
             let Place { stream, number } = *self.place.get_or_init(|| place);
             // What the saga waits for next is told by the state that the record has made.
             let slot = state.open(stream);
@@ -183,10 +197,20 @@ impl SagaHost {
             let next_wake = running.and_then(hv_saga::Saga::next_wake);
             let ended = || slot.and_then(|slot| slot.ended(number)).unwrap_or_default();
             let state = running.map_or_else(ended, hv_saga::Saga::state);
-            Answer { starts, stream, next_wake, state }
+            Answer { starts, stream, next_wake, held, state }
         })?;
         let lsn = recorded.lsn();
-        let Answer { starts, stream, next_wake, state } = self.node.settle(recorded).await?;
+        let Answer { starts, stream, mut next_wake, held, state } = self.node.settle(recorded).await?;
+        if let Some(until) = held {
+            let now = self.node.now();
+            if let Some(asked) = asked {
+                // What was asked for by itself is asked for again; what is ready anyway is woken.
+                tokio::time::sleep(until.since(now)).await;
+                return Box::pin(self.carry_out(asked, None)).await;
+            }
+            // What the saga itself would wake for now is what is held.
+            next_wake = next_wake.filter(|wake| *wake > now).into_iter().chain([until]).min();
+        }
         let granted =
             |start: Start| (start.attempt.clone(), Grant::new(start, stream, lsn, Arc::clone(&self.node)));
         let starts = starts.into_iter().map(granted).collect();
@@ -235,7 +259,7 @@ impl SagaHost {
             }
             (Some(Known::Ended(state)), _) => return Err(denied(SagaDenial::Over { state })),
             (None, SagaCommand::Create { .. }) => {
-                fresh = NamedSaga::new(self.saga.clone(), &self.unproven);
+                fresh = NamedSaga::new(self.saga.clone(), &self.unproven).on_behalf_of(&self.principals);
                 let opened =
                     SessionEvent::SagaOpened { id: self.saga.clone(), unproven: self.unproven.clone() };
                 let registered = said.iter().map(|(action, claim)| SessionEvent::Registered {
@@ -246,15 +270,23 @@ impl SagaHost {
                 // With room for what most sagas begin with.
                 let mut out = Vec::with_capacity(said.len() + 7);
                 out.extend(registered.chain([opened]));
-                (slot.next_saga(), &fresh, out)
+                let number = slot.next_saga();
+                if !self.principals.is_empty() {
+                    let principals = self.principals.clone();
+                    out.push(SessionEvent::OnBehalf { saga: number, principals });
+                }
+                (number, &fresh, out)
             }
             (None, _) => return Err(refuse(Reason::NoSaga(self.saga.clone()))),
         };
+        let mut turnstile = Turnstile::new((state, slot, now));
+        let mut held: Vec<(u32, Timestamp)> = Vec::new();
         loop {
-            let events = saga.machine.decide(&command, now).map_err(denied)?;
+            let holding: Vec<u32> = held.iter().map(|(step, _)| *step).collect();
+            let events = saga.machine.decide_holding(&command, &holding, now).map_err(denied)?;
             let starts = saga.machine.starts(&self.session, &self.saga, &events);
-            let mut passed = Vec::with_capacity(starts.len());
-            let mut refused = Vec::new();
+            let mut passed: Vec<Start> = Vec::with_capacity(starts.len());
+            let (mut refused, mut later) = (Vec::new(), Vec::new());
             let mut spent = Vec::new();
             for attempt in starts {
                 let Some(step) = step_of(saga, &command, attempt.ordinal) else { continue };
@@ -264,24 +296,47 @@ impl SagaHost {
                 let claims = slot.claims(&attempt.action).copied();
                 let claims = said.iter().filter(|(action, _)| *action == attempt.action).fold(claims, also);
                 let facts = (state, slot, now);
-                match gate::check(facts, (saga, claims), (&attempt, step), brought, tools) {
+                match gate::check(facts, (saga, claims), (&attempt, step), brought, tools, &mut turnstile) {
                     Ok((call, mut pass)) => {
                         pass.certified.iter_mut().for_each(|rests| spent.append(&mut rests.spent));
                         passed.push(Start { attempt, call: Box::new(call), pass });
                     }
-                    Err(no) => refused.push((attempt.ordinal, no)),
+                    Err(no) => match waits(&no) {
+                        Some(until) => later.push((attempt.ordinal, until)),
+                        None => refused.push((attempt, no)),
+                    },
                 }
             }
-            if refused.is_empty() {
-                let slashes = escalation(state, slot, saga, &events, now);
-                write(number, events, &mut passed, &mut out);
-                let put_out = consequence::of_slashes(state, &slashes, now);
-                let draft = Draft::default().node(spent).ledger(slashes);
-                let draft = draft.session_with(slot.stream, out, attached).also(put_out);
-                return Ok((draft, Decided { starts: passed, place: Place { stream: slot.stream, number } }));
+            if !later.is_empty() {
+                held.append(&mut later);
+                continue;
             }
-            for (step, no) in refused {
-                let Refused { denial, rejected } = *no;
+            if refused.is_empty() {
+                for start in passed.iter().filter(|start| start.pass.right == Right::Standing) {
+                    turnstile.passed(&start.attempt.agent);
+                }
+                let slashes = escalation(state, slot, saga, &events, now);
+                if ends(&events) {
+                    held.clear();
+                }
+                let until = held.iter().map(|(_, until)| *until).min();
+                write(number, events, &mut passed, &mut out);
+                let told = held.into_iter().filter(|(step, _)| !saga.holds(*step));
+                out.extend(told.map(|(step, until)| SessionEvent::Held { saga: number, step, until }));
+                let trips = turnstile.into_trips();
+                let mut follows = consequence::of_slashes(state, &slashes, now);
+                follows.extend(consequence::of_trips(state, &trips, now));
+                spent.extend(trips);
+                let draft = Draft::default().node(spent).ledger(slashes);
+                let draft = draft.session_with(slot.stream, out, attached).also(follows);
+                let place = Place { stream: slot.stream, number };
+                return Ok((draft, Decided { starts: passed, place, held: until }));
+            }
+            for (attempt, no) in refused {
+                let (step, Refused { denial, rejected, gate }) = (attempt.ordinal, *no);
+                if let Some(gate) = gate {
+                    turnstile.refused(&attempt.agent, &gate);
+                }
                 *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(denial.clone());
                 out.extend(rejected.into_iter().map(|rejected| SessionEvent::Rejected { rejected }));
                 out.push(SessionEvent::Denied { denial });
@@ -301,7 +356,20 @@ struct Answer {
     starts: Vec<Start>,
     stream: StreamNo,
     next_wake: Option<Timestamp>,
+    held: Option<Timestamp>,
     state: SagaState,
+}
+
+/// Whether the saga is over with these events.
+fn ends(events: &[SagaEvent]) -> bool {
+    events.iter().any(|event| matches!(event, SagaEvent::Finished { .. }))
+}
+
+/// Until when an attempt waits that only its agent's rate keeps back; nothing where waiting does not help.
+fn waits(refused: &Refused) -> Option<Timestamp> {
+    let GateDenial::RateLimited { limit, .. } = **refused.gate.as_ref()? else { return None };
+    let (Limited::TooFast { retry_at, .. } | Limited::Crowded { retry_at }) = limit;
+    (retry_at < Timestamp::MAX).then_some(retry_at)
 }
 
 /// Waits for what ends in time. What is ready at once needs no timer.

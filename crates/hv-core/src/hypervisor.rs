@@ -6,9 +6,11 @@ use crate::consequence;
 use crate::error::{Error, Reason};
 use crate::event::{NodeEvent, SessionEvent};
 use crate::govern::NODE_SESSION;
+use crate::guards::Guards;
 use crate::handle::SessionHandle;
 use crate::host::SagaHost;
 use crate::node::{Draft, Node, Notice, Refusal};
+use crate::origin::Origin;
 use crate::state::{Slot, State, UNKNOWN_SIGMA};
 use hv_audit::{Log, MemoryLog};
 use hv_liability::{
@@ -17,7 +19,7 @@ use hv_liability::{
 use hv_rings::class::{Claim, Override, Source};
 use hv_rings::standing::{Cap, standing};
 use hv_saga::{Begin, Plan, SagaCommand, SagaState};
-use hv_session::{SessionCommand, SessionConfig, SessionState};
+use hv_session::{ConsistencyMode, SessionCommand, SessionConfig, SessionState};
 use hv_types::{ActionId, Did, Digest, Machine, Reversibility, Ring, SagaId, SessionId, Sigma, Timestamp};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,6 +36,7 @@ pub struct Hypervisor {
 #[derive(Debug, Clone)]
 pub struct Entrant {
     did: Did,
+    parent: Option<Did>,
     trust: Trust,
     caps: Vec<Cap>,
     claims: Vec<(ActionId, Claim)>,
@@ -50,7 +53,7 @@ impl Entrant {
     /// An agent of whom nothing is said.
     #[must_use]
     pub const fn new(did: Did) -> Self {
-        Self { did, trust: Trust::Nothing, caps: Vec::new(), claims: Vec::new() }
+        Self { did, parent: None, trust: Trust::Nothing, caps: Vec::new(), claims: Vec::new() }
     }
 
     /// Who it is.
@@ -64,6 +67,13 @@ impl Entrant {
     #[must_use]
     pub fn with_sigma(self, sigma: Sigma) -> Self {
         Self { trust: Trust::Said(sigma, TrustSource::Asserted), ..self }
+    }
+
+    /// With the member of the session that made it and for which it acts there. It never stands above that one, and
+    /// what it does that one could do itself; one that comes again keeps the parent that it had.
+    #[must_use]
+    pub fn with_parent(self, parent: Did) -> Self {
+        Self { parent: Some(parent), ..self }
     }
 
     /// With a score that somebody else says.
@@ -100,7 +110,25 @@ impl Hypervisor {
     /// # Errors
     /// [`Error::Log`] where the log cannot be read or holds what no honest run could have written.
     pub fn open(log: Arc<dyn Log>, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        Ok(Self { node: Arc::new(Node::open(log, clock)?) })
+        Ok(Self { node: Arc::new(Node::open(log, clock, None)?) })
+    }
+
+    /// As [`open`](Self::open), under these limits from here on; that they changed is recorded. Without it, those hold
+    /// that were set last.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn open_guarded(log: Arc<dyn Log>, clock: Arc<dyn Clock>, guards: Guards) -> Result<Self, Error> {
+        Ok(Self { node: Arc::new(Node::open(log, clock, Some(guards))?) })
+    }
+
+    /// Another handle to the same node, for requests that come from there.
+    ///
+    /// They are limited before anything is looked at, as [`Guards::sources`] says, whoever they speak for; and what
+    /// is refused of them counts together.
+    #[must_use]
+    pub fn at(&self, origin: Origin) -> Self {
+        Self { node: Arc::new(self.node.at(origin)) }
     }
 
     pub(crate) fn node(&self) -> &Node {
@@ -510,14 +538,21 @@ pub(crate) fn join(
     scored: Option<Asked>,
 ) -> Result<(Draft, Ring), Box<Refusal>> {
     let slot = find(state, "join", session)?;
-    let Entrant { did, trust, caps, claims } = entrant;
+    let Entrant { did, parent, trust, caps, claims } = entrant;
     if state.ledger.quarantined(did, now).is_some() {
         return Err(slot.refuse("join", Some(did), None, Reason::Quarantined(did.clone())));
     }
     if let Some(killed) = state.kills.hit(session, did, None) {
         return Err(slot.refuse("join", Some(did), None, killed));
     }
-    let joined = slot.session.decide(&SessionCommand::join(did.clone()), now);
+    let join = match parent {
+        Some(parent) if slot.session.known(did).is_none() => {
+            let needs = ConsistencyMode::Eventual;
+            SessionCommand::AddChild { parent: parent.clone(), child: did.clone(), needs }
+        }
+        _ => SessionCommand::join(did.clone()),
+    };
+    let joined = slot.session.decide(&join, now);
     let joined = joined.map_err(|denial| slot.refuse_session("join", Some(did), denial))?;
     let refuse_ledger = |denial| slot.refuse("join", Some(did), None, Reason::Ledger(Box::new(denial)));
     let mut endowed = Vec::new();
@@ -556,12 +591,11 @@ pub(crate) fn join(
     }
     let known = slot.session.known(did).map(|member| member.ordinal);
     let member = known.unwrap_or(u32::try_from(slot.session.roster().count()).unwrap_or(u32::MAX));
-    let minimum = Cap::below_minimum(slot.session.config().min_sigma_eff(), sigma);
     let unscored = matches!(answer, Some(NodeEvent::Unscored { .. })).then_some(Cap::Unscored);
     let drifted = known.is_some_and(|member| slot.adapted.drifted(member)).then_some(Cap::Drift);
-    let all: Vec<Cap> =
-        caps.iter().cloned().chain([minimum, unscored, drifted].into_iter().flatten()).collect();
-    let ring = standing(sigma, &all, now).ring();
+    let more = [unscored, drifted].into_iter().flatten();
+    let more = more.chain(state.caps_now(slot, did, parent.as_ref(), sigma, now));
+    let ring = standing(sigma, &caps.iter().cloned().chain(more).collect::<Vec<_>>(), now).ring();
     let mut events = Vec::with_capacity(1 + claims.len());
     events.push(SessionEvent::Assessed { member, sigma, ring, caps });
     events.extend(claims.iter().map(|(action, claim)| SessionEvent::Registered {

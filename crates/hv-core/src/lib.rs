@@ -35,18 +35,22 @@ mod files;
 #[cfg(feature = "folder")]
 mod folder;
 mod grant;
+mod guards;
 mod handle;
 mod item;
 mod kill;
 mod members;
 mod open_saga;
+mod origin;
 
+mod folding;
 mod gate;
 mod govern;
 mod host;
 mod hypervisor;
 mod node;
 mod purge;
+mod rates;
 mod slash;
 mod state;
 mod trail;
@@ -62,6 +66,7 @@ pub use file_space::{AclRule, FileDiff, FileMoment, FileVersion, FileView, Snaps
 pub use folder::entropy;
 pub use govern::{NODE_SESSION, Request};
 pub use grant::{Grant, Mismatch};
+pub use guards::{Guards, Scoring};
 pub use handle::SessionHandle;
 pub use host::SagaHost;
 pub use hv_session::{ConsistencyMode, SessionConfig};
@@ -72,6 +77,7 @@ pub use kill::{KILL_CALLBACK, KILLS_MAX, KillOrder};
 pub use members::QUARANTINE;
 pub use node::Notice;
 pub use open_saga::{NewStep, OpenSaga, StepFailure, StepNo};
+pub use origin::{ORIGIN_MAX_BYTES, Origin};
 pub use purge::{Contents, Hold, PurgePlan, PurgeRequest};
 pub use trail::{TrailEvent, TrailRecord, read_record};
 pub use view::{MemberView, SessionView};

@@ -3,7 +3,10 @@
 use crate::adapters::Ports;
 use crate::clock::Clock;
 use crate::error::{Denied, Error, Reason};
-use crate::event::{self, Denial, LedgerEvent, MembershipEvent, NodeEvent, Rejected, SessionEvent};
+use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, Rejected, SessionEvent};
+use crate::folding::{Door, Source};
+use crate::guards::Guards;
+use crate::origin::Origin;
 use crate::state::State;
 use crate::trail::TrailEvent;
 use hv_audit::{Batch, Expect, Log, LogError, Lsn, PayloadRef, StreamNo};
@@ -12,11 +15,25 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::broadcast;
 
+mod turnaway;
+
+use turnaway::folded;
+
+/// One handle to a node: all handles share what is behind the lock, and each knows where its requests come from.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    shared: Arc<Shared>,
+    /// None for the program that hv is embedded in.
+    origin: Option<Origin>,
+}
+
 /// One log, the state that it makes, and the lock between them.
 #[derive(Debug)]
-pub(crate) struct Node {
+struct Shared {
     log: Arc<dyn Log>,
     clock: Arc<dyn Clock>,
+    /// Set when the log is opened.
+    guards: Guards,
     /// The time of the last record; the next one is not before it. Written under the lock.
     last: AtomicU64,
     inner: Mutex<Inner>,
@@ -24,6 +41,8 @@ pub(crate) struct Node {
     launches: RwLock<()>,
     /// How many sessions one creator may have open.
     open_sessions: AtomicU32,
+    /// Taken alone or behind the lock of `inner`, never before it.
+    door: Mutex<Door>,
     /// Made when somebody subscribes.
     notices: OnceLock<broadcast::Sender<Arc<Notice>>>,
     ports: Ports,
@@ -109,7 +128,13 @@ impl Draft {
                     self.lifecycle.append(&mut part.lifecycle);
                     self.events.append(&mut part.events);
                 }
-                _ => self.others.push(part),
+                _ => match self.others.iter_mut().find(|other| other.stream == part.stream) {
+                    Some(other) => {
+                        other.lifecycle.append(&mut part.lifecycle);
+                        other.events.append(&mut part.events);
+                    }
+                    None => self.others.push(part),
+                },
             }
         }
         self
@@ -259,10 +284,14 @@ fn told(lifecycle: Vec<MembershipEvent>, events: Vec<SessionEvent>) -> Vec<Trail
 #[derive(Debug)]
 pub(crate) struct Refusal {
     stream: StreamNo,
-    denial: Denial,
+    request: &'static str,
+    agent: Option<Did>,
+    action: Option<ActionId>,
     reason: Reason,
     /// What was brought and does not count; it stands before the denial.
     rejected: Vec<Rejected>,
+    /// What follows from it for the node, whether the refusal itself is told in full or counted.
+    also: Vec<NodeEvent>,
 }
 
 impl Refusal {
@@ -282,8 +311,8 @@ impl Refusal {
         action: Option<&ActionId>,
         reason: Reason,
     ) -> Box<Self> {
-        let denial = Denial::of(request, agent, action, &reason);
-        Box::new(Self { stream, denial, reason, rejected: Vec::new() })
+        let (agent, action) = (agent.cloned(), action.cloned());
+        Box::new(Self { stream, request, agent, action, reason, rejected: Vec::new(), also: Vec::new() })
     }
 
     /// The same with the statements that were brought and do not count.
@@ -291,51 +320,92 @@ impl Refusal {
         self.rejected = rejected;
         self
     }
+
+    /// With what follows from it for the node.
+    pub(crate) fn leading_to(mut self: Box<Self>, also: Vec<NodeEvent>) -> Box<Self> {
+        self.also = also;
+        self
+    }
+
+    /// Where it comes from, for a request of the embedding program: an agent that is known answers for its own.
+    fn source(&self, state: &State) -> Source {
+        match &self.agent {
+            Some(agent) if state.knows(agent, self.stream) => Source::Agent { did: agent.clone() },
+            _ => Source::Program,
+        }
+    }
 }
 
 impl Node {
     /// Replays the log.
-    pub(crate) fn open(log: Arc<dyn Log>, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+    pub(crate) fn open(
+        log: Arc<dyn Log>,
+        clock: Arc<dyn Clock>,
+        guards: Option<Guards>,
+    ) -> Result<Self, Error> {
         let mut inner = Inner { state: State::default(), poisoned: false };
         let mut last = Timestamp::default();
         log.replay(&mut |entry| {
             last = last.max(entry.time);
             inner.state.replay(&entry)
         })?;
-        let last = AtomicU64::new(last.0);
-        let (launches, notices) = (RwLock::new(()), OnceLock::new());
-        let open_sessions = AtomicU32::new(OPEN_SESSIONS);
-        let (inner, ports) = (Mutex::new(inner), Ports::default());
-        Ok(Self { log, clock, last, inner, launches, open_sessions, notices, ports })
+        let kept = inner.state.guards;
+        let guards = guards.unwrap_or(kept);
+        let shared = Shared {
+            log,
+            clock,
+            guards,
+            last: AtomicU64::new(last.0),
+            inner: Mutex::new(inner),
+            launches: RwLock::new(()),
+            open_sessions: AtomicU32::new(OPEN_SESSIONS),
+            ports: Ports::default(),
+            door: Mutex::default(),
+            notices: OnceLock::new(),
+        };
+        let node = Self { shared: Arc::new(shared), origin: None };
+        if guards != kept {
+            let set = NodeEvent::Guarded { guards: Box::new(guards) };
+            let draft = Draft { node: vec![set], ..Draft::default() };
+            let now = node.now();
+            let made = node.record(&mut *node.lock()?, draft, now)?;
+            node.shared.log.sync(made.lsn)?;
+        }
+        Ok(node)
+    }
+
+    /// Another handle to the same node, for what comes from there.
+    pub(crate) fn at(&self, origin: Origin) -> Self {
+        Self { shared: Arc::clone(&self.shared), origin: Some(origin) }
     }
 
     /// What becomes durable from now on. A subscriber that falls behind misses the oldest, and is told so; it
     /// holds nobody up.
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<Notice>> {
-        self.notices.get_or_init(|| broadcast::Sender::new(NOTICES)).subscribe()
+        self.shared.notices.get_or_init(|| broadcast::Sender::new(NOTICES)).subscribe()
     }
 
     /// What is asked outside of the node.
-    pub(crate) const fn ports(&self) -> &Ports {
-        &self.ports
+    pub(crate) fn ports(&self) -> &Ports {
+        &self.shared.ports
     }
 
     pub(crate) fn log(&self) -> &Arc<dyn Log> {
-        &self.log
+        &self.shared.log
     }
 
     /// How many sessions one creator may have open.
     pub(crate) fn open_sessions(&self) -> u32 {
-        self.open_sessions.load(Ordering::Relaxed)
+        self.shared.open_sessions.load(Ordering::Relaxed)
     }
 
     pub(crate) fn limit_open_sessions(&self, limit: u32) {
-        self.open_sessions.store(limit, Ordering::Relaxed);
+        self.shared.open_sessions.store(limit, Ordering::Relaxed);
     }
 
     /// The time now, not before the last record.
     pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now().max(Timestamp(self.last.load(Ordering::Acquire)))
+        self.shared.clock.now().max(Timestamp(self.shared.last.load(Ordering::Acquire)))
     }
 
     /// Looks at the state.
@@ -351,7 +421,7 @@ impl Node {
         look: impl FnOnce(&State, Timestamp) -> T,
     ) -> Result<T, Error> {
         let inner = self.lock()?;
-        Ok(look(&inner.state, now.max(Timestamp(self.last.load(Ordering::Acquire)))))
+        Ok(look(&inner.state, now.max(Timestamp(self.shared.last.load(Ordering::Acquire)))))
     }
 
     /// Decides, appends and applies. What is answered must not be revealed before the batch is durable; a
@@ -363,30 +433,24 @@ impl Node {
         decide: impl FnOnce(&State, Timestamp) -> Result<(Draft, D), Box<Refusal>>,
         reveal: impl FnOnce(&State, D) -> T,
     ) -> Result<Recorded<T>, Error> {
+        if let Some(turned_away) = self.knock() {
+            return turned_away;
+        }
         let mut inner = self.lock()?;
         let now = self.now();
         match decide(&inner.state, now) {
-            Ok((draft, decided)) => {
+            Ok((mut draft, decided)) => {
+                draft.node.extend(self.due(now)?);
                 let made = self.record(&mut inner, draft, now)?;
                 Ok(Recorded { value: Ok(reveal(&inner.state, decided)), made })
             }
             Err(refusal) => {
-                let Refusal { stream, denial, reason, rejected } = *refusal;
-                let draft = match stream {
-                    StreamNo::NODE => {
-                        let rejected = rejected.into_iter().map(|rejected| NodeEvent::Rejected { rejected });
-                        Draft::default().node(rejected.chain([NodeEvent::Denied { denial }]).collect())
-                    }
-                    stream => {
-                        let rejected =
-                            rejected.into_iter().map(|rejected| SessionEvent::Rejected { rejected });
-                        let events = rejected.chain([SessionEvent::Denied { denial }]).collect();
-                        Draft::default().session(stream, events)
-                    }
+                let source = match &self.origin {
+                    Some(origin) => Source::Origin { origin: origin.clone() },
+                    None => refusal.source(&inner.state),
                 };
-                let made = self.record(&mut inner, draft, now)?;
-                let lsn = made.lsn;
-                Ok(Recorded { value: Err(Denied { reason, lsn }), made })
+                let told = self.count(&mut *self.door()?, &source, &refusal, now);
+                self.tell(&mut inner, *refusal, told, now)
             }
         }
     }
@@ -394,10 +458,10 @@ impl Node {
     /// Waits until the batch is durable, then reveals what was decided.
     pub(crate) async fn settle<T>(&self, recorded: Recorded<T>) -> Result<T, Error> {
         let Recorded { value, made } = recorded;
-        if self.log.durable() < made.lsn {
+        if self.shared.log.durable() < made.lsn {
             self.sync(made.lsn).await?;
         }
-        if let (Some(notice), Some(notices)) = (made.notice, self.notices.get()) {
+        if let (Some(notice), Some(notices)) = (made.notice, self.shared.notices.get()) {
             // Nobody may be listening any more.
             let _ = notices.send(notice);
         }
@@ -415,7 +479,7 @@ impl Node {
 
     /// As long as this is held, no kill is recorded. Nothing may be waited for meanwhile.
     pub(crate) fn launching(&self) -> RwLockReadGuard<'_, ()> {
-        self.launches.read().unwrap_or_else(PoisonError::into_inner)
+        self.shared.launches.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// [`commit`](Self::commit), recorded while no effect is beginning.
@@ -424,7 +488,7 @@ impl Node {
         decide: impl FnOnce(&State, Timestamp) -> Result<(Draft, T), Box<Refusal>>,
     ) -> Result<T, Error> {
         let recorded = {
-            let _alone = self.launches.write().unwrap_or_else(PoisonError::into_inner);
+            let _alone = self.shared.launches.write().unwrap_or_else(PoisonError::into_inner);
             self.run(decide, |_, decided| decided)?
         };
         self.settle(recorded).await
@@ -443,39 +507,45 @@ impl Node {
 
     /// Ends the log; whatever comes afterwards is refused by it.
     pub(crate) async fn seal(&self) -> Result<(), Error> {
+        let rest = self.door()?.rest();
+        if !rest.is_empty() {
+            let draft = Draft { node: folded(rest).collect(), ..Draft::default() };
+            let made = self.record(&mut *self.lock()?, draft, self.now())?;
+            self.settle(Recorded { value: Ok(()), made }).await?;
+        }
         let now = self.now();
-        let log = Arc::clone(&self.log);
+        let log = Arc::clone(&self.shared.log);
         blocking(move || log.seal(now)).await.map(|_| ())
     }
 
     /// Destroys what was purged.
     pub(crate) async fn destroy(&self) -> Result<u64, Error> {
-        let (log, now) = (Arc::clone(&self.log), self.now());
+        let (log, now) = (Arc::clone(&self.shared.log), self.now());
         blocking(move || log.destroy(now)).await.inspect_err(|_| self.poison())
     }
 
     async fn sync(&self, lsn: Lsn) -> Result<(), Error> {
-        let log = Arc::clone(&self.log);
+        let log = Arc::clone(&self.shared.log);
         blocking(move || log.sync(lsn)).await.inspect_err(|_| self.poison())
     }
 
     /// Stores bytes outside the records, durable when this returns.
     pub(crate) async fn put_payload(&self, bytes: Vec<u8>) -> Result<PayloadRef, Error> {
-        if !self.log.waits_for_disk() {
-            return Ok(self.log.take_payload(bytes)?);
+        if !self.shared.log.waits_for_disk() {
+            return Ok(self.shared.log.take_payload(bytes)?);
         }
-        let log = Arc::clone(&self.log);
+        let log = Arc::clone(&self.shared.log);
         blocking(move || log.put_payload(&bytes)).await
     }
 
     fn poison(&self) {
-        if let Ok(mut inner) = self.inner.lock() {
+        if let Ok(mut inner) = self.shared.inner.lock() {
             inner.poisoned = true;
         }
     }
 
     fn lock(&self) -> Result<MutexGuard<'_, Inner>, Error> {
-        match self.inner.lock() {
+        match self.shared.inner.lock() {
             Ok(inner) if !inner.poisoned => Ok(inner),
             _ => Err(Error::Poisoned),
         }
@@ -498,7 +568,7 @@ impl Node {
             many = all.collect::<Vec<_>>();
             &many
         };
-        let appended = self.log.append(expect, now, &mut |batch| draft.write(batch, &mut made));
+        let appended = self.shared.log.append(expect, now, &mut |batch| draft.write(batch, &mut made));
         match appended {
             Ok(lsn) => made.lsn = lsn,
             Err(error) => {
@@ -506,12 +576,12 @@ impl Node {
                 return Err(error.into());
             }
         }
-        self.last.store(now.0, Ordering::Release);
+        self.shared.last.store(now.0, Ordering::Release);
         if let Err(illegal) = draft.apply(&mut inner.state, &made) {
             inner.poisoned = true;
             return Err(Error::Illegal(illegal));
         }
-        if self.notices.get().is_some_and(|notices| notices.receiver_count() > 0) {
+        if self.shared.notices.get().is_some_and(|notices| notices.receiver_count() > 0) {
             let parts = draft.told(made.stream);
             made.notice = Some(Arc::new(Notice { lsn: made.lsn, time: now, parts }));
         }

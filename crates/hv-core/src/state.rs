@@ -5,31 +5,44 @@ use crate::authority::Authority;
 use crate::error::Reason;
 use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
 use crate::evidence::Voice;
+use crate::guards::Guards;
 use crate::item::Items;
 use crate::kill::Kills;
 use crate::node::Refusal;
 use crate::purge::{Hold, apply_hold};
+use crate::rates::Meters;
 use foldhash::fast::FixedState;
 use foldhash::quality::RandomState;
 use hv_audit::{Entry, Kind, PayloadRef, StreamNo};
 use hv_integrations::trust::TaskOutcome;
 use hv_liability::{Ledger, SessionNo};
 use hv_rings::class::{Claims, Class, Override, Undo, Unproven};
-use hv_rings::standing::{Cap, Standing, standing};
-use hv_saga::{Saga, SagaState, StepDef};
+use hv_rings::standing::Cap;
+use hv_saga::{Saga, SagaEvent, SagaState, StepDef};
 use hv_session::Session;
 use hv_types::{
     ActionId, Call, Did, Digest, Illegal, Machine, Reversibility, SagaId, SessionId, Sigma, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+mod stance;
+
 /// The σ of an agent of whom nothing is known. It earns Ring 3, and is never posted as a reputation.
 pub(crate) const UNKNOWN_SIGMA: Sigma = Sigma::capped(500_000);
+
+/// So many breakers are remembered before closed ones are looked for.
+const CROWD: usize = 1024;
 
 /// The state of the node.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) authority: Authority,
+    /// The limits that were set last.
+    pub(crate) guards: Guards,
+    /// What is not replayed: how often agents call, and how far above their ring.
+    pub(crate) meters: Meters,
+    /// Until when the breakers of agents are open.
+    breakers: BTreeMap<Did, Timestamp>,
     pub(crate) ledger: Ledger,
     /// Records of the ledger stream.
     pub(crate) ledger_length: u64,
@@ -85,6 +98,10 @@ pub(crate) struct NamedSaga {
     pub(crate) id: SagaId,
     pub(crate) machine: Saga,
     unproven: Vec<u32>,
+    /// For whom its agents act in it.
+    principals: Vec<Did>,
+    /// The steps that wait for their agent's rate, as far as that was recorded.
+    held: BTreeSet<u32>,
 }
 
 /// A saga of a session, by what is left of it.
@@ -134,6 +151,20 @@ impl State {
 
     pub(crate) fn apply_node(&mut self, event: &NodeEvent) -> Result<(), Illegal> {
         match event {
+            NodeEvent::Folded { .. } => Ok(()),
+            NodeEvent::Tripped { agent, until, .. } => {
+                if self.breakers.len() >= CROWD {
+                    // Those that opened longer ago than this one will be open are closed.
+                    let open = self.guards.breach.open;
+                    self.breakers.retain(|_, other| other.after(open) > *until);
+                }
+                self.breakers.insert(agent.clone(), *until);
+                Ok(())
+            }
+            NodeEvent::Guarded { guards } => {
+                self.guards = **guards;
+                Ok(())
+            }
             NodeEvent::Killed { .. } | NodeEvent::KillLifted { .. } => self.kills.apply(event),
             NodeEvent::ItemSettled { .. } | NodeEvent::UndoGranted { .. } | NodeEvent::UndoEnded { .. } => {
                 self.items.apply(event)
@@ -258,6 +289,13 @@ impl State {
         self.creators.get(creator).copied().unwrap_or(0)
     }
 
+    /// Whether anybody here has heard of an agent: it has an account, or was in the session of this stream.
+    pub(crate) fn knows(&self, agent: &Did, stream: StreamNo) -> bool {
+        let in_session =
+            || self.sessions.get(&stream).is_some_and(|slot| slot.session.known(agent).is_some());
+        self.ledger.agent(agent).is_some() || in_session()
+    }
+
     pub(crate) fn slot(&self, id: &SessionId) -> Option<&Slot> {
         self.names.get(id).and_then(|stream| self.open(*stream))
     }
@@ -298,44 +336,6 @@ impl State {
     /// is now, never kept.
     pub(crate) fn sigma_eff(&self, slot: &Slot, agent: &Did, class: Reversibility, now: Timestamp) -> Sigma {
         sigma_on((&self.ledger, &self.scores), slot, agent, class, now)
-    }
-
-    /// Where a member stands now.
-    pub(crate) fn standing(&self, slot: &Slot, agent: &Did, now: Timestamp) -> (Sigma, Standing) {
-        let sigma = self.sigma_eff(slot, agent, Reversibility::Full, now);
-        (sigma, self.standing_at(slot, agent, sigma, now))
-    }
-
-    /// Where a member would stand now on another ledger.
-    pub(crate) fn standing_on(
-        &self,
-        ledger: &Ledger,
-        slot: &Slot,
-        agent: &Did,
-        now: Timestamp,
-    ) -> (Sigma, Standing) {
-        let sigma = sigma_on((ledger, &self.scores), slot, agent, Reversibility::Full, now);
-        (sigma, self.standing_at(slot, agent, sigma, now))
-    }
-
-    /// Where a member with this σ_eff, for what can be undone entirely, stands now.
-    pub(crate) fn standing_at(&self, slot: &Slot, agent: &Did, sigma: Sigma, now: Timestamp) -> Standing {
-        let caps = slot.caps(agent);
-        let minimum = Cap::below_minimum(slot.session.config().min_sigma_eff(), sigma);
-        let [unscored, drifted] = self.port_caps(slot, agent, now);
-        if minimum.is_none() && unscored.is_none() && drifted.is_none() {
-            return standing(sigma, caps, now);
-        }
-        let more = [minimum, unscored, drifted].into_iter().flatten();
-        standing(sigma, &caps.iter().cloned().chain(more).collect::<Vec<_>>(), now)
-    }
-
-    /// What the ports of a session keep an agent from: a scorer without an answer that counts, a drift.
-    fn port_caps(&self, slot: &Slot, agent: &Did, now: Timestamp) -> [Option<Cap>; 2] {
-        let unscored = if slot.adapted.scored() { self.scores.cap(agent, now) } else { None };
-        let drifted = slot.adapted.on().drift.is_some()
-            && slot.session.known(agent).is_some_and(|member| slot.adapted.drifted(member.ordinal));
-        [unscored, drifted.then_some(Cap::Drift)]
     }
 
     /// What the operator set for an action: in this session, or else for the node.
@@ -414,6 +414,9 @@ impl Slot {
                 let unknown = Illegal::new("a saga is opened first, and nothing happens to it after its end");
                 let known = self.running.get_mut(saga).ok_or(unknown)?;
                 known.machine.apply(event)?;
+                if let SagaEvent::Started { step, .. } = event {
+                    known.held.remove(step);
+                }
                 let state = known.machine.state();
                 if state.is_terminal() {
                     // Nothing of it stays in memory but how it ended.
@@ -464,6 +467,16 @@ impl Slot {
                     return Err(Illegal::new("only members are checked"));
                 }
                 self.adapted.checked(*member, check)
+            }
+            SessionEvent::Held { saga, step, .. } => {
+                let unknown = Illegal::new("a step that is held belongs to a saga that runs");
+                self.running.get_mut(saga).ok_or(unknown)?.held.insert(*step);
+                Ok(())
+            }
+            SessionEvent::OnBehalf { saga, principals } => {
+                let unknown = Illegal::new("those act for somebody whose saga runs");
+                self.running.get_mut(saga).ok_or(unknown)?.principals.clone_from(principals);
+                Ok(())
             }
             SessionEvent::Noted { key } => {
                 let payload = attached.first().ok_or(Illegal::new("a note has an attachment"))?;
@@ -569,7 +582,22 @@ impl Slot {
 impl NamedSaga {
     /// A saga that does not exist yet.
     pub(crate) fn new(id: SagaId, unproven: &[u32]) -> Self {
-        Self { id, machine: Saga::default(), unproven: unproven.to_vec() }
+        let (principals, held) = (Vec::new(), BTreeSet::new());
+        Self { id, machine: Saga::default(), unproven: unproven.to_vec(), principals, held }
+    }
+
+    /// The same with those for whom its agents act.
+    pub(crate) fn on_behalf_of(self, principals: &[Did]) -> Self {
+        Self { principals: principals.to_vec(), ..self }
+    }
+
+    pub(crate) fn principals(&self) -> &[Did] {
+        &self.principals
+    }
+
+    /// Whether it is recorded that a step waits for its agent's rate.
+    pub(crate) fn holds(&self, step: u32) -> bool {
+        self.held.contains(&step)
     }
 
     /// What one of its steps counts as. An undo counts if a probe can show that it worked, or if the operator

@@ -5,7 +5,9 @@
 //! them. Ordinary calls never trip either, whatever their pace.
 
 use crate::decide::Denial;
+use crate::rate::{Limited, MAX_BUCKETS};
 use crate::standing::Cap;
+use alloc::collections::BTreeMap;
 use core::fmt;
 use core::time::Duration;
 use hv_types::{Ring, Timestamp};
@@ -44,6 +46,8 @@ impl Default for BreachPolicy {
         }
     }
 }
+
+hv_types::wire_struct!(BreachPolicy { window, least, percent, patience, forget, open });
 
 /// One call, as the detector sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -239,6 +243,84 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// A watch for each agent, as many as there are rate buckets.
+///
+/// One is dropped only when it knows no more than a fresh one would, so nobody gets rid of its own by crowding it
+/// out. Where none can be dropped, there is no room for an agent that is not watched yet, and its calls must wait.
+///
+/// ```
+/// use hv_rings::Timestamp;
+/// use hv_rings::breach::{Attempt, BreachPolicy, Watches};
+///
+/// let (mut watches, policy) = (Watches::with_capacity(1), BreachPolicy::default());
+/// assert!(watches.room(&policy, &"alpha", Timestamp(1)).is_ok());
+/// watches.observe(&policy, &"alpha", Attempt::Within, Timestamp(1));
+/// assert!(watches.room(&policy, &"beta", Timestamp(2)).is_err());
+/// ```
+#[derive(Debug, Clone)]
+pub struct Watches<K> {
+    watches: BTreeMap<K, Watch>,
+    capacity: usize,
+    search_at: Timestamp,
+}
+
+/// How long after a search for room in vain the next one waits.
+const SEARCH_AGAIN: Duration = Duration::from_secs(1);
+
+impl<K> Default for Watches<K> {
+    fn default() -> Self {
+        Self::with_capacity(MAX_BUCKETS)
+    }
+}
+
+impl<K> Watches<K> {
+    /// Watches so many agents at once.
+    #[must_use]
+    pub const fn with_capacity(capacity: usize) -> Self {
+        Self { watches: BTreeMap::new(), capacity, search_at: Timestamp(0) }
+    }
+}
+
+impl<K: Ord + Clone> Watches<K> {
+    /// Whether an agent is watched, or can be. Costs O(log n); where there is no room, O(n) at most once a second.
+    ///
+    /// # Errors
+    /// [`Limited::Crowded`] where every watch remembers something and the agent has none.
+    pub fn room(&mut self, policy: &BreachPolicy, agent: &K, now: Timestamp) -> Result<(), Limited> {
+        if self.watches.len() < self.capacity || self.watches.contains_key(agent) {
+            return Ok(());
+        }
+        if now >= self.search_at {
+            self.watches.retain(|_, watch| !watch.is_idle(policy, now));
+            self.search_at = now.after(SEARCH_AGAIN);
+        }
+        if self.watches.len() < self.capacity {
+            Ok(())
+        } else {
+            Err(Limited::Crowded { retry_at: self.search_at })
+        }
+    }
+
+    /// Notes one call of an agent for which there is [`room`](Self::room); answers whether it trips the breaker. O(log n).
+    pub fn observe(
+        &mut self,
+        policy: &BreachPolicy,
+        agent: &K,
+        attempt: Attempt,
+        now: Timestamp,
+    ) -> Option<Breach> {
+        if let Some(watch) = self.watches.get_mut(agent) {
+            return watch.observe(policy, attempt, now);
+        }
+        let mut watch = Watch::default();
+        let breach = watch.observe(policy, attempt, now);
+        if self.watches.len() < self.capacity {
+            self.watches.insert(agent.clone(), watch);
+        }
+        breach
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -392,6 +474,30 @@ mod tests {
         assert!(watch.observe(&policy, above(1), Timestamp(500 * SECOND)).is_some());
         let until = Timestamp(1300 * SECOND);
         assert_eq!(watch.cap(Timestamp(0)), Some(Cap::Breaker { until }));
+    }
+
+    #[test]
+    fn each_agent_has_its_own_watch_and_only_idle_ones_make_room() {
+        let (mut watches, policy) = (Watches::with_capacity(2), BreachPolicy::default());
+        let crowded = |second| Err(Limited::Crowded { retry_at: Timestamp(second * SECOND) });
+        let see = |watches: &mut Watches<u32>, agent, attempt, second| {
+            watches.observe(&policy, &agent, attempt, Timestamp(second * SECOND)).is_some()
+        };
+        let tripped = [0, 1, 0, 1, 1, 0].map(|agent| see(&mut watches, agent, above(1), 0));
+        assert_eq!(tripped, [false, false, false, false, true, true]);
+        assert_eq!(watches.room(&policy, &0, Timestamp(0)), Ok(()));
+        assert_eq!(watches.room(&policy, &9, Timestamp(0)), crowded(1));
+        // One for which there is no room is not remembered, whatever it does.
+        assert!((0..9).all(|_| !see(&mut watches, 9, above(1), 0)));
+        // Three calls are forgotten after three quarters of an hour, but the search is not made again at once.
+        let forgotten = 3 * 900;
+        assert_eq!(watches.room(&policy, &9, Timestamp(forgotten * SECOND - 1)), {
+            Err(Limited::Crowded { retry_at: Timestamp((forgotten + 1) * SECOND - 1) })
+        });
+        assert!(watches.room(&policy, &9, Timestamp(forgotten * SECOND)).is_err());
+        assert_eq!(watches.room(&policy, &9, Timestamp((forgotten + 1) * SECOND)), Ok(()));
+        assert!(!see(&mut watches, 9, Attempt::Within, forgotten + 1));
+        assert_eq!(Watches::<u32>::default().capacity, MAX_BUCKETS);
     }
 
     #[test]

@@ -35,6 +35,8 @@ impl Default for FoldPolicy {
     }
 }
 
+hv_types::wire_struct!(FoldPolicy { window, longest, in_full, in_full_together });
+
 /// How many sources are told apart; what comes from any more of them is counted together.
 pub const MAX_SOURCES: usize = 256;
 

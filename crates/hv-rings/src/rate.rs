@@ -3,7 +3,8 @@
 use alloc::collections::BTreeMap;
 use core::fmt;
 use core::time::Duration;
-use hv_types::{Ring, Timestamp};
+use hv_types::wire::{Bytes, Reader};
+use hv_types::{Ring, Timestamp, Undecodable, Wire};
 
 /// One value for each ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,22 @@ impl<T> PerRing<T> {
             Ring::Standard => &self.standard,
             Ring::Sandbox => &self.sandbox,
         }
+    }
+}
+
+impl<T: Wire> Wire for PerRing<T> {
+    fn put(&self, out: &mut Bytes) {
+        let Self { root, privileged, standard, sandbox } = self;
+        [root, privileged, standard, sandbox].into_iter().for_each(|value| value.put(out));
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
+        Ok(Self {
+            root: T::take(reader)?,
+            privileged: T::take(reader)?,
+            standard: T::take(reader)?,
+            sandbox: T::take(reader)?,
+        })
     }
 }
 
@@ -80,6 +97,39 @@ pub struct Rate {
 }
 
 hv_types::wire_struct!(Rate { per_second, burst });
+hv_types::wire_struct!(Limits { rate, tools });
+
+/// What one source of requests may, whoever it speaks for.
+///
+/// Both are asked before anything is looked at, so that knocking costs the one who knocks and nobody else: how often
+/// a source may ask at all, and how often it may have been refused. Refusals take from the second alone.
+///
+/// ```
+/// use hv_rings::rate::{Rate, SourceLimits};
+///
+/// let SourceLimits { requests, refused } = SourceLimits::default();
+/// assert_eq!(requests, Rate { per_second: 100, burst: 200 });
+/// assert_eq!(refused, Rate { per_second: 5, burst: 10 });
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+pub struct SourceLimits {
+    /// How often it may ask.
+    pub requests: Rate,
+    /// How often it may be refused before it is not listened to for a while.
+    pub refused: Rate,
+}
+
+hv_types::wire_struct!(SourceLimits { requests, refused });
+
+/// A source may ask as often as an agent in Ring 0 may call, and be refused as often as one in Ring 3 may.
+impl Default for SourceLimits {
+    fn default() -> Self {
+        let Limits { rate, .. } = Limits::default();
+        Self { requests: rate.root, refused: rate.sandbox }
+    }
+}
 
 /// Why a call comes too early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -175,6 +175,21 @@ impl Saga {
         due.into_iter().chain(over).min().map(|at| at.since(self.created))
     }
 
+    /// As [`decide`](Machine::decide), but these steps are not executed yet, as if there were no room for them: they
+    /// stay where they are, and start with a later command. Whoever holds them back sees to it that one comes;
+    /// [`next_wake`](Self::next_wake) does not know of it. Undo and probes are not held.
+    ///
+    /// # Errors
+    /// Those of [`decide`](Machine::decide).
+    pub fn decide_holding(
+        &self,
+        command: &SagaCommand,
+        held: &[u32],
+        now: Timestamp,
+    ) -> Result<Vec<SagaEvent>, SagaDenial> {
+        decide::decide(self, command, held, now)
+    }
+
     /// The attempts that these events start, complete with what an executor needs. The events are what
     /// [`decide`](Machine::decide) gave in this state; they need not have been applied.
     #[must_use]
@@ -298,7 +313,7 @@ impl Machine for Saga {
     /// Copies about 80 bytes per step; apart from that it costs time in proportion to what follows, and to
     /// the number of steps where some wait or are lost.
     fn decide(&self, command: &SagaCommand, now: Timestamp) -> Result<Vec<SagaEvent>, SagaDenial> {
-        decide::decide(self, command, now)
+        decide::decide(self, command, &[], now)
     }
 
     fn apply(&mut self, event: &SagaEvent) -> Result<(), Illegal> {

@@ -218,7 +218,9 @@ impl History {
             | SessionEvent::Certified { .. }
             | SessionEvent::Ports { .. }
             | SessionEvent::DriftChecked { .. }
-            | SessionEvent::Rejected { .. } => {}
+            | SessionEvent::Rejected { .. }
+            | SessionEvent::Held { .. }
+            | SessionEvent::OnBehalf { .. } => {}
         }
     }
 

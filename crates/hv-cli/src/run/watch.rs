@@ -144,7 +144,9 @@ impl Names {
             | SessionEvent::VotersNamed { .. }
             | SessionEvent::Overridden { .. }
             | SessionEvent::Certified { .. }
-            | SessionEvent::UndoAccepted { .. } => {}
+            | SessionEvent::UndoAccepted { .. }
+            | SessionEvent::Held { .. }
+            | SessionEvent::OnBehalf { .. } => {}
         }
     }
 

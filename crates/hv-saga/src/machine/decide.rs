@@ -12,10 +12,11 @@ use std::sync::Arc;
 pub(super) fn decide(
     saga: &Saga,
     command: &SagaCommand,
+    held: &[u32],
     now: Timestamp,
 ) -> Result<Vec<SagaEvent>, SagaDenial> {
-    let mut draft =
-        Draft { saga: saga.clone(), events: Vec::with_capacity(4), now, refused: command.refused() };
+    let (events, refused) = (Vec::with_capacity(4), command.refused());
+    let mut draft = Draft { saga: saga.clone(), events, now, refused, held };
     draft.run(command)?;
     Ok(draft.events)
 }
@@ -26,6 +27,7 @@ struct Draft<'a> {
     events: Vec<SagaEvent>,
     now: Timestamp,
     refused: &'a [u32],
+    held: &'a [u32],
 }
 
 /// Whether a command may start executions; those that cannot be refused must not.
@@ -456,7 +458,8 @@ impl Draft<'_> {
             self.hand_over(step)?;
         }
         if refusals == usize::from(handed) {
-            return if self.has_room() { self.start(step, Purpose::Execute, run) } else { Ok(()) };
+            let may = self.has_room() && !self.held.contains(&step);
+            return if may { self.start(step, Purpose::Execute, run) } else { Ok(()) };
         }
         let Some((def, _)) = self.saga.step(step) else { return Ok(()) };
         let denied = Failure::new(Class::Permanent, Reason::Denied);

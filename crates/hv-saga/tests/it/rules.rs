@@ -228,6 +228,30 @@ fn a_refused_step_turns_the_saga_back() {
 }
 
 #[test]
+fn a_held_step_waits_and_everything_else_goes_on() {
+    let now = Timestamp(1_000_000_000);
+    let mut saga = Saga::default();
+    let begin = SagaCommand::begin(plan([step(0, vec![]), step(1, vec![]), step(2, vec![0])]));
+    let mut act = |command: &SagaCommand, held: &[u32]| {
+        let events = saga.decide_holding(command, held, now).unwrap();
+        events.iter().for_each(|event| saga.apply(event).unwrap());
+        let started = events.iter().filter_map(|event| match event {
+            SagaEvent::Started { step, .. } => Some(*step),
+            _ => None,
+        });
+        (started.collect::<Vec<_>>(), saga.state())
+    };
+    assert_eq!(act(&begin, &[0]), (vec![1], SagaState::Running));
+    let at = AttemptRef { step: 1, purpose: Purpose::Execute, number: 1 };
+    // All that can start is held: nothing happens, and the saga is not over.
+    assert_eq!(act(&Report::of(at, Verdict::Done).into(), &[0]), (vec![], SagaState::Running));
+    assert_eq!(act(&SagaCommand::advance(), &[0]), (vec![], SagaState::Running));
+    assert_eq!(act(&SagaCommand::advance(), &[2]), (vec![0], SagaState::Running));
+    let at = AttemptRef { step: 0, ..at };
+    assert_eq!(act(&Report::of(at, Verdict::Done).into(), &[]), (vec![2], SagaState::Running));
+}
+
+#[test]
 fn independent_steps_run_at_the_same_time_up_to_the_limit() {
     let steps: Vec<_> = (0..10).map(|n| step(n, vec![])).collect();
     for (concurrency, running) in [(1, 1), (8, 8), (100, 10)] {

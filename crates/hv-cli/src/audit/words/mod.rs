@@ -4,6 +4,7 @@
 
 mod evidence;
 mod files;
+mod guard;
 mod items;
 mod keeping;
 mod ledger;
@@ -72,7 +73,7 @@ impl Scene<'_> {
                 let words = format!("the purge of node record {purge} is done; nothing of it can be read");
                 Told::new("log.destroyed", words).with("purge", purge)
             }
-            TrailEvent::Node(event) => node(event),
+            TrailEvent::Node(event) => node(self, event),
             TrailEvent::Ledger(event) => self.ledger(event),
             TrailEvent::Session(event) => self.session(event),
         }
@@ -130,6 +131,8 @@ impl Scene<'_> {
             SessionEvent::Noted { key } => {
                 Told::new("session.noted", format!("a note is kept under the name `{key}`")).with("key", key)
             }
+            SessionEvent::Held { saga, step, until } => self.held(*saga, *step, *until),
+            SessionEvent::OnBehalf { saga, principals } => self.acts_for(*saga, principals),
             SessionEvent::UndoAccepted { saga, step } => self.undo_accepted(*saga, *step),
             SessionEvent::VotersNamed { voters } => evidence::voters(voters),
             SessionEvent::Overridden { action, set } => evidence::overridden(action, set),
@@ -153,7 +156,7 @@ impl Scene<'_> {
     }
 }
 
-fn node(event: &NodeEvent) -> Told {
+fn node(scene: &Scene<'_>, event: &NodeEvent) -> Told {
     let by_words = |by: &Option<Did>| by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
     match event {
         NodeEvent::Denied { denial } => denied("node.denied", denial),
@@ -180,6 +183,9 @@ fn node(event: &NodeEvent) -> Told {
         NodeEvent::ItemSettled { .. } | NodeEvent::UndoGranted { .. } | NodeEvent::UndoEnded { .. } => {
             items::told(event)
         }
+        NodeEvent::Folded { folded } => scene.folded(folded),
+        NodeEvent::Tripped { agent, breach, until } => guard::tripped(agent, breach, *until),
+        NodeEvent::Guarded { guards } => guard::guarded(guards),
         NodeEvent::Killed { target, by, reason, at } => {
             Told::new("node.killed", format!("{target} is killed{}: {reason}", by_words(by)))
                 .with("target", target_fields(target))

@@ -184,7 +184,7 @@ impl Scene<'_> {
     }
 
     /// The step as a sentence names it: with its saga where another one has a step of this name.
-    fn step(&self, saga: u32, step: u32) -> String {
+    pub(super) fn step(&self, saga: u32, step: u32) -> String {
         let name = self.names.step(self.stream, saga, step);
         if self.names.is_shared(self.stream, saga, step) {
             format!("step {}/{name}", self.names.saga(self.stream, saga))

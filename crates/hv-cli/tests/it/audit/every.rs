@@ -3,8 +3,8 @@
 use super::trails::{START, did};
 use hv_core::adapters::{DriftRecord, DriftVerdict, PortsOn};
 use hv_core::event::{
-    Denial, KeyEvent, KillAnswer, KillTarget, LedgerEvent, MembershipEvent, NodeEvent, Rejected, Rejection,
-    SagaEvent, SessionEvent, Voice,
+    Denial, Folded, FoldedAsker, FoldedKind, FoldedSource, KeyEvent, KillAnswer, KillTarget, LedgerEvent,
+    MembershipEvent, NodeEvent, Rejected, Rejection, SagaEvent, SessionEvent, Voice,
 };
 use hv_core::identity::registry::Held;
 use hv_core::identity::{Kind, Signer};
@@ -14,6 +14,7 @@ use hv_core::liability::{
     AccountKept, AgentNo, BondKept, BondNo, Case, Cause, Cut, Loss, Offence, SessionNo, SlashReason, Slashed,
     Source, Standing, Toll, Totals, Verdict, VouchPolicy,
 };
+use hv_core::rings::breach::Breach;
 use hv_core::rings::class::{Claim, Override, Source as Speaker};
 use hv_core::rings::standing::Cap;
 use hv_core::rings::{Basis, Nonce};
@@ -29,7 +30,7 @@ use hv_core::types::{
     ActionId, Digest, Reversibility, Ring, RiskWeight, SagaId, SessionId, Share, Sigma, StepId, Timestamp,
     Wire,
 };
-use hv_core::{NodeConfig, Retried, Settlement};
+use hv_core::{Guards, NodeConfig, Origin, Retried, Scoring, Settlement};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ pub(crate) struct Every {
 
 pub(crate) fn every() -> Every {
     let mut node = node();
+    node.extend(guards());
     node.extend(kills());
     node.extend(keeping());
     node.extend(told());
@@ -55,6 +57,39 @@ fn keeping() -> Vec<NodeEvent> {
         NodeEvent::Purged { session: session.clone(), subject, older_than, contents: 3, bytes: 4711 },
         NodeEvent::Held { hold: 0, session, subject: None, reason: "a case".to_owned() },
         NodeEvent::HoldReleased { hold: 0 },
+    ]
+}
+
+fn guards() -> Vec<NodeEvent> {
+    let folded = |source| {
+        let kind = |request: &str, rule: &str, count| FoldedKind {
+            request: request.to_owned(),
+            rule: rule.to_owned(),
+            count,
+        };
+        let asker = |agent, stream, count| FoldedAsker { agent, stream, count };
+        NodeEvent::Folded {
+            folded: Box::new(Folded {
+                source,
+                since: START,
+                until: later(9),
+                kinds: vec![kind("file", "not_a_member", 300), kind("join", "quarantined", 4)],
+                askers: vec![asker(None, 0, 1), asker(Some(did("b")), 2, 2)],
+                others: 301,
+            }),
+        }
+    };
+    let tripped = |breach| NodeEvent::Tripped { agent: did("b"), breach, until: later(300) };
+    let guarded = |score| NodeEvent::Guarded { guards: Box::new(Guards { score, ..Guards::default() }) };
+    vec![
+        folded(FoldedSource::Many),
+        folded(FoldedSource::Program),
+        folded(FoldedSource::Agent { did: did("b") }),
+        folded(FoldedSource::Origin { origin: Origin::new("203.0.113.7:443").unwrap() }),
+        tripped(Breach::Burst { calls: 6, above: 3, weight: 12 }),
+        tripped(Breach::Persistent { weight: 12 }),
+        guarded(Scoring::Off),
+        guarded(Scoring::default()),
     ]
 }
 
@@ -330,6 +365,8 @@ fn session() -> Vec<SessionEvent> {
     });
     events.push(SessionEvent::Rejected { rejected: rejected() });
     events.extend(rejections().into_iter().map(|rejected| SessionEvent::Rejected { rejected }));
+    events.push(SessionEvent::Held { saga: 0, step: 1, until: later(2) });
+    events.push(SessionEvent::OnBehalf { saga: 0, principals: vec![did("b"), did("c")] });
     events
 }
 

@@ -1,0 +1,92 @@
+//! How requests are turned away: before they are looked at, and so that nobody fills the disk by being refused.
+
+use super::{Draft, Inner, Made, Node, Recorded, Refusal};
+use crate::consequence;
+use crate::error::{Denied, Error, Reason};
+use crate::event::{Denial, Folded, NodeEvent, SessionEvent};
+use crate::folding::{Door, Source, Told};
+use hv_audit::StreamNo;
+use hv_rings::fold::Form;
+use hv_rings::gate::GateDenial;
+use hv_types::Timestamp;
+use std::sync::{MutexGuard, TryLockError};
+
+impl Node {
+    /// Turns a request away whose origin knocks too often: before anything is looked at, and without the lock that
+    /// others wait for unless something is to be recorded.
+    pub(super) fn knock<T>(&self) -> Option<Result<Recorded<T>, Error>> {
+        let origin = self.origin.as_ref()?;
+        let now = self.now();
+        let mut door = match self.door() {
+            Ok(door) => door,
+            Err(error) => return Some(Err(error)),
+        };
+        let limit = door.admit(&self.shared.guards, origin, now).err()?;
+        let reason = Reason::Gate(Box::new(GateDenial::SourceLimited { limit }));
+        let refusal = Refusal::on_node("knock", None, reason);
+        let source = Source::Origin { origin: origin.clone() };
+        let told = self.count(&mut door, &source, &refusal, now);
+        drop(door);
+        if told.form == Form::Counted && told.due.is_empty() {
+            let denied = Denied { reason: refusal.reason, lsn: None };
+            return Some(Ok(Recorded { value: Err(denied), made: Made::default() }));
+        }
+        Some(self.lock().and_then(|mut inner| {
+            let now = self.now();
+            self.tell(&mut inner, *refusal, told, now)
+        }))
+    }
+
+    pub(super) fn count(&self, door: &mut Door, source: &Source, refusal: &Refusal, now: Timestamp) -> Told {
+        let asker = (refusal.agent.clone(), refusal.stream);
+        door.refused(&self.shared.guards, source, (refusal.request, &refusal.reason), &asker, now)
+    }
+
+    /// Records a refusal in the form in which it is told, and with it the counts that are due.
+    pub(super) fn tell<T>(
+        &self,
+        inner: &mut Inner,
+        refusal: Refusal,
+        told: Told,
+        now: Timestamp,
+    ) -> Result<Recorded<T>, Error> {
+        let Refusal { stream, request, agent, action, reason, rejected, also } = refusal;
+        let follows = consequence::of_trips(&inner.state, &also, now);
+        let mut draft = Draft { node: folded(told.due).chain(also).collect(), ..Draft::default() };
+        if told.form == Form::InFull {
+            let denial = Denial::of(request, agent.as_ref(), action.as_ref(), &reason);
+            match stream {
+                StreamNo::NODE => {
+                    let rejected = rejected.into_iter().map(|rejected| NodeEvent::Rejected { rejected });
+                    draft.node.extend(rejected.chain([NodeEvent::Denied { denial }]));
+                }
+                stream => {
+                    let rejected = rejected.into_iter().map(|rejected| SessionEvent::Rejected { rejected });
+                    let events = rejected.chain([SessionEvent::Denied { denial }]).collect();
+                    draft = draft.session(stream, events);
+                }
+            }
+        }
+        let made = self.record(inner, draft.also(follows), now)?;
+        let lsn = (told.form == Form::InFull).then_some(made.lsn);
+        Ok(Recorded { value: Err(Denied { reason, lsn }), made })
+    }
+
+    /// The counts of refusals whose windows have ended. Where others are at the door, they can wait.
+    pub(super) fn due(&self, now: Timestamp) -> Result<impl Iterator<Item = NodeEvent> + use<>, Error> {
+        let due = match self.shared.door.try_lock() {
+            Ok(mut door) if door.next_end() <= now => door.due(&self.shared.guards, now),
+            Ok(_) | Err(TryLockError::WouldBlock) => Vec::new(),
+            Err(TryLockError::Poisoned(_)) => return Err(Error::Poisoned),
+        };
+        Ok(folded(due))
+    }
+
+    pub(super) fn door(&self) -> Result<MutexGuard<'_, Door>, Error> {
+        self.shared.door.lock().map_err(|_| Error::Poisoned)
+    }
+}
+
+pub(super) fn folded(counts: Vec<Folded>) -> impl Iterator<Item = NodeEvent> {
+    counts.into_iter().map(|folded| NodeEvent::Folded { folded: Box::new(folded) })
+}

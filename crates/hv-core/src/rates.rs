@@ -1,0 +1,112 @@
+//! How often agents call, and how far above their ring. Not part of what is replayed: only trips are recorded, and
+//! after a restart every bucket is full and every watch fresh.
+
+use crate::event::NodeEvent;
+use crate::guards::Guards;
+use crate::state::{Slot, State};
+use hv_rings::breach::{Attempt, Breach, Distance, Watches};
+use hv_rings::gate::{GateDenial, Unfit};
+use hv_rings::rate::{Buckets, Limited};
+use hv_types::{Did, Ring, Timestamp};
+use std::cell::{RefCell, RefMut};
+
+/// One bucket and one watch for each agent, over all its sessions.
+///
+/// A decision may read and take from them though it changes nothing else: whoever asks has asked, whatever comes of
+/// it.
+#[derive(Debug, Default)]
+pub(crate) struct Meters(RefCell<Inside>);
+
+#[derive(Debug, Default)]
+struct Inside {
+    buckets: Buckets<Did>,
+    watches: Watches<Did>,
+}
+
+impl Meters {
+    /// Takes one call from an agent's bucket, at the rate of where it stands.
+    pub(crate) fn take(
+        &self,
+        guards: &Guards,
+        agent: &Did,
+        stands: Ring,
+        now: Timestamp,
+    ) -> Result<(), Limited> {
+        let mut inside = self.inside(now)?;
+        inside.watches.room(&guards.breach, agent, now)?;
+        inside.buckets.take(agent, *guards.limits.rate.get(stands), now)
+    }
+
+    /// Notes what was decided about a call; answers whether that opens the breaker.
+    pub(crate) fn observe(
+        &self,
+        guards: &Guards,
+        agent: &Did,
+        attempt: Attempt,
+        now: Timestamp,
+    ) -> Option<Breach> {
+        self.inside(now).ok()?.watches.observe(&guards.breach, agent, attempt, now)
+    }
+
+    /// They are used under the node's lock by one decision at a time; were it otherwise, the call would have to wait.
+    fn inside(&self, now: Timestamp) -> Result<RefMut<'_, Inside>, Limited> {
+        self.0.try_borrow_mut().map_err(|_| Limited::Crowded { retry_at: now })
+    }
+}
+
+/// What one decision asks of the meters and leads to. An attempt takes one call, however often the decision is made
+/// over.
+pub(crate) struct Turnstile<'a> {
+    state: &'a State,
+    slot: &'a Slot,
+    now: Timestamp,
+    drawn: Vec<(u32, Did, Result<(), Limited>)>,
+    /// The breakers that opened.
+    trips: Vec<NodeEvent>,
+}
+
+impl<'a> Turnstile<'a> {
+    pub(crate) const fn new((state, slot, now): (&'a State, &'a Slot, Timestamp)) -> Self {
+        Self { state, slot, now, drawn: Vec::new(), trips: Vec::new() }
+    }
+
+    /// Takes one call from an agent's bucket, for the attempt of this number.
+    pub(crate) fn take(&mut self, attempt: u32, agent: &Did, stands: Ring) -> Result<(), Limited> {
+        if let Some((.., drawn)) = self.drawn.iter().find(|(of, by, _)| *of == attempt && by == agent) {
+            return *drawn;
+        }
+        let drawn = self.state.meters.take(&self.state.guards, agent, stands, self.now);
+        self.drawn.push((attempt, agent.clone(), drawn));
+        drawn
+    }
+
+    /// Notes a call that passed.
+    pub(crate) fn passed(&self, agent: &Did) {
+        let State { meters, guards, .. } = self.state;
+        // What is within the ring trips nothing.
+        let _ = meters.observe(guards, agent, Attempt::Within, self.now);
+    }
+
+    /// Notes a call that was refused, as far as the agent's own ring is why.
+    pub(crate) fn refused(&mut self, agent: &Did, denial: &GateDenial) {
+        let GateDenial::Agent { unfit } = denial else { return };
+        let need = match unfit {
+            Unfit::Ring { denial } => denial.need(),
+            Unfit::Capped { need, .. } => *need,
+            Unfit::Unknown | Unfit::Quarantined { .. } | Unfit::Killed { .. } => return,
+        };
+        let State { meters, guards, .. } = self.state;
+        // An open breaker must not make breaches of ordinary calls.
+        let held = self.state.stands_but_for_the_breaker(self.slot, agent, self.now);
+        let attempt = Distance::up(held, need).map_or(Attempt::Within, Attempt::Above);
+        if let Some(breach) = meters.observe(guards, agent, attempt, self.now) {
+            let until = self.now.after(guards.breach.open);
+            self.trips.push(NodeEvent::Tripped { agent: agent.clone(), breach, until });
+        }
+    }
+
+    /// What opened.
+    pub(crate) fn into_trips(self) -> Vec<NodeEvent> {
+        self.trips
+    }
+}
