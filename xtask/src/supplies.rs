@@ -61,8 +61,16 @@ const TOOLS_NODE: Supply = Supply {
     kind: Kind::Node,
 };
 
+/// The local node of an EVM chain, which the tests start and stop.
+const ANVIL: Supply = Supply {
+    name: "anvil",
+    variable: "HV_TEST_ANVIL",
+    pins: "crates/hv-cli/tests/anvil/package-lock.json",
+    kind: Kind::Node,
+};
+
 /// All that `cargo xtask test` prepares.
-pub(crate) const FOR_TESTS: [Supply; 3] = [ADAPTED, TOOLS_PYTHON, TOOLS_NODE];
+pub(crate) const FOR_TESTS: [Supply; 4] = [ADAPTED, TOOLS_PYTHON, TOOLS_NODE, ANVIL];
 
 impl Supply {
     /// Where the packages are, after installing them where they are missing or stale.

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::audit::anchor::AnchorArgs;
 use crate::audit::args::{
     CheckArgs as AuditCheckArgs, CheckpointArgs, DiffArgs, ExportArgs, ProveArgs, ShowArgs, StatsArgs,
     TailArgs, VerifyArgs, WitnessArgs,
@@ -224,6 +225,8 @@ pub enum AuditCommand {
     Show(ShowArgs),
     /// Print the last records of a trail, and go on as it grows
     Tail(TailArgs),
+    /// Put a checkpoint where nobody can take it back: a chain, a time stamp, a file, a git note
+    Anchor(AnchorArgs),
     /// Destroy contents that need not be kept any longer; no hash changes
     Purge(PurgeArgs),
     /// Keep contents whatever is asked, as for a case before a court

@@ -90,6 +90,8 @@ pub enum Reason {
         /// How many.
         contents: u64,
     },
+    /// There is no anchor of this number that could move there.
+    Anchor(u32),
     /// There is no such hold.
     NoHold(u32),
     /// What is asked outside of the node is off, or gave no answer that counts.
@@ -227,6 +229,7 @@ impl fmt::Display for Reason {
             Self::Retention { contents } => {
                 write!(f, "{contents} of the contents have to be kept longer, so nothing is purged")
             }
+            Self::Anchor(anchor) => write!(f, "anchor {anchor} does not exist, or cannot move there"),
             Self::NoHold(hold) => write!(f, "there is no hold {hold}"),
             Self::Ident(bad) => fmt::Display::fmt(bad, f),
             Self::NoItem(item) => write!(f, "nothing called {item} waits for a person"),

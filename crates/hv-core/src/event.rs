@@ -6,6 +6,7 @@ use crate::adapters::{DriftRecord, PortsOn};
 use crate::error::Reason;
 use crate::guards::Guards;
 use crate::item::{Retried, Settlement};
+use hv_integrations::anchor::AnchorState;
 use hv_rings::breach::Breach;
 use hv_rings::class::{Claim, Override, Source};
 use hv_rings::standing::Cap;
@@ -194,6 +195,28 @@ pub enum NodeEvent {
     HoldReleased {
         /// Its number.
         hold: u32,
+    },
+    /// A checkpoint of the node's stream is to be anchored.
+    AnchorQueued {
+        /// The anchor's number.
+        anchor: u32,
+        /// Where.
+        target: String,
+        /// Records of the node's stream that the checkpoint is over.
+        size: u64,
+        /// The root over them.
+        root: Digest,
+        /// What is anchored: SHA-256 over the checkpoint's text.
+        digest: Digest,
+    },
+    /// What is anchored moved on.
+    AnchorMoved {
+        /// The anchor's number.
+        anchor: u32,
+        /// Where it stands.
+        state: AnchorState,
+        /// What was made ready, sent or received.
+        receipt: Vec<u8>,
     },
     /// The scorer took note of something that happened to an agent; what it said of it before counts no more.
     Reported {
@@ -470,6 +493,8 @@ hv_types::wire_enum!(NodeEvent {
     33 => Purged { session, subject, older_than, contents, bytes },
     34 => Held { hold, session, subject, reason },
     35 => HoldReleased { hold },
+    36 => AnchorQueued { anchor, target, size, root, digest },
+    37 => AnchorMoved { anchor, state, receipt },
     50 => Reported { key, agent },
     51 => Unreported { why },
     52 => Scored { agent, sigma, until },

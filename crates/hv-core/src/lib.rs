@@ -25,6 +25,7 @@ pub mod adapters;
 pub mod event;
 
 mod accept;
+mod anchors;
 mod authority;
 mod clock;
 mod consequence;
@@ -57,6 +58,7 @@ mod trail;
 mod view;
 
 pub use accept::Accepted;
+pub use anchors::{AnchorBook, AnchorEntry};
 pub use authority::NodeConfig;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Denied, Error, Reason};
@@ -85,6 +87,7 @@ pub use view::{MemberView, SessionView};
 pub use hv_audit as audit;
 pub use hv_identity as identity;
 pub use hv_integrations as integrations;
+pub use hv_integrations::anchor;
 pub use hv_liability as liability;
 pub use hv_rings as rings;
 pub use hv_saga as saga;

@@ -1,6 +1,7 @@
 //! What the log says, taken together: the state of the node.
 
 use crate::adapters::{self, Adapted, Outbox, Scores, outcomes};
+use crate::anchors::AnchorBook;
 use crate::authority::Authority;
 use crate::error::Reason;
 use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
@@ -47,6 +48,7 @@ pub(crate) struct State {
     /// Records of the ledger stream.
     pub(crate) ledger_length: u64,
     pub(crate) kills: Kills,
+    pub(crate) anchors: AnchorBook,
     /// The holds that are on, by number.
     pub(crate) holds: BTreeMap<u32, Hold>,
     /// The number that the next hold gets.
@@ -182,6 +184,7 @@ impl State {
                 self.next_hold = hold.saturating_add(1);
                 Ok(())
             }
+            NodeEvent::AnchorQueued { .. } | NodeEvent::AnchorMoved { .. } => self.anchors.apply(event),
             NodeEvent::HoldReleased { .. } if apply_hold(&mut self.holds, event) => Ok(()),
             NodeEvent::HoldReleased { .. } => Err(Illegal::new("a hold that is on is taken off")),
             NodeEvent::Reported { .. }

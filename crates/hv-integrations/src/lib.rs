@@ -10,9 +10,12 @@
 //! | [`drift`] | `cmvk` | `cmvk` 0.3.0 | the same 5 |
 //! | [`tools`] | `tools` | servers of the Model Context Protocol, both eras | 34, most of them for TLS |
 //! | [`manifest`] | `iatp` | `inter-agent-trust-protocol` 0.5.0 | 5: serde_core, serde_json, itoa, memchr, zmij |
+//! | [`anchor`] | `evm` | EIP-1559 transactions over JSON-RPC | k256, sha3, ureq and what they need |
+//! | [`anchor`] | `rfc3161` | RFC 3161 over HTTP, `openssl ts` | ureq and what it needs |
 //!
 //! Without features the crate has one dependency, `hv-types`.
 
+pub mod anchor;
 pub mod drift;
 pub mod manifest;
 pub mod trust;

@@ -64,6 +64,13 @@ impl Checkpoint {
         Ok(Self { origin: origin.to_owned(), size, root, extension: String::new() })
     }
 
+    /// What stands for it where there is room for one digest: SHA-256 over its text.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        use sha2::Digest as _;
+        Digest(sha2::Sha256::digest(self.to_string()).into())
+    }
+
     /// Reads the text of a note.
     ///
     /// # Errors

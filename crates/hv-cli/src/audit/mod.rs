@@ -19,6 +19,7 @@ mod tree;
 mod verify;
 mod witness;
 
+pub(crate) mod anchor;
 pub(crate) mod keeping;
 mod writing;
 
@@ -55,6 +56,7 @@ pub fn run(args: &AuditArgs) -> Result<Exit, Refused> {
         AuditCommand::Check(args) => (&nowhere, check::run(args)),
         AuditCommand::Witness(args) => (&nowhere, witness::run(args)),
         AuditCommand::Purge(args) => (&args.data, keeping::purge(args)),
+        AuditCommand::Anchor(args) => (&args.data, anchor::run(args)),
         AuditCommand::Hold(args) => (&args.data, keeping::hold(args)),
     };
     match done {
@@ -62,6 +64,10 @@ pub fn run(args: &AuditArgs) -> Result<Exit, Refused> {
         Err(Failure::NoTrail(cause)) => {
             output::error(&format!("hv: {}: {cause}", data.display()));
             // The exit code of tampering is kept for tampering.
+            Ok(Exit::BadInput)
+        }
+        Err(Failure::BadInput(why)) => {
+            output::error(&format!("hv: {why}"));
             Ok(Exit::BadInput)
         }
         Err(Failure::Denied(why)) => {
@@ -88,6 +94,8 @@ pub fn run(args: &AuditArgs) -> Result<Exit, Refused> {
 #[derive(Debug)]
 enum Failure {
     NoTrail(NoTrail),
+    /// What was given cannot be used.
+    BadInput(String),
     /// Refused, and the refusal is on the trail.
     Denied(String),
     /// The trail is not what was written to it.

@@ -1,7 +1,9 @@
-//! Purges and holds.
+//! Purges, holds and anchors.
 
 use super::super::told::{Told, seconds};
+use hv_core::anchor::AnchorState;
 use hv_core::audit::retention::Scope;
+use hv_core::types::Digest;
 use std::time::Duration;
 
 /// So many contents were purged.
@@ -31,6 +33,29 @@ pub(super) fn held(hold: u32, scope: &Scope, reason: &str) -> Told {
 /// A hold was taken off.
 pub(super) fn released(hold: u32) -> Told {
     Told::new("node.hold_released", format!("hold {hold} is taken off")).with("hold", hold)
+}
+
+/// A checkpoint is to be anchored.
+pub(super) fn anchor_queued(
+    anchor: u32,
+    target: &str,
+    (size, root): (u64, &Digest),
+    digest: &Digest,
+) -> Told {
+    let words = format!("anchor {anchor}: the first {size} node records are to be anchored at {target}");
+    Told::new("node.anchor_queued", words)
+        .with("anchor", anchor)
+        .with("target", target)
+        .with("size", size)
+        .with("root", root)
+        .with("digest", digest)
+}
+
+/// What is anchored moved on.
+pub(super) fn anchor_moved(anchor: u32, state: AnchorState) -> Told {
+    Told::new("node.anchor_moved", format!("anchor {anchor} is {}", state.name()))
+        .with("anchor", anchor)
+        .with("state", state.name())
 }
 
 fn whose(scope: &Scope) -> String {

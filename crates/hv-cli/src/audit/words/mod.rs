@@ -169,6 +169,10 @@ fn node(scene: &Scene<'_>, event: &NodeEvent) -> Told {
             keeping::held(*hold, &scope, reason)
         }
         NodeEvent::HoldReleased { hold } => keeping::released(*hold),
+        NodeEvent::AnchorQueued { anchor, target, size, root, digest } => {
+            keeping::anchor_queued(*anchor, target, (*size, root), digest)
+        }
+        NodeEvent::AnchorMoved { anchor, state, .. } => keeping::anchor_moved(*anchor, *state),
         NodeEvent::Configured { config, by, witness } => evidence::configured(config, by, witness.as_ref()),
         NodeEvent::Key { event } => evidence::key(event),
         NodeEvent::Spent { by, nonce, deadline, at } => evidence::spent(by, nonce, *deadline, *at),

@@ -2,6 +2,7 @@
 
 use super::trails::{START, did};
 use hv_core::adapters::{DriftRecord, DriftVerdict, PortsOn};
+use hv_core::anchor::AnchorState;
 use hv_core::event::{
     Denial, Folded, FoldedAsker, FoldedKind, FoldedSource, KeyEvent, KillAnswer, KillTarget, LedgerEvent,
     MembershipEvent, NodeEvent, Rejected, Rejection, SagaEvent, SessionEvent, Voice,
@@ -57,6 +58,14 @@ fn keeping() -> Vec<NodeEvent> {
         NodeEvent::Purged { session: session.clone(), subject, older_than, contents: 3, bytes: 4711 },
         NodeEvent::Held { hold: 0, session, subject: None, reason: "a case".to_owned() },
         NodeEvent::HoldReleased { hold: 0 },
+        NodeEvent::AnchorQueued {
+            anchor: 0,
+            target: "file:/mnt/anchors".to_owned(),
+            size: 9,
+            root: Digest([0xa0; 32]),
+            digest: Digest([0xa1; 32]),
+        },
+        NodeEvent::AnchorMoved { anchor: 0, state: AnchorState::Prepared, receipt: b"receipt".to_vec() },
     ]
 }
 

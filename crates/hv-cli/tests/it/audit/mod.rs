@@ -1,5 +1,6 @@
 //! `hv audit`: what a trail says, and whether it is whole.
 
+mod anchors;
 mod every;
 mod formats;
 mod outside;

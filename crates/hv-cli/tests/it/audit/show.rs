@@ -285,6 +285,8 @@ fn every_event_has_words_and_a_name() {
         "log.purged",
         "log.sealed",
         "log.started",
+        "node.anchor_moved",
+        "node.anchor_queued",
         "node.configured",
         "node.denied",
         "node.governed",
