@@ -170,6 +170,7 @@ impl Reason {
             Self::Defect(_) => "defect",
             Self::Retention { .. } => "retention",
             Self::NoHold(_) => "no_hold",
+            Self::Anchor(_) => "anchor",
             Self::TooManySessions { .. } => "too_many_sessions",
             Self::Port { .. } => "port",
             Self::NoItem(_) => "no_item",
