@@ -5,17 +5,18 @@
 //! then times all calls together, because a call here can be shorter than reading the clock.
 
 use core::fmt::Display;
-use hv_core::audit::MemoryLog;
+use hv_core::audit::{Entry, Log, MemoryLog, StreamNo};
+use hv_core::event::{MembershipEvent, RECORD_VERSION, SessionEvent};
 use hv_core::rings::class::Claim;
 use hv_core::rings::rate::{Limits, PerRing, Rate};
 use hv_core::saga::exec::Closures;
 use hv_core::saga::{Outcome, Plan, SagaCommand, SagaState, StepDef};
-use hv_core::session::{Content, Expect, SessionConfig};
-use hv_core::{Entrant, Guards, Hypervisor, SystemClock};
+use hv_core::session::{Content, Expect, FileEvent, FilePath, SessionConfig};
+use hv_core::{Clock, Entrant, Guards, Hypervisor, SystemClock};
 use hv_liability::{Command, Ledger, SessionNo, Source, Stake, VouchOrder};
 use hv_rings::earned;
 use hv_types::{
-    ActionId, ActionKind, Did, Digest, Reversibility, SagaId, SessionId, Sigma, Solo, StepId, Timestamp,
+    ActionId, ActionKind, Did, Digest, Reversibility, SagaId, SessionId, Sigma, Solo, StepId, Timestamp, Wire,
 };
 use std::cell::Cell;
 use std::hint::black_box;
@@ -80,53 +81,93 @@ fn vouching_sigma_eff(calls: u64) -> Result<Timed, String> {
     })
 }
 
-/// One change of a file, through the gate and recorded, in a session that stays.
+/// One change of a file, recorded in a log that stays: its bytes, its hash, its place in the chain.
 ///
-/// There, a call is one change recorded by an engine of its own, without a gate and without a session.
+/// There, the engine that records is made anew for every call, which is a small part of it.
 fn delta_capture(calls: u64) -> Result<Timed, String> {
-    let stage = Stage::new()?;
-    let hv = stage.runtime.block_on(stage.active_session())?;
-    stage.timed(calls, async || {
-        stage.change(&hv, "data/file.txt", 1).await?;
-        Ok(hv.log().durable())
-    })
+    let deltas = Deltas::new()?;
+    timed(calls, || deltas.capture("data/file.txt", 1))
 }
 
-/// A session with so many changes of files, and the root over all its records.
+/// So many changes of files, recorded in a log of their own, and the root over them.
 fn merkle_root<const DELTAS: u8>(calls: u64) -> Result<Timed, String> {
-    let stage = Stage::new()?;
     let paths = paths(DELTAS);
-    stage.timed(calls, async || {
-        let hv = stage.active_session().await?;
-        for (n, path) in (0..).zip(&paths) {
-            stage.change(&hv, path, n).await?;
-        }
-        hv.terminate_session(&stage.session).await.map_err(text)
+    timed(calls, || {
+        let deltas = Deltas::of(&paths)?;
+        let head = deltas.log.head(deltas.stream);
+        head.map(|head| head.root).ok_or_else(|| "the stream is open".to_owned())
     })
 }
 
-/// A session with so many changes of files, and every record of it checked: its hash computed anew, its place in
-/// its chain, and that the commitments of the node agree with it.
+/// So many changes of files, recorded in a log of their own, and every record of it checked: read again, its hash
+/// computed anew, its place in its chain.
 fn chain_verify<const DELTAS: u8>(calls: u64) -> Result<Timed, String> {
-    let stage = Stage::new()?;
     let paths = paths(DELTAS);
-    stage.timed(calls, async || {
-        let hv = stage.active_session().await?;
-        for (n, path) in (0..).zip(&paths) {
-            stage.change(&hv, path, n).await?;
-        }
-        let mut changes = 0;
-        let checked = hv.log().replay(&mut |entry| {
-            changes += usize::from(entry.seq > 0);
+    timed(calls, || {
+        let deltas = Deltas::of(&paths)?;
+        let mut checked = 0;
+        let count = &mut |_: Entry<'_>| {
+            checked += 1;
             Ok(())
-        });
-        checked.map_err(text)?;
-        Ok(changes)
+        };
+        deltas.log.replay(count).map_err(text)?;
+        Ok::<_, String>(checked)
     })
 }
 
 fn paths(count: u8) -> Vec<String> {
     (0..count).map(|n| format!("f{n}")).collect()
+}
+
+/// The log of a session in which nothing happens but changes of files.
+struct Deltas {
+    log: MemoryLog,
+    stream: StreamNo,
+    session: SessionId,
+}
+
+impl Deltas {
+    fn new() -> Result<Self, String> {
+        let (log, session) = (MemoryLog::new(), SessionId::new("bench-session").map_err(text)?);
+        let mut stream = None;
+        let opened = log.append(&[], SystemClock.now(), &mut |batch| {
+            stream = Some(batch.genesis(session.as_str(), |_| {})?.0);
+            Ok(())
+        });
+        opened.map_err(text)?;
+        Ok(Self { log, stream: stream.ok_or("a stream was opened")?, session })
+    }
+
+    fn of(paths: &[String]) -> Result<Self, String> {
+        let deltas = Self::new()?;
+        for (n, path) in (0..).zip(paths) {
+            deltas.capture(path, n)?;
+        }
+        Ok(deltas)
+    }
+
+    /// Records that a file was made: by whom, when, where, and the id of its content; gives the record's hash.
+    fn capture(&self, path: &str, n: u8) -> Result<Digest, String> {
+        let path = FilePath::parse(&self.session, path).map_err(text)?;
+        let (agent, at) = (0, SystemClock.now());
+        let event = FileEvent::Created { path, content: content(n) };
+        let event = SessionEvent::Session { event: MembershipEvent::File { agent, at, event } };
+        let mut hash = Digest::default();
+        let appended = self.log.append(&[], at, &mut |batch| {
+            hash = batch.push(self.stream, &[], |body| {
+                body.push(RECORD_VERSION);
+                event.put(body);
+            })?;
+            Ok(())
+        });
+        appended.map_err(text)?;
+        Ok(hash)
+    }
+}
+
+/// The id of a content that somebody else keeps, and its length.
+const fn content(n: u8) -> Content {
+    Content { id: Digest([n; 32]), length: 2 }
 }
 
 /// A node, a session, one member, its activation and its end; each of them recorded.
@@ -217,8 +258,7 @@ impl Stage {
 
     /// One change of a file, told with the id of a content that somebody else keeps.
     async fn change(&self, hv: &Hypervisor, path: &str, n: u8) -> Result<(), String> {
-        let content = Content { id: Digest([n; 32]), length: 2 };
-        hv.record_file(&self.session, &self.agent, path, content, Expect::Any).await.map_err(text)
+        hv.record_file(&self.session, &self.agent, path, content(n), Expect::Any).await.map_err(text)
     }
 
     fn step(&self, n: u32, after: Option<u32>) -> Result<Arc<StepDef>, String> {

@@ -200,8 +200,12 @@ pub(crate) fn put_record(
     put_varint(u64::from(stream.0), out);
     put_varint(length as u64, out);
     let start = out.len();
-    out.extend_from_slice(&preamble.parent.0);
-    out.push(preamble.tag as u8);
+    // Whatever has a fixed length goes in at once.
+    let mut fixed = [0; 33];
+    let (parent, tag) = fixed.split_at_mut(32);
+    parent.copy_from_slice(&preamble.parent.0);
+    tag.copy_from_slice(&[preamble.tag as u8]);
+    out.extend_from_slice(&fixed);
     put_varint(preamble.seq, out);
     put_varint(preamble.lsn.0, out);
     out.extend_from_slice(&preamble.time.0.to_le_bytes());
@@ -364,6 +368,9 @@ fn consumed<'a>(before: &'a [u8], reader: &Reader<'_>) -> &'a [u8] {
 /// The number of bytes of an integer in its shortest LEB128 form.
 #[inline]
 pub(crate) const fn varint_len(value: u64) -> usize {
+    if value < 0x80 {
+        return 1;
+    }
     let bits = 64 - (value | 1).leading_zeros();
     bits.div_ceil(7) as usize
 }

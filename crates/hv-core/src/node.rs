@@ -140,8 +140,9 @@ impl Draft {
         self
     }
 
-    pub(crate) fn ledger(self, ledger: Vec<LedgerEvent>) -> Self {
-        Self { ledger, ..self }
+    pub(crate) fn ledger(mut self, ledger: Vec<LedgerEvent>) -> Self {
+        self.ledger = ledger;
+        self
     }
 
     /// Purges contents; the event goes into the log's own record of it.
@@ -154,35 +155,40 @@ impl Draft {
     }
 
     /// What the session's own machine says, before everything else of the session.
-    pub(crate) fn lifecycle(self, stream: StreamNo, lifecycle: Vec<MembershipEvent>) -> Self {
-        Self { session: Some(Target::Open(stream)), lifecycle, ..self }
+    pub(crate) fn lifecycle(mut self, stream: StreamNo, lifecycle: Vec<MembershipEvent>) -> Self {
+        (self.session, self.lifecycle) = (Some(Target::Open(stream)), lifecycle);
+        self
     }
 
-    pub(crate) fn attaching(self, attached: PayloadRef) -> Self {
-        Self { attached: Some(attached), ..self }
+    pub(crate) fn attaching(mut self, attached: PayloadRef) -> Self {
+        self.attached = Some(attached);
+        self
     }
 
     pub(crate) fn session_with(
-        self,
+        mut self,
         stream: StreamNo,
         events: Vec<SessionEvent>,
         attached: Option<PayloadRef>,
     ) -> Self {
-        Self { session: Some(Target::Open(stream)), events, attached, ..self }
+        (self.session, self.events, self.attached) = (Some(Target::Open(stream)), events, attached);
+        self
     }
 
     pub(crate) fn open(
-        self,
+        mut self,
         id: SessionId,
         lifecycle: Vec<MembershipEvent>,
         events: Vec<SessionEvent>,
     ) -> Self {
-        Self { session: Some(Target::New(id)), lifecycle, events, ..self }
+        (self.session, self.lifecycle, self.events) = (Some(Target::New(id)), lifecycle, events);
+        self
     }
 
     /// Closes the session's stream behind its last record.
-    pub(crate) fn closing(self) -> Self {
-        Self { end: End::Closed, ..self }
+    pub(crate) fn closing(mut self) -> Self {
+        self.end = End::Closed;
+        self
     }
 
     fn is_empty(&self) -> bool {
@@ -195,15 +201,22 @@ impl Draft {
         self.lifecycle.is_empty() && self.events.is_empty()
     }
 
-    /// The lengths of the streams that the decision may have read: the sessions' and the ledger's.
-    fn expectations(&self, state: &State) -> impl Iterator<Item = Expect> {
+    /// Shows the lengths of the streams that the decision may have read: the ledger's and the sessions'.
+    fn expecting<T>(&self, state: &State, show: impl FnOnce(&[Expect]) -> T) -> T {
+        let expect = |stream| Some(Expect { stream, length: state.length(stream)? });
+        let ledger = Expect { stream: StreamNo::LEDGER, length: state.ledger_length };
         let session = match self.session {
-            Some(Target::Open(stream)) => Some(stream),
+            Some(Target::Open(stream)) => expect(stream),
             Some(Target::New(_)) | None => None,
         };
-        let others = self.others.iter().map(|part| part.stream);
-        let streams = std::iter::once(StreamNo::LEDGER).chain(session).chain(others);
-        streams.filter_map(|stream| Some(Expect { stream, length: state.length(stream)? }))
+        match session {
+            _ if !self.others.is_empty() => {
+                let others = self.others.iter().filter_map(|part| expect(part.stream));
+                show(&std::iter::once(ledger).chain(session).chain(others).collect::<Vec<_>>())
+            }
+            Some(session) => show(&[ledger, session]),
+            None => show(&[ledger]),
+        }
     }
 
     fn write(&self, batch: &mut Batch<'_>, made: &mut Made) -> Result<(), LogError> {
@@ -558,17 +571,9 @@ impl Node {
         if draft.is_empty() {
             return Ok(made);
         }
-        let all = draft.expectations(&inner.state);
-        let (mut few, many);
-        let expect = if draft.others.is_empty() {
-            few = [Expect { stream: StreamNo::LEDGER, length: 0 }; 2];
-            let count = few.iter_mut().zip(all).map(|(slot, expected)| *slot = expected).count();
-            few.get(..count).unwrap_or_default()
-        } else {
-            many = all.collect::<Vec<_>>();
-            &many
-        };
-        let appended = self.shared.log.append(expect, now, &mut |batch| draft.write(batch, &mut made));
+        let appended = draft.expecting(&inner.state, |expect| {
+            self.shared.log.append(expect, now, &mut |batch| draft.write(batch, &mut made))
+        });
         match appended {
             Ok(lsn) => made.lsn = lsn,
             Err(error) => {

@@ -368,13 +368,9 @@ fn sigma_on(
     class: Reversibility,
     now: Timestamp,
 ) -> Sigma {
-    let sigma = ledger.sigma_eff(agent, slot.ledger_no(), class, now);
-    let unknown = sigma == Sigma::ZERO && ledger.agent(agent).is_none();
-    match (unknown, slot.adapted.scored()) {
-        (true, _) => UNKNOWN_SIGMA,
-        (false, false) => sigma,
-        (false, true) => scores.lowered(agent, sigma, ledger.reputation(agent)),
-    }
+    let Some(number) = ledger.agent(agent) else { return UNKNOWN_SIGMA };
+    let sigma = ledger.sigma_eff_of(number, slot.ledger_no(), class, now);
+    if slot.adapted.scored() { scores.lowered(agent, sigma, ledger.reputation(agent)) } else { sigma }
 }
 
 impl Slot {

@@ -268,7 +268,27 @@ impl Ledger {
     /// nobody has recorded that.
     #[must_use]
     pub fn sigma_eff(&self, did: &Did, session: SessionNo, class: Reversibility, now: Timestamp) -> Sigma {
-        self.sigma_eff_weighted(did, session, self.policy.omega(class), now)
+        self.agent(did).map_or(Sigma::ZERO, |agent| self.sigma_eff_of(agent, session, class, now))
+    }
+
+    /// The same for an agent whose number is known.
+    #[must_use]
+    pub fn sigma_eff_of(
+        &self,
+        agent: AgentNo,
+        session: SessionNo,
+        class: Reversibility,
+        now: Timestamp,
+    ) -> Sigma {
+        self.effective(agent, session, self.policy.omega(class), now)
+    }
+
+    /// σ_eff with a vouching weight; nothing for an agent under quarantine, and for a number that nobody has.
+    fn effective(&self, agent: AgentNo, session: SessionNo, omega: Share, now: Timestamp) -> Sigma {
+        if self.quarantine(agent, now).is_some() {
+            return Sigma::ZERO;
+        }
+        lifted(self.low(agent, now), omega, self.backed(agent, session, now))
     }
 
     /// σ_eff with FULL: what an agent's standing in a session is judged by.
@@ -280,12 +300,7 @@ impl Ledger {
     /// σ_eff with a vouching weight of the caller's, as the Python package agent-hypervisor computes it.
     #[must_use]
     pub fn sigma_eff_weighted(&self, did: &Did, session: SessionNo, omega: Share, now: Timestamp) -> Sigma {
-        match self.agent(did) {
-            Some(agent) if self.quarantine(agent, now).is_none() => {
-                lifted(self.low(agent, now), omega, self.backed(agent, session, now))
-            }
-            _ => Sigma::ZERO,
-        }
+        self.agent(did).map_or(Sigma::ZERO, |agent| self.effective(agent, session, omega, now))
     }
 
     /// The sum of the active bonds that an agent received in a session, in parts per million; may exceed 1.

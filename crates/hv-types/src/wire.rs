@@ -217,7 +217,16 @@ impl<'a> Reader<'a> {
 
 /// Appends an integer in its shortest LEB128 form, 1 to 10 bytes.
 #[inline]
-pub fn put_varint(mut value: u64, out: &mut Vec<u8>) {
+pub fn put_varint(value: u64, out: &mut Vec<u8>) {
+    if value < 0x80 {
+        out.push((value & 0x7f) as u8);
+    } else {
+        put_long_varint(value, out);
+    }
+}
+
+fn put_long_varint(mut value: u64, out: &mut Vec<u8>) {
+    out.reserve(10);
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;
