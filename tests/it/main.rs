@@ -11,6 +11,7 @@ mod interrupts;
 mod kill;
 mod kill_switch;
 mod limits;
+mod linear;
 mod lines;
 mod live;
 mod open_saga;

@@ -21,6 +21,12 @@ fn every_scenario_is_as_expected() {
 }
 
 #[test]
+fn agents_with_a_shell_are_denied_undo_and_hand_over() {
+    let output = test(&[&workspace().join("examples/shell-agent")], &["--json"]);
+    assert_eq!(output.status.code(), Some(0), "{:#}", json(&output));
+}
+
+#[test]
 fn what_differs_is_named_and_exits_1() {
     let folder = tempfile::tempdir().unwrap();
     let (file, expected) = (folder.path().join("rogue.toml"), folder.path().join("rogue.expected.json"));
