@@ -231,14 +231,14 @@ impl Hypervisor {
     /// [`Error::Poisoned`].
     pub fn open_items(&self) -> Result<Vec<OpenItem>, Error> {
         self.node().read(|state, _| {
-            let open = |item: &Box<Item>| OpenItem {
+            let open = |item: &Item| OpenItem {
                 item: item.name.clone(),
                 agent: item.agent.clone(),
                 action: item.def.action.clone(),
                 since: item.since,
                 undos: item.undos,
             };
-            state.items.0.values().map(open).collect()
+            state.items.0.values().map(|item| open(item)).collect()
         })
     }
 
