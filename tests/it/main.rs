@@ -1,5 +1,6 @@
 //! Tests of what crosses crates, with the real program, real processes and real repositories.
 
+mod answerable;
 mod denied;
 mod escalated;
 mod evidence;

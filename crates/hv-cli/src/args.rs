@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::answerable::{AcceptArgs, SlashArgs, VouchArgs};
 use crate::audit::anchor::AnchorArgs;
 use crate::audit::args::{
     CheckArgs as AuditCheckArgs, CheckpointArgs, DiffArgs, ExportArgs, ProveArgs, ShowArgs, StatsArgs,
@@ -10,6 +11,7 @@ use crate::call::CallArgs;
 use crate::exit::EXIT_CODES;
 use crate::id::args::IdArgs;
 use crate::lines::LinesArgs;
+use crate::node::NodeArgs;
 use crate::session::args::{KillArgs, SessionArgs};
 use crate::testing::args::TestArgs;
 use crate::tools::args::ToolsArgs;
@@ -48,6 +50,14 @@ pub enum Command {
     Vfs(VfsArgs),
     /// Stop an agent, an action, a session or everything, at once
     Kill(KillArgs),
+    /// Let one member of a session answer for another; says before what it does to both
+    Vouch(VouchArgs),
+    /// Slash an agent, on a verifier's evidence or by a witness's word
+    Slash(SlashArgs),
+    /// Say whom a node listens to, and change the supervisor by a witness's word
+    Node(NodeArgs),
+    /// Hand signed statements to the node: join, vouch, release, evidence, rotate, revoke
+    Accept(AcceptArgs),
     /// Print the call that a step will make, for those who are asked to sign for it
     Call(CallArgs),
     /// Say which ring a score earns, or whether it suffices for an action

@@ -88,6 +88,11 @@ impl From<&Call> for CallText {
     }
 }
 
+/// What a witness of this call is asked to sign.
+pub(crate) fn asked(call: &Call) -> impl Serialize {
+    Asked { verdict: None, call: CallText::from(call) }
+}
+
 /// Prints the call.
 ///
 /// # Errors

@@ -3,12 +3,14 @@
 //! The binary `hv` is a thin shell around this library. Nothing here decides: rings come from `hv-rings`, and what
 //! a run may do is the gate's to say.
 
+pub mod answerable;
 pub mod args;
 pub mod audit;
 pub mod call;
 pub mod claimed;
 pub mod id;
 pub mod lines;
+pub mod node;
 pub mod output;
 pub mod plan;
 pub mod progress;

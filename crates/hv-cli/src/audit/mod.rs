@@ -25,6 +25,7 @@ mod writing;
 
 mod files;
 mod keys;
+pub(crate) mod ledger;
 mod names;
 mod source;
 mod told;

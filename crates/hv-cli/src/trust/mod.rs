@@ -2,6 +2,7 @@
 
 pub mod args;
 
+mod book;
 mod score;
 
 use crate::Exit;
@@ -15,5 +16,8 @@ use args::{TrustArgs, TrustCommand};
 pub fn run(args: &TrustArgs) -> Result<Exit, Refused> {
     match &args.command {
         TrustCommand::Score(lines) => score::run(lines),
+        TrustCommand::Show(args) => book::show(args),
+        TrustCommand::History(args) => book::history(args),
+        TrustCommand::WhatIf(args) => book::what_if(args),
     }
 }
