@@ -487,3 +487,67 @@ async fn limits_are_recorded_when_they_change_and_hold_until_they_do() {
     let kept = Stage { hv, log: stage.log.clone(), clock: stage.clock.clone() };
     assert_eq!((set(&kept), kept.reads("three").await.0), (1, 3));
 }
+
+/// What is earned and lost by outcomes that stand on the trail; whoever falls below a threshold stands lower at once.
+#[tokio::test]
+async fn outcomes_become_reputation_and_move_the_standing_ring() {
+    let stage = Stage::with(&[("good", "0.61"), ("bad", "0.605"), ("reader", "0.59")]).await;
+    let change =
+        Claim { kind: Some(ActionKind::Effect), reversibility: Some(Reversibility::Full), risk: None };
+    let look = Claim { kind: Some(ActionKind::ReadOnly), ..Claim::default() };
+    stage.hv.register_action(&session(), &action("change"), change).await.unwrap();
+    stage.hv.register_action(&session(), &action("look"), look).await.unwrap();
+    let run = |name: String, agent: &'static str, what: &'static str, works: bool| {
+        let stage = &stage;
+        async move {
+            let work = || Task::closure("work");
+            let step = StepDef::new(StepId::new("s").unwrap(), action(what), did(agent), work());
+            let kind = if what == "look" { ActionKind::ReadOnly } else { ActionKind::Effect };
+            let step = StepDef { kind, ..step.with_undo(work()) };
+            let host = stage.hv.saga(&session(), &SagaId::new(&name).unwrap()).accepting(vec![0]);
+            let clock = stage.clock.clone();
+            let mut closures = Closures::new().with_clock(Arc::new(move || clock.now()));
+            let outcome = move || {
+                let failed = hv_core::saga::Reason::Exit { code: 1 };
+                let failed = Outcome::failed(hv_core::saga::Class::Permanent, failed);
+                if works { Outcome::done() } else { failed }
+            };
+            closures.add("work", move |_| async move { outcome() }, |_| async { Outcome::done() });
+            let plan = Plan::new(vec![Arc::new(step)]);
+            let end = drive(&host, &closures, &Control::new(), SagaCommand::begin(plan)).await.unwrap();
+            assert_eq!(end == SagaState::Completed, works, "{name}");
+            stage.wait(SECOND);
+        }
+    };
+    let sigma = |agent: &str| stage.hv.standing(&session(), &did(agent)).unwrap().0.ppm();
+    // A step of risk 0.20 lifts by a fifth of 0.01, once more is expected than there is: with the third, 0.615.
+    for (n, reached) in [(0, 610_000), (1, 610_000), (2, 612_000), (3, 614_000), (4, 616_000)] {
+        run(format!("good-{n}"), "good", "change", true).await;
+        assert_eq!(sigma("good"), reached, "{n}");
+    }
+    // What anybody may do never lifts above 0.60, and so never into Ring 2.
+    for n in 0..40 {
+        run(format!("read-{n}"), "reader", "look", true).await;
+    }
+    assert_eq!((sigma("reader"), stage.ring("reader")), (600_000, Ring::Sandbox));
+    // A failure takes five times as much, and Ring 2 with it; the trail says so in the same record.
+    assert_eq!(stage.ring("bad"), Ring::Standard);
+    run("bad-0".to_owned(), "bad", "change", false).await;
+    assert_eq!((sigma("bad"), stage.ring("bad")), (595_000, Ring::Sandbox));
+    let fell = stage.events().into_iter().any(|event| {
+        matches!(event, TrailEvent::Session(event)
+            if matches!(*event, SessionEvent::Assessed { member: 1, ring: Ring::Sandbox, .. }))
+    });
+    assert!(fell);
+    // A node that replays the trail goes on where this one stopped.
+    let again = Hypervisor::open(stage.log.clone(), stage.clock.clone()).unwrap();
+    let replayed = Stage { hv: again, log: stage.log.clone(), clock: stage.clock.clone() };
+    let earned = |stage: &Stage| {
+        let earned = |event: &TrailEvent| {
+            matches!(event, TrailEvent::Ledger(hv_core::event::LedgerEvent::Earned { .. }))
+        };
+        stage.events().iter().filter(|event| earned(event)).count()
+    };
+    // Three steps of one; and two of the other, for nothing is said of how risky its looking is: 0.0095, and the rest.
+    assert_eq!(earned(&replayed), 3 + 2);
+}

@@ -5,7 +5,7 @@ use crate::node::Part;
 use crate::state::{Slot, State};
 use hv_liability::{AgentNo, Command, Denial, Ledger, SlashOrder, SlashReason, Slashed};
 use hv_session::{Eviction, Session, SessionCommand};
-use hv_types::{Did, Machine, Ring, Timestamp};
+use hv_types::{Did, Machine, Ring, Sigma, Timestamp};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -75,6 +75,39 @@ pub(crate) fn reassessed(state: &State, agents: &BTreeSet<Did>, now: Timestamp) 
         let assessed =
             agents.iter().filter_map(|did| assessed(state, slot, &slot.session, &state.ledger, did, now));
         let events: Vec<SessionEvent> = assessed.collect();
+        (!events.is_empty()).then(|| Part { stream: slot.stream, lifecycle: Vec::new(), events })
+    };
+    state.slots().into_iter().filter_map(part).collect()
+}
+
+/// What follows in the open sessions where outcomes lift or lower somebody across a threshold.
+pub(crate) fn of_outcomes(state: &State, events: &[LedgerEvent], now: Timestamp) -> Vec<Part> {
+    let moved: Vec<(&Did, Sigma, Sigma)> = events
+        .iter()
+        .filter_map(|event| match event {
+            LedgerEvent::Earned { agent, amount, .. } => {
+                Some((state.ledger.did(*agent)?, *amount, Sigma::ZERO))
+            }
+            LedgerEvent::Decayed { agent, amount, .. } => {
+                Some((state.ledger.did(*agent)?, Sigma::ZERO, *amount))
+            }
+            _ => None,
+        })
+        .collect();
+    if moved.is_empty() {
+        return Vec::new();
+    }
+    let part = |slot: &Slot| {
+        let crossed = moved.iter().filter_map(|(did, earned, lost)| {
+            let member = slot.session.member(did)?.ordinal;
+            let (before, stood) = state.standing(slot, did, now);
+            let sigma = before.saturating_sub(*lost);
+            let sigma = sigma.checked_add(*earned).unwrap_or(Sigma::ONE);
+            let ring = state.standing_at(slot, did, sigma, now).ring();
+            let caps = slot.caps(did).to_vec();
+            (ring != stood.ring()).then_some(SessionEvent::Assessed { member, sigma, ring, caps })
+        });
+        let events: Vec<SessionEvent> = crossed.collect();
         (!events.is_empty()).then(|| Part { stream: slot.stream, lifecycle: Vec::new(), events })
     };
     state.slots().into_iter().filter_map(part).collect()

@@ -8,6 +8,7 @@ use crate::gate::{self, Brought, Certified, Pass, Refused};
 use crate::grant::{Grant, Right};
 use crate::node::{Draft, Node, Refusal};
 use crate::rates::Turnstile;
+use crate::scoring;
 use crate::slash;
 use crate::state::{Known, NamedSaga, Slot, State};
 use hv_audit::{PayloadRef, StreamNo};
@@ -316,6 +317,7 @@ impl SagaHost {
                     turnstile.passed(&start.attempt.agent);
                 }
                 let slashes = escalation(state, slot, saga, &events, now);
+                let earned = scoring::consequences((state, slot, now), saga, &events);
                 if ends(&events) {
                     held.clear();
                 }
@@ -325,9 +327,10 @@ impl SagaHost {
                 out.extend(told.map(|(step, until)| SessionEvent::Held { saga: number, step, until }));
                 let trips = turnstile.into_trips();
                 let mut follows = consequence::of_slashes(state, &slashes, now);
+                follows.extend(consequence::of_outcomes(state, &earned, now));
                 follows.extend(consequence::of_trips(state, &trips, now));
                 spent.extend(trips);
-                let draft = Draft::default().node(spent).ledger(slashes);
+                let draft = Draft::default().node(spent).ledger([slashes, earned].concat());
                 let draft = draft.session_with(slot.stream, out, attached).also(follows);
                 let place = Place { stream: slot.stream, number };
                 return Ok((draft, Decided { starts: passed, place, held: until }));

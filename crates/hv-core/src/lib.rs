@@ -53,6 +53,7 @@ mod node;
 mod preview;
 mod purge;
 mod rates;
+mod scoring;
 mod slash;
 mod state;
 mod trail;

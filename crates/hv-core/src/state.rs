@@ -6,12 +6,13 @@ use crate::authority::Authority;
 use crate::error::Reason;
 use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
 use crate::evidence::Voice;
-use crate::guards::Guards;
+use crate::guards::{Guards, Scoring};
 use crate::item::Items;
 use crate::kill::Kills;
 use crate::node::Refusal;
 use crate::purge::{Hold, apply_hold};
 use crate::rates::Meters;
+use crate::scoring::{self, Outcomes};
 use foldhash::fast::FixedState;
 use foldhash::quality::RandomState;
 use hv_audit::{Entry, Kind, PayloadRef, StreamNo};
@@ -42,6 +43,8 @@ pub(crate) struct State {
     pub(crate) guards: Guards,
     /// What is not replayed: how often agents call, and how far above their ring.
     pub(crate) meters: Meters,
+    /// What ended sagas say about those who worked in them.
+    pub(crate) track: hv_liability::Scores,
     /// Until when the breakers of agents are open.
     breakers: BTreeMap<Did, Timestamp>,
     pub(crate) ledger: Ledger,
@@ -92,10 +95,12 @@ pub(crate) struct Slot {
     pub(crate) adapted: Adapted,
     /// What sagas that have just ended say of those who worked on them, for the scorer.
     outcomes: Vec<(Did, TaskOutcome, Digest)>,
+    /// What sagas say that ended in the record that is being taken up.
+    judged: Vec<(Timestamp, Outcomes)>,
 }
 
 /// A saga with its name and the undos that the operator accepts without proof.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct NamedSaga {
     pub(crate) id: SagaId,
     pub(crate) machine: Saga,
@@ -236,6 +241,7 @@ impl State {
             certified: BTreeMap::new(),
             adapted: Adapted::default(),
             outcomes: Vec::new(),
+            judged: Vec::new(),
         };
         self.sessions.insert(stream, Box::new(slot));
         Ok(())
@@ -258,7 +264,17 @@ impl State {
         for (number, saga) in slot.escalated.drain(..) {
             self.items.escalated(&slot.id, stream, number, &saga.id, &saga.machine);
         }
+        let judged = std::mem::take(&mut slot.judged);
         slot.length += 1;
+        if let Scoring::By { policy } = self.guards.score {
+            for (at, outcomes) in judged {
+                for (agent, outcomes) in outcomes {
+                    if let Some(agent) = self.ledger.agent(&agent) {
+                        self.track.observe(&policy, agent, &outcomes, at);
+                    }
+                }
+            }
+        }
         if !slot.outcomes.is_empty() {
             self.outbox.ended(std::mem::take(&mut slot.outcomes));
         }
@@ -423,6 +439,15 @@ impl Slot {
                         self.outcomes.extend(outcomes(&self.id, &ended.id, &ended.machine));
                     }
                     let ended = self.running.remove(saga);
+                    if let (false, Some(ended), SagaEvent::Finished { at, .. }) =
+                        (self.adapted.scored(), &ended, event)
+                    {
+                        let at = at.since(ended.machine.created());
+                        let outcomes = scoring::outcomes(self, ended);
+                        if !outcomes.is_empty() {
+                            self.judged.push((at, outcomes));
+                        }
+                    }
                     if state == SagaState::Escalated {
                         self.escalated.extend(ended.map(|ended| (*saga, ended)));
                     }
@@ -483,6 +508,11 @@ impl Slot {
                 Ok(())
             }
         }
+    }
+
+    /// Whether somebody else is asked for the scores of its members.
+    pub(crate) const fn scored_elsewhere(&self) -> bool {
+        self.adapted.scored()
     }
 
     /// A saga by name.

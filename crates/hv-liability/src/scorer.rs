@@ -5,8 +5,8 @@
 //! (r + 1) / (r + s + 2), and old outcomes count for less. Here an outcome weighs as much as the action put at risk,
 //! and what is forgotten is counted by the day, so that nobody forgets faster by doing more.
 //!
-//! The expectation is no reputation by itself: it is one of the ceilings up to which outcomes lift, in small steps
-//! that the ledger caps by the day. What others say of an agent is not asked, so nothing can be gained by saying it.
+//! The expectation is no reputation by itself: it is one of the ceilings up to which good outcomes lift, in small steps
+//! that the ledger caps by the day, and the floor down to which bad ones take. What others say of an agent is not asked, so nothing can be gained by saying it.
 
 use crate::{AgentNo, Command, Ledger};
 use hv_types::{Did, RiskWeight, Share, Sigma, Timestamp, WHOLE};
@@ -204,7 +204,9 @@ impl Scores {
             amount: earned,
             ceiling: after,
         });
-        let decay = (lost > 0).then(|| Command::Decay { agent: agent(), amount: Sigma::capped(lost) });
+        // Ordinary failures take nothing that the track record bears out.
+        let lost = before.saturating_sub(expected).min(Sigma::capped(lost));
+        let decay = (lost > Sigma::ZERO).then(|| Command::Decay { agent: agent(), amount: lost });
         earn.into_iter().chain(decay).collect()
     }
 

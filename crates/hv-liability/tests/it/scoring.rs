@@ -121,7 +121,7 @@ fn a_good_outcome_lifts_by_its_risk_and_a_bad_one_takes_five_times_as_much() {
     for (class, gain) in
         [(Reversibility::Full, 2_000), (Reversibility::Partial, 6_500), (Reversibility::None, 9_500)]
     {
-        let (mut ledger, mut scores) = (opened(400_000), Scores::default());
+        let (mut ledger, mut scores) = (opened(540_000), Scores::default());
         let (well, badly) =
             ([out(Went::Well, class, Demand::Trust)], [out(Went::Badly, class, Demand::Trust)]);
         assert_eq!(live(&mut ledger, &mut scores, &well, at(1)), (gain, 0));
@@ -172,8 +172,30 @@ fn a_day_lifts_by_the_cap_of_the_ledger_and_not_more() {
 }
 
 #[test]
+fn failures_take_nothing_that_the_track_record_bears_out() {
+    let (mut ledger, mut scores) = (opened(600_000), Scores::default());
+    let (well, badly) =
+        ([Went::Well, Went::Badly]).map(|went| out(went, Reversibility::Full, Demand::Trust)).into();
+    for _ in 0..45 {
+        live(&mut ledger, &mut scores, &[well], at(1));
+    }
+    // Nine good outcomes of full weight and a fifth of a bad one: 0.89 is expected, and 0.65 is not above it.
+    let before = ledger.reputation(&did(0));
+    assert_eq!((before, live(&mut ledger, &mut scores, &[badly], at(1))), (sigma(650_000), (0, 0)));
+    // Where nothing is known, each failure takes its part, down to what is expected then.
+    let (mut ledger, mut scores) = (opened(505_000), Scores::default());
+    assert_eq!(live(&mut ledger, &mut scores, &[badly], at(1)), (0, 10_000));
+    for _ in 0..1000 {
+        live(&mut ledger, &mut scores, &[badly], at(1));
+        let expected =
+            scores.record(ledger.agent(&did(0)).unwrap()).expectation(&ScorePolicy::default(), at(1));
+        assert!(ledger.reputation(&did(0)) >= expected);
+    }
+}
+
+#[test]
 fn nothing_is_earned_under_quarantine_or_without_an_account() {
-    let (mut ledger, scores) = (opened(500_000), Scores::default());
+    let (mut ledger, scores) = (opened(550_000), Scores::default());
     let policy = ScorePolicy::default();
     let good = [out(Went::Well, Reversibility::None, Demand::Trust)];
     assert_eq!(scores.consequences(&policy, &ledger, &did(1), &good, at(1)), []);

@@ -1,0 +1,66 @@
+//! What ended sagas say about those who worked in them, for the default scorer.
+
+use crate::event::LedgerEvent;
+use crate::guards::Scoring;
+use crate::state::{NamedSaga, Slot, State};
+use hv_liability::{Demand, Outcome, Went};
+use hv_rings::class::Override;
+use hv_saga::{Machine, SagaEvent, SagaState, StepState};
+use hv_types::{Did, Ring, Timestamp};
+use std::collections::BTreeMap;
+
+/// The outcomes of a saga, by who worked.
+pub(crate) type Outcomes = BTreeMap<Did, Vec<Outcome>>;
+
+/// What the saga says that has ended: a step speaks for its agent where the whole saga was done, and against it
+/// where it failed for good. What was undone because somebody else failed says nothing, and for an undo that failed
+/// the ledger is asked anyway.
+pub(crate) fn outcomes(slot: &Slot, saga: &NamedSaga) -> Outcomes {
+    let mut outcomes = Outcomes::new();
+    let done = saga.machine.state() == SagaState::Completed;
+    for (ordinal, (step, run)) in (0u32..).zip(saga.machine.steps().iter().zip(saga.machine.runs())) {
+        let went = match run.state {
+            StepState::Committed if done => Went::Well,
+            StepState::Failed => Went::Badly,
+            _ => continue,
+        };
+        let Some(claims) = slot.claims(&step.action) else { continue };
+        let terms = saga.class(claims, ordinal, step).terms(&Override::default());
+        let demand = if terms.need == Ring::Sandbox { Demand::Nothing } else { Demand::Trust };
+        let outcome = Outcome { went, risk: terms.risk, demand };
+        outcomes.entry(step.agent.clone()).or_default().push(outcome);
+    }
+    outcomes
+}
+
+/// What follows on the ledger where a saga ends with these events. Nothing where somebody else is asked for scores,
+/// and nothing beside slashes, which speak for themselves.
+pub(crate) fn consequences(
+    (state, slot, now): (&State, &Slot, Timestamp),
+    saga: &NamedSaga,
+    events: &[SagaEvent],
+) -> Vec<LedgerEvent> {
+    let Scoring::By { policy } = state.guards.score else { return Vec::new() };
+    let ended = |event: &SagaEvent| {
+        matches!(event, SagaEvent::Finished { state: SagaState::Completed | SagaState::Compensated, .. })
+    };
+    if slot.scored_elsewhere() || !events.iter().any(ended) {
+        return Vec::new();
+    }
+    let mut after = saga.clone();
+    if events.iter().try_for_each(|event| after.machine.apply(event)).is_err() {
+        // The record that holds these events will be refused, and poison the node.
+        return Vec::new();
+    }
+    let mut ledger: Vec<LedgerEvent> = Vec::new();
+    for (agent, outcomes) in outcomes(slot, &after) {
+        for command in state.track.consequences(&policy, &state.ledger, &agent, &outcomes, now) {
+            // Whoever cannot earn or lose now does not; nobody asked for it.
+            for event in state.ledger.decide(&command, now).unwrap_or_default() {
+                let told = matches!(event, LedgerEvent::Elapsed { .. }) && ledger.contains(&event);
+                ledger.extend((!told).then_some(event));
+            }
+        }
+    }
+    ledger
+}
