@@ -237,7 +237,14 @@ fn hunted(kills: u64, careful: bool) -> (u64, u64) {
                     })
                 })
                 .collect();
-            tokio::task::yield_now().await;
+            // Not before one of them has begun something, as far as the machine lets them.
+            let before = watched.begun.load(Ordering::SeqCst);
+            for _ in 0..50 {
+                if watched.begun.load(Ordering::SeqCst) > before {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             hv.kill(&order(agent(&name)), done()).await.unwrap();
             for task in acting {
                 task.await.unwrap();
