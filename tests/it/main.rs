@@ -20,6 +20,7 @@ mod ports;
 mod presented;
 mod quickstart;
 mod release;
+mod sagas;
 mod scenarios;
 mod scene;
 mod secrets;

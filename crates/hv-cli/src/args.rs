@@ -12,6 +12,7 @@ use crate::exit::EXIT_CODES;
 use crate::id::args::IdArgs;
 use crate::lines::LinesArgs;
 use crate::node::NodeArgs;
+use crate::saga::args::SagaArgs;
 use crate::session::args::{KillArgs, SessionArgs};
 use crate::testing::args::TestArgs;
 use crate::tools::args::ToolsArgs;
@@ -60,6 +61,8 @@ pub enum Command {
     Accept(AcceptArgs),
     /// Print the call that a step will make, for those who are asked to sign for it
     Call(CallArgs),
+    /// List, show and draw sagas, and settle what could not be undone
+    Saga(SagaArgs),
     /// Say which ring a score earns, or whether it suffices for an action
     Ring(RingArgs),
     /// Show or verify a trail

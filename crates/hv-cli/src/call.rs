@@ -68,7 +68,7 @@ struct Asked {
 
 /// A call as a statement spells it.
 #[derive(Debug, Serialize)]
-struct CallText {
+pub(crate) struct CallText {
     session: String,
     agent: String,
     action: String,

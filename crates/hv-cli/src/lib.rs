@@ -17,6 +17,7 @@ pub mod progress;
 pub mod report;
 pub mod ring;
 pub mod run;
+pub mod saga;
 pub mod session;
 pub mod testing;
 pub mod tools;

@@ -14,6 +14,7 @@ fn main() -> Exit {
         Command::Vfs(args) => hv_cli::vfs::run(&args),
         Command::Test(args) => hv_cli::testing::run(&args),
         Command::Kill(args) => hv_cli::session::kill(&args),
+        Command::Saga(args) => hv_cli::saga::run(&args),
         Command::Audit(args) => hv_cli::audit::run(&args),
         Command::Vouch(args) => hv_cli::answerable::vouch(&args),
         Command::Slash(args) => hv_cli::answerable::slash(&args),

@@ -22,7 +22,7 @@ const LONGEST: u64 = 1 << 20;
 ///
 /// Each executor cuts out the secrets that the attempt itself was given, as it reads them; this one cuts out those of
 /// all other steps, as they were when the run began or was resumed.
-pub(super) struct Discreet<E> {
+pub(crate) struct Discreet<E> {
     inner: E,
     /// The longest first, so that no part of one is left when another is a part of it.
     secrets: Vec<Vec<u8>>,

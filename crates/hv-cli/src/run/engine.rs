@@ -1,5 +1,6 @@
 //! The run itself. Every part can be interrupted and is then taken up where the trail says that it stands.
 
+use super::begun::{Begun, NOTE, based};
 use super::brought::{Brought, brought, same_node};
 use super::discreet::Discreet;
 use super::findings::Findings;
@@ -8,7 +9,7 @@ use super::interrupts::Interrupts;
 use super::watch::{show, watch};
 use super::{RunFailure, place};
 use crate::args::RunArgs;
-use crate::plan::{Bound, BoundStep, Format, Mode, Plan, Source, Trust, UnprovenUndo};
+use crate::plan::{Bound, BoundStep, Mode, Plan, Trust, UnprovenUndo};
 use crate::progress::{Event, Phase, Progress, Start, Style};
 use crate::report::{self, Done, ObservationReport, Outcome, Report, VerifyReport};
 use hv_core::audit::{FileLog, Log, LogError, Verdict, verify};
@@ -26,7 +27,6 @@ use hv_core::types::{ActionKind, Reversibility, Ring, SagaId, SessionId};
 use hv_core::{Clock, Entrant, Error, Grant, Hypervisor, Presented, SagaHost, SystemClock};
 use hv_integrations::iatp::IatpAdapter;
 use hv_integrations::manifest::Provenance;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Stderr;
 use std::path::{Path, PathBuf};
@@ -37,24 +37,9 @@ use std::time::Duration;
 pub(crate) const WORK: &str = "work";
 /// The name of the saga that prepares it.
 pub(crate) const SETUP: &str = "setup";
-/// The name under which a session keeps what it was started with.
-const NOTE: &str = "hv.run";
 /// The longest that a resumed run waits for programs of the old one to end by themselves, however much time their
 /// steps have left.
 const SURVIVORS: Duration = Duration::from_secs(300);
-
-/// What a run was started with: enough to go on with it, and no secret.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Begun {
-    version: u32,
-    name: String,
-    folder: String,
-    format: String,
-    text: String,
-    work: String,
-    /// By which programs of this run are known.
-    token: String,
-}
 
 /// One run, new or resumed.
 struct Run {
@@ -208,12 +193,8 @@ async fn resume(
     };
     let begun: Begun =
         serde_json::from_slice(&note).map_err(|_| RunFailure::Unreadable { what: "the note of the run" })?;
-    let format = match begun.format.as_str() {
-        "TOML" => Format::Toml,
-        "JSON" => Format::Json,
-        _ => return Err(RunFailure::Unreadable { what: "the format of the session file" }),
-    };
-    let source = Source::new(&begun.name, &begun.folder, format, &begun.text);
+    let source =
+        begun.source().map_err(|_| RunFailure::Unreadable { what: "the format of the session file" })?;
     let plan = Plan::parse(&source)?;
     let work = PathBuf::from(&begun.work);
     let bound = plan.bind(&work)?;
@@ -299,12 +280,7 @@ impl Run {
             .with_output_bytes(keep)
             .with_stopping(interrupts.control(Phase::Work).stopping())
             .with_stopping(interrupts.control(Phase::ObservingBefore).stopping());
-        let http = match &plan.session().base_url {
-            Some(base) => {
-                http.with_base(base).map_err(|_| RunFailure::Unreadable { what: "the base URL" })?
-            }
-            None => http,
-        };
+        let http = based(http, &plan)?;
         let executor = Discreet::new(Router::new().with_command(command).with_http(http), &bound);
         let steps = bound.setup.iter().chain(&bound.steps);
         let executor = Findings::new(executor, hv.clone(), steps);

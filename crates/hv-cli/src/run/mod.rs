@@ -1,5 +1,6 @@
 //! `hv run`: a session file from joining to a verified trail, also after a crash.
 
+mod begun;
 mod brought;
 mod discreet;
 mod engine;
@@ -20,6 +21,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub(crate) use begun::{NOTE, begun, undoing};
 pub(crate) use engine::{SETUP, WORK};
 
 /// Runs or resumes a session file and prints the report.

@@ -1,0 +1,139 @@
+//! The arguments of `hv saga`.
+
+use clap::{Args, Subcommand};
+use hv_core::types::Did;
+use std::path::PathBuf;
+
+/// Arguments of `hv saga`.
+#[derive(Debug, Args)]
+pub struct SagaArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: SagaCommand,
+}
+
+/// What `hv saga` can do.
+#[derive(Debug, Subcommand)]
+pub enum SagaCommand {
+    /// List the sagas of a trail, and what waits for a person
+    #[command(after_help = "\
+Example:
+  hv saga list ~/.local/share/hv/runs/release/trail
+
+Exit codes: 0 nothing waits for a person, 2 bad input, 4 something does")]
+    List(ReadArgs),
+    /// Show the steps of sagas: where each stands, who does it, how often it was tried
+    #[command(after_help = "Example:\n  hv saga show DIR --saga work")]
+    Show(PickArgs),
+    /// Show steps as they move, until every saga has ended
+    #[command(after_help = "Example:\n  hv saga watch DIR --saga work")]
+    Watch(PickArgs),
+    /// Draw what waits for what
+    #[command(after_help = "Example:\n  hv saga graph DIR --saga work --mermaid > work.mmd")]
+    Graph(GraphArgs),
+    /// Say whether the recorded history still makes sense under a changed session file
+    #[command(
+        name = "replay-check",
+        after_help = "\
+The recorded events are replayed on the steps of the file. What changed of each
+step is listed; a step that has started already keeps what it was started with.
+
+Example:
+  hv saga replay-check DIR --against release.toml
+
+Exit codes: 0 it makes sense, 1 it does not, 2 bad input"
+    )]
+    ReplayCheck(ReplayArgs),
+    /// Say that what could not be undone was taken back by other means
+    #[command(after_help = SETTLE_HELP)]
+    Resolve(SettleArgs),
+    /// Say that what could not be undone stays as it is
+    #[command(after_help = SETTLE_HELP)]
+    Skip(SettleArgs),
+    /// Try once more to undo what could not be undone
+    #[command(after_help = SETTLE_HELP)]
+    Retry(SettleArgs),
+}
+
+const SETTLE_HELP: &str = "\
+It takes the word of a witness that the node listens to. Without --witness the
+call that the witness is to sign is printed; it counts for one hour.
+
+Example:
+  hv saga resolve DIR flight --by did:mesh:operator > call.json
+  hv id sign --key human.key --type witness --audience did:web:node.example \\
+     --deadline 1h call.json > word.json
+  hv saga resolve DIR flight --witness word.json
+
+Exit codes: 0 settled, or the call was printed; 1 hv failed; 2 bad input;
+4 tried once more, and still not undone; 5 denied";
+
+/// A trail to read.
+#[derive(Debug, Args)]
+pub struct ReadArgs {
+    /// The folder of the trail
+    #[arg(value_name = "DIR")]
+    pub data: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A trail, and which saga of it.
+#[derive(Debug, Args)]
+pub struct PickArgs {
+    /// The folder of the trail
+    #[arg(value_name = "DIR")]
+    pub data: PathBuf,
+    /// Only sagas of this name
+    #[arg(long, value_name = "NAME")]
+    pub saga: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `hv saga graph`.
+#[derive(Debug, Args)]
+pub struct GraphArgs {
+    /// The folder of the trail
+    #[arg(value_name = "DIR")]
+    pub data: PathBuf,
+    /// Only sagas of this name
+    #[arg(long, value_name = "NAME")]
+    pub saga: Option<String>,
+    /// Draw it for Mermaid
+    #[arg(long)]
+    pub mermaid: bool,
+}
+
+/// Arguments of `hv saga replay-check`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The folder of the trail
+    #[arg(value_name = "DIR")]
+    pub data: PathBuf,
+    /// The changed session file
+    #[arg(long, value_name = "FILE")]
+    pub against: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `hv saga resolve`, `skip` and `retry`.
+#[derive(Debug, Args)]
+pub struct SettleArgs {
+    /// The folder of the trail
+    #[arg(value_name = "DIR")]
+    pub data: PathBuf,
+    /// What it is about: SESSION/SAGA/STEP, or the step alone where that is clear
+    #[arg(value_name = "ITEM")]
+    pub item: String,
+    /// Who asks for it; with --witness, whom the witness named
+    #[arg(long, value_name = "DID", required_unless_present = "witness", conflicts_with = "witness")]
+    pub by: Option<Did>,
+    /// The envelope of the witness's word
+    #[arg(long, value_name = "FILE")]
+    pub witness: Option<PathBuf>,
+}

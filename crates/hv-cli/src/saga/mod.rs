@@ -1,0 +1,108 @@
+//! `hv saga`: where sagas stand, and what a person makes of what could not be undone.
+
+pub mod args;
+
+mod replay;
+mod settle;
+mod told;
+mod trail;
+
+use crate::output::{self, Refused};
+use crate::{Exit, plan::PlanError};
+use args::{SagaArgs, SagaCommand};
+use hv_core::Settlement;
+use std::time::Duration;
+use trail::Trail;
+
+/// How often a trail is looked at anew.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Why a command did nothing.
+#[derive(Debug)]
+enum Failure {
+    /// What it was given cannot be used.
+    Input(String),
+    /// The session file cannot be used.
+    Plan(PlanError),
+    /// hv itself failed, or the trail is not what was written.
+    Hv(String),
+    /// It was refused; the refusal is on the trail.
+    Denied(String),
+    /// stdout does not take what is printed.
+    Output(Refused),
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        Self::Output(refused)
+    }
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        Self::Plan(error)
+    }
+}
+
+impl From<hv_core::Error> for Failure {
+    fn from(error: hv_core::Error) -> Self {
+        match error {
+            hv_core::Error::Denied(denied) => Self::Denied(denied.reason.to_string()),
+            error => Self::Hv(error.to_string()),
+        }
+    }
+}
+
+/// Does one thing with the sagas of a trail.
+///
+/// # Errors
+/// [`Refused`] where the session file cannot be used, or stdout does not take what is printed.
+pub fn run(args: &SagaArgs) -> Result<Exit, Refused> {
+    let done = match &args.command {
+        SagaCommand::List(args) => Trail::read(&args.data).and_then(|trail| told::list(&trail, args.json)),
+        SagaCommand::Show(args) => {
+            Trail::read(&args.data).and_then(|trail| told::show(&trail, args.saga.as_deref(), args.json))
+        }
+        SagaCommand::Watch(args) => watch(args),
+        SagaCommand::Graph(args) => {
+            Trail::read(&args.data).and_then(|trail| told::graph(&trail, args.saga.as_deref(), args.mermaid))
+        }
+        SagaCommand::ReplayCheck(args) => replay::check(args),
+        SagaCommand::Resolve(args) => settle::settle(args, Settlement::Resolved {}),
+        SagaCommand::Skip(args) => settle::settle(args, Settlement::Skipped {}),
+        SagaCommand::Retry(args) => settle::settle(args, Settlement::Retried {}),
+    };
+    let (exit, message) = match done {
+        Ok(exit) => return Ok(exit),
+        Err(Failure::Output(refused)) => return Err(refused),
+        Err(Failure::Plan(error)) => return Err(Refused::Plan(error)),
+        Err(Failure::Input(message)) => (Exit::BadInput, message),
+        Err(Failure::Hv(message)) => (Exit::Failed, message),
+        Err(Failure::Denied(message)) => (Exit::Denied, format!("denied: {message}")),
+    };
+    output::error(&format!("hv: {message}"));
+    Ok(exit)
+}
+
+/// Prints what moves until nothing runs any more.
+fn watch(args: &args::PickArgs) -> Result<Exit, Failure> {
+    let mut before: Vec<String> = Vec::new();
+    loop {
+        let trail = Trail::read(&args.data)?;
+        let lines = told::lines(&trail, args.saga.as_deref());
+        let new: Vec<&String> = lines.iter().filter(|line| !before.contains(line)).collect();
+        for line in new {
+            if args.json {
+                let line = serde_json::to_string(line).map_err(|error| Failure::Hv(error.to_string()))?;
+                output::print(&format_args!("{line}\n"))?;
+            } else {
+                output::print(&format_args!("{line}\n"))?;
+            }
+        }
+        if trail.ended(args.saga.as_deref()) {
+            return Ok(Exit::Done);
+        }
+        before = lines;
+        std::thread::sleep(LOOK);
+    }
+}

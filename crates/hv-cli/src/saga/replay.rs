@@ -1,0 +1,153 @@
+//! Whether a recorded history still makes sense under a changed definition.
+
+use super::Failure;
+use super::args::ReplayArgs;
+use super::trail::{Told, Trail};
+use crate::Exit;
+use crate::output;
+use crate::plan::Plan;
+use crate::run::{SETUP, WORK, begun};
+use hv_core::event::SagaEvent;
+use hv_core::saga::{Machine, Saga, StepDef, StepState};
+use hv_core::types::Wire;
+use serde_json::json;
+use std::fmt::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What came of one saga.
+struct Checked {
+    name: String,
+    /// Digest of the recorded steps and of the file's.
+    versions: [String; 2],
+    changes: Vec<String>,
+    /// Why the history makes no sense.
+    broken: Option<String>,
+}
+
+pub(super) fn check(args: &ReplayArgs) -> Result<Exit, Failure> {
+    let trail = Trail::read(&args.data)?;
+    let plan = Plan::load(&args.against)?;
+    let mut checked = Vec::new();
+    for session in trail.sessions.values() {
+        let Some(note) = session.note else { continue };
+        let begun = begun(&args.data, &note).map_err(Failure::Hv)?;
+        let bound = plan.bind(Path::new(&begun.work))?;
+        for told in &session.sagas {
+            let steps = match told.id.as_str() {
+                SETUP => &bound.setup,
+                WORK => &bound.steps,
+                _ => continue,
+            };
+            let steps: Vec<_> = steps.iter().map(|step| Arc::new(step.def.clone())).collect();
+            checked.push(held(format!("{}/{}", session.name, told.id), told, &steps));
+        }
+    }
+    if checked.is_empty() {
+        let why = "no saga in it was begun from a session file, so there is nothing to compare";
+        return Err(Failure::Input(format!("{}: {why}", args.data.display())));
+    }
+    let sound = checked.iter().all(|checked| checked.broken.is_none());
+    if args.json {
+        let sagas = checked.iter().map(|checked| {
+            json!({
+                "saga": checked.name,
+                "recorded": checked.versions[0],
+                "file": checked.versions[1],
+                "changes": checked.changes,
+                "broken": checked.broken,
+            })
+        });
+        output::json(&json!({ "makes_sense": sound, "sagas": sagas.collect::<Vec<_>>() }))?;
+    } else {
+        let mut text = String::new();
+        for Checked { name, versions: [recorded, file], changes, broken } in &checked {
+            match (recorded == file, broken) {
+                (true, _) => {
+                    let _ = writeln!(text, "{name}: the steps are those that are recorded ({recorded})");
+                }
+                (false, None) => {
+                    let _ = writeln!(text, "{name}: the history makes sense ({recorded} -> {file})");
+                }
+                (false, Some(why)) => {
+                    let _ =
+                        writeln!(text, "{name}: the history makes no sense ({recorded} -> {file}): {why}");
+                }
+            }
+            for change in changes {
+                let _ = writeln!(text, "  {change}");
+            }
+        }
+        output::print(&text)?;
+    }
+    Ok(if sound { Exit::Done } else { Exit::Failed })
+}
+
+fn held(name: String, told: &Told, steps: &[Arc<StepDef>]) -> Checked {
+    let recorded = told.saga.steps();
+    let versions = [version(recorded), version(steps)];
+    let mut changes = Vec::new();
+    let mut broken = None;
+    for (n, def) in recorded.iter().enumerate() {
+        let started = told.saga.runs().nth(n).is_some_and(|run| run.state != StepState::Pending);
+        match steps.get(n) {
+            None => changes.push(format!("step {} is gone", def.id)),
+            Some(new) if new.id != def.id => changes.push(format!("step {} became {}", def.id, new.id)),
+            Some(new) => changes.extend(changed(def, new)),
+        }
+        // What was begun as one thing cannot be undone as another.
+        let other = steps
+            .get(n)
+            .is_none_or(|new| (&new.id, &new.action, &new.execute) != (&def.id, &def.action, &def.execute));
+        if started && other {
+            broken.get_or_insert(format!("step {} has started, and is not what it was", def.id));
+        }
+    }
+    changes.extend(steps.iter().skip(recorded.len()).map(|def| format!("step {} is new", def.id)));
+    let broken = broken.or_else(|| replayed(told, steps).err());
+    Checked { name, versions, changes, broken }
+}
+
+fn changed(old: &StepDef, new: &StepDef) -> Option<String> {
+    let parts = [
+        ("action", old.action != new.action),
+        ("agent", old.agent != new.agent),
+        ("after", old.after != new.after || old.join != new.join),
+        ("execute", old.execute != new.execute),
+        ("undo", old.undo != new.undo || old.undo_window != new.undo_window),
+        ("probe", old.probe != new.probe),
+        ("timeouts", (old.timeout, old.undo_timeout) != (new.timeout, new.undo_timeout)),
+        ("retries", (old.retry, old.undo_retry) != (new.retry, new.undo_retry)),
+        ("idempotence", old.idempotent != new.idempotent),
+        ("substitute", old.substitute != new.substitute),
+    ];
+    let parts: Vec<&str> = parts.into_iter().filter(|(_, changed)| *changed).map(|(part, _)| part).collect();
+    (!parts.is_empty()).then(|| format!("step {} has another {}", old.id, parts.join(", ")))
+}
+
+/// Replays the record on other steps; the first event that breaks a rule is told.
+fn replayed(told: &Told, steps: &[Arc<StepDef>]) -> Result<(), String> {
+    let mut saga = Saga::default();
+    let mut appended = false;
+    for (n, event) in told.events.iter().enumerate() {
+        let event = match event {
+            SagaEvent::Appended { growth, .. } if !appended => {
+                appended = true;
+                SagaEvent::Appended { steps: steps.to_vec(), growth: *growth }
+            }
+            SagaEvent::Appended { .. } => continue,
+            event => event.clone(),
+        };
+        saga.apply(&event).map_err(|illegal| format!("event {} of its history: {illegal}", n + 1))?;
+    }
+    Ok(())
+}
+
+/// A short digest of definitions.
+fn version(steps: &[Arc<StepDef>]) -> String {
+    let mut bytes = Vec::new();
+    for step in steps {
+        bytes.extend_from_slice(&step.to_bytes());
+    }
+    blake3::hash(&bytes).to_hex().chars().take(12).collect()
+}

@@ -1,0 +1,121 @@
+//! What a person makes of a step that could not be undone, on the word of a witness.
+
+use super::Failure;
+use super::args::SettleArgs;
+use super::trail::Trail;
+use crate::call::CallText;
+use crate::output;
+use crate::run::{begun, undoing};
+use crate::{Exit, plan::Plan};
+use hv_core::audit::{FileLog, FileOptions};
+use hv_core::identity::{Content, Envelope, Kind, Statement};
+use hv_core::types::{SagaId, SessionId, StepId, Timestamp};
+use hv_core::{Clock, Hypervisor, ItemRef, Presented, Request, Retried, Settlement, SystemClock, entropy};
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a printed call counts.
+const LASTS: Duration = Duration::from_secs(3600);
+
+pub(super) fn settle(args: &SettleArgs, how: Settlement) -> Result<Exit, Failure> {
+    let trail = Trail::read(&args.data)?;
+    let item = named(&trail, &args.item)?;
+    let request = Request::Settle { item: item.clone(), how };
+    let Some(file) = &args.witness else {
+        let by = args.by.as_ref().ok_or_else(|| Failure::Input("--by says who asks for it".to_owned()))?;
+        let call = request.call(by, SystemClock.now().after(LASTS));
+        let call = call.map_err(|bad| Failure::Hv(bad.to_string()))?;
+        output::json(&json!({ "call": CallText::from(&call) }))?;
+        return Ok(Exit::Done);
+    };
+    let bad = |why: &dyn std::fmt::Display| Failure::Input(format!("{}: {why}", file.display()));
+    let text = std::fs::read(file).map_err(|error| bad(&error.kind()))?;
+    let envelope = Envelope::from_json(&text).map_err(|refusal| bad(&refusal))?;
+    // Only what it is about is taken from it here; whether it counts, the node decides.
+    let said = Statement::from_payload(Kind::Witness, envelope.payload()).map_err(|refusal| bad(&refusal))?;
+    let Content::Witness { call } = said.content else {
+        return Err(bad(&"it is no word of a witness; sign with --type witness"));
+    };
+    let (by, deadline): (_, Timestamp) = (call.agent, call.deadline);
+    let presented = Presented::new(deadline, vec![envelope]).map_err(|many| bad(&many))?;
+    let note = trail.sessions.values().find(|session| session.name == item.session.as_str());
+    let note = note.and_then(|session| session.note);
+    let hv = opened(&args.data)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Hv(format!("the runtime does not start: {error}")))?;
+    runtime.block_on(async {
+        let done = match how {
+            Settlement::Resolved {} | Settlement::Skipped {} => {
+                hv.govern(&by, &request, &presented).await.map(|()| None).map_err(Failure::from)
+            }
+            Settlement::Retried {} => {
+                let executor = note
+                    .ok_or_else(|| "no session file is kept with its session".to_owned())
+                    .and_then(|note| begun(&args.data, &note))
+                    .map_err(Failure::Hv)
+                    .and_then(|begun| {
+                        let plan = Plan::parse(&begun.source().map_err(Failure::Hv)?)?;
+                        let bound = plan.bind(Path::new(&begun.work))?;
+                        undoing(&plan, &bound, &begun).map_err(|failure| Failure::Hv(failure.to_string()))
+                    });
+                match executor {
+                    Ok(executor) => hv
+                        .retry_undo(&by, &item, &presented, &executor)
+                        .await
+                        .map(Some)
+                        .map_err(Failure::from),
+                    Err(failure) => Err(failure),
+                }
+            }
+        };
+        // Behind what was added, the trail is ended again.
+        hv.seal().await?;
+        match done? {
+            None => output::print(&format_args!("{item}: settled\n"))?,
+            Some(Retried::Undone {}) => output::print(&format_args!("{item}: undone\n"))?,
+            Some(Retried::Failed { failure }) => {
+                output::print(&format_args!("{item}: still not undone: {failure}\n"))?;
+                return Ok(Exit::Escalated);
+            }
+        }
+        Ok(Exit::Done)
+    })
+}
+
+fn opened(data: &Path) -> Result<Hypervisor, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::Hv(format!("{}: {error}", data.display()));
+    let options = FileOptions::new(entropy().map_err(|error| failed(&error))?);
+    let log = FileLog::open(data, SystemClock.now(), options).map_err(|error| failed(&error))?;
+    Ok(Hypervisor::open(Arc::new(log), Arc::new(SystemClock))?)
+}
+
+/// The open item of this name; the step alone where only one is called so.
+fn named(trail: &Trail, text: &str) -> Result<ItemRef, Failure> {
+    let open = trail.open();
+    let fits = |item: &&String| **item == text || item.rsplit('/').next() == Some(text);
+    let found: Vec<&String> = open.iter().filter(fits).collect();
+    let found = match found.as_slice() {
+        [one] => *one,
+        [] => {
+            let list = if open.is_empty() { "nothing does".to_owned() } else { open.join(", ") };
+            return Err(Failure::Input(format!("`{text}` does not wait for a person; {list}")));
+        }
+        many => {
+            let list: Vec<&str> = many.iter().map(|item| item.as_str()).collect();
+            return Err(Failure::Input(format!(
+                "`{text}` may be any of {}; write one of them",
+                list.join(", ")
+            )));
+        }
+    };
+    let mut parts = found.split('/');
+    let mut part = || parts.next().unwrap_or_default();
+    let bad = |bad: hv_core::types::BadIdent| Failure::Hv(bad.to_string());
+    Ok(ItemRef {
+        session: SessionId::new(part()).map_err(bad)?,
+        saga: SagaId::new(part()).map_err(bad)?,
+        step: StepId::new(part()).map_err(bad)?,
+    })
+}

@@ -1,0 +1,172 @@
+//! Sagas in words, as JSON, and drawn.
+
+use super::Failure;
+use super::trail::{Told, Trail};
+use crate::Exit;
+use crate::output;
+use hv_core::saga::{Join, SagaState, StepDef};
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// One line a saga, then what waits for a person.
+pub(super) fn list(trail: &Trail, as_json: bool) -> Result<Exit, Failure> {
+    let open = trail.open();
+    if as_json {
+        let sagas: Vec<Value> =
+            trail.sagas(None).into_iter().map(|(session, .., told)| fields(&session.name, told)).collect();
+        output::json(&json!({ "sagas": sagas, "open": open }))?;
+    } else {
+        let mut text = String::new();
+        for (session, .., told) in trail.sagas(None) {
+            let done = told.saga.runs().filter(|run| run.state.name() == "committed").count();
+            let cause = told.saga.cause().map(|cause| format!(", because {cause}")).unwrap_or_default();
+            let paused = if told.saga.is_paused() { ", paused" } else { "" };
+            let steps = told.saga.steps().len();
+            let _ = writeln!(
+                text,
+                "{}/{}  {}, {done} of {steps} steps stand{paused}{cause}",
+                session.name,
+                told.id,
+                told.saga.state()
+            );
+        }
+        for item in &open {
+            let _ = writeln!(text, "{item}  waits for a person: hv saga resolve, skip or retry");
+        }
+        output::print(&text)?;
+    }
+    Ok(if open.is_empty() { Exit::Done } else { Exit::Escalated })
+}
+
+pub(super) fn show(trail: &Trail, name: Option<&str>, as_json: bool) -> Result<Exit, Failure> {
+    let found = trail.sagas(name);
+    if found.is_empty() {
+        return Err(Failure::Input(
+            "there is no such saga; `hv saga list` names those that there are".to_owned(),
+        ));
+    }
+    if as_json {
+        let sagas: Vec<Value> = found.iter().map(|(session, .., told)| fields(&session.name, told)).collect();
+        output::json(&sagas)?;
+    } else {
+        let text: String = lines(trail, name).iter().map(|line| format!("{line}\n")).collect();
+        output::print(&text)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// One line a step, and one for the saga behind its steps.
+pub(super) fn lines(trail: &Trail, name: Option<&str>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (session, .., told) in trail.sagas(name) {
+        for (step, (def, run)) in (0u32..).zip(told.saga.steps().iter().zip(told.saga.runs())) {
+            let agent = told.saga.agent(step).unwrap_or(&def.agent);
+            let after = names(told, def);
+            let waits =
+                if after.is_empty() { String::new() } else { format!(", after {}", after.join(", ")) };
+            lines.push(format!(
+                "{}/{}/{}  {}: {} by {agent}, executed {}, undone {}, probed {}{waits}",
+                session.name, told.id, def.id, run.state, def.action, run.executes, run.undos, run.probes
+            ));
+        }
+        lines.push(format!("{}/{}  {}", session.name, told.id, told.saga.state()));
+    }
+    lines
+}
+
+fn names(told: &Told, def: &StepDef) -> Vec<String> {
+    let name = |after: &u32| told.saga.steps().get(*after as usize).map(|step| step.id.to_string());
+    def.after.iter().filter_map(name).collect()
+}
+
+fn fields(session: &str, told: &Told) -> Value {
+    let saga = &told.saga;
+    let step = |(step, def): (u32, &Arc<StepDef>)| {
+        let run = saga.step(step).map(|(_, run)| *run).unwrap_or_default();
+        json!({
+            "id": def.id.as_str(),
+            "agent": saga.agent(step).unwrap_or(&def.agent).as_str(),
+            "action": def.action.as_str(),
+            "after": names(told, def),
+            "needs": def.needs(),
+            "state": run.state.name(),
+            "executes": run.executes,
+            "undos": run.undos,
+            "probes": run.probes,
+        })
+    };
+    json!({
+        "session": session,
+        "saga": told.id.as_str(),
+        "state": saga.state().name(),
+        "paused": saga.is_paused(),
+        "cause": saga.cause().map(|cause| cause.to_string()),
+        "steps": (0u32..).zip(saga.steps()).map(step).collect::<Vec<_>>(),
+    })
+}
+
+/// What waits for what: indented by the longest way there, or for Mermaid.
+pub(super) fn graph(trail: &Trail, name: Option<&str>, mermaid: bool) -> Result<Exit, Failure> {
+    let found = trail.sagas(name);
+    if found.is_empty() {
+        return Err(Failure::Input(
+            "there is no such saga; `hv saga list` names those that there are".to_owned(),
+        ));
+    }
+    let mut text = String::new();
+    if mermaid {
+        text.push_str("flowchart TD\n");
+    }
+    for (nth, (session, .., told)) in found.into_iter().enumerate() {
+        if mermaid {
+            drawn(nth, &session.name, told, &mut text);
+        } else {
+            let _ = writeln!(text, "{}/{} ({})", session.name, told.id, told.saga.state());
+            indented(told, &mut text);
+        }
+    }
+    output::print(&text)?;
+    Ok(Exit::Done)
+}
+
+fn indented(told: &Told, text: &mut String) {
+    let mut depths: Vec<usize> = Vec::new();
+    for (step, def) in (0u32..).zip(told.saga.steps()) {
+        let depth = def
+            .after
+            .iter()
+            .filter_map(|&after| depths.get(after as usize))
+            .max()
+            .map_or(0, |deepest| deepest + 1);
+        depths.push(depth);
+        let state = told.saga.step(step).map(|(_, run)| run.state.name()).unwrap_or_default();
+        let after = names(told, def);
+        let waits = match (after.as_slice(), def.join) {
+            ([], _) => String::new(),
+            (some, Join::All) => format!(" <- {}", some.join(", ")),
+            (some, _) => format!(" <- {} of {}", def.needs(), some.join(", ")),
+        };
+        let _ = writeln!(text, "{:indent$}{} [{state}]{waits}", "", def.id, indent = 2 + 2 * depth);
+    }
+}
+
+/// Names may hold what Mermaid reads as its own, so nodes are numbered and labels quoted.
+fn drawn(nth: usize, session: &str, told: &Told, text: &mut String) {
+    let state = told.saga.state();
+    let mark = if state == SagaState::Escalated { " !" } else { "" };
+    let _ = writeln!(text, "  subgraph g{nth} [\"{session}/{}: {state}{mark}\"]", told.id);
+    for (step, def) in (0u32..).zip(told.saga.steps()) {
+        let state = told.saga.step(step).map(|(_, run)| run.state.name()).unwrap_or_default();
+        let _ = writeln!(text, "    g{nth}s{step}[\"{}<br/>{state}\"]", def.id);
+        for after in &def.after {
+            let needs = if def.join == Join::All {
+                String::new()
+            } else {
+                format!("|{} of {}|", def.needs(), def.after.len())
+            };
+            let _ = writeln!(text, "    g{nth}s{after} -->{needs} g{nth}s{step}");
+        }
+    }
+    text.push_str("  end\n");
+}

@@ -1,0 +1,147 @@
+//! The sagas of a trail, replayed from its records as any reader can.
+
+use super::Failure;
+use hv_core::audit::disk::RealDisk;
+use hv_core::audit::{Entry, Kind, StreamNo, Verdict, verify_on};
+use hv_core::event::{NodeEvent, SagaEvent, SessionEvent};
+use hv_core::saga::{Machine, Saga, SagaState, StepState};
+use hv_core::types::{Digest, SagaId};
+use hv_core::{Retried, Settlement, TrailEvent, read_record};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// What a trail says of sagas.
+#[derive(Debug, Default)]
+pub(super) struct Trail {
+    pub(super) sessions: BTreeMap<StreamNo, Session>,
+    /// What a person has seen to: stream, saga, step.
+    settled: BTreeSet<(u32, u32, u32)>,
+}
+
+/// The sagas of one session.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    pub(super) name: String,
+    pub(super) sagas: Vec<Told>,
+    /// What `hv run` keeps with a session it began.
+    pub(super) note: Option<Digest>,
+}
+
+/// One saga with its history.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) id: SagaId,
+    pub(super) saga: Saga,
+    pub(super) events: Vec<SagaEvent>,
+}
+
+impl Trail {
+    /// Reads a trail without its writer's lock, also while it is written to.
+    pub(super) fn read(data: &Path) -> Result<Self, Failure> {
+        if !data.is_dir() {
+            return Err(Failure::Input(format!(
+                "{}: there is no such folder; check the path",
+                data.display()
+            )));
+        }
+        let mut trail = Self::default();
+        let mut bad = None;
+        let read = verify_on(&RealDisk, data, &mut |entry| {
+            if let Err(why) = trail.take(&entry) {
+                bad.get_or_insert(why);
+            }
+        });
+        let report = read.map_err(|error| Failure::Input(format!("{}: {error}", data.display())))?;
+        if let Verdict::Tampered(finding) = &report.verdict {
+            return Err(Failure::Hv(format!("{}: the trail was tampered with: {finding}", data.display())));
+        }
+        match bad {
+            Some(why) => Err(Failure::Hv(format!("{}: {why}", data.display()))),
+            None => Ok(trail),
+        }
+    }
+
+    fn take(&mut self, entry: &Entry<'_>) -> Result<(), String> {
+        if let Kind::Genesis { label } = entry.kind {
+            self.sessions.entry(entry.stream).or_default().name = label.to_owned();
+        }
+        let record = read_record(entry).map_err(|error| error.to_string())?;
+        for event in record.events {
+            match event {
+                TrailEvent::Session(event) => {
+                    let session = self.sessions.entry(record.stream).or_default();
+                    session.take(*event, record.attached.first().map(|payload| payload.id()))?;
+                }
+                TrailEvent::Node(
+                    NodeEvent::ItemSettled {
+                        stream,
+                        saga,
+                        step,
+                        how: Settlement::Resolved {} | Settlement::Skipped {},
+                        ..
+                    }
+                    | NodeEvent::UndoEnded { stream, saga, step, result: Retried::Undone {}, .. },
+                ) => {
+                    self.settled.insert((stream, saga, step));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The sagas of this name, or all: session, number of the stream, number of the saga, saga.
+    pub(super) fn sagas(&self, name: Option<&str>) -> Vec<(&Session, u32, u32, &Told)> {
+        let mut found = Vec::new();
+        for (stream, session) in &self.sessions {
+            for (number, told) in (0u32..).zip(&session.sagas) {
+                if name.is_none_or(|name| told.id.as_str() == name) {
+                    found.push((session, stream.0, number, told));
+                }
+            }
+        }
+        found
+    }
+
+    /// The steps that wait for a person, as they are named.
+    pub(super) fn open(&self) -> Vec<String> {
+        let mut open = Vec::new();
+        for (session, stream, number, told) in self.sagas(None) {
+            if told.saga.state() != SagaState::Escalated {
+                continue;
+            }
+            for (step, (def, run)) in (0u32..).zip(told.saga.steps().iter().zip(told.saga.runs())) {
+                let waits = run.state == StepState::CompensationFailed
+                    && !self.settled.contains(&(stream, number, step));
+                if waits {
+                    open.push(format!("{}/{}/{}", session.name, told.id, def.id));
+                }
+            }
+        }
+        open
+    }
+
+    /// Whether every saga of this name, or every one, has ended.
+    pub(super) fn ended(&self, name: Option<&str>) -> bool {
+        self.sagas(name).iter().all(|(.., told)| told.saga.state().is_terminal())
+    }
+}
+
+impl Session {
+    fn take(&mut self, event: SessionEvent, attached: Option<Digest>) -> Result<(), String> {
+        match event {
+            SessionEvent::SagaOpened { id, .. } => {
+                self.sagas.push(Told { id, saga: Saga::default(), events: Vec::new() });
+            }
+            SessionEvent::Saga { saga, event } => {
+                if let Some(told) = self.sagas.get_mut(saga as usize) {
+                    told.saga.apply(&event).map_err(|illegal| illegal.to_string())?;
+                    told.events.push(event);
+                }
+            }
+            SessionEvent::Noted { key } if key == crate::run::NOTE => self.note = attached,
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,249 @@
+//! The examples of sagas, run as they stand by the real program, each with a trail that verifies.
+
+use crate::support::{hv, json, workspace};
+use serde_json::Value;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// An example with folders of its own; changes to its text are made on a copy.
+struct Place {
+    folder: tempfile::TempDir,
+    file: PathBuf,
+}
+
+impl Place {
+    fn of(example: &str, change: impl Fn(String) -> String) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(example);
+        let text = fs::read_to_string(workspace().join("examples").join(example)).unwrap();
+        fs::write(&file, change(text)).unwrap();
+        Self { folder, file }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self) -> (Option<i32>, Value) {
+        let (data, work) = (self.path("data"), self.path("work"));
+        let ran = hv()
+            .args(["run", "--json"])
+            .arg(&self.file)
+            .arg("--data")
+            .arg(data)
+            .arg("--work")
+            .arg(work)
+            .output();
+        let ran = ran.unwrap();
+        (ran.status.code(), json(&ran))
+    }
+
+    fn hv(&self, words: &[&str]) -> Output {
+        hv().args(words).current_dir(self.folder.path()).output().unwrap()
+    }
+
+    fn verify(&self) {
+        let verified = self.hv(&["audit", "verify", "--sealed", "--json", "data"]);
+        assert_eq!(json(&verified)["verdict"], "complete", "{}", String::from_utf8_lossy(&verified.stderr));
+    }
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// The service of the travel example, on a port of its own; it ends with the test.
+struct Agency {
+    child: Child,
+    port: u16,
+}
+
+impl Agency {
+    fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let script = workspace().join("examples/travel_service.py");
+        let child =
+            Command::new("python3").arg(script).arg(port.to_string()).stderr(Stdio::null()).spawn().unwrap();
+        let agency = Self { child, port };
+        let until = Instant::now() + Duration::from_secs(20);
+        while agency.ask("GET", "/counts").is_none() {
+            assert!(Instant::now() < until, "the service does not start");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        agency
+    }
+
+    fn ask(&self, method: &str, path: &str) -> Option<String> {
+        use std::io::{Read, Write};
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        write!(stream, "{method} {path} HTTP/1.0\r\nContent-Length: 0\r\n\r\n").ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).ok()?;
+        Some(text.split_once("\r\n\r\n")?.1.to_owned())
+    }
+
+    fn counts(&self) -> Value {
+        serde_json::from_str(&self.ask("GET", "/counts").unwrap()).unwrap()
+    }
+}
+
+impl Drop for Agency {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_trip_that_cannot_be_cancelled_escalates_slashes_and_is_settled_by_a_witness() {
+    let agency = Agency::start();
+    let keys = tempfile::tempdir().unwrap();
+    let key = keys.path().join("human.key");
+    let made = hv().args(["id", "new", "--key"]).arg(&key).output().unwrap();
+    let human = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    let place = Place::of("travel.toml", |text| {
+        let key = "did:key:z6MkqUFMKcFZN9wqxrhzeC75FYzSD6KxMhDUdNFg9MzakL2J";
+        assert!(text.contains(key) && text.contains("127.0.0.1:8765"));
+        text.replace(key, &human).replace("8765", &agency.port.to_string())
+    });
+    let (code, report) = place.run();
+    assert_eq!(code, Some(4), "{report}");
+    assert_eq!(
+        agency.counts()["booked"],
+        serde_json::json!(["flight"]),
+        "the hotel is cancelled, the flight not"
+    );
+    assert_eq!(report["slashes"][0]["agent"], "did:mesh:pilot");
+    assert_eq!(
+        report["slashes"].as_array().unwrap().len(),
+        1,
+        "the hotelier could undo, and answers for nothing"
+    );
+    place.verify();
+    let listed = place.hv(&["saga", "list", "data"]);
+    assert_eq!(listed.status.code(), Some(4));
+    assert!(said(&listed).contains("/flight  waits for a person"), "{}", said(&listed));
+    let shown = said(&place.hv(&["saga", "show", "data", "--saga", "work"]));
+    assert!(shown.contains("/hotel  compensated") && shown.contains("/flight  compensation_failed"));
+    let drawn = said(&place.hv(&["saga", "graph", "data", "--mermaid"]));
+    assert!(drawn.starts_with("flowchart TD\n") && drawn.contains("g0s0 --> g0s1"), "{drawn}");
+    let watched = place.hv(&["saga", "watch", "data"]);
+    assert_eq!(watched.status.code(), Some(0));
+
+    // A witness agrees to one more attempt; the airline is still on strike.
+    let word = |verb: &str, name: &str| {
+        let call = place.hv(&["saga", verb, "data", "flight", "--by", "did:mesh:operator"]);
+        fs::write(place.path("call.json"), &call.stdout).unwrap();
+        let signed = hv()
+            .args([
+                "id",
+                "sign",
+                "--type",
+                "witness",
+                "--audience",
+                "did:web:node.example",
+                "--deadline",
+                "1h",
+            ])
+            .arg("--key")
+            .arg(&key)
+            .arg(place.path("call.json"))
+            .output()
+            .unwrap();
+        assert!(signed.status.success(), "{}", said(&signed));
+        fs::write(place.path(name), &signed.stdout).unwrap();
+    };
+    word("retry", "first.json");
+    let retried = place.hv(&["saga", "retry", "data", "flight", "--witness", "first.json"]);
+    assert_eq!(retried.status.code(), Some(4), "{}", said(&retried));
+    // The same word opens nothing else, and nothing twice.
+    let skipped = place.hv(&["saga", "skip", "data", "flight", "--witness", "first.json"]);
+    assert_eq!(skipped.status.code(), Some(5), "{}", said(&skipped));
+    let again = place.hv(&["saga", "retry", "data", "flight", "--witness", "first.json"]);
+    assert_eq!(again.status.code(), Some(5), "{}", said(&again));
+    agency.ask("POST", "/strike-over").unwrap();
+    word("retry", "second.json");
+    let retried = place.hv(&["saga", "retry", "data", "flight", "--witness", "second.json"]);
+    assert_eq!(retried.status.code(), Some(0), "{}", said(&retried));
+    assert_eq!(agency.counts()["booked"], serde_json::json!([]));
+    assert_eq!(place.hv(&["saga", "list", "data"]).status.code(), Some(0));
+    place.verify();
+}
+
+#[test]
+fn two_good_reviews_of_three_are_enough() {
+    let place = Place::of("reviews.toml", |text| text);
+    let (code, report) = place.run();
+    assert_eq!(code, Some(0), "{report}");
+    assert_eq!(fs::read_to_string(place.path("work/published")).unwrap(), "good\ngood\n");
+    assert!(!place.path("work/review-3").exists());
+    place.verify();
+    let listed = said(&place.hv(&["saga", "list", "data"]));
+    assert!(listed.contains("reviews/work  completed, 3 of 4 steps stand"), "{listed}");
+    // The same file makes sense; one whose finished step does something else does not; a later one may change.
+    let against = |change: &dyn Fn(String) -> String| {
+        let text = fs::read_to_string(&place.file).unwrap();
+        fs::write(place.path("changed.toml"), change(text)).unwrap();
+        place.hv(&["saga", "replay-check", "data", "--against", "changed.toml"])
+    };
+    assert_eq!(against(&|text| text).status.code(), Some(0));
+    let longer =
+        against(&|text| text.replace("needs = \"majority\"", "needs = \"majority\"\ntimeout = \"10m\""));
+    assert_eq!(longer.status.code(), Some(0), "{}", said(&longer));
+    assert!(said(&longer).contains("step publish has another timeouts"), "{}", said(&longer));
+    let stricter = against(&|text| text.replace("needs = \"majority\"", "needs = \"all\""));
+    assert_eq!(stricter.status.code(), Some(1), "{}", said(&stricter));
+    let other = against(&|text| text.replace("echo good > review-1", "echo bad > review-1"));
+    assert_eq!(other.status.code(), Some(1), "{}", said(&other));
+}
+
+#[test]
+fn f18_what_a_late_step_left_behind_is_undone() {
+    let place = Place::of("late.toml", |text| text);
+    let (code, report) = place.run();
+    assert_eq!(code, Some(3), "{report}");
+    assert_eq!(report["undo_order"], serde_json::json!(["late", "first"]));
+    assert_eq!(fs::read_dir(place.path("work")).unwrap().count(), 0);
+    place.verify();
+}
+
+fn planned(folder: &Path, word: Option<&str>) -> String {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let ran = Command::new(cargo)
+        .args([
+            "run",
+            "--quiet",
+            "--package",
+            "hv-core",
+            "--features",
+            "folder",
+            "--example",
+            "planner",
+            "--",
+        ])
+        .arg(folder)
+        .args(word)
+        .current_dir(workspace())
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{}", said(&ran));
+    String::from_utf8(ran.stdout).unwrap()
+}
+
+#[test]
+fn an_agent_plans_as_it_goes() {
+    for (word, expected) in [
+        (None, "planned 6 steps on the way; the saga is completed"),
+        (Some("dead-end"), "four leads nowhere: the saga is compensated, 0 lines are left"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let trail = folder.path().join("data");
+        let text = planned(&trail, word);
+        assert!(text.contains(expected), "{text}");
+        let verified = hv().args(["audit", "verify", "--sealed", "--json"]).arg(&trail).output().unwrap();
+        assert_eq!(json(&verified)["verdict"], "complete");
+    }
+}
