@@ -40,6 +40,7 @@ mod locate;
 mod survey;
 
 mod finding;
+mod history;
 mod salvage;
 mod verify;
 
@@ -58,6 +59,7 @@ pub use delta::{BadDelta, DeltaProof, Inner};
 pub use file::{FileLog, FileOptions, SEGMENT_BYTES, SEGMENT_MIN_BYTES};
 pub use finding::{Finding, What};
 pub use hash::{Blake3, Rfc6962};
+pub use history::{Flaw, HISTORY_LENGTH, History, check_history};
 pub use log::{
     BATCH_MAX_BYTES, Doing, Expect, Head, LABEL_MAX_BYTES, Log, LogError, Lsn, PayloadRef, StreamNo,
 };

@@ -40,6 +40,8 @@ pub struct Entrant {
     trust: Trust,
     caps: Vec<Cap>,
     claims: Vec<(ActionId, Claim)>,
+    /// What it claims of its last sessions; nothing where it claims none.
+    history: Option<Vec<Digest>>,
 }
 
 /// What is said about an agent that the ledger does not know. For one that it knows, this changes nothing.
@@ -53,7 +55,7 @@ impl Entrant {
     /// An agent of whom nothing is said.
     #[must_use]
     pub const fn new(did: Did) -> Self {
-        Self { did, parent: None, trust: Trust::Nothing, caps: Vec::new(), claims: Vec::new() }
+        Self { did, parent: None, trust: Trust::Nothing, caps: Vec::new(), claims: Vec::new(), history: None }
     }
 
     /// Who it is.
@@ -74,6 +76,11 @@ impl Entrant {
     #[must_use]
     pub fn with_parent(self, parent: Did) -> Self {
         Self { parent: Some(parent), ..self }
+    }
+
+    /// With what it claims of its last sessions.
+    pub(crate) fn claiming(self, history: Vec<Digest>) -> Self {
+        Self { history: Some(history), ..self }
     }
 
     /// With a score that somebody else says.
@@ -538,7 +545,7 @@ pub(crate) fn join(
     scored: Option<Asked>,
 ) -> Result<(Draft, Ring), Box<Refusal>> {
     let slot = find(state, "join", session)?;
-    let Entrant { did, parent, trust, caps, claims } = entrant;
+    let Entrant { did, parent, trust, caps, claims, history } = entrant;
     if state.ledger.quarantined(did, now).is_some() {
         return Err(slot.refuse("join", Some(did), None, Reason::Quarantined(did.clone())));
     }
@@ -589,6 +596,7 @@ pub(crate) fn join(
         // Whoever is new has no history that could be checked.
         caps.push(Cap::Probation);
     }
+    caps.extend(state.histories.cap(did, history.as_deref()));
     let known = slot.session.known(did).map(|member| member.ordinal);
     let member = known.unwrap_or(u32::try_from(slot.session.roster().count()).unwrap_or(u32::MAX));
     let unscored = matches!(answer, Some(NodeEvent::Unscored { .. })).then_some(Cap::Unscored);

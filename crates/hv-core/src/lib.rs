@@ -47,6 +47,7 @@ mod origin;
 mod folding;
 mod gate;
 mod govern;
+mod history;
 mod host;
 mod hypervisor;
 mod node;

@@ -268,7 +268,11 @@ impl Draft {
         if !self.says_nothing() {
             state.apply_session(stream, &self.lifecycle, &self.events, self.attached.as_slice())?;
         }
-        if self.end == End::Closed { state.close_session(stream) } else { Ok(()) }
+        if self.end == End::Closed {
+            state.close_session(stream, made.root.unwrap_or_default())
+        } else {
+            Ok(())
+        }
     }
 
     fn told(self, stream: Option<StreamNo>) -> Vec<(StreamNo, Vec<TrailEvent>)> {

@@ -7,6 +7,7 @@ use crate::error::Reason;
 use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
 use crate::evidence::Voice;
 use crate::guards::{Guards, Scoring};
+use crate::history::Histories;
 use crate::item::Items;
 use crate::kill::Kills;
 use crate::node::Refusal;
@@ -52,6 +53,7 @@ pub(crate) struct State {
     pub(crate) ledger_length: u64,
     pub(crate) kills: Kills,
     pub(crate) anchors: AnchorBook,
+    pub(crate) histories: Histories,
     /// The holds that are on, by number.
     pub(crate) holds: BTreeMap<u32, Hold>,
     /// The number that the next hold gets.
@@ -151,7 +153,7 @@ impl State {
                 let attached: Vec<PayloadRef> = entry.attachments.collect();
                 self.apply_session(stream, &[], &events, &attached)
             }
-            (Kind::Close { .. }, stream) => self.close_session(stream),
+            (Kind::Close { root, .. }, stream) => self.close_session(stream, root),
             _ => Ok(()),
         }
     }
@@ -282,8 +284,9 @@ impl State {
     }
 
     /// Forgets a session that is over; its trail remains.
-    pub(crate) fn close_session(&mut self, stream: StreamNo) -> Result<(), Illegal> {
+    pub(crate) fn close_session(&mut self, stream: StreamNo, root: Digest) -> Result<(), Illegal> {
         let slot = self.sessions.remove(&stream).ok_or(Illegal::new("an open session is closed"))?;
+        slot.session.roster().for_each(|member| self.histories.ended(member.did, root));
         self.names.remove(&slot.id);
         self.kills.forget_session(&slot.id);
         if let Some(creator) = slot.session.creator()

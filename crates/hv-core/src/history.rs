@@ -1,0 +1,133 @@
+//! Trust histories of agents, as this node's own trail proves them.
+
+use crate::error::Error;
+use crate::hypervisor::{Entrant, Hypervisor};
+use hv_audit::{HISTORY_LENGTH, History, check_history};
+use hv_rings::standing::Cap;
+use hv_types::{Did, Digest};
+use std::collections::BTreeMap;
+
+/// The roots of the sessions in which agents took part and that are closed, the last five of each.
+#[derive(Debug, Default)]
+pub(crate) struct Histories(BTreeMap<Did, Vec<Digest>>);
+
+impl Histories {
+    /// A session with this member is closed.
+    pub(crate) fn ended(&mut self, member: &Did, root: Digest) {
+        let history = self.0.entry(member.clone()).or_default();
+        if history.len() >= HISTORY_LENGTH {
+            history.remove(0);
+        }
+        history.push(root);
+    }
+
+    /// What is proven of an agent, the oldest first.
+    pub(crate) fn of(&self, agent: &Did) -> &[Digest] {
+        self.0.get(agent).map_or(&[], Vec::as_slice)
+    }
+
+    /// The cap that a claimed history brings. Computed anew for every join, so nothing is believed for longer than
+    /// it holds.
+    pub(crate) fn cap(&self, agent: &Did, claimed: Option<&[Digest]>) -> Option<Cap> {
+        match check_history(claimed?, self.of(agent)) {
+            History::Suspicious(_) => Some(Cap::SuspiciousHistory),
+            History::Verified | History::Probationary { .. } => None,
+        }
+    }
+}
+
+impl Entrant {
+    /// With the summaries of its last five sessions, the oldest first, as it claims them: the roots that
+    /// [`terminate_session`](Hypervisor::terminate_session) gave. They are held against this node's trail; one that
+    /// does not hold together keeps the agent in Ring 3. The history of other nodes is not known here, so whoever
+    /// comes from there claims none.
+    #[must_use]
+    pub fn with_history(self, summaries: Vec<Digest>) -> Self {
+        self.claiming(summaries)
+    }
+}
+
+impl Hypervisor {
+    /// The summaries of an agent's last five sessions on this node, the oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`].
+    pub fn history(&self, agent: &Did) -> Result<Vec<Digest>, Error> {
+        self.node().read(|state, _| state.histories.of(agent).to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hv_audit::MemoryLog;
+    use hv_session::SessionConfig;
+    use hv_types::{Ring, SessionId};
+    use std::sync::Arc;
+
+    fn did() -> Did {
+        Did::new("did:mesh:a").unwrap()
+    }
+
+    async fn join(hv: &Hypervisor, name: &str, history: Option<Vec<Digest>>) -> Ring {
+        let session = SessionId::new(name).unwrap();
+        let admin = Did::new("did:mesh:admin").unwrap();
+        hv.create_session(&session, SessionConfig::default(), &admin).await.unwrap();
+        let entrant = Entrant::new(did()).with_sigma("0.85".parse().unwrap());
+        let entrant = match history {
+            Some(history) => entrant.with_history(history),
+            None => entrant,
+        };
+        let ring = hv.join_session(&session, &entrant).await.unwrap();
+        hv.activate_session(&session).await.unwrap();
+        ring
+    }
+
+    async fn end(hv: &Hypervisor, name: &str) -> Digest {
+        hv.terminate_session(&SessionId::new(name).unwrap()).await.unwrap()
+    }
+
+    /// Failure 19: nothing that was verified once is believed later, and nobody's word counts.
+    #[tokio::test]
+    async fn f19_a_history_counts_only_as_the_trail_proves_it_now() {
+        let log = Arc::new(MemoryLog::new());
+        let hv = Hypervisor::open(log.clone(), Arc::new(crate::SystemClock)).unwrap();
+        // New, and claiming nothing or having nothing to claim: Ring 2 at most, with this score Ring 2.
+        assert_eq!(join(&hv, "s0", Some(vec![])).await, Ring::Standard);
+        let mut roots = vec![end(&hv, "s0").await];
+        for n in 1..=6 {
+            let name = format!("s{n}");
+            let last: Vec<Digest> = roots.iter().rev().take(5).rev().copied().collect();
+            assert_eq!(hv.history(&did()).unwrap(), last);
+            assert_eq!(join(&hv, &name, Some(last)).await, Ring::Standard, "{name}");
+            roots.push(end(&hv, &name).await);
+        }
+        let last = roots[2..].to_vec();
+        // What was true before the last session is not any more.
+        let stale = roots[1..6].to_vec();
+        let mut swapped = last.clone();
+        swapped.swap(1, 2);
+        let mut made_up = last.clone();
+        made_up[4] = Digest([9; 32]);
+        let twice = [&last[..4], &last[3..4]].concat();
+        let claims = [stale, swapped, made_up, twice, last[1..].to_vec(), vec![], roots.clone()];
+        for (n, claimed) in claims.into_iter().enumerate() {
+            assert_eq!(
+                join(&hv, &format!("bad{n}"), Some(claimed.clone())).await,
+                Ring::Sandbox,
+                "{claimed:?}"
+            );
+        }
+        assert_eq!(join(&hv, "good", Some(last.clone())).await, Ring::Standard);
+        assert_eq!(join(&hv, "silent", None).await, Ring::Standard);
+        // Replayed from the trail alone.
+        let again = Hypervisor::open(log, Arc::new(crate::SystemClock)).unwrap();
+        assert_eq!(again.history(&did()).unwrap(), last);
+    }
+
+    #[tokio::test]
+    async fn f19_a_stranger_with_a_made_up_history_stands_in_ring_3() {
+        let hv = Hypervisor::in_memory().unwrap();
+        assert_eq!(join(&hv, "s", Some(vec![Digest([1; 32])])).await, Ring::Sandbox);
+    }
+}
