@@ -176,7 +176,6 @@ impl Reason {
             Self::NoItem(_) => "no_item",
             Self::NoUndo(_) => "no_undo",
             Self::ItemBusy { .. } => "item_busy",
-            Self::Anchor(_) => "anchor",
         }
     }
 
