@@ -103,10 +103,33 @@ pub(crate) fn lint(workspace: &Workspace, report: &mut Report) {
     no_std(workspace, report);
 }
 
-/// What takes a tool or a target that is not on every machine: bare metal, licences.
+/// What takes a tool or a target that is not on every machine: bare metal, licences, fuzzing.
 pub(crate) fn deep(workspace: &Workspace, report: &mut Report) {
     bare_metal(workspace, report);
     licences(workspace, report);
+    fuzz(workspace, report);
+}
+
+/// How long each decoder is fed with anything.
+const FUZZ_SECONDS: u32 = 600;
+
+/// Every fuzz target, from its corpus on; what it finds besides stays in the target folder.
+fn fuzz(workspace: &Workspace, report: &mut Report) {
+    if !command::exists("cargo-fuzz") {
+        report.leave_out("fuzz", "cargo-fuzz is not installed (`cargo install cargo-fuzz --locked`)");
+        return;
+    }
+    let sources = workspace.files.iter().filter_map(|file| file.strip_prefix("fuzz/fuzz_targets/"));
+    for target in sources.filter_map(|file| file.strip_suffix(".rs")) {
+        report.part(&format!("fuzz {target}"), || {
+            let found = workspace.target.join("fuzz").join(target);
+            std::fs::create_dir_all(&found).map_err(|e| format!("{}: {e}", found.display()))?;
+            let limit = format!("-max_total_time={FUZZ_SECONDS}");
+            let mut command = cargo(&workspace.root);
+            command.args(["fuzz", "run", "--sanitizer", "none", target]).arg(&found);
+            stream(command.arg(format!("fuzz/corpus/{target}")).args(["--", &limit]))
+        });
+    }
 }
 
 /// The documentation of every crate, with every warning an error.

@@ -25,6 +25,8 @@ pub(crate) struct Supply {
 pub(crate) enum Kind {
     /// Python, in a virtual environment.
     Python,
+    /// The same with Python 3.12 or newer, wherever one is.
+    NewPython,
     /// Node, in a folder with `node_modules`.
     Node,
 }
@@ -53,6 +55,14 @@ const TOOLS_PYTHON: Supply = Supply {
     kind: Kind::Python,
 };
 
+/// A client of tiled logs and a witness by others, which check what is exported.
+const TLOG: Supply = Supply {
+    name: "tlog",
+    variable: "HV_TEST_TLOG_VENV",
+    pins: "crates/hv-cli/tests/tlog/requirements.txt",
+    kind: Kind::NewPython,
+};
+
 /// Tool servers in JavaScript.
 const TOOLS_NODE: Supply = Supply {
     name: "tool-servers",
@@ -70,7 +80,7 @@ const ANVIL: Supply = Supply {
 };
 
 /// All that `cargo xtask test` prepares.
-pub(crate) const FOR_TESTS: [Supply; 4] = [ADAPTED, TOOLS_PYTHON, TOOLS_NODE, ANVIL];
+pub(crate) const FOR_TESTS: [Supply; 5] = [ADAPTED, TOOLS_PYTHON, TOOLS_NODE, ANVIL, TLOG];
 
 impl Supply {
     /// Where the packages are, after installing them where they are missing or stale.
@@ -78,10 +88,11 @@ impl Supply {
         let root = &workspace.root;
         let pins = workspace.text(self.pins)?.ok_or_else(|| format!("{}: not UTF-8", self.pins))?;
         let (interpreter, under) = match self.kind {
-            Kind::Python => ("python3", "venv"),
-            Kind::Node => ("node", "node"),
+            Kind::Python => (PathBuf::from("python3"), "venv"),
+            Kind::NewPython => (new_python(root)?, "venv"),
+            Kind::Node => (PathBuf::from("node"), "node"),
         };
-        let version = command::capture(command::program(interpreter, root).arg("--version"))?;
+        let version = command::capture(command::program(&interpreter, root).arg("--version"))?;
         let made_of = format!("{}\n{pins}", version.trim());
         let folder = workspace.target.join(under).join(self.name);
         // Written last, so a folder without it is one that was not finished.
@@ -95,17 +106,17 @@ impl Supply {
         }
         eprintln!("making {} from {}", folder.display(), self.pins);
         match self.kind {
-            Kind::Python => self.install_python(workspace, &folder)?,
+            Kind::Python | Kind::NewPython => self.install_python(workspace, &interpreter, &folder)?,
             Kind::Node => self.install_node(workspace, &folder, &pins)?,
         }
         std::fs::write(&mark, made_of).map_err(|e| format!("{}: {e}", mark.display()))?;
         Ok(folder)
     }
 
-    fn install_python(&self, workspace: &Workspace, folder: &Path) -> Result<(), String> {
+    fn install_python(&self, workspace: &Workspace, python: &Path, folder: &Path) -> Result<(), String> {
         let root = &workspace.root;
         // Captured, because stdout may belong to a report for another program.
-        command::capture(command::program("python3", root).args(["-m", "venv"]).arg(folder))?;
+        command::capture(command::program(python, root).args(["-m", "venv"]).arg(folder))?;
         command::capture(
             command::program(folder.join("bin/python"), root)
                 .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
@@ -128,4 +139,18 @@ impl Supply {
         )
         .map(drop)
     }
+}
+
+/// A Python of version 3.12 or newer: by its names, then among those that pyenv keeps.
+fn new_python(root: &Path) -> Result<PathBuf, String> {
+    let named = ["python3", "python3.14", "python3.13", "python3.12"].map(PathBuf::from);
+    let kept = ["3.14", "3.13", "3.12"].iter().filter_map(|version| {
+        let prefix = command::capture(command::program("pyenv", root).args(["prefix", version])).ok()?;
+        Some(Path::new(prefix.trim()).join("bin/python3"))
+    });
+    let is_new = |python: &PathBuf| {
+        let ask = "import sys; sys.exit(sys.version_info < (3, 12))";
+        command::capture(command::program(python, root).args(["-c", ask])).is_ok()
+    };
+    named.into_iter().chain(kept).find(is_new).ok_or_else(|| "there is no Python 3.12 or newer".to_owned())
 }

@@ -2,7 +2,9 @@
 
 use crate::sim::SimDisk;
 use crate::trail::{DIR, entropy, options, work};
-use hv_audit::{Blake3, CompactRange, Expect, FileLog, Kind, Log, LogError, Lsn, MemoryLog, StreamNo};
+use hv_audit::{
+    Blake3, CompactRange, Expect, FileLog, Kind, Log, LogError, Lsn, MemoryLog, StreamNo, Transcript,
+};
 use hv_types::{Digest, Illegal, Timestamp};
 use std::path::Path;
 
@@ -330,4 +332,22 @@ fn a_memory_log_without_a_beginning_is_read_too() {
     assert_eq!(log.replay(&mut |_| Ok(())), Ok(Lsn(0)));
     work(&log, 10).unwrap();
     assert!(dump(&log).len() > 50);
+}
+
+/// Given the same randomness, every engine gives the same checkpoint and the same proofs.
+#[test]
+fn transcripts_of_all_engines_are_alike() {
+    let read = engines().map(|log| {
+        work(&*log, 10).unwrap();
+        log.seal(Timestamp(100)).unwrap();
+        let read = Transcript::of(&*log, &mut |_| true).unwrap();
+        let size = read.size();
+        let proofs: Vec<_> = [(0, 1), (1, 0), (2, 3), (3, 0)]
+            .map(|(stream, seq)| read.delta(StreamNo(stream), seq, size).unwrap())
+            .into_iter()
+            .collect();
+        (read.origin(), read.checkpoint("log", size).unwrap(), read.reach(size), read.prints(size), proofs)
+    });
+    assert_eq!(read[0], read[1]);
+    assert!(read[0].4.iter().all(|proof| proof.node_leaf().is_ok()));
 }

@@ -279,3 +279,64 @@ fn golden_bytes_of_proofs() {
     assert_eq!(consistency.to_bytes(), [1, 0xac, 2, 0]);
     assert_eq!(ConsistencyProof::from_bytes(&consistency.to_bytes()), Ok(consistency));
 }
+
+/// A hash that counts how often inner nodes are made.
+struct Counted;
+
+std::thread_local! {
+    static NODES: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+impl TreeHash for Counted {
+    fn leaf(bytes: &[u8]) -> Digest {
+        Blake3::leaf(bytes)
+    }
+
+    fn node(left: &Digest, _: &Digest) -> Digest {
+        NODES.set(NODES.get() + 1);
+        *left
+    }
+
+    fn empty() -> Digest {
+        Digest::default()
+    }
+}
+
+/// A running root costs one hash for each full subtree but one, and adding a leaf one on average: with a million
+/// leaves less than three times what it is with a thousand, counted over as many leaves as there are in between.
+#[test]
+fn the_running_root_stays_cheap() {
+    let cost = |size: u64, window: u64| {
+        let mut range = CompactRange::<Counted>::new();
+        (0..size - window).for_each(|_| range.push(Digest::default()));
+        NODES.set(0);
+        for _ in 0..window {
+            range.push(Digest::default());
+            let _ = range.root();
+        }
+        NODES.get()
+    };
+    let (small, large) = (cost(1 << 10, 512), cost((1 << 20) - 1, 512));
+    assert!(large <= 3 * small, "{large} {small}");
+    NODES.set(0);
+    let mut range = CompactRange::<Counted>::new();
+    (0..1u64 << 20).for_each(|_| range.push(Digest::default()));
+    assert_eq!(NODES.get(), (1 << 20) - 1);
+    let _ = range.root();
+    assert_eq!(NODES.get(), (1 << 20) - 1, "a full tree has its root already");
+}
+
+/// A range that is put together from what was kept of it goes on as the one that it was kept of.
+#[test]
+fn a_compact_range_is_as_good_as_its_leaves() {
+    let leaves = leaves::<Rfc6962>(200);
+    let mut whole = CompactRange::<Rfc6962>::new();
+    for (size, leaf) in (0..).zip(&leaves) {
+        let mut kept = CompactRange::<Rfc6962>::from_peaks(size, whole.peaks().to_vec()).unwrap();
+        whole.push(*leaf);
+        kept.push(*leaf);
+        assert_eq!((kept.root(), kept.size()), (whole.root(), size + 1));
+        let fewer = whole.peaks()[1..].to_vec();
+        assert!(CompactRange::<Rfc6962>::from_peaks(size + 1, fewer).is_none());
+    }
+}

@@ -1,8 +1,10 @@
 //! `hv audit`: what a trail says, and whether it is whole.
 
 mod anchors;
+mod bundle;
 mod every;
 mod formats;
+mod interop;
 mod outside;
 mod purge;
 mod show;

@@ -199,6 +199,45 @@ pub(crate) async fn rewritten(dir: &Path) {
     stage.hv.seal().await.unwrap();
 }
 
+/// So many closed sessions of two records and a payload, `s0` and on, and one called `open` that is not closed; ended.
+pub(crate) fn of_many_sessions(dir: &Path, count: u32) {
+    of_sessions(dir, count, b"first");
+}
+
+/// The same with another content.
+pub(crate) fn of_other_sessions(dir: &Path, count: u32) {
+    of_sessions(dir, count, b"other");
+}
+
+fn of_sessions(dir: &Path, count: u32, content: &[u8]) {
+    let log = FileLog::create(dir, START, options()).unwrap();
+    for n in 0..count {
+        short_session(&log, &format!("s{n}"), content);
+    }
+    let opened =
+        log.append(&[], START, &mut |batch| batch.genesis("open", |out| out.push(RECORD_VERSION)).map(drop));
+    opened.unwrap();
+    log.seal(START).unwrap();
+}
+
+fn short_session(log: &FileLog, label: &str, content: &[u8]) {
+    let payload = log.put_payload(content).unwrap();
+    let appended = log.append(&[], START, &mut |batch| {
+        let (stream, _) = batch.genesis(label, |out| out.push(RECORD_VERSION))?;
+        batch.push(stream, &[payload], |out| out.push(RECORD_VERSION))?;
+        batch.push(StreamNo::LEDGER, &[], |out| out.push(RECORD_VERSION))?;
+        batch.close(stream).map(drop)
+    });
+    appended.unwrap();
+}
+
+/// A session more on an ended trail, which is ended again.
+pub(crate) fn of_one_session_more(dir: &Path) {
+    let log = FileLog::open(dir, START, options()).unwrap();
+    short_session(&log, "more", b"more");
+    log.seal(START).unwrap();
+}
+
 /// One of every event, on streams of their own, and ended. No hypervisor would write it in this order.
 pub(crate) fn of_every_event(dir: &Path, every: &every::Every) {
     let log = FileLog::create(dir, START, options()).unwrap();
