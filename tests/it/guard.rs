@@ -551,3 +551,60 @@ async fn outcomes_become_reputation_and_move_the_standing_ring() {
     // Three steps of one; and two of the other, for nothing is said of how risky its looking is: 0.0095, and the rest.
     assert_eq!(earned(&replayed), 3 + 2);
 }
+
+#[tokio::test]
+async fn a_clock_that_jumps_back_gives_nobody_anything() {
+    let stage = Stage::with(&[("three", "0.3")]).await;
+    for _ in 0..3 {
+        assert!(stage.write("three").await.is_err());
+    }
+    let (until, before) = (stage.trips()[0].2, stage.hv.now());
+    let (passed, _) = stage.reads("three").await;
+    assert_eq!(passed, 7, "three of ten were used");
+    stage.clock.set(Timestamp(stage.clock.now().0 - 900 * SECOND));
+    // Time is that of the last record; no bucket is filled, and no breaker closes.
+    assert_eq!((stage.hv.now(), stage.read("three").await.is_err()), (before, true));
+    assert!(matches!(stage.trips().as_slice(), [(_, _, same)] if *same == until));
+    let mut last = Timestamp(0);
+    let mut read = |entry: hv_core::audit::Entry<'_>| {
+        assert!(entry.time >= last);
+        last = entry.time;
+        Ok(())
+    };
+    stage.hv.log().replay(&mut |entry| read(entry)).unwrap();
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_forwards_ends_no_quarantine_of_a_slash() {
+    let stage = Stage::with(&[("a", "0.9"), ("b", "0.9")]).await;
+    let change =
+        Claim { kind: Some(ActionKind::Effect), reversibility: Some(Reversibility::Full), risk: None };
+    stage.hv.register_action(&session(), &action("change"), change).await.unwrap();
+    let step = |n: u32, after: Vec<u32>| {
+        let id = StepId::new(&format!("s{n}")).unwrap();
+        let step = StepDef::new(id, action("change"), did("a"), Task::closure("work"));
+        Arc::new(StepDef { after, ..step.with_undo(Task::closure("work")) })
+    };
+    let host = stage.hv.saga(&session(), &SagaId::new("g").unwrap()).accepting(vec![0, 1]);
+    let clock = stage.clock.clone();
+    let mut closures = Closures::new().with_clock(Arc::new(move || clock.now()));
+    let failed = || Outcome::failed(hv_core::saga::Class::Permanent, hv_core::saga::Reason::Exit { code: 1 });
+    closures.add(
+        "work",
+        move |attempt| {
+            let works = attempt.ordinal == 0;
+            async move { if works { Outcome::done() } else { failed() } }
+        },
+        move |_| async move { failed() },
+    );
+    let plan = Plan::new(vec![step(0, vec![]), step(1, vec![0])]);
+    let end = drive(&host, &closures, &Control::new(), SagaCommand::begin(plan)).await.unwrap();
+    assert_eq!(end, SagaState::Escalated);
+    for days in [0, 1, 30] {
+        stage.wait(days * 86_400 * SECOND);
+        let entrant = Entrant::new(did("a")).with_sigma("0.9".parse().unwrap());
+        let joined = stage.hv.join_session(&session(), &entrant).await.unwrap_err();
+        // The session lasts an hour; that it is over is told after the quarantine.
+        assert!(matches!(reason(joined), Reason::Quarantined(_)), "{days}");
+    }
+}

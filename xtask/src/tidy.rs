@@ -6,6 +6,7 @@
 mod dependencies;
 mod documents;
 mod invariants;
+mod security;
 mod sources;
 
 use crate::report::Report;
@@ -60,6 +61,7 @@ rules! {
     purity: "machines know no clock, and libraries print nothing" => sources::purity;
     words: "no word that does not belong" => sources::words;
     invariants: "every invariant and failure has its test" => invariants::map;
+    security: "every attack has its test, or says what is open" => security::table;
     documents: "documents are there, short enough, and link to what exists" => documents::all;
 }
 

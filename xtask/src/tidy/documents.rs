@@ -4,10 +4,11 @@ use super::Findings;
 use crate::workspace::Workspace;
 
 /// Documents that there must be.
-const NEEDED: [&str; 8] = [
+const NEEDED: [&str; 9] = [
     "README.md",
     "CHANGELOG.md",
     "SHORTCOMINGS.md",
+    "SECURITY.md",
     "LICENSE-MIT",
     "LICENSE-APACHE",
     "docs/ARCHITECTURE.md",

@@ -172,7 +172,7 @@ fn check(
 }
 
 /// That the source has a test of this name, and that it runs.
-fn is_test(text: &str, test: &str) -> Result<(), &'static str> {
+pub(super) fn is_test(text: &str, test: &str) -> Result<(), &'static str> {
     let head = format!("fn {test}");
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let is_head = |line: &&str| {
