@@ -1,10 +1,13 @@
 //! What several clients see of the files of a session at once: in the strong mode one order that agrees with time, in
 //! the eventual mode every write.
 
+use hv_core::audit::{FileLog, FileOptions};
+use hv_core::rings::rate::{Limits, PerRing, Rate};
 use hv_core::session::{Expect, Revision};
 use hv_core::types::{Did, SessionId};
-use hv_core::{ConsistencyMode, Entrant, Hypervisor, SessionConfig};
+use hv_core::{Clock, ConsistencyMode, Entrant, Guards, Hypervisor, SessionConfig, SystemClock, entropy};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -87,6 +90,15 @@ async fn session(hv: &Hypervisor, mode: ConsistencyMode, clients: usize) -> Sess
     id
 }
 
+/// A node on a new folder that does not ask how often somebody calls.
+fn unhurried(folder: &Path) -> Hypervisor {
+    let rate = Rate { per_second: 1_000_000, burst: 1_000_000 };
+    let rate = PerRing { root: rate, privileged: rate, standard: rate, sandbox: rate };
+    let guards = Guards { limits: Limits { rate, ..Limits::default() }, ..Guards::default() };
+    let log = FileLog::create(folder, SystemClock.now(), FileOptions::new(entropy().unwrap())).unwrap();
+    Hypervisor::open_guarded(Arc::new(log), Arc::new(SystemClock), guards).unwrap()
+}
+
 /// A client that answers some reads from what it saw before.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Memory {
@@ -100,7 +112,7 @@ fn recorded(clients: usize, operations: u64, memory: Memory) -> Vec<Op> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
     runtime.block_on(async {
-        let hv = Hypervisor::in_folder(&folder.path().join("trail")).unwrap();
+        let hv = unhurried(&folder.path().join("trail"));
         let id = session(&hv, ConsistencyMode::Strong, clients).await;
         let history = Arc::new(Mutex::new(Vec::new()));
         let tasks: Vec<_> = (0..clients)

@@ -12,9 +12,11 @@ use args::{
     AclArgs, As, CatArgs, DiffArgs, ExportArgs, ImportArgs, LsArgs, MvArgs, PathArgs, RestoreArgs, RmArgs,
     SnapshotArgs, VfsArgs, VfsCommand, WriteArgs,
 };
+use hv_core::rings::gate::GateDenial;
+use hv_core::rings::rate::Limited;
 use hv_core::session::Expect;
-use hv_core::types::SessionId;
-use hv_core::{AclRule, FileMoment, Hypervisor};
+use hv_core::types::{SessionId, Timestamp};
+use hv_core::{AclRule, Error, FileMoment, Hypervisor, Reason};
 use serde_json::{Value, json};
 use std::io::Read;
 
@@ -201,7 +203,9 @@ impl Desk<'_> {
         for file in &found.files {
             let path = format!("{below}{}", file.path);
             let content = real::read(&file.file, LONGEST)?;
-            self.hv.write_file(&self.session, &self.by.agent, &path, content, Expect::Any).await?;
+            let write =
+                || self.hv.write_file(&self.session, &self.by.agent, &path, content.clone(), Expect::Any);
+            self.paced(write).await?;
             words.push_str(&format!("{path}\n"));
             written.push(path);
         }
@@ -217,7 +221,7 @@ impl Desk<'_> {
         real::check(&args.folder, &paths)?;
         let mut gone = Vec::new();
         for path in &paths {
-            match self.hv.read_file(session, agent, path).await? {
+            match self.paced(|| self.hv.read_file(session, agent, path)).await? {
                 Some(content) => real::write(&args.folder, path, &content)?,
                 None => gone.push(path.clone()),
             }
@@ -225,6 +229,26 @@ impl Desk<'_> {
         let warning = (!gone.is_empty()).then(|| format!("kept elsewhere or purged: {}", gone.join(", ")));
         let words = format!("{} files\n", paths.len() - gone.len());
         Ok(Answer::new(Exit::Done, words, json!({ "files": paths, "left_out": gone })).warning(warning))
+    }
+
+    /// Calls, and calls again where it was only too fast, at the time at which it may: many files are more calls at
+    /// once than an agent has.
+    async fn paced<T, F>(&self, call: impl Fn() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        loop {
+            let answer = call().await;
+            let Err(Error::Denied(denied)) = &answer else { return answer };
+            let Reason::Gate(denial) = &denied.reason else { return answer };
+            let GateDenial::RateLimited { limit: Limited::TooFast { retry_at, .. }, .. } = **denial else {
+                return answer;
+            };
+            if retry_at == Timestamp::MAX {
+                return answer;
+            }
+            tokio::time::sleep(retry_at.since(self.hv.now())).await;
+        }
     }
 
     /// What stands at a path now, as far as the agent may see it.
