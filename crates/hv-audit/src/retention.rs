@@ -110,7 +110,7 @@ pub enum Fate {
     Forensic,
     /// It is meant, but a hold is on it.
     Held,
-    /// It is meant, but has to be kept longer. Purging it takes what a change of the supervisor takes.
+    /// It is meant, but has to be kept longer.
     Early,
     /// It goes.
     Due,
