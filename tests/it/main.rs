@@ -10,6 +10,7 @@ mod gate;
 mod guard;
 mod input;
 mod interrupts;
+mod kernels;
 mod kill;
 mod kill_switch;
 mod limits;

@@ -222,7 +222,7 @@ async fn f21_drift_that_is_off_is_refused_and_never_passes() {
         }
         _ => None,
     });
-    assert_eq!(on.unwrap().to_string(), "trust scores off, drift checks off, manifests off");
+    assert_eq!(on.unwrap().to_string(), "trust scores off, drift checks off, manifests off, context off");
     // A verifier that is connected later is none of this session's.
     let hv = stage.hv.clone().with_drift("cmvk", NativeVerifier, DriftSetup::default());
     assert!(hv.check_drift(&sid(), &did("a"), sample(SAME)).await.is_err());

@@ -47,6 +47,15 @@ const ADAPTED: Supply = Supply {
     kind: Kind::Python,
 };
 
+/// The five kernels themselves, alive. Apart from those that answers are compared with: here is scipy, with which cmvk
+/// computes some distances another way.
+const KERNELS: Supply = Supply {
+    name: "kernels",
+    variable: "HV_KERNELS_VENV",
+    pins: "tests/fixtures/kernels.txt",
+    kind: Kind::Python,
+};
+
 /// A tool server in Python.
 const TOOLS_PYTHON: Supply = Supply {
     name: "tool-servers",
@@ -80,7 +89,7 @@ const ANVIL: Supply = Supply {
 };
 
 /// All that `cargo xtask test` prepares.
-pub(crate) const FOR_TESTS: [Supply; 5] = [ADAPTED, TOOLS_PYTHON, TOOLS_NODE, ANVIL, TLOG];
+pub(crate) const FOR_TESTS: [Supply; 6] = [ADAPTED, KERNELS, TOOLS_PYTHON, TOOLS_NODE, ANVIL, TLOG];
 
 impl Supply {
     /// Where the packages are, after installing them where they are missing or stale.

@@ -45,6 +45,7 @@
 //! ```
 
 mod call;
+mod context;
 mod drift;
 mod manifest;
 mod outbox;
@@ -66,7 +67,9 @@ pub(crate) use state::Adapted;
 
 use crate::event::NodeEvent;
 use crate::hypervisor::Hypervisor;
+use context::ContextPort;
 use drift::DriftPort;
+use hv_integrations::context::ContextStore;
 use hv_integrations::drift::DriftVerifier;
 use hv_integrations::manifest::Reception;
 use hv_integrations::trust::TrustScorer;
@@ -87,6 +90,7 @@ struct Connected {
     trust: Option<Arc<TrustPort>>,
     drift: Option<Arc<DriftPort>>,
     manifests: Option<Arc<ManifestPort>>,
+    context: Option<Arc<ContextPort>>,
 }
 
 impl Ports {
@@ -107,6 +111,10 @@ impl Ports {
         self.lock().manifests.clone()
     }
 
+    fn context(&self) -> Option<Arc<ContextPort>> {
+        self.lock().context.clone()
+    }
+
     /// What a session that is created now has on.
     pub(crate) fn on(&self) -> PortsOn {
         let connected = self.lock();
@@ -114,6 +122,7 @@ impl Ports {
             trust: connected.trust.as_ref().map(|port| port.name.clone()),
             drift: connected.drift.as_ref().map(|port| (port.name.clone(), port.hysteresis)),
             manifests: connected.manifests.as_ref().map(|port| port.name.clone()),
+            context: connected.context.as_ref().map(|port| port.name.clone()),
         }
     }
 }
@@ -168,6 +177,18 @@ impl Hypervisor {
         R: Reception + 'static,
     {
         self.node().ports().lock().manifests = Some(Arc::new(ManifestPort::new(name, desk, deadline)));
+        self
+    }
+
+    /// Turns a store of context on, for the sessions that are created from now on:
+    /// [`publish_file`](Self::publish_file) and [`take_file`](Self::take_file) exchange files with it, waiting for
+    /// at most `deadline` each time.
+    #[must_use]
+    pub fn with_context<S>(self, name: &str, store: S, deadline: Duration) -> Self
+    where
+        S: ContextStore + 'static,
+    {
+        self.node().ports().lock().context = Some(Arc::new(ContextPort::new(name, store, deadline)));
         self
     }
 }

@@ -31,6 +31,7 @@ pub(super) fn ports(on: &PortsOn) -> Told {
         .with("trust", on.trust.as_ref())
         .with("drift", on.drift.as_ref().map(|(name, _)| name))
         .with("manifests", on.manifests.as_ref())
+        .with("context", on.context.as_ref())
 }
 
 impl Scene<'_> {

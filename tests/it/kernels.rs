@@ -1,0 +1,399 @@
+//! The five packages themselves, alive: Nexus, CMVK and SCAK behind bridges, IATP and CaaS as servers.
+//!
+//! `HV_KERNELS_VENV` names a virtual environment that has them. Without it these tests are skipped, loudly; with
+//! `HV_REQUIRE_SERVICES=1` they fail instead.
+
+use hv_core::adapters::{DriftSample, DriftSetup, TrustSetup};
+use hv_core::audit::{FileLog, FileOptions, Verdict, verify};
+use hv_core::integrations::bridge::{
+    Bridge, BridgeFault, CmvkBridge, Kernel, NexusBridge, ScakBridge, python_of,
+};
+use hv_core::integrations::cmvk::NativeVerifier;
+use hv_core::integrations::context::ContextStore;
+use hv_core::integrations::drift::{DriftSettings, DriftVerifier, Metric, Response};
+use hv_core::integrations::http::{CaasStore, Sidecar};
+use hv_core::integrations::iatp::ManifestDesk;
+use hv_core::integrations::trust::{ScorerFault, TrustScorer};
+use hv_core::session::{Expect, SessionConfig};
+use hv_core::types::{Did, Ring, SessionId};
+use hv_core::{Clock, Entrant, Hypervisor, SystemClock};
+use serde_json::json;
+use std::ffi::OsString;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Long enough for a Python process on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn did(name: &str) -> Did {
+    Did::new(&format!("did:mesh:{name}")).unwrap()
+}
+
+/// The Python that has the packages; nothing where there is none and need not be.
+fn python() -> Option<PathBuf> {
+    if let Some(venv) = std::env::var_os("HV_KERNELS_VENV") {
+        return Some(python_of(Path::new(&venv)));
+    }
+    assert!(
+        std::env::var_os("HV_REQUIRE_SERVICES").is_none_or(|value| value != "1"),
+        "HV_KERNELS_VENV names no virtual environment, and HV_REQUIRE_SERVICES=1"
+    );
+    std::io::stderr().write_all(b"SKIPPED: the packages themselves were not asked\n").unwrap();
+    None
+}
+
+/// A server of one of the packages, on a port of its own; stopped with the test.
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    fn start(python: &Path, app: &str, env: &[(&str, &str)]) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = Command::new(python)
+            .args(["-m", "uvicorn", app, "--host", "127.0.0.1", "--log-level", "error", "--port"])
+            .arg(port.to_string())
+            .envs(env.iter().copied())
+            .current_dir(std::env::temp_dir())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut server = Self { child, url: format!("http://127.0.0.1:{port}") };
+        let until = Instant::now() + Duration::from_secs(90);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(server.child.try_wait().unwrap().is_none(), "{app} ends; is its package installed?");
+            assert!(Instant::now() < until, "{app} does not listen");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        server
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_with_all_five() {
+    let Some(python) = python() else { return };
+    let agent = did("analyst");
+    let caas = Server::start(&python, "caas.api.server:app", &[]);
+    let sidecar = Server::start(
+        &python,
+        "iatp.main:app",
+        &[("IATP_AGENT_ID", agent.as_str()), ("IATP_TRUST_LEVEL", "trusted")],
+    );
+    let nexus = Arc::new(NexusBridge::new(&python, PATIENCE));
+    let facts = json!({ "verification_level": "verified", "history": { "successful_tasks": 85 } });
+    nexus.known(&agent, &facts).unwrap();
+    let scak = ScakBridge::new(&python, PATIENCE);
+    let setup = TrustSetup { deadline: PATIENCE, ..TrustSetup::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let log = Arc::new(
+        FileLog::create(folder.path(), SystemClock.now(), FileOptions::new(Box::new(random))).unwrap(),
+    );
+    let hv = Hypervisor::open(log, Arc::new(SystemClock))
+        .unwrap()
+        .with_trust("nexus", nexus.clone(), setup)
+        .with_drift(
+            "cmvk",
+            CmvkBridge::new(&python, PATIENCE),
+            DriftSetup { deadline: PATIENCE, ..DriftSetup::default() },
+        )
+        .with_manifests("iatp", ManifestDesk::new(Sidecar::new(&sidecar.url, PATIENCE)), PATIENCE)
+        .with_context("caas", CaasStore::new(&caas.url, PATIENCE), PATIENCE);
+    let session = SessionId::new("kernels").unwrap();
+    hv.create_session(&session, SessionConfig::default(), &did("admin")).await.unwrap();
+
+    // The sidecar's hint came over a wire, so it weighs at most 0.60, however high Nexus goes.
+    assert_eq!(hv.join_by_manifest(&session, &agent).await.unwrap(), Ring::Sandbox);
+    // Somebody else's manifest admits nobody.
+    assert!(hv.join_by_manifest(&session, &did("impostor")).await.is_err());
+    // Given by the program and scored by Nexus: the lower of the two.
+    let writer = did("writer");
+    nexus.known(&writer, &facts).unwrap();
+    let entrant = Entrant::new(writer.clone()).with_sigma("0.90".parse().unwrap());
+    assert_eq!(hv.join_session(&session, &entrant).await.unwrap(), Ring::Standard);
+    assert_eq!(hv.standing(&session, &writer).unwrap().0, "0.82".parse().unwrap());
+    hv.activate_session(&session).await.unwrap();
+
+    // A write through the gate, given to CaaS in the writer's name; what CaaS has, taken back through the gate.
+    hv.write_file(&session, &writer, "plan.txt", b"the plan".to_vec(), Expect::Absent).await.unwrap();
+    hv.publish_file(&session, &writer, "plan.txt").await.unwrap();
+    let store = CaasStore::new(&caas.url, PATIENCE);
+    let kept = store.read("/sessions/kernels/plan.txt").unwrap().unwrap();
+    assert_eq!((kept.content.as_str(), kept.modified_by.as_str()), ("the plan", writer.as_str()));
+    store.write("/sessions/kernels/plan.txt", "the other plan", &did("outsider")).unwrap();
+    assert!(hv.take_file(&session, &agent, "plan.txt").await.is_err(), "Ring 3 writes");
+    assert!(hv.take_file(&session, &writer, "plan.txt").await.unwrap());
+    assert!(!hv.take_file(&session, &writer, "nothing.txt").await.unwrap());
+    let now = hv.read_file(&session, &writer, "plan.txt").await.unwrap();
+    assert_eq!(now.as_deref(), Some(&b"the other plan"[..]));
+
+    // Twice the opposite of what was claimed: CMVK measures it, the ledger slashes, Nexus knows.
+    let sample =
+        DriftSample { claimed: vec![0.9, 0.1, 0.2], observed: vec![-0.9, 0.3, 0.1], ..Default::default() };
+    let mut responses = Vec::new();
+    for _ in 0..2 {
+        responses.push(hv.check_drift(&session, &writer, sample.clone()).await.unwrap().response);
+    }
+    assert_eq!(responses, [Response::Nothing, Response::Slash]);
+    assert_eq!(nexus.record(&writer).unwrap().times_slashed, 1);
+    assert_eq!(nexus.points(&writer, None).unwrap().get(), 745);
+    assert_eq!(hv.reports_owed().unwrap(), 0);
+    assert!(hv.write_file(&session, &writer, "b.txt", b"b".to_vec(), Expect::Any).await.is_err());
+
+    // SCAK hears of it. What it would propose is a proposal.
+    let told = scak.failed(&writer, "slashed for drift", &json!({ "session": "kernels" })).unwrap();
+    assert_eq!((told.failures, scak.failures(&writer).unwrap()), (1, 1));
+
+    // A Nexus that was killed is told again what it was told, and counts it once.
+    let killed = nexus.bridge().process().unwrap();
+    assert!(Command::new("kill").args(["-9", &killed.to_string()]).status().unwrap().success());
+    let until = Instant::now() + PATIENCE;
+    while nexus.record(&writer).map(|record| record.times_slashed) != Ok(1) {
+        assert!(Instant::now() < until, "the bridge does not come back");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_ne!(nexus.bridge().process(), Some(killed));
+
+    hv.terminate_session(&session).await.unwrap();
+    hv.seal().await.unwrap();
+    drop(hv);
+    assert_eq!(verify(folder.path()).unwrap().verdict, Verdict::Complete);
+}
+
+#[test]
+fn the_real_cmvk_measures_what_the_native_one_does() {
+    let Some(python) = python() else { return };
+    let cmvk = CmvkBridge::new(&python, PATIENCE);
+    let (claimed, observed) = ([0.3, -0.2, 0.9, 0.1], [0.1, 0.2, 0.7, -0.4]);
+    for metric in Metric::ALL.map(Some).into_iter().chain([None]) {
+        let settings = DriftSettings { metric, ..DriftSettings::default() };
+        let real = cmvk.verify(&claimed, &observed, &settings).unwrap();
+        let native = NativeVerifier.verify(&claimed, &observed, &settings).unwrap();
+        assert!((real.score.get() - native.score.get()).abs() < 1e-9, "{metric:?}");
+        assert_eq!((real.metric, real.confidence), (native.metric, native.confidence), "{metric:?}");
+    }
+}
+
+#[test]
+fn a_package_that_is_not_installed_is_said_and_not_imitated() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(folder.path()).status();
+    assert!(made.unwrap().success());
+    for kernel in [Kernel::Nexus, Kernel::Cmvk, Kernel::Scak] {
+        let bridge = Bridge::new(&python_of(folder.path()), kernel, PATIENCE);
+        let fault = bridge.ask("points", json!({})).unwrap_err();
+        assert!(matches!(fault, BridgeFault::NotInstalled { .. }), "{fault}");
+        assert!(fault.to_string().contains(kernel.package()), "{fault}");
+    }
+}
+
+/// A program that speaks to the bridge as this shell script does.
+fn lying(script: &str, deadline: Duration) -> Bridge {
+    let hello = r#"{"bridge":1,"kernel":"nexus","version":"0.1.0"}"#;
+    let script = format!("echo '{hello}'; {script}");
+    let argv = ["sh", "-c", &script].map(OsString::from).to_vec();
+    Bridge::of_program(argv, Kernel::Nexus, deadline)
+}
+
+#[test]
+fn whatever_a_bridge_does_it_is_no_trust_and_in_time() {
+    let deadline = Duration::from_millis(500);
+    for (what, script, believed) in [
+        ("hangs", "sleep 60", "500 ms"),
+        ("is slow", "read q; sleep 2; echo '{\"id\":1,\"ok\":{\"points\":900}}'; cat", "500 ms"),
+        ("ends", "exit 0", "gone"),
+        ("is killed", "kill -9 $$", "gone"),
+        ("says 5000", "read q; echo '{\"id\":1,\"ok\":{\"points\":5000}}'; cat >&2", "5000"),
+        ("says -1", "read q; echo '{\"id\":1,\"ok\":{\"points\":-1}}'; cat >&2", "-1"),
+        ("says NaN", "read q; echo '{\"id\":1,\"ok\":{\"points\":NaN}}'; cat >&2", "no JSON"),
+        ("says half", "read q; echo '{\"id\":1,\"ok\":{\"points\":0.5}}'; cat >&2", "whole number"),
+        ("says nothing", "read q; echo '{\"id\":1,\"ok\":{}}'; cat >&2", "whole number"),
+        ("answers another", "read q; echo '{\"id\":7,\"ok\":{\"points\":900}}'; cat >&2", "another question"),
+        ("talks nonsense", "read q; echo nonsense; cat >&2", "no JSON"),
+        ("talks without end", "read q; head -c 9000000 /dev/zero | tr '\\\\0' a; sleep 60", "too long"),
+        ("refuses", "read q; echo '{\"id\":1,\"error\":\"no\"}'; cat >&2", "refused"),
+    ] {
+        let began = Instant::now();
+        let nexus = NexusBridge::over(lying(script, deadline));
+        let fault = nexus.points(&did("a"), None).unwrap_err();
+        let said = match &fault {
+            ScorerFault::Unreachable { scorer } => scorer.clone(),
+            fault => fault.to_string(),
+        };
+        assert!(said.contains(believed), "{what}: {said}");
+        assert!(began.elapsed() < Duration::from_secs(4), "{what}: {:?}", began.elapsed());
+    }
+    // A program that is not there, one that speaks another version, and one of another kernel.
+    for (argv, said) in [
+        (vec!["/nowhere/python"], "does not start"),
+        (vec!["sh", "-c", r#"echo '{"bridge":2,"kernel":"nexus","version":"0.1.0"}'"#], "protocol"),
+        (vec!["sh", "-c", r#"echo '{"bridge":1,"kernel":"cmvk","version":"0.3.0"}'"#], "protocol"),
+        (vec!["sh", "-c", r#"echo '{"bridge":1,"kernel":"nexus","version":"9"}'"#], "version"),
+    ] {
+        let argv = argv.into_iter().map(OsString::from).collect();
+        let bridge = Bridge::of_program(argv, Kernel::Nexus, deadline);
+        let fault = bridge.ask("points", json!({})).unwrap_err();
+        assert!(fault.to_string().contains(said), "{fault}");
+        // It is not started again at once.
+        assert!(matches!(bridge.ask("points", json!({})), Err(BridgeFault::Waiting { .. })));
+    }
+}
+
+/// Thirty-two bytes that nobody can guess.
+fn random() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom").unwrap(), &mut bytes).unwrap();
+    bytes
+}
+
+/// A server that answers every request with these bytes, after this long; stopped with the test.
+fn answering(answer: Vec<u8>, after: Duration) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (Ok(mut stream), answer) = (stream, answer.clone()) else { return };
+            std::thread::spawn(move || {
+                let mut request = [0; 4096];
+                let _ = std::io::Read::read(&mut stream, &mut request);
+                std::thread::sleep(after);
+                let _ = stream.write_all(&answer);
+            });
+        }
+    });
+    url
+}
+
+fn response(status: u16, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+        .into_bytes()
+}
+
+/// Everything that a sidecar or a store may do wrong: what it does, its answer, and how long it takes to give it.
+fn faults() -> Vec<(&'static str, Vec<u8>, Duration)> {
+    let manifest = |agent: &str| {
+        format!(
+            r#"{{"agent_id": "{agent}", "trust_level": "trusted", "capabilities": {{"reversibility": "full"}},
+                "privacy_contract": {{"retention": "ephemeral"}}}}"#
+        )
+    };
+    let now = Duration::ZERO;
+    let endless = format!("HTTP/1.1 200 X\r\n\r\n{}", "a".repeat(8 * 1024 * 1024)).into_bytes();
+    vec![
+        ("hangs", response(200, &manifest("did:mesh:a")), Duration::from_secs(30)),
+        ("is slow", response(200, &manifest("did:mesh:a")), Duration::from_secs(2)),
+        ("hangs up", Vec::new(), now),
+        ("talks nonsense", b"nonsense\r\n\r\n".to_vec(), now),
+        ("breaks off", b"HTTP/1.1 200 X\r\nContent-Length: 900\r\n\r\n{\"agent_id\":".to_vec(), now),
+        ("says too much", endless, now),
+        ("fails", response(500, "{}"), now),
+        ("leads elsewhere", b"HTTP/1.1 302 X\r\nLocation: http://127.0.0.1:1/\r\n\r\n".to_vec(), now),
+        ("says no JSON", response(200, "<html>"), now),
+        ("says a list", response(200, "[]"), now),
+        ("says NaN", response(200, r#"{"agent_id": NaN}"#), now),
+        ("says nothing", response(200, "{}"), now),
+        ("speaks of another", response(200, &manifest("did:mesh:b")), now),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_a_server_does_nobody_joins_by_it_nothing_is_written_and_the_trail_says_so() {
+    let deadline = Duration::from_millis(400);
+    let killed = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    let served = faults().into_iter().map(|(what, answer, after)| (what, answering(answer, after)));
+    for (what, url) in served.chain([("is not there", killed)]) {
+        let log = Arc::new(hv_core::audit::MemoryLog::new());
+        let hv = Hypervisor::open(log.clone(), Arc::new(SystemClock))
+            .unwrap()
+            .with_manifests("iatp", ManifestDesk::new(Sidecar::new(&url, deadline)), deadline)
+            .with_context("caas", CaasStore::new(&url, deadline), deadline);
+        let (session, agent, member) = (SessionId::new("s").unwrap(), did("a"), did("member"));
+        hv.create_session(&session, SessionConfig::default(), &did("admin")).await.unwrap();
+        let entrant = Entrant::new(member.clone()).with_sigma("0.90".parse().unwrap());
+        hv.join_session(&session, &entrant).await.unwrap();
+        hv.activate_session(&session).await.unwrap();
+        hv.write_file(&session, &member, "a.txt", b"mine".to_vec(), Expect::Any).await.unwrap();
+        let began = Instant::now();
+        assert!(hv.join_by_manifest(&session, &agent).await.is_err(), "{what}");
+        assert!(hv.take_file(&session, &member, "a.txt").await.is_err(), "{what}");
+        assert!(hv.publish_file(&session, &member, "a.txt").await.is_err(), "{what}");
+        assert!(began.elapsed() < Duration::from_secs(4), "{what}: {:?}", began.elapsed());
+        let kept = hv.read_file(&session, &member, "a.txt").await.unwrap();
+        assert_eq!(kept.as_deref(), Some(&b"mine"[..]), "{what}");
+        let mut denials = Vec::new();
+        hv_core::audit::Log::replay(&*log, &mut |entry| {
+            for event in hv_core::read_record(&entry).unwrap().events {
+                if let hv_core::TrailEvent::Session(event) = event
+                    && let hv_core::event::SessionEvent::Denied { denial } = *event
+                {
+                    denials.push(denial.request);
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(denials, ["join", "context", "context"], "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_a_verifier_does_it_is_no_pass_and_never_a_slash() {
+    let deadline = Duration::from_millis(400);
+    let answer = |ok: &str| format!("read q; echo '{{\"id\":1,\"ok\":{ok}}}'; cat >&2");
+    let good = r#""confidence":0.9,"raw_distance":1.0,"metric_used":"cosine""#;
+    for (what, script) in [
+        ("hangs", "sleep 60".to_owned()),
+        ("is slow", format!("read q; sleep 2; {}", answer(&format!("{{\"drift_score\":0.9,{good}}}")))),
+        ("ends", "exit 0".to_owned()),
+        ("says NaN", answer(&format!("{{\"drift_score\":NaN,{good}}}"))),
+        ("says 5000", answer(&format!("{{\"drift_score\":5000,{good}}}"))),
+        ("says -1", answer(&format!("{{\"drift_score\":-1,{good}}}"))),
+        ("says no score", answer(&format!("{{{good}}}"))),
+        ("says no metric", answer(r#"{"drift_score":0.1,"confidence":0.9,"raw_distance":1.0}"#)),
+        ("talks nonsense", "read q; echo nonsense; cat >&2".to_owned()),
+        ("talks without end", "read q; head -c 9000000 /dev/zero | tr '\\0' a; sleep 60".to_owned()),
+        ("refuses", "read q; echo '{\"id\":1,\"error\":\"no\"}'; cat >&2".to_owned()),
+    ] {
+        let hello = r#"{"bridge":1,"kernel":"cmvk","version":"0.3.0"}"#;
+        let argv = ["sh", "-c", &format!("echo '{hello}'; {script}")].map(OsString::from).to_vec();
+        let cmvk = CmvkBridge::over(Bridge::of_program(argv, Kernel::Cmvk, deadline));
+        let setup = DriftSetup { deadline: deadline * 3, ..DriftSetup::default() };
+        let hv = Hypervisor::in_memory().unwrap().with_drift("cmvk", cmvk, setup);
+        let (session, agent) = (SessionId::new("s").unwrap(), did("a"));
+        hv.create_session(&session, SessionConfig::default(), &did("admin")).await.unwrap();
+        let entrant = Entrant::new(agent.clone()).with_sigma("0.90".parse().unwrap());
+        hv.join_session(&session, &entrant).await.unwrap();
+        hv.activate_session(&session).await.unwrap();
+        let sample =
+            DriftSample { claimed: vec![1.0, 0.0], observed: vec![1.0, 0.0], ..DriftSample::default() };
+        let began = Instant::now();
+        let mut responses = Vec::new();
+        for _ in 0..2 {
+            let answer = hv.check_drift(&session, &agent, sample.clone()).await.unwrap();
+            assert!(!answer.passed(), "{what}: {:?}", answer.verdict);
+            responses.push(answer.response);
+        }
+        assert_eq!(responses, [Response::Nothing, Response::Demote], "{what}");
+        assert_eq!(
+            hv.standing(&session, &agent).unwrap(),
+            ("0.90".parse().unwrap(), Ring::Sandbox),
+            "{what}"
+        );
+        assert!(began.elapsed() < Duration::from_secs(5), "{what}: {:?}", began.elapsed());
+    }
+}
