@@ -1,9 +1,9 @@
 //! Keys by which notes are signed, and the two ports to whoever computes signatures.
 
-use super::base64;
+use super::{base64, unbase64};
 use core::fmt;
 use core::str::FromStr;
-use data_encoding::{BASE64, HEXLOWER};
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
 /// Makes Ed25519 signatures (RFC 8032): the port to whoever keeps a private key.
@@ -126,7 +126,7 @@ impl FromStr for VerifierKey {
             return Err(BadKeyText::Parts);
         };
         let id = HEXLOWER.decode(id.as_bytes()).map_err(|_| BadKeyText::Id)?;
-        let bytes = BASE64.decode(key.as_bytes()).map_err(|_| BadKeyText::Key)?;
+        let bytes = unbase64(key).ok_or(BadKeyText::Key)?;
         let (kind, key) = bytes.split_first().ok_or(BadKeyText::Key)?;
         let kind = match kind {
             0x01 => KeyKind::Signer,

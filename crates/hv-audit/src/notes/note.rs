@@ -1,10 +1,9 @@
 //! Signed notes: a text, and the signatures of those who stand behind it (C2SP signed-note).
 
-use super::base64;
 use super::key::{KeyKind, NoteSigner, NoteVerifier, VerifierKey, is_name};
+use super::{base64, unbase64};
 use core::fmt;
 use core::str::FromStr;
-use data_encoding::BASE64;
 
 /// The longest note that is read, in bytes.
 pub const NOTE_MAX_BYTES: usize = 1 << 20;
@@ -217,7 +216,7 @@ impl FromStr for NoteSignature {
     fn from_str(line: &str) -> Result<Self, BadNote> {
         let (name, bytes) =
             line.strip_prefix("— ").and_then(|line| line.split_once(' ')).ok_or(BadNote::SignatureLine)?;
-        let bytes = BASE64.decode(bytes.as_bytes()).map_err(|_| BadNote::SignatureLine)?;
+        let bytes = unbase64(bytes).ok_or(BadNote::SignatureLine)?;
         match bytes.split_first_chunk() {
             Some((id, bytes)) if is_name(name) && !bytes.is_empty() => {
                 Ok(Self { name: name.to_owned(), id: *id, bytes: bytes.to_vec() })

@@ -2,11 +2,10 @@
 
 use super::checkpoint::{BadCheckpoint, Checkpoint};
 use super::note::{BadNote, NOTE_MAX_BYTES, Note};
-use super::{base64, decimal, hash};
+use super::{base64, decimal, hash, unbase64};
 use crate::hash::Rfc6962;
 use crate::proof::{BadProof, InclusionProof};
 use core::fmt;
-use data_encoding::BASE64;
 use hv_types::Digest;
 
 /// The place of an entry, the way from it to the root, and the signed checkpoint that has this root.
@@ -71,7 +70,7 @@ impl TlogProof {
         let mut line = next().ok_or(BadTlogProof::Index)?;
         let mut extra = None;
         if let Some(encoded) = line.strip_prefix("extra ") {
-            extra = Some(BASE64.decode(encoded.as_bytes()).map_err(|_| BadTlogProof::Extra)?);
+            extra = Some(unbase64(encoded).ok_or(BadTlogProof::Extra)?);
             line = next().ok_or(BadTlogProof::Index)?;
         }
         let index = line.strip_prefix("index ").and_then(decimal).ok_or(BadTlogProof::Index)?;
