@@ -602,7 +602,9 @@ pub(crate) fn join(
     let unscored = matches!(answer, Some(NodeEvent::Unscored { .. })).then_some(Cap::Unscored);
     let drifted = known.is_some_and(|member| slot.adapted.drifted(member)).then_some(Cap::Drift);
     let more = [unscored, drifted].into_iter().flatten();
-    let more = more.chain(state.caps_now(slot, did, parent.as_ref(), sigma, now));
+    // Whether the scorer's answer counts is settled by what it has just said.
+    let others = state.caps_now(slot, did, parent.as_ref(), sigma, now);
+    let more = more.chain(others.into_iter().filter(|cap| *cap != Cap::Unscored));
     let ring = standing(sigma, &caps.iter().cloned().chain(more).collect::<Vec<_>>(), now).ring();
     let mut events = Vec::with_capacity(1 + claims.len());
     events.push(SessionEvent::Assessed { member, sigma, ring, caps });
