@@ -128,7 +128,7 @@ fn recorded(clients: usize, operations: u64, memory: Memory) -> Vec<Op> {
                         let path = (random >> 33) as usize % 3;
                         let name = format!("p{path}");
                         let asked = Instant::now();
-                        let (kind, value) = if (random >> 40) % 2 == 0 {
+                        let (kind, value) = if (random >> 40).is_multiple_of(2) {
                             let value = (client as u64 + 1) * 1_000_000 + n + 1;
                             let bytes = value.to_string().into_bytes();
                             hv.write_file(&id, &did(client), &name, bytes, Expect::Any).await.unwrap();
@@ -151,8 +151,7 @@ fn recorded(clients: usize, operations: u64, memory: Memory) -> Vec<Op> {
         for task in tasks {
             task.await.unwrap();
         }
-        let history = history.lock().unwrap().clone();
-        history
+        std::mem::take(&mut *history.lock().unwrap())
     })
 }
 
