@@ -23,6 +23,7 @@ mod ports;
 mod presented;
 mod quickstart;
 mod release;
+mod saga_syncs;
 mod sagas;
 mod scenarios;
 mod scene;
