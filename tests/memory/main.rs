@@ -1,0 +1,198 @@
+//! What sagas hold in memory, counted by the allocator: nothing but their name when they have ended, and little while
+//! they run.
+//!
+//! A program of its own, because the allocator counts everything that happens in the process.
+
+use hv_core::audit::{FileLog, FileOptions};
+use hv_core::rings::class::Claim;
+use hv_core::rings::rate::{Limits, PerRing, Rate};
+use hv_core::saga::exec::Closures;
+use hv_core::saga::{Outcome, Plan, Purpose, SagaCommand, SagaState, StepDef};
+use hv_core::types::{ActionId, ActionKind, Did, Reversibility, SagaId, SessionId, StepId};
+use hv_core::{Clock, Entrant, Guards, Hypervisor, SagaHost, SessionConfig, SystemClock, entropy};
+use peak_alloc::PeakAlloc;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+/// One test at a time, where they share the process.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// So many sagas run side by side.
+const AT_ONCE: usize = 64;
+
+fn deep(daily: usize, deep: usize) -> usize {
+    if std::env::var_os("HV_DEEP").is_some() { deep } else { daily }
+}
+
+fn did(name: &str) -> Did {
+    Did::new(&format!("did:mesh:{name}")).unwrap()
+}
+
+/// A node on the log in a folder that sets an agent no limits.
+fn node(folder: &Path) -> Hypervisor {
+    let rate = Rate { per_second: u32::MAX, burst: u32::MAX };
+    let rate = PerRing { root: rate, privileged: rate, standard: rate, sandbox: rate };
+    let tools = PerRing { root: u32::MAX, privileged: u32::MAX, standard: u32::MAX, sandbox: u32::MAX };
+    let guards = Guards { limits: Limits { rate, tools }, ..Guards::default() };
+    let (now, options) = (SystemClock.now(), FileOptions::new(entropy().unwrap()));
+    let log = if folder.exists() {
+        FileLog::open(folder, now, options)
+    } else {
+        FileLog::create(folder, now, options)
+    };
+    Hypervisor::open_guarded(Arc::new(log.unwrap()), Arc::new(SystemClock), guards).unwrap()
+}
+
+async fn session(hv: &Hypervisor, name: &str) -> SessionId {
+    let session = SessionId::new(name).unwrap();
+    hv.create_session(&session, SessionConfig::default(), &did("admin")).await.unwrap();
+    hv.join_session(&session, &Entrant::new(did("a")).with_sigma("0.8".parse().unwrap())).await.unwrap();
+    hv.activate_session(&session).await.unwrap();
+    session
+}
+
+/// A saga with names as long as people give them, and three steps with undo, one after another.
+fn saga(hv: &Hypervisor, session: &SessionId, n: usize) -> (SagaHost, SagaCommand) {
+    let action = ActionId::new("booking.reserve").unwrap();
+    let step = |n: u32| {
+        let id = StepId::new(&format!("reserve-{n}")).unwrap();
+        let step = Closures::step(id, action.clone(), did("a"), "reserve");
+        Arc::new(StepDef { after: n.checked_sub(1).into_iter().collect(), ..step })
+    };
+    let claim = Claim {
+        kind: Some(ActionKind::Effect),
+        reversibility: Some(Reversibility::Full),
+        ..Claim::default()
+    };
+    let host = hv.saga(session, &SagaId::new(&format!("booking-{n:09}")).unwrap());
+    let host = host.accepting(vec![0, 1, 2]).registering(action.clone(), claim);
+    (host, SagaCommand::begin(Plan::new((0..3).map(step).collect())))
+}
+
+/// Runs these sagas to their end, many at once.
+async fn finish(hv: &Hypervisor, session: &SessionId, sagas: std::ops::Range<usize>) {
+    let next = Arc::new(Mutex::new(sagas));
+    let tasks: Vec<_> = (0..AT_ONCE)
+        .map(|_| {
+            let (hv, session, next) = (hv.clone(), session.clone(), next.clone());
+            tokio::spawn(async move {
+                loop {
+                    let n = next.lock().unwrap().next();
+                    let Some(n) = n else { break };
+                    let (host, first) = saga(&hv, &session, n);
+                    let end = host.run(first, |_| async { Outcome::done() }).await.unwrap();
+                    assert_eq!(end, SagaState::Completed, "{:?}", host.take_refused());
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+/// Begins these sagas and leaves each in the middle of its second step.
+async fn leave(hv: &Hypervisor, session: &SessionId, sagas: std::ops::Range<usize>) {
+    let next = Arc::new(Mutex::new(sagas));
+    let tasks: Vec<_> = (0..AT_ONCE)
+        .map(|_| {
+            let (hv, session, next) = (hv.clone(), session.clone(), next.clone());
+            tokio::spawn(async move {
+                loop {
+                    let n = next.lock().unwrap().next();
+                    let Some(n) = n else { break };
+                    let (host, first) = saga(&hv, &session, n);
+                    let (acts, left) = (AtomicU32::new(0), tokio::sync::Notify::new());
+                    let run = host.run(first, |_| {
+                        let act = acts.fetch_add(1, Ordering::Relaxed);
+                        if act == 1 {
+                            left.notify_one();
+                        }
+                        async move {
+                            if act == 1 {
+                                std::future::pending::<()>().await;
+                            }
+                            Outcome::done()
+                        }
+                    });
+                    tokio::select! {
+                        ended = run => panic!("{ended:?}"),
+                        () = left.notified() => {}
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap()
+}
+
+fn growth(from: usize) -> usize {
+    MEMORY.current_usage().saturating_sub(from)
+}
+
+#[test]
+fn sagas_that_have_ended_hold_their_name_until_the_session_ends_and_then_nothing() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let sagas = deep(10_000, 1_000_000);
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let hv = node(&folder.path().join("trail"));
+        // What is held once, whatever comes afterwards.
+        let warm = session(&hv, "warm").await;
+        finish(&hv, &warm, 0..1_000).await;
+        hv.terminate_session(&warm).await.unwrap();
+        let before = MEMORY.current_usage();
+        let busy = session(&hv, "busy").await;
+        finish(&hv, &busy, 0..sagas).await;
+        let held = growth(before);
+        hv.terminate_session(&busy).await.unwrap();
+        let rest = growth(before);
+        println!("{sagas} ended sagas: {held} bytes in their session, {rest} after it");
+        assert!(held <= sagas * 128, "{held} bytes for {sagas} sagas that have ended");
+        assert!(rest <= 256 << 10, "{rest} bytes for {sagas} sagas whose session has ended");
+    });
+}
+
+#[test]
+fn a_saga_in_flight_that_is_resumed_holds_three_kilobytes_at_most_and_is_undone() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let sagas = deep(2_000, 100_000);
+    let folder = tempfile::tempdir().unwrap();
+    let trail = folder.path().join("trail");
+    runtime().block_on(async {
+        let hv = node(&trail);
+        let busy = session(&hv, "busy").await;
+        leave(&hv, &busy, 0..sagas).await;
+    });
+    let before = MEMORY.current_usage();
+    let hv = node(&trail);
+    let held = growth(before);
+    println!("{sagas} sagas in flight: {} bytes each", held / sagas);
+    assert!(held > sagas * 64, "{held} bytes: are they there?");
+    assert!(held <= sagas * 3072, "{held} bytes for {sagas} sagas in flight");
+    let busy = SessionId::new("busy").unwrap();
+    runtime().block_on(async {
+        for n in (0..sagas).step_by(sagas / 100) {
+            let (host, _) = saga(&hv, &busy, n);
+            assert_eq!(host.state().unwrap(), SagaState::Running);
+            // The step in doubt may have happened, and so it and the one before it are taken back.
+            let acts = Mutex::new(Vec::new());
+            let end = host.run(SagaCommand::recover(), |attempt| {
+                acts.lock().unwrap().push((attempt.purpose, attempt.ordinal));
+                async { Outcome::done() }
+            });
+            assert_eq!(end.await.unwrap(), SagaState::Compensated);
+            assert_eq!(*acts.lock().unwrap(), [(Purpose::Undo, 1), (Purpose::Undo, 0)]);
+        }
+    });
+}
