@@ -33,7 +33,10 @@ pub mod http;
 pub mod iatp;
 #[cfg(any(feature = "iatp", feature = "nexus", feature = "cmvk", feature = "tools"))]
 // Each adapter reads other kinds of fields.
-#[cfg_attr(not(all(feature = "iatp", feature = "nexus", feature = "cmvk")), allow(dead_code))]
+#[cfg_attr(
+    not(all(feature = "iatp", feature = "nexus", feature = "cmvk")),
+    allow(dead_code, unused_imports, unused_macros)
+)]
 pub mod json;
 #[cfg(feature = "nexus")]
 pub mod nexus;

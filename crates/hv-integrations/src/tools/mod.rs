@@ -1,6 +1,6 @@
 //! Tool servers (Model Context Protocol): what they declare, what that is worth, and how it is taken back.
 //!
-//! A server's annotations are its own words. [`classify`] turns them into a class by one rule: what a trusted
+//! A server's annotations are its own words. [`classify()`] turns them into a class by one rule: what a trusted
 //! server calls read-only is read-only; what has an undo that was tried can be undone; everything else, silence
 //! included, cannot. [`pin`] remembers definitions, so that one that changes under us is noticed; [`undo`] is
 //! the catalogue of what can be taken back on well-known servers.
