@@ -556,6 +556,7 @@ async fn ring_0_guards_what_changes_the_supervisor() {
             evidence: Digest([9; 32]),
         },
         Request::Rehabilitate { agent: did("d"), sigma: sigma("0.7") },
+        Request::Purge { purge: hv_core::PurgeRequest::default() },
         Request::BindKey {
             statement: court
                 .statement(

@@ -81,6 +81,8 @@ pub struct Scope {
     pub subject: Option<Did>,
 }
 
+hv_types::wire_struct!(Scope { session, subject });
+
 impl Scope {
     /// Whether a content is among them.
     #[must_use]

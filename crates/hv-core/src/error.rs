@@ -191,7 +191,10 @@ impl Reason {
             Self::Ring(denial) => denial.needs().to_string(),
             Self::Late(_) => "a call with a later deadline".to_owned(),
             Self::Begun(_) => "a session that has not begun".to_owned(),
-            Self::Retention { .. } => "leaving out what is younger than 184 days".to_owned(),
+            Self::Retention { .. } => {
+                "leaving out what is younger than 184 days, or the word of a witness on exactly this purge"
+                    .to_owned()
+            }
             Self::Quarantined(_) => "the end of the quarantine, or rehabilitation".to_owned(),
             _ => String::new(),
         }

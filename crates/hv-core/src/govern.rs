@@ -8,6 +8,7 @@ use crate::evidence::{self, Presented, Rejected, Rejection};
 use crate::hypervisor::Hypervisor;
 use crate::item::{ItemRef, Settlement};
 use crate::node::{Draft, Refusal};
+use crate::purge::PurgeRequest;
 use crate::state::State;
 use hv_identity::registry::Command as KeyCommand;
 use hv_identity::{Content, Envelope, open};
@@ -72,6 +73,11 @@ pub enum Request {
         /// The statement.
         statement: Envelope,
     },
+    /// Purges contents before their time.
+    Purge {
+        /// Which.
+        purge: PurgeRequest,
+    },
 }
 
 hv_types::wire_enum!(Request {
@@ -80,6 +86,7 @@ hv_types::wire_enum!(Request {
     2 => Rehabilitate { agent, sigma },
     3 => BindKey { statement },
     4 => ReplaceKey { statement },
+    30 => Purge { purge },
     40 => Settle { item, how },
 });
 
@@ -88,7 +95,7 @@ static REQUEST_KEY: LazyLock<[u8; 32]> =
 
 impl Request {
     /// The action that it is: `hv.configure`, `hv.slash`, `hv.rehabilitate`, `hv.key.bind`, `hv.key.replace`,
-    /// `hv.saga.resolve`, `hv.saga.skip`, `hv.saga.retry`.
+    /// `hv.purge`, `hv.saga.resolve`, `hv.saga.skip`, `hv.saga.retry`.
     #[must_use]
     pub const fn action(&self) -> &'static str {
         match self {
@@ -97,6 +104,7 @@ impl Request {
             Self::Rehabilitate { .. } => "hv.rehabilitate",
             Self::BindKey { .. } => "hv.key.bind",
             Self::ReplaceKey { .. } => "hv.key.replace",
+            Self::Purge { .. } => "hv.purge",
             Self::Settle { how, .. } => how.action(),
         }
     }
@@ -175,6 +183,9 @@ impl Hypervisor {
     /// [`Reason::Ring`] without a witness that counts, with each statement's own reason on the trail; what
     /// the ledger or the registry of keys says against it; [`Error::Log`], [`Error::Poisoned`].
     pub async fn govern(&self, by: &Did, request: &Request, presented: &Presented) -> Result<(), Error> {
+        if let Request::Purge { purge } = request {
+            return self.purge_witnessed(by, purge, presented).await.map(drop);
+        }
         self.node().commit(|state, now| Ok((decided(state, now, by, request, presented)?, ()))).await
     }
 }
@@ -255,6 +266,11 @@ pub(crate) fn decided(
         Request::Settle { item, how } => {
             let settled = state.items.settled(item, *how, by, now).map_err(refuse)?;
             node.extend([governed(), settled]);
+            Draft::default().node(node)
+        }
+        // What goes, whoever purges adds to this.
+        Request::Purge { .. } => {
+            node.push(governed());
             Draft::default().node(node)
         }
         Request::BindKey { statement } | Request::ReplaceKey { statement } => {

@@ -145,9 +145,9 @@ impl Draft {
         self
     }
 
-    /// Purges contents; the event goes into the log's own record of it.
+    /// Purges contents; the event goes into the log's own record of it, behind what the node says before.
     pub(crate) fn purging(self, purge: Vec<Digest>, purged: NodeEvent) -> Self {
-        Self { purge, node: vec![purged], ..self }
+        Self { purge, ..self }.node(vec![purged])
     }
 
     pub(crate) fn session(self, stream: StreamNo, events: Vec<SessionEvent>) -> Self {

@@ -2,6 +2,8 @@
 
 use crate::error::{Error, Reason};
 use crate::event::{MembershipEvent, NodeEvent, SessionEvent};
+use crate::evidence::Presented;
+use crate::govern::{self, Request};
 use crate::hypervisor::Hypervisor;
 use crate::node::{Draft, Refusal};
 use crate::trail::{TrailEvent, TrailRecord, read_record};
@@ -23,6 +25,8 @@ pub struct PurgeRequest {
     /// Contents at least this old; without it, what need not be kept any longer.
     pub older_than: Option<Duration>,
 }
+
+hv_types::wire_struct!(PurgeRequest { scope, older_than });
 
 /// A hold: contents that stay whatever is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,7 +214,7 @@ impl Contents {
     #[must_use]
     pub fn plan(&self, request: &PurgeRequest, now: Timestamp) -> PurgePlan {
         let holds: Vec<Scope> = self.holds.values().map(|hold| hold.scope.clone()).collect();
-        PurgePlan::of(self.kept(), request, now, &holds)
+        PurgePlan::of(self.kept(), request, now, &holds, Early::Stays)
     }
 }
 
@@ -232,12 +236,26 @@ pub struct PurgePlan {
     pub stay: BTreeMap<Fate, (u64, u64)>,
 }
 
+/// What becomes of contents whose time has not come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Early {
+    Stays,
+    /// A witness stands in for it.
+    Goes,
+}
+
 impl PurgePlan {
-    fn of(kept: impl Iterator<Item = Kept>, request: &PurgeRequest, now: Timestamp, holds: &[Scope]) -> Self {
+    fn of(
+        kept: impl Iterator<Item = Kept>,
+        request: &PurgeRequest,
+        now: Timestamp,
+        holds: &[Scope],
+        early: Early,
+    ) -> Self {
         let mut plan = Self::default();
         for kept in kept {
             let fate = fate(&kept, now, &request.scope, request.older_than, &Retention::default(), holds);
-            if fate == Fate::Due {
+            if fate == Fate::Due || (fate == Fate::Early && early == Early::Goes) {
                 plan.due.push(kept);
             } else {
                 let (count, bytes) = plan.stay.entry(fate).or_default();
@@ -283,16 +301,45 @@ impl Hypervisor {
     /// [`Reason::Retention`] where something is asked for that has to be kept longer; nothing is purged then.
     /// [`Error::Log`], [`Error::Poisoned`].
     pub async fn purge(&self, request: &PurgeRequest) -> Result<PurgePlan, Error> {
+        self.purge_as(request, None).await
+    }
+
+    /// The same, also of what has to be kept longer. Ring 0: `presented` brings the word of a configured witness
+    /// on the call of [`Request::Purge`] with the same `by`. What a hold keeps, what an open session needs and
+    /// what is evidence stays all the same.
+    ///
+    /// What is meant is what the request covers when it is carried out. More than 100 000 contents take several
+    /// records, the first of which uses the word up: whoever crashes between them asks for another.
+    ///
+    /// # Errors
+    /// Those of [`govern`](Hypervisor::govern); nothing is purged then. [`Error::Log`], [`Error::Poisoned`].
+    pub async fn purge_witnessed(
+        &self,
+        by: &Did,
+        request: &PurgeRequest,
+        presented: &Presented,
+    ) -> Result<PurgePlan, Error> {
+        self.purge_as(request, Some((by, presented))).await
+    }
+
+    async fn purge_as(
+        &self,
+        request: &PurgeRequest,
+        word: Option<(&Did, &Presented)>,
+    ) -> Result<PurgePlan, Error> {
         let contents = self.contents()?;
         let kept: Vec<Kept> = contents.kept().collect();
         let mut done = PurgePlan::default();
         // What is recorded meanwhile is too young, and what is held meanwhile is seen under the lock.
         let chunks = if kept.is_empty() { vec![&kept[..]] } else { kept.chunks(PURGED_AT_ONCE).collect() };
-        let early = {
-            let plan = self.plan_under_lock(&kept, request)?;
-            plan.staying(Fate::Early)
+        let (passes, early) = match word {
+            Some(_) => (Early::Goes, 0),
+            None => (Early::Stays, self.plan_under_lock(&kept, request)?.staying(Fate::Early)),
         };
+        let mut asked = word.map(|word| (word, Request::Purge { purge: request.clone() }));
         for chunk in chunks {
+            // The word is weighed, and used up, with the first record; the others belong to the same purge.
+            let asked = asked.take();
             let plan = self
                 .node()
                 .commit(|state, now| {
@@ -300,10 +347,16 @@ impl Hypervisor {
                         let reason = Reason::Retention { contents: early };
                         return Err(Refusal::on_node("purge", None, reason));
                     }
+                    let draft = match &asked {
+                        Some(((by, presented), request)) => {
+                            govern::decided(state, now, by, request, presented)?
+                        }
+                        None => Draft::default(),
+                    };
                     let holds: Vec<Scope> = state.holds.values().map(|hold| hold.scope.clone()).collect();
-                    let plan = PurgePlan::of(chunk.iter().cloned(), request, now, &holds);
+                    let plan = PurgePlan::of(chunk.iter().cloned(), request, now, &holds, passes);
                     if plan.due.is_empty() {
-                        return Ok((Draft::default(), plan));
+                        return Ok((draft, plan));
                     }
                     let purged = NodeEvent::Purged {
                         session: request.scope.session.clone(),
@@ -313,7 +366,7 @@ impl Hypervisor {
                         bytes: plan.bytes(),
                     };
                     let ids = plan.due.iter().map(|kept| kept.payload.id()).collect();
-                    Ok((Draft::default().purging(ids, purged), plan))
+                    Ok((draft.purging(ids, purged), plan))
                 })
                 .await?;
             done.due.extend(plan.due);
@@ -329,7 +382,7 @@ impl Hypervisor {
     fn plan_under_lock(&self, kept: &[Kept], request: &PurgeRequest) -> Result<PurgePlan, Error> {
         self.node().read(|state, now| {
             let holds: Vec<Scope> = state.holds.values().map(|hold| hold.scope.clone()).collect();
-            PurgePlan::of(kept.iter().cloned(), request, now, &holds)
+            PurgePlan::of(kept.iter().cloned(), request, now, &holds, Early::Stays)
         })
     }
 

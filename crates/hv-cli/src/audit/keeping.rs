@@ -1,8 +1,10 @@
 //! `hv audit purge` and `hv audit hold`: what of a trail is destroyed, and what stays whatever is asked.
 
 use super::writing::Writer;
-use super::{Failure, NoTrail, look};
+use super::{Failure, NoTrail, bad_input, look};
 use crate::Exit;
+use crate::answerable::{ask, word_of};
+use crate::node::Word;
 use crate::output::{self, one_line};
 use crate::plan::read_duration;
 use clap::{Args, Subcommand};
@@ -10,7 +12,7 @@ use hv_core::audit::disk::RealDisk;
 use hv_core::audit::retention::{Fate, Scope};
 use hv_core::audit::{Verdict, verify_on};
 use hv_core::types::{BadIdent, Did, Digest, SessionId};
-use hv_core::{Clock, Contents, Hold, PurgePlan, PurgeRequest, SystemClock};
+use hv_core::{Clock, Contents, Hold, PurgePlan, PurgeRequest, Request, SystemClock};
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -24,6 +26,10 @@ days and can be purged then. What is evidence (of denials, slashes, undos that
 failed) is never purged, what a hold keeps and what an open session needs is
 not either. Records stay; every hash, proof and checkpoint still verifies.
 
+Before their time contents go only by the word of a witness of the node on
+exactly this purge: whose, how old, and by whom. Evidence, and what is on hold
+or in use, stays then too.
+
 Out of reach are copies of the folder, and what a disk keeps of blocks that
 were overwritten.
 
@@ -31,9 +37,14 @@ Examples:
   hv audit purge trail --dry-run
   hv audit purge trail --subject did:mesh:alice --older-than 365d
   hv audit purge trail --again   # after a backup was put back
+  hv audit purge trail --subject did:mesh:alice --older-than 30d --ask > call.json
+  hv id sign --key human.key --type witness --audience did:web:node.example \\
+      --deadline 10m call.json > word.json
+  hv audit purge trail --subject did:mesh:alice --older-than 30d --witness word.json
 
 Exit codes: 0 done, also where nothing was due; 1 the trail is tampered with;
-2 bad input; 5 something is asked for that has to be kept longer")]
+2 bad input; 5 something is asked for that has to be kept longer, and no word
+of a witness counts for it")]
 pub struct PurgeArgs {
     /// The folder of the trail
     #[arg(value_name = "DIR")]
@@ -48,11 +59,17 @@ pub struct PurgeArgs {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub older_than: Option<Duration>,
     /// Say what would be purged, and change nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["ask", "witness"])]
     pub dry_run: bool,
     /// Destroy once more what was purged and is there again
     #[arg(long, conflicts_with = "dry_run")]
     pub again: bool,
+    /// The word of a witness for this purge: an envelope
+    #[arg(long, value_name = "FILE", conflicts_with = "ask", requires = "older_than")]
+    pub witness: Option<PathBuf>,
+    /// Who decides a purge before its time.
+    #[command(flatten)]
+    pub word: Word,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -129,9 +146,22 @@ pub(super) fn purge(args: &PurgeArgs) -> Result<Exit, Failure> {
         let plan = contents.plan(&request, SystemClock.now());
         return tell(args, &plan, contents.purged());
     }
+    if args.word.ask {
+        if request.older_than.is_none() {
+            return Err(bad_input(&"--ask needs --older-than; what is due needs nobody's word"));
+        }
+        let Word { by, lasts, .. } = &args.word;
+        let asked = ask(&Request::Purge { purge: request }, by, *lasts).map_err(|why| bad_input(&why))?;
+        return Ok(asked.tell(args.json)?);
+    }
+    let word = args.witness.as_deref().map(word_of).transpose().map_err(|why| bad_input(&why))?;
+    let by = args.word.by.clone();
     let writer = Writer::open(&args.data, args.again)?;
     let done = writer.run(|hv| async move {
-        let plan = hv.purge(&request).await?;
+        let plan = match &word {
+            Some(word) => hv.purge_witnessed(&by, &request, word).await?,
+            None => hv.purge(&request).await?,
+        };
         let purged = hv.contents()?.purged();
         Ok((plan, purged))
     });

@@ -3,9 +3,10 @@
 use super::trails::{Stage, did};
 use super::{Place, audit, audit_json, files, trails};
 use hv_core::audit::retention::{Fate, Scope};
+use hv_core::audit::{FileLog, FileOptions, Log};
 use hv_core::session::Expect;
 use hv_core::types::{SessionId, Timestamp};
-use hv_core::{Error, PurgeRequest, Reason};
+use hv_core::{Clock, Error, PurgeRequest, Reason, SystemClock, entropy};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -180,6 +181,137 @@ async fn what_came_back_is_said_and_destroyed_again_where_that_is_asked() {
     assert_eq!(audit("purge", &place.dir(), &["--again"]).0, 0);
     let (code, verified) = audit_json("verify", &place.dir(), &["--sealed"]);
     assert_eq!((code, &verified["verdict"]), (0, &"complete".into()), "{verified}");
+}
+
+const NODE: &str = "did:web:node.example";
+
+/// A trail whose contents are fifty days old, some of them evidence, and files beside it.
+struct Office {
+    place: Place,
+}
+
+impl Office {
+    async fn new() -> Self {
+        let place = Place::new();
+        let begun = SystemClock.now().0 - 50 * 86_400 * 1_000_000_000;
+        let stage = Stage::since(&place.dir(), Timestamp(begun));
+        let session = stage.session("release").await;
+        stage.work(&session).await;
+        stage.talkative_slash(&session).await;
+        stage.hv.terminate_session(&session).await.unwrap();
+        stage.hv.seal().await.unwrap();
+        Self { place }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.place.dir().with_file_name(name).to_str().unwrap().to_owned()
+    }
+
+    fn done(&self, arguments: &[&str]) -> String {
+        let output = crate::hv(arguments.iter().copied());
+        assert!(output.status.success(), "{arguments:?}: {}", crate::text(&output.stderr));
+        crate::text(&output.stdout).to_owned()
+    }
+
+    fn key(&self, name: &str) -> String {
+        self.done(&["id", "new", "--key", &self.path(name)]).trim().to_owned()
+    }
+
+    fn configure(&self, witness: &str) {
+        let data = self.path("trail");
+        self.done(&["node", "configure", "--data", &data, "--did", NODE, "--witness", witness]);
+    }
+
+    /// What the program asks a witness about, signed with this key.
+    fn word(&self, name: &str, key: &str, purge: &[&str]) -> String {
+        let before = files(&self.place.dir());
+        let (code, asked, stderr) = audit("purge", &self.place.dir(), &[purge, &["--ask"]].concat());
+        assert_eq!((code, stderr.as_str()), (0, ""));
+        assert_eq!(files(&self.place.dir()), before, "asking changes nothing");
+        let (call, word, key) = (self.path("call.json"), self.path(name), self.path(key));
+        fs::write(&call, asked).unwrap();
+        let sign =
+            ["id", "sign", "--key", &key, "--type", "witness", "--audience", NODE, "--deadline", "10m"];
+        fs::write(&word, self.done(&[&sign[..], &[&call]].concat())).unwrap();
+        word
+    }
+
+    fn contents(&self) -> usize {
+        contents(&self.place.dir()).len()
+    }
+
+    /// Asks for a purge that is refused, and gives why.
+    fn refused(&self, purge: &[&str], word: &str) -> String {
+        let before = self.contents();
+        let (code, _, stderr) = audit("purge", &self.place.dir(), &[purge, &["--witness", word]].concat());
+        assert_eq!((code, self.contents()), (5, before), "{stderr}");
+        stderr
+    }
+}
+
+#[tokio::test]
+async fn before_its_time_contents_go_by_the_word_of_a_witness_on_exactly_this_purge() {
+    let office = Office::new().await;
+    let dir = office.place.dir();
+    let purge = ["--older-than", "30d"];
+    let (witness, _) = (office.key("witness.key"), office.key("stranger.key"));
+
+    // A node that listens to nobody listens to no witness either.
+    let early = office.word("early.json", "witness.key", &purge);
+    assert!(office.refused(&purge, &early).contains("a node that is configured"), "nobody is asked");
+    office.configure(&witness);
+
+    let (code, _, stderr) = audit("purge", &dir, &purge);
+    assert!(code == 5 && stderr.contains("or the word of a witness on exactly this purge"), "{stderr}");
+    let forged = office.word("forged.json", "stranger.key", &purge);
+    office.refused(&purge, &forged);
+    // A word on another scope, another age, and another who asks.
+    let builder = ["--older-than", "30d", "--subject", "did:mesh:builder"];
+    for other in [&builder[..], &["--older-than", "31d"], &["--older-than", "30d", "--by", "did:mesh:x"]] {
+        let word = office.word("other.json", "witness.key", other);
+        office.refused(&purge, &word);
+    }
+
+    // A hold is stronger than the word, which is used up all the same.
+    assert_eq!(audit("hold", &dir, &["add", "--session", "release", "--reason", "case"]).0, 0);
+    let word = office.word("word.json", "witness.key", &purge);
+    let with = |word: &str| audit_json("purge", &dir, &[&purge[..], &["--witness", word]].concat());
+    let (before, roots_before) = (office.contents(), roots(&dir));
+    let (code, held) = with(&word);
+    assert_eq!((code, &held["contents"], office.contents()), (0, &0.into(), before), "{held}");
+    assert!(held["held"].as_u64().unwrap() >= 5, "{held}");
+    assert_eq!(audit("hold", &dir, &["release", "0"]).0, 0);
+    office.refused(&purge, &word);
+
+    let word = office.word("again.json", "witness.key", &purge);
+    let (code, done) = with(&word);
+    let gone = done["contents"].as_u64().unwrap();
+    assert!(code == 0 && gone >= 5 && done["early"] == 0, "{done}");
+    assert_eq!(done["evidence"], held["evidence"], "evidence stays");
+    assert!(done["evidence"].as_u64().unwrap() > 0, "{done}");
+    assert_eq!(office.contents() as u64, before as u64 - gone);
+    assert_eq!(roots(&dir), roots_before, "no root changes");
+    let (code, verified) = audit_json("verify", &dir, &["--sealed"]);
+    assert_eq!((code, &verified["verdict"], &verified["purged"]), (0, &"complete".into(), &gone.into()));
+    office.refused(&purge, &word);
+    let (_, shown, _) = audit("show", &dir, &[]);
+    for words in ["hv.purge", &witness, "it was used before"] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+}
+
+#[test]
+fn what_is_due_needs_no_word() {
+    let place = Place::new();
+    let log = FileLog::create(&place.dir(), SystemClock.now(), FileOptions::new(entropy().unwrap())).unwrap();
+    log.seal(SystemClock.now()).unwrap();
+    drop(log);
+    for options in
+        [&["--ask"][..], &["--witness", "word.json"], &["--older-than", "1d", "--witness", "nowhere"]]
+    {
+        let (code, _, stderr) = audit("purge", &place.dir(), options);
+        assert_eq!(code, 2, "{options:?}: {stderr}");
+    }
 }
 
 #[test]
