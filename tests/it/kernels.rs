@@ -1,8 +1,12 @@
 //! The five packages themselves, alive: Nexus, CMVK and SCAK behind bridges, IATP and CaaS as servers.
 //!
+//! Once with the library, once with the program and the example that it comes with.
+//!
 //! `HV_KERNELS_VENV` names a virtual environment that has them. Without it these tests are skipped, loudly; with
 //! `HV_REQUIRE_SERVICES=1` they fail instead.
 
+use crate::scene::{assert_complete, denials, file, look, names, ran, scene, sh, step, trail, with};
+use crate::support::{Run, json as document, workspace};
 use hv_core::adapters::{DriftSample, DriftSetup, TrustSetup};
 use hv_core::audit::{FileLog, FileOptions, Verdict, verify};
 use hv_core::integrations::bridge::{
@@ -172,6 +176,171 @@ async fn a_session_with_all_five() {
     assert_eq!(verify(folder.path()).unwrap().verdict, Verdict::Complete);
 }
 
+/// The example with the servers at these addresses, in folders of its own.
+fn example(sidecar: &str, caas: &str) -> Run {
+    let text = std::fs::read_to_string(workspace().join("examples/kernels.toml")).unwrap();
+    let moved = text
+        .replace("\nmanifests = \"http://127.0.0.1:8081\"", &format!("\nmanifests = \"{sidecar}\""))
+        .replace("\nbase_url = \"http://127.0.0.1:8082\"", &format!("\nbase_url = \"{caas}\""));
+    assert!(moved.contains(sidecar) && moved.contains(caas));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kernels.toml");
+    std::fs::write(&file, moved).unwrap();
+    Run { folder, file }
+}
+
+/// What the trail says, in words, in order.
+fn told(run: &Run) -> String {
+    let shown = crate::support::hv().args(["audit", "show"]).arg(run.data()).output().unwrap();
+    String::from_utf8(shown.stdout).unwrap()
+}
+
+/// That all of it stands in the text, one after the other.
+fn assert_in_order(text: &str, all: &[&str]) {
+    let mut rest = text;
+    for said in all {
+        let Some(at) = rest.find(said) else { panic!("{said} is not there, or too early\n{text}") };
+        rest = &rest[at + said.len()..];
+    }
+}
+
+/// What the trail keeps beside its records.
+fn kept(run: &Run) -> Vec<Vec<u8>> {
+    let attached = trail(&run.data()).into_iter().flat_map(|record| record.attached);
+    let read = |payload: hv_audit::PayloadRef| {
+        let found = hv_audit::open_payload(&hv_audit::disk::RealDisk, &run.data(), &payload.id());
+        found.unwrap().unwrap().content
+    };
+    attached.map(read).collect()
+}
+
+/// What was told to SCAK, as the trail keeps it.
+fn corrections(run: &Run) -> Vec<serde_json::Value> {
+    let json = kept(run).into_iter().filter_map(|kept| serde_json::from_slice(&kept).ok());
+    json.filter(|kept: &serde_json::Value| kept["failure"].is_string()).collect()
+}
+
+#[test]
+fn the_program_runs_the_example_with_the_real_five() {
+    let Some(python) = python() else { return };
+    let caas = Server::start(&python, "caas.api.server:app", &[]);
+    let env = [("IATP_AGENT_ID", "did:mesh:analyst"), ("IATP_TRUST_LEVEL", "trusted")];
+    let sidecar = Server::start(&python, "iatp.main:app", &env);
+    let run = example(&sidecar.url, &caas.url);
+    let output = ran(run.start().env("HV_KERNELS_PYTHON", &python));
+    let report = document(&output);
+    assert_eq!(output.status.code(), Some(3), "{report:#}");
+    assert_complete(&run);
+    // From the manifest to what everybody was told, in this order.
+    assert_in_order(
+        &told(&run),
+        &[
+            "the scorer says σ 0.82 for did:mesh:analyst",
+            "did:mesh:analyst has an account with reputation 0.60 (hint)",
+            "did:mesh:analyst stands in Ring 3 (sandbox) with σ 0.60",
+            "did:mesh:analyst stands in Ring 2 (standard) with σ 0.78",
+            "step plan: committed",
+            "step share: committed",
+            "step read: committed",
+            "did:mesh:analyst: critical drift of 0.92955",
+            "did:mesh:analyst is slashed (drift in kernels",
+            "the scorer took note of what happened to did:mesh:analyst",
+            "a note is kept under the name `hv.correction`",
+            // By Nexus's own record: 820 points less 75.
+            "the scorer says σ 0.745 for did:mesh:analyst",
+            "step denied to did:mesh:analyst for file.write",
+            "step share: undone",
+        ],
+    );
+    let [slash] = &report["slashes"].as_array().unwrap()[..] else { panic!("{report:#}") };
+    assert_eq!((&slash["agent"], &slash["reason"]), (&json!("did:mesh:analyst"), &json!("drift")));
+    assert_eq!(names(&report["undo_order"]), ["share", "plan"]);
+    // What CaaS had, in its own words, and that it has it no more.
+    let answers = kept(&run).into_iter().filter(|kept| {
+        let said = String::from_utf8_lossy(kept);
+        said.contains(r#""content":"the plan""#) && said.contains(r#""modified_by":"did:mesh:analyst""#)
+    });
+    assert_eq!(answers.count(), 2, "when it was written and when it was read");
+    let store = CaasStore::new(&caas.url, PATIENCE);
+    assert_eq!(store.read("/sessions/kernels/plan.txt").unwrap(), None);
+    // SCAK has it as its first failure of this agent. Offline it proposes nothing.
+    let [told] = &corrections(&run)[..] else { panic!("{:?}", corrections(&run)) };
+    assert_eq!((&told["agent"], &told["step"]), (&json!("did:mesh:analyst"), &json!("measure")));
+    assert_eq!(told["answer"], json!({ "failures": 1, "proposal": null }), "{told}");
+}
+
+/// A Python that has none of the packages.
+fn bare() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(folder.path()).status();
+    assert!(made.unwrap().success());
+    let python = python_of(folder.path());
+    (folder, python)
+}
+
+#[test]
+fn the_example_without_its_sidecar_admits_nobody_by_manifest() {
+    let nowhere = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    let (_folder, python) = bare();
+    let run = example(&nowhere, &nowhere);
+    let output = ran(run.start().env("HV_KERNELS_PYTHON", &python));
+    assert_eq!(output.status.code(), Some(5), "{:#}", document(&output));
+    assert_complete(&run);
+    let denied = denials(&run.data());
+    let last = denied.last().unwrap();
+    assert_eq!(last.agent.as_ref().unwrap().as_str(), "did:mesh:analyst", "{denied:?}");
+    assert_eq!(last.request, "join", "{denied:?}");
+    // The scorer was asked too, and its silence counts against everybody.
+    assert!(told(&run).contains("did:mesh:steward stands in Ring 3 (sandbox)"), "{}", told(&run));
+}
+
+#[test]
+fn samples_that_nobody_can_measure_fail_their_step_and_slash_nobody() {
+    let (_folder, python) = bare();
+    let sample = r#"{"agent": "did:mesh:a", "claimed": [1.0, 0.0], "observed": [-1.0, 0.0]}"#;
+    for (printed, said) in [
+        (format!("{sample}\n{sample}"), "cmvk"),
+        (r#"{"agent": "did:mesh:a", "claimed": [1.0]}"#.into(), "observed"),
+        (sample.replace("did:mesh:a", "a"), "did:"),
+        (sample.replace("did:mesh:a", "did:mesh:nobody"), "member"),
+        (sample.replace("\"claimed\"", "\"metric\": \"far\", \"claimed\""), "no metric `far`"),
+        ("nonsense".into(), "expected"),
+    ] {
+        // Braces are placeholders in a session file, unless they are doubled.
+        let literally = printed.replace('{', "{{").replace('}', "}}");
+        let command = json!({ "command": ["printf", "%s", literally] });
+        let measure = with(look("measure", command), json!({ "drift": true }));
+        let adapters = json!({ "python": python, "drift": "cmvk", "correction": "scak" });
+        let run = scene(&with(file(0.9, vec![measure]), json!({ "adapters": adapters })));
+        let output = ran(&mut run.start());
+        let report = document(&output);
+        assert_eq!(output.status.code(), Some(3), "{printed}: {report:#}");
+        let why = step(&report, "measure").to_string();
+        assert!(why.contains("the sample does not count") && why.contains(said), "{printed}: {why}");
+        assert_eq!(report["slashes"], json!([]), "{printed}");
+        // Who cannot be told is on the trail as well.
+        let [told] = &corrections(&run)[..] else { panic!("{printed}: {:?}", corrections(&run)) };
+        assert!(told["answer"]["untold"].as_str().unwrap().contains("scak"), "{told}");
+        assert_complete(&run);
+    }
+}
+
+#[test]
+fn what_a_session_file_does_not_turn_on_is_recorded_as_off() {
+    let run = scene(&file(0.9, vec![look("see", sh("true"))]));
+    assert_eq!(ran(&mut run.start()).status.code(), Some(0));
+    let off = told(&run);
+    let adapters = json!({ "python": "python3", "drift": "cmvk" });
+    let run = scene(&with(file(0.9, vec![look("see", sh("true"))]), json!({ "adapters": adapters })));
+    assert_eq!(ran(&mut run.start()).status.code(), Some(0));
+    let on = told(&run);
+    assert!(off.contains("trust scores off, drift checks off, manifests off, context off"), "{off}");
+    assert!(on.contains("trust scores off, drift checks by cmvk, manifests off, context off"), "{on}");
+}
+
 #[test]
 fn the_real_cmvk_measures_what_the_native_one_does() {
     let Some(python) = python() else { return };
@@ -188,11 +357,9 @@ fn the_real_cmvk_measures_what_the_native_one_does() {
 
 #[test]
 fn a_package_that_is_not_installed_is_said_and_not_imitated() {
-    let folder = tempfile::tempdir().unwrap();
-    let made = Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(folder.path()).status();
-    assert!(made.unwrap().success());
+    let (_folder, python) = bare();
     for kernel in [Kernel::Nexus, Kernel::Cmvk, Kernel::Scak] {
-        let bridge = Bridge::new(&python_of(folder.path()), kernel, PATIENCE);
+        let bridge = Bridge::new(&python, kernel, PATIENCE);
         let fault = bridge.ask("points", json!({})).unwrap_err();
         assert!(matches!(fault, BridgeFault::NotInstalled { .. }), "{fault}");
         assert!(fault.to_string().contains(kernel.package()), "{fault}");

@@ -1,5 +1,6 @@
 //! From what a file says to a plan that can be run.
 
+use super::adapters::{BadAdapter, Switch};
 use super::fault::{Fault, Kind, Located, UndoProblem};
 use super::file::{
     RawAction, RawAgent, RawLimits, RawMode, RawObserve, RawOverride, RawReversibility, RawSession, RawStep,
@@ -37,6 +38,7 @@ pub(super) fn plan(source: &Source) -> Result<Plan, Located> {
     let agents = agents(&file.agent, source)?;
     let session = session(file.session.unwrap_or_default(), &agents)?;
     let node = file.node.map(|node| super::evidence::node(&node, source)).transpose()?;
+    let (adapters, of_adapters) = super::adapters::adapters(file.adapters.as_ref(), &agents, source)?;
     let vouches = vouches(&file.vouch, &agents)?;
     let limits = run_limits(&file.limits.unwrap_or_default())?;
     // The work folder is not known yet; `/` stands for it while the tasks are checked.
@@ -50,8 +52,9 @@ pub(super) fn plan(source: &Source) -> Result<Plan, Located> {
             places: &places,
             env: file.env,
             has_base: session.base_url.is_some(),
-            references: Vec::new(),
+            references: of_adapters,
         },
+        drift: adapters.drift,
         step_lines: BTreeMap::new(),
     };
     let descriptors = checker.actions(file.action)?;
@@ -66,6 +69,7 @@ pub(super) fn plan(source: &Source) -> Result<Plan, Located> {
         limits,
         paths,
         node,
+        adapters,
         agents,
         vouches,
         overrides,
@@ -129,12 +133,17 @@ fn paths(raw: &BTreeMap<String, At<String>>) -> Result<BTreeMap<String, String>,
 
 fn agents(raw: &[At<RawAgent>], source: &Source) -> Result<Vec<Agent>, Located> {
     let (mut agents, mut lines) = (Vec::new(), BTreeMap::new());
-    for At { line, value: RawAgent { did, sigma, manifest } } in raw {
+    for At { line, value: RawAgent { did, sigma, manifest, fetch_manifest, facts } } in raw {
         let id = value::ident(did, Did::new)?;
         if let Some(first) = lines.insert(id.clone(), did.line) {
             return fail(did.line, Fault::Duplicate { kind: Kind::Agent, name: id.to_string(), first });
         }
         let trust = match (sigma, manifest) {
+            (None, None) if *fetch_manifest => Trust::Fetched,
+            _ if *fetch_manifest => {
+                let bad = BadAdapter::FetchedToo { agent: id.to_string() };
+                return fail(*line, Fault::Adapter(bad));
+            }
             (Some(sigma), None) => Trust::Sigma(value::fraction(sigma, "sigma", Sigma::try_from)?),
             (None, Some(path)) => Trust::Manifest(Path::new(source.folder()).join(&path.value)),
             (Some(_), Some(second)) => {
@@ -142,7 +151,8 @@ fn agents(raw: &[At<RawAgent>], source: &Source) -> Result<Vec<Agent>, Located> 
             }
             (None, None) => return fail(*line, Fault::NoTrust { agent: id.to_string() }),
         };
-        agents.push(Agent { did: id, trust, line: *line });
+        let facts = facts.as_ref().map(super::adapters::facts);
+        agents.push(Agent { did: id, trust, facts, line: *line });
     }
     Ok(agents)
 }
@@ -180,7 +190,7 @@ fn session(raw: RawSession, agents: &[Agent]) -> Result<Session, Located> {
 }
 
 /// What completes a URL that is only a path.
-fn base(At { line, value }: At<String>) -> Result<String, Located> {
+pub(super) fn base(At { line, value }: At<String>) -> Result<String, Located> {
     let rest = value.strip_prefix("http://").or_else(|| value.strip_prefix("https://"));
     match rest {
         Some(rest) if !rest.is_empty() && !value.bytes().any(|b| b <= b' ' || b == 0x7f) => Ok(value),
@@ -257,6 +267,8 @@ struct Declared {
 /// Reads the sections that lean on agents and actions.
 #[derive(Debug)]
 struct Checker<'a> {
+    /// Whether anybody measures drift.
+    drift: Switch,
     agents: &'a [Agent],
     source: &'a Source,
     actions: BTreeMap<ActionId, Declared>,
@@ -378,6 +390,22 @@ impl Checker<'_> {
             }
             Some(At { value: true, .. }) => Findings::Said,
             Some(At { value: false, .. }) | None => Findings::None,
+        };
+        let findings = match &raw.drift {
+            Some(At { line, value: true }) => {
+                let step = id.to_string();
+                match (descriptor.kind(), findings, self.drift) {
+                    (ActionKind::ReadOnly, Findings::None, Switch::On) => Findings::Samples,
+                    (ActionKind::ReadOnly, Findings::None, Switch::Off) => {
+                        return fail(*line, Fault::Adapter(BadAdapter::NoDrift { step }));
+                    }
+                    (ActionKind::ReadOnly, ..) => {
+                        return fail(*line, Fault::Adapter(BadAdapter::ToldTwice { step }));
+                    }
+                    _ => return fail(*line, Fault::FindingOfEffect { step }),
+                }
+            }
+            Some(At { value: false, .. }) | None => findings,
         };
         let evidence = raw.evidence.as_ref().map(|at| super::evidence::files(&at.value, self.source));
         let undo_retries = value::retries(raw.undo_retries.as_ref(), "undo_retries", 3)?;

@@ -299,6 +299,8 @@ pub enum Fault {
         /// The agent.
         agent: String,
     },
+    /// Something that needs an adapter.
+    Adapter(super::BadAdapter),
     /// An agent with neither a score nor a manifest.
     NoTrust {
         /// The agent.

@@ -25,6 +25,8 @@ pub(super) struct SessionFile {
     pub(super) session: Option<RawSession>,
     /// Whom the node listens to. The first run on a trail sets it; a later one must say the same, or nothing.
     pub(super) node: Option<RawNode>,
+    /// Whom the run asks outside of itself. What is not named is off.
+    pub(super) adapters: Option<RawAdapters>,
     /// Folders by name, each a path relative to the work folder. A name may be used as {name}, and stands in
     /// the report. hv does not create them.
     #[serde(default)]
@@ -117,6 +119,78 @@ pub(super) struct RawNode {
     pub(super) keys: Vec<At<String>>,
 }
 
+/// Whom the run asks outside of itself. Without its answer an agent stands in Ring 3, or does not join.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAdapters {
+    /// The Python that has the packages of the bridges: a program's name, a path relative to the folder of this
+    /// file, or env:NAME for the path that a variable holds.
+    pub(super) python: Option<At<String>>,
+    /// Who scores trust. Nobody counts for more than it says, and slashes are told to it.
+    pub(super) trust: Option<At<RawTrust>>,
+    /// Who measures drift, in the samples of steps that have drift = true.
+    pub(super) drift: Option<At<RawDrift>>,
+    /// Who hears of steps that failed, and of drift that had consequences. What it proposes is kept in the trail,
+    /// and nothing is done about it.
+    pub(super) correction: Option<At<RawCorrection>>,
+    /// The address of the IATP sidecar that hands out manifests, such as http://127.0.0.1:8081.
+    pub(super) manifests: Option<At<String>>,
+    /// The longest wait for one answer, 10 ms to 10 m; 30s where nothing is said.
+    pub(super) deadline: Option<At<RawDuration>>,
+}
+
+/// Who scores trust.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawTrust {
+    /// The package nexus-trust-exchange.
+    Nexus,
+}
+
+/// Who measures drift.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawDrift {
+    /// The package cmvk.
+    Cmvk,
+}
+
+/// Who hears of failures.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawCorrection {
+    /// The package scak.
+    Scak,
+}
+
+/// What the scorer is told of an agent before it is asked.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawFacts {
+    /// Who has looked at it.
+    pub(super) level: RawVerification,
+    /// Tasks that succeeded.
+    #[serde(default)]
+    pub(super) successful_tasks: u32,
+    /// Tasks that failed.
+    #[serde(default)]
+    pub(super) failed_tasks: u32,
+}
+
+/// Who has looked at an agent.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RawVerification {
+    /// Nobody.
+    Unknown,
+    /// It is registered.
+    Registered,
+    /// Its identity was verified.
+    Verified,
+    /// It is a vetted partner's.
+    VerifiedPartner,
+}
+
 /// The terms that an operator sets for an action.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -153,7 +227,7 @@ pub(super) enum RawMode {
     Eventual,
 }
 
-/// An agent and the trust that it joins with: either sigma or manifest.
+/// An agent and the trust that it joins with: sigma, manifest or fetch_manifest.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawAgent {
@@ -164,6 +238,11 @@ pub(super) struct RawAgent {
     pub(super) sigma: Option<At<f64>>,
     /// Its IATP manifest: a path relative to the folder of this file.
     pub(super) manifest: Option<At<String>>,
+    /// Whether it joins by the manifest that the sidecar of [adapters] hands out.
+    #[serde(default)]
+    pub(super) fetch_manifest: bool,
+    /// What the scorer of [adapters] is told of it before it is asked.
+    pub(super) facts: Option<RawFacts>,
 }
 
 /// One agent answers for another with a part of its own reputation.
@@ -273,6 +352,11 @@ pub(super) struct RawStep {
     /// step with a finding that does not count has failed.
     #[serde(default)]
     pub(super) findings: Option<At<bool>>,
+    /// What a read-only step prints on standard output, or answers, are samples for the verifier of [adapters]:
+    /// objects with agent, claimed and observed, and where wanted metric and weights, one a line. What they call
+    /// for has happened before the step counts as done; a step with a sample that cannot be measured has failed.
+    #[serde(default)]
+    pub(super) drift: Option<At<bool>>,
 }
 
 /// Something to do: either a command or an HTTP request.

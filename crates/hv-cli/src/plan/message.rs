@@ -71,6 +71,7 @@ pub(super) fn write(fault: &Fault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Fault::TwoTrusts { agent } => {
             write!(f, "agent `{agent}` has both `sigma` and `manifest`; keep one of them")
         }
+        Fault::Adapter(bad) => fmt::Display::fmt(bad, f),
         Fault::NoTrust { agent } => {
             write!(
                 f,

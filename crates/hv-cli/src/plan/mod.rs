@@ -23,6 +23,7 @@
 mod fault;
 mod message;
 
+pub(crate) mod adapters;
 mod duration;
 mod evidence;
 mod graph;
@@ -40,6 +41,7 @@ mod step;
 mod task;
 mod value;
 
+pub use adapters::{Adapters, BadAdapter, Facts};
 pub(crate) use duration::read_text as read_duration;
 pub use fault::{BadDuration, Fault, Format, Kind, Place, PlanError, Segment, UndoProblem};
 pub use source::{MAX_FILE_BYTES, MAX_MANIFEST_BYTES, Source};
@@ -69,6 +71,7 @@ pub struct Plan {
     limits: Limits,
     paths: BTreeMap<String, String>,
     node: Option<NodePlan>,
+    adapters: Adapters,
     agents: Vec<Agent>,
     vouches: Vec<Vouch>,
     overrides: Vec<(ActionId, Override)>,
@@ -156,6 +159,8 @@ pub struct Agent {
     pub did: Did,
     /// What it is trusted on.
     pub trust: Trust,
+    /// What the scorer is told of it.
+    pub facts: Option<Facts>,
     /// Its line in the session file.
     line: u32,
 }
@@ -167,6 +172,8 @@ pub enum Trust {
     Sigma(Sigma),
     /// A manifest, at this absolute path.
     Manifest(PathBuf),
+    /// The manifest that the sidecar hands out.
+    Fetched,
 }
 
 /// One agent answers for another.
@@ -228,6 +235,8 @@ pub enum Findings {
     None,
     /// It is envelopes, one a line.
     Said,
+    /// It is samples of drift, one a line.
+    Samples,
 }
 
 /// Whether an undo counts that neither a probe nor a rehearsal has proven.
@@ -313,7 +322,7 @@ impl Plan {
     pub fn bad_manifest(&self, agent: &Agent, why: &dyn std::error::Error) -> PlanError {
         let path = match &agent.trust {
             Trust::Manifest(path) => path.display().to_string(),
-            Trust::Sigma(_) => String::new(),
+            Trust::Sigma(_) | Trust::Fetched => String::new(),
         };
         self.source.error(Some(agent.line), Fault::Manifest { path, why: why.to_string() })
     }
@@ -363,6 +372,12 @@ impl Plan {
     #[must_use]
     pub const fn node(&self) -> Option<&NodePlan> {
         self.node.as_ref()
+    }
+
+    /// Whom the run asks outside of itself.
+    #[must_use]
+    pub const fn adapters(&self) -> &Adapters {
+        &self.adapters
     }
 
     /// The terms that are set for actions.

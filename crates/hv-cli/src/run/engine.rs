@@ -1,5 +1,6 @@
 //! The run itself. Every part can be interrupted and is then taken up where the trail says that it stands.
 
+use super::adapters::{Adapted, Connected, Joining};
 use super::begun::{Begun, NOTE, based};
 use super::brought::{Brought, brought, same_node};
 use super::discreet::Discreet;
@@ -47,7 +48,7 @@ struct Run {
     session: SessionId,
     plan: Plan,
     bound: Bound,
-    executor: Findings<Discreet<Router<Grant>>>,
+    executor: Adapted<Findings<Discreet<Router<Grant>>>>,
     /// What others say about the steps of the set-up and of the work, by ordinal.
     brought: [BTreeMap<u32, Presented>; 2],
     keys: Vec<Envelope>,
@@ -104,7 +105,8 @@ async fn begin(
     let brought = brought(&plan, &plan.bind(&work)?)?;
     place::check_work(&work, &data)?;
     let log: Arc<FileLog> = Arc::new(place::open_or_create(&data, Duration::ZERO)?);
-    let hv = Hypervisor::open(log.clone(), Arc::new(SystemClock))?;
+    let connected = Connected::to(Hypervisor::open(log.clone(), Arc::new(SystemClock))?, &plan)?;
+    let hv = connected.hv.clone();
     if let Some(open) = hv.open_sessions()?.into_iter().next() {
         return Err(RunFailure::Unfinished { data, session: open.to_string() });
     }
@@ -126,7 +128,8 @@ async fn begin(
         work: bound.work.clone(),
         token: place::token::<16>()?,
     };
-    let run = Run::new((hv, session), plan, bound, brought, &begun, progress, interrupts)?;
+    drop(hv);
+    let run = Run::new((connected, session), plan, bound, brought, &begun, progress, interrupts)?;
     run.announce(&data, Start::New);
     let watcher = tokio::spawn(watch(run.hv.subscribe(), Arc::clone(&run.progress)));
     let config = run.config();
@@ -208,7 +211,8 @@ async fn resume(
     plan.check_references()?;
     let entrants = entrants(&plan)?;
     let brought = brought(&plan, &bound)?;
-    let run = Run::new((hv, session), plan, bound, brought, &begun, progress, interrupts)?;
+    let connected = Connected::to(hv, &plan)?;
+    let run = Run::new((connected, session), plan, bound, brought, &begun, progress, interrupts)?;
     run.announce(&data, Start::Resumed);
     let watcher = tokio::spawn(watch(run.hv.subscribe(), Arc::clone(&run.progress)));
     let left = history.time_left(run.hv.now());
@@ -223,7 +227,7 @@ async fn resume(
 /// Drives a run to its end, closes its trail and reports.
 async fn finish(
     run: Run,
-    entrants: Vec<Entrant>,
+    entrants: Vec<Joining>,
     data: PathBuf,
     log: Arc<FileLog>,
     watcher: tokio::task::JoinHandle<()>,
@@ -262,7 +266,7 @@ async fn told(
 
 impl Run {
     fn new(
-        (hv, session): (Hypervisor, SessionId),
+        (Connected { hv, correction }, session): (Connected, SessionId),
         plan: Plan,
         bound: Bound,
         (keys, brought): Brought,
@@ -283,7 +287,8 @@ impl Run {
         let http = based(http, &plan)?;
         let executor = Discreet::new(Router::new().with_command(command).with_http(http), &bound);
         let steps = bound.setup.iter().chain(&bound.steps);
-        let executor = Findings::new(executor, hv.clone(), steps);
+        let executor = Findings::new(executor, hv.clone(), steps.clone());
+        let executor = Adapted::new(executor, hv.clone(), correction, steps);
         Ok(Self { hv, session, plan, bound, executor, brought, keys, progress, interrupts })
     }
 
@@ -341,7 +346,7 @@ impl Run {
     }
 
     /// From wherever it stands to the end.
-    async fn carry_out(&self, entrants: &[Entrant]) -> Result<End, RunFailure> {
+    async fn carry_out(&self, entrants: &[Joining]) -> Result<End, RunFailure> {
         match self.assemble(entrants).await {
             Ok(()) => {}
             // A refusal before anything was done; it is on the trail.
@@ -384,7 +389,7 @@ impl Run {
     }
 
     /// Actions, members and vouches, as far as they are not there yet; then the session begins.
-    async fn assemble(&self, entrants: &[Entrant]) -> Result<(), RunFailure> {
+    async fn assemble(&self, entrants: &[Joining]) -> Result<(), RunFailure> {
         let history = History::read(&**self.hv.log(), Some(&self.session))?;
         let history = history.ok_or(RunFailure::Unreadable { what: "the session" })?;
         if !history.sagas.is_empty() {
@@ -406,7 +411,7 @@ impl Run {
         }
         for entrant in entrants {
             if !history.agents.iter().any(|agent| agent.did == *entrant.did()) {
-                self.hv.join_session(&self.session, entrant).await?;
+                entrant.join(&self.hv, &self.session).await?;
             }
         }
         for vouch in self.plan.vouches() {
@@ -538,14 +543,15 @@ impl Run {
 }
 
 /// The agents as they present themselves.
-fn entrants(plan: &Plan) -> Result<Vec<Entrant>, RunFailure> {
+fn entrants(plan: &Plan) -> Result<Vec<Joining>, RunFailure> {
     plan.agents().iter().map(|agent| entrant(plan, agent).map_err(RunFailure::Plan)).collect()
 }
 
-fn entrant(plan: &Plan, agent: &crate::plan::Agent) -> Result<Entrant, crate::plan::PlanError> {
+fn entrant(plan: &Plan, agent: &crate::plan::Agent) -> Result<Joining, crate::plan::PlanError> {
     let entrant = Entrant::new(agent.did.clone());
     let manifest = match (&agent.trust, plan.manifest(agent)?) {
-        (Trust::Sigma(sigma), _) => return Ok(entrant.with_sigma(*sigma)),
+        (Trust::Sigma(sigma), _) => return Ok(Joining::Presented(entrant.with_sigma(*sigma))),
+        (Trust::Fetched, _) => return Ok(Joining::Fetched(agent.did.clone())),
         (Trust::Manifest(_), manifest) => manifest.unwrap_or_default(),
     };
     let bad = |why: &dyn std::error::Error| plan.bad_manifest(agent, why);
@@ -559,7 +565,7 @@ fn entrant(plan: &Plan, agent: &crate::plan::Agent) -> Result<Entrant, crate::pl
     for action in &analysis.actions {
         entrant = entrant.with_claim(action.id().clone(), Claim::from(action));
     }
-    Ok(entrant)
+    Ok(Joining::Presented(entrant))
 }
 
 /// How a run ended that has a history to its end.

@@ -1,5 +1,6 @@
 //! `hv run`: a session file from joining to a verified trail, also after a crash.
 
+mod adapters;
 mod begun;
 mod brought;
 mod discreet;

@@ -1,0 +1,229 @@
+//! Whom a run asks outside of itself: connected before its session is there, asked by the node, and told by it.
+
+use super::RunFailure;
+use crate::plan::adapters::Switch;
+use crate::plan::{BoundStep, Facts, Findings as Tells, Plan};
+use hv_core::adapters::{DriftSample, DriftSetup, DriftVerdict, TrustSetup};
+use hv_core::saga::{Attempt, BoxFuture, Class, Executor, Outcome, Purpose, Reason, Verdict};
+use hv_core::types::{Did, SessionId, StepId};
+use hv_core::{Entrant, Error, Grant, Hypervisor};
+use hv_integrations::bridge::{CmvkBridge, NexusBridge, ScakBridge};
+use hv_integrations::drift::{Metric, Response};
+use hv_integrations::http::Sidecar;
+use hv_integrations::iatp::ManifestDesk;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The name under which a session keeps what SCAK was told and what it proposed.
+const CORRECTION: &str = "hv.correction";
+
+/// A node with what its session file turns on.
+#[derive(Debug)]
+pub(super) struct Connected {
+    pub(super) hv: Hypervisor,
+    /// Who hears of failures.
+    pub(super) correction: Option<Arc<ScakBridge>>,
+}
+
+impl Connected {
+    /// Connects what the plan names. Nothing is started before it is asked.
+    pub(super) fn to(hv: Hypervisor, plan: &Plan) -> Result<Self, RunFailure> {
+        let adapters = plan.adapters();
+        let deadline = adapters.deadline;
+        let python = match &adapters.python {
+            Some(python) => {
+                python.program().ok_or(RunFailure::Unreadable { what: "the Python of the bridges" })?
+            }
+            None => PathBuf::new(),
+        };
+        let mut hv = hv;
+        if adapters.trust == Switch::On {
+            let nexus = NexusBridge::new(&python, deadline);
+            for agent in plan.agents() {
+                if let Some(facts) = &agent.facts {
+                    let told = nexus.known(&agent.did, &in_words(facts));
+                    told.map_err(|fault| RunFailure::Io {
+                        path: python.clone(),
+                        doing: "tell facts to",
+                        error: std::io::Error::other(fault.to_string()),
+                    })?;
+                }
+            }
+            hv = hv.with_trust("nexus", nexus, TrustSetup { deadline, ..TrustSetup::default() });
+        }
+        if adapters.drift == Switch::On {
+            let setup = DriftSetup { deadline, ..DriftSetup::default() };
+            hv = hv.with_drift("cmvk", CmvkBridge::new(&python, deadline), setup);
+        }
+        if let Some(url) = &adapters.manifests {
+            hv = hv.with_manifests("iatp", ManifestDesk::new(Sidecar::new(url, deadline)), deadline);
+        }
+        let correction =
+            (adapters.correction == Switch::On).then(|| Arc::new(ScakBridge::new(&python, deadline)));
+        Ok(Self { hv, correction })
+    }
+}
+
+/// As the package reads it.
+fn in_words(facts: &Facts) -> Value {
+    json!({
+        "verification_level": facts.level,
+        "history": { "successful_tasks": facts.successful_tasks, "failed_tasks": facts.failed_tasks },
+    })
+}
+
+/// An agent on its way in.
+#[derive(Debug)]
+pub(super) enum Joining {
+    /// As it presents itself.
+    Presented(Entrant),
+    /// As the manifest presents it that is fetched when it joins.
+    Fetched(Did),
+}
+
+impl Joining {
+    pub(super) const fn did(&self) -> &Did {
+        match self {
+            Self::Presented(entrant) => entrant.did(),
+            Self::Fetched(did) => did,
+        }
+    }
+
+    pub(super) async fn join(&self, hv: &Hypervisor, session: &SessionId) -> Result<(), Error> {
+        match self {
+            Self::Presented(entrant) => hv.join_session(session, entrant).await.map(drop),
+            Self::Fetched(did) => hv.join_by_manifest(session, did).await.map(drop),
+        }
+    }
+}
+
+/// A sample as a step tells it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Told {
+    agent: String,
+    claimed: Vec<f64>,
+    observed: Vec<f64>,
+    metric: Option<String>,
+    weights: Option<Vec<f64>>,
+}
+
+impl Told {
+    fn read(line: &[u8]) -> Result<(Did, DriftSample), String> {
+        let Self { agent, claimed, observed, metric, weights } =
+            serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        let agent = Did::new(&agent).map_err(|bad| bad.to_string())?;
+        let named = |name: String| {
+            let found = Metric::ALL.into_iter().find(|metric| metric.name() == name);
+            found.ok_or_else(|| format!("there is no metric `{name}`"))
+        };
+        let metric = metric.map(named).transpose()?;
+        Ok((agent, DriftSample { claimed, observed, metric, weights, profile: None }))
+    }
+}
+
+/// An executor that has the samples of a step measured before it says that the step is done, so that whoever is
+/// slashed by them does nothing afterwards; and that lets who is asked for corrections hear of what went wrong.
+#[derive(Debug)]
+pub(super) struct Adapted<E> {
+    inner: E,
+    hv: Hypervisor,
+    correction: Option<Arc<ScakBridge>>,
+    /// The steps that tell samples.
+    steps: BTreeSet<StepId>,
+}
+
+impl<E> Adapted<E> {
+    pub(super) fn new<'a>(
+        inner: E,
+        hv: Hypervisor,
+        correction: Option<Arc<ScakBridge>>,
+        steps: impl Iterator<Item = &'a BoundStep>,
+    ) -> Self {
+        let steps = steps.filter(|step| step.findings == Tells::Samples);
+        Self { inner, hv, correction, steps: steps.map(|step| step.def.id.clone()).collect() }
+    }
+
+    /// Has one sample after the other measured; tells what stands in the way of the first that cannot be.
+    async fn measure(&self, attempt: &Attempt, said: &[u8]) -> Result<(), String> {
+        for line in said.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty())
+        {
+            let at = |why: String| format!("the sample does not count: {why}");
+            let (agent, sample) = Told::read(line).map_err(at)?;
+            let checked = self.hv.check_drift(&attempt.session, &agent, sample).await;
+            let answer = checked.map_err(|error| at(error.to_string()))?;
+            let consequence = match answer.response {
+                Response::Slash => Some("slashed for drift"),
+                Response::Demote => Some("demoted for drift"),
+                _ => None,
+            };
+            if let Some(what) = consequence {
+                self.tell(attempt, &agent, what).await.map_err(|error| error.to_string())?;
+            }
+            if let DriftVerdict::Indeterminate { why } = answer.verdict {
+                return Err(at(why));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells of a failure and keeps in the trail that it was told, and what was proposed; or why it was not.
+    async fn tell(&self, attempt: &Attempt, agent: &Did, what: &str) -> Result<(), Error> {
+        let Some(scak) = self.correction.clone() else { return Ok(()) };
+        let context = json!({
+            "session": attempt.session.as_str(), "step": attempt.step.as_str(), "action": attempt.action.as_str(),
+        });
+        let (failed, error) = (agent.clone(), what.to_owned());
+        let asked = tokio::task::spawn_blocking(move || scak.failed(&failed, &error, &context)).await;
+        let answer = match asked {
+            Ok(Ok(told)) => {
+                let patch = told
+                    .proposal
+                    .map(|patch| json!({ "id": patch.id, "kind": patch.kind, "content": patch.content }));
+                json!({ "failures": told.failures, "proposal": patch })
+            }
+            Ok(Err(fault)) => json!({ "untold": fault.to_string() }),
+            Err(broken) => json!({ "untold": broken.to_string() }),
+        };
+        let note = json!({
+            "agent": agent.as_str(), "step": attempt.step.as_str(), "failure": what, "answer": answer,
+        });
+        self.hv.note(&attempt.session, CORRECTION, note.to_string().into_bytes()).await
+    }
+}
+
+impl<E: Executor<Grant>> Executor<Grant> for Adapted<E> {
+    fn run<'a>(&'a self, permit: Grant, attempt: &'a Attempt) -> BoxFuture<'a, Outcome> {
+        let ran = self.inner.run(permit, attempt);
+        let samples = self.steps.contains(&attempt.step);
+        if attempt.purpose != Purpose::Execute || !samples && self.correction.is_none() {
+            return ran;
+        }
+        Box::pin(async move {
+            let mut outcome = ran.await;
+            let said = outcome.output.as_ref().filter(|_| samples && outcome.verdict == Verdict::Done);
+            let measured = match said {
+                // What is not there to its end cannot be told from what somebody cut off.
+                Some(output) if output.dropped > 0 => Err("the samples are longer than is kept".to_owned()),
+                Some(output) => self.measure(attempt, &output.stdout).await,
+                None => Ok(()),
+            };
+            if let Err(text) = measured {
+                // The step reads only, so nothing was done that another attempt would do twice.
+                outcome = Outcome {
+                    output: outcome.output,
+                    ..Outcome::failed(Class::Permanent, Reason::other(&text))
+                };
+            }
+            if let Verdict::Failed(failure) = &outcome.verdict {
+                let what = failure.reason.to_string();
+                // Where even the trail takes nothing any more, the step's own end says so.
+                let _ = self.tell(attempt, &attempt.agent, &what).await;
+            }
+            outcome
+        })
+    }
+}
