@@ -185,11 +185,7 @@ fn saga_3_steps(calls: u64) -> Result<Timed, String> {
     let steps = (0..3).map(|n| stage.step(n, n.checked_sub(1))).collect::<Result<Vec<_>, _>>()?;
     let hv = stage.runtime.block_on(stage.busy_session())?;
     let n = Cell::new(0);
-    let undoable = Claim {
-        kind: Some(ActionKind::Effect),
-        reversibility: Some(Reversibility::Full),
-        ..Claim::default()
-    };
+    let undoable = undoable();
     stage.timed(calls, async || {
         n.set(n.get() + 1);
         stage.saga(&hv, &format!("g{}", n.get()), steps.clone(), vec![0, 1, 2], undoable).await
@@ -216,16 +212,16 @@ fn full_governance_pipeline(calls: u64) -> Result<Timed, String> {
 }
 
 /// What the workloads of the composed hypervisor have in common.
-struct Stage {
-    runtime: tokio::runtime::Runtime,
-    session: SessionId,
+pub(crate) struct Stage {
+    pub(crate) runtime: tokio::runtime::Runtime,
+    pub(crate) session: SessionId,
     creator: Did,
     agent: Did,
-    action: ActionId,
+    pub(crate) action: ActionId,
 }
 
 impl Stage {
-    fn new() -> Result<Self, String> {
+    pub(crate) fn new() -> Result<Self, String> {
         Ok(Self {
             runtime: tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(text)?,
             session: SessionId::new("bench-session").map_err(text)?,
@@ -241,14 +237,10 @@ impl Stage {
 
     /// The same for more calls than the agent's rate allows: what is measured is not waiting.
     async fn busy_session(&self) -> Result<Hypervisor, String> {
-        let fast = Rate { per_second: u32::MAX, burst: u32::MAX };
-        let rate = PerRing { root: fast, privileged: fast, standard: fast, sandbox: fast };
-        let guards = Guards { limits: Limits { rate, ..Limits::default() }, ..Guards::default() };
-        let (log, clock) = (Arc::new(MemoryLog::new()), Arc::new(SystemClock));
-        self.begin(Hypervisor::open_guarded(log, clock, guards).map_err(text)?).await
+        self.begin(unlimited(Arc::new(MemoryLog::new()))?).await
     }
 
-    async fn begin(&self, hv: Hypervisor) -> Result<Hypervisor, String> {
+    pub(crate) async fn begin(&self, hv: Hypervisor) -> Result<Hypervisor, String> {
         hv.create_session(&self.session, SessionConfig::default(), &self.creator).await.map_err(text)?;
         let entrant = Entrant::new(self.agent.clone()).with_sigma(Sigma::try_from(0.8).map_err(text)?);
         hv.join_session(&self.session, &entrant).await.map_err(text)?;
@@ -261,13 +253,13 @@ impl Stage {
         hv.record_file(&self.session, &self.agent, path, content(n), Expect::Any).await.map_err(text)
     }
 
-    fn step(&self, n: u32, after: Option<u32>) -> Result<Arc<StepDef>, String> {
+    pub(crate) fn step(&self, n: u32, after: Option<u32>) -> Result<Arc<StepDef>, String> {
         let id = StepId::new(&format!("step{n}")).map_err(text)?;
         let step = Closures::step(id, self.action.clone(), self.agent.clone(), "work");
         Ok(Arc::new(StepDef { after: after.into_iter().collect(), ..step }))
     }
 
-    async fn saga(
+    pub(crate) async fn saga(
         &self,
         hv: &Hypervisor,
         name: &str,
@@ -283,11 +275,25 @@ impl Stage {
     }
 }
 
+/// What changes something and can be taken back entirely.
+pub(crate) fn undoable() -> Claim {
+    Claim { kind: Some(ActionKind::Effect), reversibility: Some(Reversibility::Full), ..Claim::default() }
+}
+
+/// A node on a log that asks nobody how often or how much at once.
+pub(crate) fn unlimited(log: Arc<dyn Log>) -> Result<Hypervisor, String> {
+    let fast = Rate { per_second: u32::MAX, burst: u32::MAX };
+    let rate = PerRing { root: fast, privileged: fast, standard: fast, sandbox: fast };
+    let tools = PerRing { root: u32::MAX, privileged: u32::MAX, standard: u32::MAX, sandbox: u32::MAX };
+    let guards = Guards { limits: Limits { rate, tools }, ..Guards::default() };
+    Hypervisor::open_guarded(log, Arc::new(SystemClock), guards).map_err(text)
+}
+
 fn did(kind: &str, n: u64) -> Result<Did, String> {
     Did::new(&format!("did:{kind}:{n}")).map_err(text)
 }
 
-fn text(error: impl Display) -> String {
+pub(crate) fn text(error: impl Display) -> String {
     error.to_string()
 }
 
@@ -297,7 +303,7 @@ fn debug(error: impl core::fmt::Debug) -> String {
 
 impl Stage {
     /// Times the calls of one run together, on the runtime, as the Python package is timed on its event loop.
-    fn timed<T: Display>(
+    pub(crate) fn timed<T: Display>(
         &self,
         calls: u64,
         call: impl AsyncFn() -> Result<T, String>,

@@ -3,6 +3,7 @@
 
 pub(crate) mod gate;
 pub(crate) mod peer;
+pub(crate) mod saga;
 
 use crate::command::{cargo, stream};
 use crate::workspace::Workspace;

@@ -35,6 +35,7 @@ Usage: cargo xtask COMMAND
                              --json         the array alone on stdout
                              --rounds N     groups of four runs, ours, theirs, theirs, ours (default 3)
                              --only NAME    one workload
+  bench saga [--json]      our sagas beside those of steno, interleaved in one run; options as of bench peer
   bench gate               instructions per call of the measured functions, against benches/gate.toml
   ci [--deep]              tidy, lint, doc, test, bench gate
                              --deep         with the long versions of the tests (HV_DEEP=1), bare metal, licences
@@ -73,6 +74,7 @@ enum Task {
     Tidy { root: Option<PathBuf> },
     Doc,
     Peer(bench::peer::Options),
+    Saga(bench::peer::Options),
     Gate,
     Ci(check::Depth),
 }
@@ -105,9 +107,10 @@ impl Task {
             Some("doc") => Self::Doc,
             Some("bench") => match words.next() {
                 Some("peer") => Self::Peer(bench::peer::Options::parse(&mut words)?),
+                Some("saga") => Self::Saga(bench::saga::options(&mut words)?),
                 Some("gate") => Self::Gate,
                 Some(other) => return Err(format!("there is no benchmark `{other}`")),
-                None => return Err("`bench` needs `peer` or `gate`".to_owned()),
+                None => return Err("`bench` needs `peer`, `saga` or `gate`".to_owned()),
             },
             Some("ci") => match words.next() {
                 None => Self::Ci(check::Depth::Daily),
@@ -139,6 +142,7 @@ fn run(task: &Task) -> Result<Report, String> {
         Task::Tidy { .. } => tidy::run(&workspace, &mut report),
         Task::Doc => check::doc(&workspace, &mut report),
         Task::Peer(options) => bench::peer::run(&workspace, &mut report, options),
+        Task::Saga(options) => bench::saga::run(&workspace, &mut report, options),
         Task::Gate => bench::gate::run(&workspace, &mut report),
         Task::Ci(depth) => {
             tidy::run(&workspace, &mut report);
@@ -191,6 +195,7 @@ mod tests {
             "bench all",
             "bench gate --json",
             "bench peer --rounds none",
+            "bench saga --only saga_3_steps",
             "bench peer --rounds 0",
             "ci --deep deeper",
         ] {

@@ -12,16 +12,16 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// A workload under the name that the Python package gives it.
-struct Workload {
+/// A workload under the name that both sides know.
+pub(super) struct Workload {
     name: &'static str,
-    /// How often its own benchmark calls it in a run.
+    /// How often it is called in a run.
     calls: u64,
     /// How many times as fast ours has to be.
     budget: Option<f64>,
 }
 
-const fn workload(name: &'static str, calls: u64, budget: Option<f64>) -> Workload {
+pub(super) const fn workload(name: &'static str, calls: u64, budget: Option<f64>) -> Workload {
     Workload { name, calls, budget }
 }
 
@@ -55,6 +55,15 @@ enum Shown {
 
 impl Options {
     pub(crate) fn parse<'a>(words: &mut impl Iterator<Item = &'a str>) -> Result<Self, String> {
+        Self::of("peer", &WORKLOADS, words)
+    }
+
+    /// For one benchmark with these workloads.
+    pub(super) fn of<'a>(
+        bench: &str,
+        workloads: &[Workload],
+        words: &mut impl Iterator<Item = &'a str>,
+    ) -> Result<Self, String> {
         let mut options = Self { shown: Shown::Table, rounds: 3, only: None };
         while let Some(word) = words.next() {
             match word {
@@ -65,12 +74,12 @@ impl Options {
                 }
                 "--only" => {
                     let name = words.next().ok_or("`--only` needs the name of a workload")?;
-                    if !WORKLOADS.iter().any(|workload| workload.name == name) {
+                    if !workloads.iter().any(|workload| workload.name == name) {
                         return Err(format!("there is no workload `{name}`"));
                     }
                     options.only = Some(name.to_owned());
                 }
-                other => return Err(format!("`bench peer` does not know `{other}`")),
+                other => return Err(format!("`bench {bench}` does not know `{other}`")),
             }
         }
         Ok(options)
@@ -90,13 +99,23 @@ pub(crate) fn run(workspace: &Workspace, report: &mut Report, options: &Options)
         let mut ours = Side::start(&mut Command::new(workspace.target.join("release/hv-bench-peer")))?;
         let script = workspace.root.join("benches/peer/peer.py");
         let mut theirs = Side::start(Command::new(venv.join("bin/python")).arg("-I").arg(script))?;
-        let rows = compare(&mut ours, &mut theirs, options)?;
-        show(&rows);
-        if options.shown == Shown::Json {
-            println!("{:#}", Value::Array(rows.iter().map(Row::json).collect()));
-        }
-        Ok(())
+        compared(&mut ours, &mut theirs, &WORKLOADS, options)
     });
+}
+
+/// Compares both sides and shows what came out.
+pub(super) fn compared(
+    ours: &mut Side,
+    theirs: &mut Side,
+    workloads: &[Workload],
+    options: &Options,
+) -> Result<(), String> {
+    let rows = compare(ours, theirs, workloads, options)?;
+    show(&rows);
+    if options.shown == Shown::Json {
+        println!("{:#}", Value::Array(rows.iter().map(Row::json).collect()));
+    }
+    Ok(())
 }
 
 /// What came out for one workload.
@@ -152,12 +171,17 @@ fn hundredths(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 
-fn compare(ours: &mut Side, theirs: &mut Side, options: &Options) -> Result<Vec<Row>, String> {
+fn compare(
+    ours: &mut Side,
+    theirs: &mut Side,
+    workloads: &[Workload],
+    options: &Options,
+) -> Result<Vec<Row>, String> {
     let known = ours.ask("list")?;
     let known: Vec<&str> = known.split_whitespace().collect();
     let mut rows = Vec::new();
     let wanted = |workload: &&Workload| options.only.as_ref().is_none_or(|only| only == workload.name);
-    for Workload { name, calls, budget } in WORKLOADS.iter().filter(wanted) {
+    for Workload { name, calls, budget } in workloads.iter().filter(wanted) {
         if !known.contains(name) {
             eprintln!("{name}: LEFT OUT: ours does not run it yet");
             continue;
@@ -199,14 +223,14 @@ fn show(rows: &[Row]) {
 }
 
 /// A program that waits for a line, does what it says and answers in a line.
-struct Side {
+pub(super) struct Side {
     child: Child,
     to: Option<ChildStdin>,
     from: BufReader<ChildStdout>,
 }
 
 impl Side {
-    fn start(command: &mut Command) -> Result<Self, String> {
+    pub(super) fn start(command: &mut Command) -> Result<Self, String> {
         let shown = Path::new(command.get_program()).display().to_string();
         let mut child = command
             .stdin(Stdio::piped())
@@ -272,7 +296,7 @@ mod tests {
     #[test]
     fn only_what_ours_runs_is_compared_and_the_fastest_run_counts() {
         let mut theirs = side("n=$((n+100)); echo $name $n two words");
-        let rows = compare(&mut side(OURS), &mut theirs, &options("--rounds 2")).unwrap();
+        let rows = compare(&mut side(OURS), &mut theirs, &WORKLOADS, &options("--rounds 2")).unwrap();
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].theirs.nanoseconds, [100.0, 200.0, 300.0, 400.0]);
         assert_eq!(rows[0].theirs.answer, "two words");
@@ -286,7 +310,7 @@ mod tests {
     #[test]
     fn a_side_that_answers_something_else_or_nothing_is_an_error() {
         for script in ["echo error", "echo $name NaN 2", "echo $name 0 2", "echo other 1 2", "exit 0"] {
-            let all = compare(&mut side(OURS), &mut side(script), &options("--rounds 1"));
+            let all = compare(&mut side(OURS), &mut side(script), &WORKLOADS, &options("--rounds 1"));
             assert!(all.is_err(), "{script}");
         }
     }

@@ -1,0 +1,37 @@
+//! Our sagas beside those of steno, a saga engine in Rust, on the same work, in one run; taking turns as in
+//! [`peer`](super::peer).
+//!
+//! Both write their logs in one folder under the target folder, so that they meet the same disk. A goal that is missed
+//! fails nothing.
+
+use super::peer::{Options, Side, Workload, compared, workload};
+use crate::command::{cargo, program, stream};
+use crate::report::{Passed, Report};
+use crate::workspace::Workspace;
+
+const WORKLOADS: [Workload; 3] = [
+    workload("saga_in_memory", 2_000, Some(3.0)),
+    workload("saga_on_log", 25, Some(5.0)),
+    workload("saga_recovery", 1_000, Some(10.0)),
+];
+
+pub(crate) fn options<'a>(words: &mut impl Iterator<Item = &'a str>) -> Result<Options, String> {
+    Options::of("saga", &WORKLOADS, words)
+}
+
+/// Builds both sides, compares them, shows what came out.
+pub(crate) fn run(workspace: &Workspace, report: &mut Report, options: &Options) {
+    let theirs = report.part("build steno", || {
+        let build = ["build", "--release", "--locked", "--manifest-path", "benches/steno/Cargo.toml"];
+        stream(cargo(&workspace.root).args(build).arg("--target-dir").arg(&workspace.target))
+    });
+    let ours = report.part("build ours", || super::build(workspace, "hv-bench-saga"));
+    let (Passed::Yes, Passed::Yes) = (theirs, ours) else { return };
+    report.part("compare", || {
+        let folder = workspace.target.join("bench-saga");
+        std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        let side =
+            |name: &str| Side::start(&mut program(workspace.target.join("release").join(name), &folder));
+        compared(&mut side("hv-bench-saga")?, &mut side("steno-bench")?, &WORKLOADS, options)
+    });
+}
