@@ -202,10 +202,15 @@ fn undos_of_many_steps_at_once_find_room_too() {
 
 #[test]
 fn many_steps_take_time_in_proportion() {
+    // Each agent has a rate of its own, so there are enough of them to be held up by none.
+    let agents: Vec<String> = (0..16).map(|n| format!("did:mesh:a{n}")).collect();
     let timed = |count: usize| {
-        let steps = (0..count)
-            .map(|n| with(look(&format!("s{n}"), json!({ "command": ["true"] })), json!({ "after": [] })));
-        let run = scene(&file(0.9, steps.collect()));
+        let task = |n: usize| look(&format!("s{n}"), json!({ "command": ["true"] }));
+        let by = |n: usize| json!({ "after": [], "agent": agents[n % agents.len()] });
+        let mut session = file(0.9, (0..count).map(|n| with(task(n), by(n))).collect());
+        session["agent"] = agents.iter().map(|did| json!({ "did": did, "sigma": 0.9 })).collect();
+        session["session"] = json!({ "max_participants": 16 });
+        let run = scene(&session);
         let began = Instant::now();
         let output = ran(&mut run.start());
         assert_eq!(output.status.code(), Some(0), "{}", said(&output));
