@@ -165,6 +165,18 @@ async fn what_came_of_the_callback_is_recorded_either_way() {
     assert_eq!(answers, [failed("no such process"), failed("the callback panicked"), KillAnswer::Late {}]);
 }
 
+#[test]
+fn without_a_runtime_a_kill_holds_and_says_that_nothing_was_stopped() {
+    let hv = Hypervisor::in_memory().unwrap();
+    let order = order(agent("a"));
+    let killing = std::pin::pin!(hv.kill(&order, done()));
+    let context = &mut std::task::Context::from_waker(std::task::Waker::noop());
+    // In memory and without a runtime, everything happens where it is asked for.
+    let std::task::Poll::Ready(answer) = killing.poll(context) else { panic!("nothing waits") };
+    assert!(matches!(answer.unwrap(), KillAnswer::Failed { .. }));
+    assert_eq!(hv.kills().unwrap().len(), 1);
+}
+
 fn panics() -> &'static str {
     panic!("the callback itself fails")
 }

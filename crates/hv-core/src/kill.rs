@@ -119,7 +119,8 @@ impl Hypervisor {
     /// put out of every session too. Undo and probes of what was done still run.
     ///
     /// Then `stop` is run, which is to end what is under way, for [`KILL_CALLBACK`] at most; what it answers, or
-    /// that it did not, is recorded. O(open sessions).
+    /// that it did not, is recorded. Without a runtime nothing can be run, and that is recorded too; the kill holds.
+    /// O(open sessions).
     ///
     /// # Errors
     /// [`Reason::AlreadyKilled`], [`Reason::TooManyKills`]; [`Error::Log`], [`Error::Poisoned`]. Where this fails
@@ -144,15 +145,9 @@ impl Hypervisor {
                 Ok((Draft::default().node(vec![killed]), ()))
             })
             .await?;
-        let mut stopping = tokio::spawn(stop);
-        let answer = match tokio::time::timeout(KILL_CALLBACK, &mut stopping).await {
-            Ok(Ok(Ok(()))) => KillAnswer::Stopped {},
-            Ok(Ok(Err(error))) => KillAnswer::Failed { why: cut(&error.to_string()) },
-            Ok(Err(_)) => KillAnswer::Failed { why: "the callback panicked".to_owned() },
-            Err(_) => {
-                stopping.abort();
-                KillAnswer::Late {}
-            }
+        let answer = match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => stopped(runtime.spawn(stop)).await,
+            Err(_) => KillAnswer::Failed { why: "there is no runtime to stop it on".to_owned() },
         };
         let answered = NodeEvent::KillAnswered { target: target.clone(), answer: answer.clone() };
         self.node().commit(|_, _| Ok((Draft::default().node(vec![answered]), ()))).await?;
@@ -207,6 +202,19 @@ impl Hypervisor {
                 .await?;
         }
         Ok(())
+    }
+}
+
+/// What came of a callback, [`KILL_CALLBACK`] after it began at the latest.
+async fn stopped<E: fmt::Display>(mut stopping: tokio::task::JoinHandle<Result<(), E>>) -> KillAnswer {
+    match tokio::time::timeout(KILL_CALLBACK, &mut stopping).await {
+        Ok(Ok(Ok(()))) => KillAnswer::Stopped {},
+        Ok(Ok(Err(error))) => KillAnswer::Failed { why: cut(&error.to_string()) },
+        Ok(Err(_)) => KillAnswer::Failed { why: "the callback panicked".to_owned() },
+        Err(_) => {
+            stopping.abort();
+            KillAnswer::Late {}
+        }
     }
 }
 
