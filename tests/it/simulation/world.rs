@@ -569,8 +569,9 @@ impl World {
             let Some((session, saga)) = self.sagas().into_iter().next() else { break };
             self.clock.advance(Duration::from_secs(61));
             let open = self.shadow.session(&session).and_then(|(_, shade)| shade.saga(&saga));
-            let command = match open.map(|saga| saga.growth()) {
-                Some(Growth::Open) => SagaCommand::Finish,
+            // What turned back already goes on by the clock alone.
+            let command = match open.map(|saga| (saga.growth(), saga.state())) {
+                Some((Growth::Open, SagaState::Running)) => SagaCommand::Finish,
                 _ => SagaCommand::advance(),
             };
             self.saga(&session, &saga, command);
