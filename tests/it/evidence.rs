@@ -24,52 +24,52 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-const START: Timestamp = Timestamp(1_769_860_800_000_000_000);
-const HOUR: Duration = Duration::from_secs(3600);
+pub const START: Timestamp = Timestamp(1_769_860_800_000_000_000);
+pub const HOUR: Duration = Duration::from_secs(3600);
 
 /// A node with a name, an open session with five agents and a human who may vote, a witness and a verifier.
-struct Court {
-    hv: Hypervisor,
-    log: Arc<MemoryLog>,
-    clock: Arc<ManualClock>,
-    session: SessionId,
+pub struct Court {
+    pub hv: Hypervisor,
+    pub log: Arc<MemoryLog>,
+    pub clock: Arc<ManualClock>,
+    pub session: SessionId,
     nonce: AtomicU64,
 }
 
 /// Somebody's key; the first byte is its seed.
-fn key(name: &str) -> Signer {
+pub fn key(name: &str) -> Signer {
     let mut seed = [0; 32];
     seed[..name.len()].copy_from_slice(name.as_bytes());
     Signer::new(&seed).unwrap()
 }
 
-fn did(name: &str) -> Did {
+pub fn did(name: &str) -> Did {
     key(name).did().clone()
 }
 
-fn node() -> Did {
+pub fn node() -> Did {
     Did::new("did:web:node.example").unwrap()
 }
 
-fn action(name: &str) -> ActionId {
+pub fn action(name: &str) -> ActionId {
     ActionId::new(name).unwrap()
 }
 
-fn sigma(text: &str) -> Sigma {
+pub fn sigma(text: &str) -> Sigma {
     text.parse().unwrap()
 }
 
-fn config() -> NodeConfig {
+pub fn config() -> NodeConfig {
     NodeConfig::new(node()).with_witness(did("witness")).with_verifier(did("verifier"))
 }
 
 /// What a step's action counts as: nothing of it can be undone, or it changes the supervisor.
-fn step(kind: &str, agent: &str) -> StepDef {
+pub fn step(kind: &str, agent: &str) -> StepDef {
     StepDef::new(StepId::new("only").unwrap(), action(kind), did(agent), Task::closure("work"))
 }
 
 impl Court {
-    async fn bare() -> Self {
+    pub async fn bare() -> Self {
         let (log, clock) = (Arc::new(MemoryLog::new()), Arc::new(ManualClock::at(START)));
         // The same agent is refused above its ring again and again here, which is not what is looked at.
         let patient = BreachPolicy { least: u32::MAX, patience: u32::MAX, ..BreachPolicy::default() };
@@ -79,14 +79,14 @@ impl Court {
         Self { hv, log, clock, session: SessionId::new("s").unwrap(), nonce: AtomicU64::new(0) }
     }
 
-    async fn configured() -> Self {
+    pub async fn configured() -> Self {
         let court = Self::bare().await;
         court.hv.establish(&did("operator"), &config(), &[]).await.unwrap();
         court
     }
 
     /// The agents a to d with 0.97, e with 0.50, and the human h.
-    async fn open(&self) {
+    pub async fn open(&self) {
         let (hv, session) = (&self.hv, &self.session);
         hv.create_session(session, SessionConfig::default(), &did("operator")).await.unwrap();
         for name in ["a", "b", "c", "d"] {
@@ -106,7 +106,7 @@ impl Court {
     }
 
     /// The same in a session before: who was known before is on probation no longer.
-    async fn acquaint(&self) {
+    pub async fn acquaint(&self) {
         let (hv, first) = (&self.hv, SessionId::new("first").unwrap());
         hv.create_session(&first, SessionConfig::default(), &did("operator")).await.unwrap();
         for name in ["a", "b", "c", "d"] {
@@ -116,18 +116,18 @@ impl Court {
         hv.terminate_session(&first).await.unwrap();
     }
 
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let court = Self::configured().await;
         court.acquaint().await;
         court.open().await;
         court
     }
 
-    fn deadline(&self) -> Timestamp {
+    pub fn deadline(&self) -> Timestamp {
         START.after(HOUR / 2)
     }
 
-    fn statement(&self, by: &str, content: Content) -> Statement {
+    pub fn statement(&self, by: &str, content: Content) -> Statement {
         let mut nonce = [0; 16];
         nonce[..8].copy_from_slice(&self.nonce.fetch_add(1, Ordering::SeqCst).to_le_bytes());
         Statement {
@@ -139,24 +139,24 @@ impl Court {
         }
     }
 
-    fn signed(&self, by: &str, content: Content) -> Envelope {
+    pub fn signed(&self, by: &str, content: Content) -> Envelope {
         self.statement(by, content).seal(&key(by)).unwrap()
     }
 
-    fn vote(&self, by: &str, call: &Call) -> Envelope {
+    pub fn vote(&self, by: &str, call: &Call) -> Envelope {
         self.signed(by, Content::Vote { call: call.clone(), verdict: Verdict::For })
     }
 
-    fn witnessed(&self, by: &str, call: &Call) -> Envelope {
+    pub fn witnessed(&self, by: &str, call: &Call) -> Envelope {
         self.signed(by, Content::Witness { call: call.clone() })
     }
 
-    fn call(&self, saga: &str, step: &StepDef) -> Call {
+    pub fn call(&self, saga: &str, step: &StepDef) -> Call {
         call_for(&self.session, &SagaId::new(saga).unwrap(), 0, step, self.deadline())
     }
 
     /// Runs a saga of one step with what is brought for it; gives how it ended and how often it was executed.
-    async fn run(&self, saga: &str, step: StepDef, brought: Vec<Envelope>) -> (SagaState, u32) {
+    pub async fn run(&self, saga: &str, step: StepDef, brought: Vec<Envelope>) -> (SagaState, u32) {
         let ran = Arc::new(AtomicU32::new(0));
         let (clock, count) = (self.clock.clone(), ran.clone());
         let mut closures = Closures::new().with_clock(Arc::new(move || clock.now()));
@@ -176,7 +176,7 @@ impl Court {
         (end, ran.load(Ordering::SeqCst))
     }
 
-    fn events(&self) -> Vec<TrailEvent> {
+    pub fn events(&self) -> Vec<TrailEvent> {
         let mut events = Vec::new();
         let mut read = |entry: Entry<'_>| {
             events.extend(read_record(&entry).unwrap().events);
@@ -187,7 +187,7 @@ impl Court {
     }
 
     /// What was rejected so far, in order.
-    fn rejected(&self) -> Vec<Rejected> {
+    pub fn rejected(&self) -> Vec<Rejected> {
         let rejected = self.events().into_iter().filter_map(|event| match event {
             TrailEvent::Node(NodeEvent::Rejected { rejected }) => Some(rejected),
             TrailEvent::Session(event) => match *event {
@@ -200,12 +200,12 @@ impl Court {
     }
 
     /// The words for what was rejected since there were so many.
-    fn reasons_since(&self, before: usize) -> Vec<&'static str> {
+    pub fn reasons_since(&self, before: usize) -> Vec<&'static str> {
         self.rejected().iter().skip(before).map(|rejected| rejected.rejection.name()).collect()
     }
 
     /// The reason of the last denial.
-    fn last_denial(&self) -> String {
+    pub fn last_denial(&self) -> String {
         let denied = self.events().into_iter().filter_map(|event| match event {
             TrailEvent::Node(NodeEvent::Denied { denial }) => Some(denial.reason),
             TrailEvent::Session(event) => match *event {
@@ -218,13 +218,13 @@ impl Court {
     }
 
     /// Reopens the node on the same log: all that counts is in the trail.
-    fn reopened(self) -> Self {
+    pub fn reopened(self) -> Self {
         let hv = Hypervisor::open(self.log.clone(), self.clock.clone()).unwrap();
         Self { hv, ..self }
     }
 }
 
-fn denied<T: std::fmt::Debug>(result: Result<T, Error>) -> Reason {
+pub fn denied<T: std::fmt::Debug>(result: Result<T, Error>) -> Reason {
     match result.unwrap_err() {
         Error::Denied(denied) => {
             let Denied { reason, .. } = *denied;

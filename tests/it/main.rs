@@ -34,5 +34,6 @@ mod simulation;
 mod support;
 mod surroundings;
 mod unfinished;
+mod verified;
 mod vfs;
 mod vouching;

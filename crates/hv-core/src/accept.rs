@@ -60,6 +60,7 @@ impl Hypervisor {
     /// [`Reason::Session`], [`Reason::Ledger`], [`Reason::Key`], [`Reason::Quarantined`], [`Reason::NoSession`].
     /// Each refusal is on the trail with its reason. [`Error::Log`], [`Error::Poisoned`].
     pub async fn accept(&self, envelope: &Envelope) -> Result<Accepted, Error> {
+        evidence::verify_ahead(self.node(), [envelope])?;
         let (accepted, touched) = self.node().commit(|state, now| decided(state, now, envelope)).await?;
         if !touched.is_empty() {
             self.reassess_everywhere(&touched).await?;

@@ -6,10 +6,12 @@
 //! nothing else; what was said is used up when the first start is granted.
 
 use crate::authority::NodeConfig;
+use crate::error::Error;
 use crate::event::NodeEvent;
 use crate::grant::parameters_of;
+use crate::node::Node;
 use crate::state::{Slot, State};
-use hv_identity::{Content, Envelope, Kind, Statement as Signed, open};
+use hv_identity::{Content, Envelope, KeyFault, Kind, PublicKey, Resolver, Statement as Signed, open};
 use hv_liability::Ledger;
 use hv_rings::quorum::{Electorate, NoQuorum, Verdict, Vote, tally};
 use hv_rings::{Basis, Evidence, Nonce, Ring, Scope, Spent, Statement, witness};
@@ -217,11 +219,54 @@ static ENVELOPE_KEY: LazyLock<[u8; 32]> = LazyLock::new(|| blake3::derive_key("h
 impl Rejected {
     /// `names` is the author as far as the payload can be read at all.
     pub(crate) fn of(envelope: &Envelope, rejection: Rejection) -> Self {
-        let kind = Kind::of_payload_type(envelope.payload_type());
-        let statement = kind.and_then(|kind| Signed::from_payload(kind, envelope.payload()).ok());
+        let statement = envelope.statement().ok();
         let digest = Digest(*blake3::keyed_hash(&ENVELOPE_KEY, &envelope.to_bytes()).as_bytes());
         Self { envelope: digest, names: statement.map(|statement| statement.signer), rejection }
     }
+}
+
+/// The keys as they are when they are asked for, each behind the node's lock for as long as that takes.
+struct KeysOf<'a>(&'a Node);
+
+impl KeysOf<'_> {
+    fn ask<T>(&self, ask: impl FnOnce(&hv_identity::Registry) -> T) -> Result<T, Error> {
+        self.0.read(|state, _| ask(state.authority.keys()))
+    }
+}
+
+impl Resolver for KeysOf<'_> {
+    fn key(&self, did: &Did, at: Timestamp) -> Result<PublicKey, KeyFault> {
+        self.ask(|keys| keys.key(did, at)).unwrap_or(Err(KeyFault::Unreachable))
+    }
+
+    fn speaks(&self, did: &Did, key: &PublicKey, at: Timestamp) -> bool {
+        self.ask(|keys| keys.speaks(did, key, at)).unwrap_or(false)
+    }
+
+    fn other_key(&self, did: &Did, key: &PublicKey, at: Timestamp) -> Option<KeyFault> {
+        self.ask(|keys| keys.other_key(did, key, at)).unwrap_or(None)
+    }
+}
+
+/// Verifies signatures before the node's lock is taken, so that nobody waits for it behind the lock. What comes of
+/// it is known to the envelopes; that a key still speaks for whoever signed is asked again under the lock, where
+/// everything is decided. Nothing counts by this alone.
+pub(crate) fn verify_ahead<'a>(
+    node: &Node,
+    envelopes: impl IntoIterator<Item = &'a Envelope>,
+) -> Result<(), Error> {
+    let mut envelopes = envelopes.into_iter().peekable();
+    // For whoever knocks too often nothing is done.
+    if envelopes.peek().is_none() || !node.listens() {
+        return Ok(());
+    }
+    let name = node.read(|state, _| state.authority.config().map(|config| config.node().clone()))?;
+    let Some(name) = name else { return Ok(()) };
+    for envelope in envelopes {
+        // Why it does not count is said by whoever decides.
+        let _ = open(envelope, &KeysOf(node), &name, node.now());
+    }
+    Ok(())
 }
 
 /// Opens an envelope for this node.
@@ -248,8 +293,8 @@ pub(crate) struct Weighed {
 /// Holds what is brought against the rules of the ring that the call needs: votes for Ring 1, witnesses for
 /// Ring 0. What needs neither is not looked at.
 ///
-/// Costs one or two verifications for each statement, and for Ring 1 the session's members and the vouch
-/// component of the actor.
+/// Costs for Ring 1 the session's members and the vouch component of the actor. Whoever decides under the lock
+/// [verifies ahead](verify_ahead): then no signature is verified here unless a key changed in between.
 pub(crate) fn weigh(
     (state, slot, now): (&State, Option<&Slot>, Timestamp),
     call: &Call,

@@ -129,6 +129,12 @@ impl Door {
         self.refused.check(origin, guards.sources.refused, now)
     }
 
+    /// Whether an origin would be listened to now; nothing is taken from its buckets.
+    pub(crate) fn listens(&self, guards: &Guards, origin: &Origin, now: Timestamp) -> bool {
+        let requests = self.requests.check(origin, guards.sources.requests, now);
+        requests.and_then(|()| self.refused.check(origin, guards.sources.refused, now)).is_ok()
+    }
+
     /// Notes a refusal.
     pub(crate) fn refused(
         &mut self,

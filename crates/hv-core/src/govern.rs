@@ -109,6 +109,14 @@ impl Request {
         }
     }
 
+    /// The statement of another that it brings.
+    const fn statement(&self) -> Option<&Envelope> {
+        match self {
+            Self::BindKey { statement } | Self::ReplaceKey { statement } => Some(statement),
+            _ => None,
+        }
+    }
+
     /// The call that somebody makes with it: what a witness is asked about. `deadline` is the last point in time
     /// at which it may be made.
     ///
@@ -141,6 +149,10 @@ impl Hypervisor {
     /// [`Reason::Configured`] where it is configured already; [`Reason::Evidence`] and [`Reason::Key`] for a
     /// statement that binds nothing; [`Error::Log`], [`Error::Poisoned`].
     pub async fn establish(&self, by: &Did, config: &NodeConfig, keys: &[Envelope]) -> Result<(), Error> {
+        for envelope in keys {
+            // A `bind` is signed by the key that it names; under the lock that is known then.
+            let _ = open(envelope, &hv_identity::DidKey, config.node(), self.now());
+        }
         self.node()
             .commit(|state, now| {
                 let refuse = |reason| Refusal::on_node("configure", Some(by), reason);
@@ -186,6 +198,7 @@ impl Hypervisor {
         if let Request::Purge { purge } = request {
             return self.purge_witnessed(by, purge, presented).await.map(drop);
         }
+        evidence::verify_ahead(self.node(), presented.statements().iter().chain(request.statement()))?;
         self.node().commit(|state, now| Ok((decided(state, now, by, request, presented)?, ()))).await
     }
 }

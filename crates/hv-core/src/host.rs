@@ -3,7 +3,7 @@
 use crate::consequence;
 use crate::error::{Error, Reason};
 use crate::event::{Denial, LedgerEvent, SessionEvent};
-use crate::evidence::Presented;
+use crate::evidence::{self, Presented};
 use crate::gate::{self, Brought, Certified, Pass, Refused};
 use crate::grant::{Grant, Right};
 use crate::node::{Draft, Node, Refusal};
@@ -188,6 +188,7 @@ impl SagaHost {
             None => None,
         };
         self.node.refresh(&self.session, |slot| self.workers(slot, &command)).await?;
+        evidence::verify_ahead(&self.node, self.brought.values().flat_map(Presented::statements))?;
         let asked = if let SagaCommand::Start { .. } = command { Some(command.clone()) } else { None };
         let decide = |state: &State, now| self.decide(state, now, command, attached);
         let recorded = self.node.run(decide, |state, Decided { starts, place, held }| {

@@ -3,8 +3,8 @@
 
 use crate::error::{Error, Reason};
 use crate::event::NodeEvent;
-use crate::evidence::Presented;
 use crate::evidence::call_with;
+use crate::evidence::{self, Presented};
 use crate::govern::{self, Request};
 use crate::grant::Grant;
 use crate::hypervisor::Hypervisor;
@@ -260,6 +260,7 @@ impl Hypervisor {
         E: Executor<Grant> + ?Sized,
     {
         let request = Request::Settle { item: item.clone(), how: Settlement::Retried {} };
+        evidence::verify_ahead(self.node(), presented.statements())?;
         let recorded = self.node().run(
             |state, now| Ok((govern::decided(state, now, by, &request, presented)?, now)),
             |state, now| {

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Reason};
 use crate::event::{MembershipEvent, NodeEvent, SessionEvent};
-use crate::evidence::Presented;
+use crate::evidence::{self, Presented};
 use crate::govern::{self, Request};
 use crate::hypervisor::Hypervisor;
 use crate::node::{Draft, Refusal};
@@ -327,6 +327,9 @@ impl Hypervisor {
         request: &PurgeRequest,
         word: Option<(&Did, &Presented)>,
     ) -> Result<PurgePlan, Error> {
+        if let Some((_, presented)) = word {
+            evidence::verify_ahead(self.node(), presented.statements())?;
+        }
         let contents = self.contents()?;
         let kept: Vec<Kept> = contents.kept().collect();
         let mut done = PurgePlan::default();

@@ -1,7 +1,10 @@
 //! Envelopes: a payload, what kind it is, and who signed both (DSSE, version 1.0.2).
 
 use crate::json::{self, Node, Out, Value};
-use crate::{BadSignature, Field, Malformed, MalformedCause, PublicKey, Refusal, Signer, TextLimit};
+use crate::known::Known;
+use crate::{
+    BadSignature, Field, Kind, Malformed, MalformedCause, PublicKey, Refusal, Signer, Statement, TextLimit,
+};
 use data_encoding::{BASE64, BASE64URL};
 use hv_types::wire::{Reader, put_bytes, put_varint};
 use hv_types::{Undecodable, Wire};
@@ -29,12 +32,26 @@ pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
 
 /// A payload with one to eight signatures, as it travels. Nothing is known of it until it is
 /// [opened](crate::open).
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// It remembers which of its signatures fit which keys, so an envelope that was opened before, or a copy of which
+/// was, is opened again without a verification; whose key that is, and whether it counts, is asked anew.
+#[derive(Debug, Clone)]
 pub struct Envelope {
     payload_type: String,
     payload: Vec<u8>,
     signatures: Vec<Signature>,
+    known: Known,
 }
+
+/// What is known of it is no part of what it says.
+impl PartialEq for Envelope {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { payload_type, payload, signatures, known: _ } = self;
+        *payload_type == other.payload_type && *payload == other.payload && *signatures == other.signatures
+    }
+}
+
+impl Eq for Envelope {}
 
 /// One signature of an envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,9 +118,35 @@ impl Envelope {
     /// # Errors
     /// [`BadSignature`] where none is.
     pub fn verify(&self, key: &PublicKey) -> Result<(), BadSignature> {
-        let message = pae(&self.payload_type, &self.payload);
-        let by_key = |signature: &Signature| key.verify(&message, &signature.sig).is_ok();
-        if self.signatures.iter().any(by_key) { Ok(()) } else { Err(BadSignature) }
+        if self.is_by(key) { Ok(()) } else { Err(BadSignature) }
+    }
+
+    /// Whether one of the signatures is by this key; each is verified once for a key.
+    pub(crate) fn is_by(&self, key: &PublicKey) -> bool {
+        (0..self.signatures.len()).any(|place| self.fits(key, place))
+    }
+
+    /// Whether the signature at this place is by this key.
+    pub(crate) fn fits(&self, key: &PublicKey, place: usize) -> bool {
+        let Some(signature) = self.signatures.get(place) else { return false };
+        self.known
+            .fits(key, place, || key.verify(&pae(&self.payload_type, &self.payload), &signature.sig).is_ok())
+    }
+
+    /// The keys by which it is known to be signed.
+    pub(crate) fn signed_by(&self) -> Vec<PublicKey> {
+        self.known.signed_by()
+    }
+
+    /// What the payload says, if it is a statement; read once.
+    ///
+    /// # Errors
+    /// [`Refusal::PayloadType`] and those of [`Statement::from_payload`].
+    pub fn statement(&self) -> Result<Statement, Refusal> {
+        self.known.statement(|| {
+            let kind = Kind::of_payload_type(&self.payload_type).ok_or(Refusal::PayloadType)?;
+            Statement::from_payload(kind, &self.payload)
+        })
     }
 
     /// Reads the JSON form. Standard and URL-safe base64 count alike and fields that the specification does
@@ -162,7 +205,7 @@ impl Envelope {
             TextLimit::KeyId.check(keyid.as_bytes())?;
             TextLimit::Signature.check(sig)?;
         }
-        Ok(Self { payload_type, payload, signatures })
+        Ok(Self { payload_type, payload, signatures, known: Known::default() })
     }
 }
 

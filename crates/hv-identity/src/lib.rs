@@ -31,6 +31,7 @@ mod key;
 mod signer;
 
 mod dsse;
+mod known;
 mod statement;
 
 mod resolve;

@@ -115,6 +115,14 @@ impl Resolver for Registry {
         Err(next.or_else(|| begun.and_then(|held| held.fault(at))).unwrap_or(KeyFault::Unknown))
     }
 
+    fn speaks(&self, did: &Did, key: &PublicKey, at: Timestamp) -> bool {
+        if key.did() == did && self.held(did).is_empty() {
+            // It is its own name, which was found out when it was made, and costs a point of the curve.
+            return !self.owners.contains_key(key);
+        }
+        self.key(did, at).as_ref() == Ok(key)
+    }
+
     fn other_key(&self, did: &Did, key: &PublicKey, at: Timestamp) -> Option<KeyFault> {
         self.held(did).iter().find(|held| held.key == *key)?.fault(at)
     }

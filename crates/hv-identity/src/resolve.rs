@@ -14,6 +14,11 @@ pub trait Resolver {
     /// The [`KeyFault`] that says why there is none.
     fn key(&self, did: &Did, at: Timestamp) -> Result<PublicKey, KeyFault>;
 
+    /// Whether this is the key that [`key`](Self::key) gives, for who has it at hand already.
+    fn speaks(&self, did: &Did, key: &PublicKey, at: Timestamp) -> bool {
+        self.key(did, at).as_ref() == Ok(key)
+    }
+
     /// Why a key, which is not the one that [`key`](Self::key) gives, does not speak for the DID at that time
     /// although it did or will. Tells reasons apart; nothing is accepted by it.
     fn other_key(&self, did: &Did, key: &PublicKey, at: Timestamp) -> Option<KeyFault> {

@@ -37,6 +37,12 @@ impl Node {
         }))
     }
 
+    /// Whether a request from here would be looked at, for what is done for it before it is asked.
+    pub(crate) fn listens(&self) -> bool {
+        let Some(origin) = &self.origin else { return true };
+        self.door().is_ok_and(|door| door.listens(&self.shared.guards, origin, self.now()))
+    }
+
     pub(super) fn count(&self, door: &mut Door, source: &Source, refusal: &Refusal, now: Timestamp) -> Told {
         let asker = (refusal.agent.clone(), refusal.stream);
         door.refused(&self.shared.guards, source, (refusal.request, &refusal.reason), &asker, now)

@@ -478,3 +478,67 @@ fn a_changed_envelope_says_the_same_or_nothing() {
     let hint = known_signer(1).did().as_str().len() + "keyid".len();
     assert!((1..=hint * 8).contains(&survived), "{survived}");
 }
+
+#[test]
+fn an_envelope_that_was_opened_is_opened_again_by_the_keys_as_they_are_then() {
+    let (old, new, alpha) = (known_signer(7), known_signer(8), did("did:mesh:alpha"));
+    let mut keys = Registry::default();
+    let record = |keys: &mut Registry, envelope: &Envelope| {
+        let opened = open(envelope, keys, &node(), NOW).unwrap();
+        let events = keys.decide(&Command::Record(opened), NOW).unwrap();
+        events.iter().for_each(|event| keys.apply(event).unwrap());
+    };
+    let said = |n: u8, content| Statement { signer: did("did:mesh:alpha"), ..statement(n, content) };
+    let until = Timestamp::MAX;
+    let bind = said(1, Content::Bind { key: old.public().clone(), from: NOW, until });
+    record(&mut keys, &bind.seal(&old).unwrap());
+    let word = said(2, Content::Revoke).seal(&old).unwrap();
+    let late = said(3, Content::Revoke).seal(&old).unwrap();
+    for envelope in [&word, &late] {
+        assert_eq!(open(envelope, &keys, &node(), NOW).unwrap().key(), old.public());
+    }
+    // Another key takes its place after the signatures were verified.
+    let rotate = Content::Rotate { key: new.public().clone(), from: NOW, until };
+    record(&mut keys, &said(4, rotate).seal(&old).unwrap().cosign(&new).unwrap());
+    let ended = Refusal::Key { signer: alpha.clone(), fault: KeyFault::Ended { at: NOW } };
+    for envelope in [&word, &word.clone(), &late] {
+        assert_eq!(open(envelope, &keys, &node(), NOW).unwrap_err(), ended);
+    }
+    let now_known = said(5, Content::Revoke).seal(&new).unwrap();
+    assert_eq!(open(&now_known, &keys, &node(), NOW).unwrap().key(), new.public());
+    record(&mut keys, &now_known);
+    let revoked = Refusal::Key { signer: alpha, fault: KeyFault::Revoked { at: NOW } };
+    assert_eq!(open(&now_known, &keys, &node(), NOW).unwrap_err(), revoked);
+    // What is at hand says nothing about time and audience.
+    let own = statement(1, Content::Revoke).seal(&known_signer(1)).unwrap();
+    assert!(plainly(&own).is_ok());
+    let elsewhere = did("did:mesh:elsewhere");
+    assert!(matches!(open(&own, &DidKey, &elsewhere, NOW), Err(Refusal::ForeignAudience { .. })));
+    assert!(matches!(open(&own, &DidKey, &node(), Timestamp::MAX), Err(Refusal::Expired { .. })));
+}
+
+#[test]
+fn a_key_is_asked_for_by_what_signed_and_never_counts_more_than_when_it_is_looked_up() {
+    let (one, other) = (known_signer(1), known_signer(2));
+    let mut keys = Registry::default();
+    let agrees = |keys: &Registry| {
+        for who in [one.did(), other.did(), &did("did:mesh:alpha")] {
+            for key in [one.public(), other.public()] {
+                let looked_up = keys.key(who, NOW).as_ref() == Ok(key);
+                assert_eq!(keys.speaks(who, key, NOW), looked_up, "{who} {key:?}");
+            }
+        }
+    };
+    agrees(&keys);
+    let bind = Content::Bind { key: one.public().clone(), from: NOW, until: Timestamp::MAX };
+    let bind = Statement { signer: did("did:mesh:alpha"), ..statement(9, bind) }.seal(&one).unwrap();
+    let opened = open(&bind, &keys, &node(), NOW).unwrap();
+    let events = keys.decide(&Command::Record(opened), NOW).unwrap();
+    events.iter().for_each(|event| keys.apply(event).unwrap());
+    agrees(&keys);
+    let revoke = statement(2, Content::Revoke).seal(&other).unwrap();
+    let opened = open(&revoke, &keys, &node(), NOW).unwrap();
+    let events = keys.decide(&Command::Record(opened), NOW).unwrap();
+    events.iter().for_each(|event| keys.apply(event).unwrap());
+    agrees(&keys);
+}
