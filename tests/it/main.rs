@@ -23,6 +23,7 @@ mod ports;
 mod presented;
 mod quickstart;
 mod release;
+mod reversibility;
 mod saga_syncs;
 mod sagas;
 mod scenarios;

@@ -4,7 +4,7 @@ use crate::event::KillTarget;
 use crate::evidence::Rejected;
 use crate::item::ItemRef;
 use hv_audit::{LogError, Lsn};
-use hv_types::{BadIdent, Did, Illegal, SagaId, SessionId, Timestamp};
+use hv_types::{ActionId, BadIdent, Did, Illegal, SagaId, SessionId, Timestamp};
 use std::fmt;
 
 /// Why an operation of the hypervisor failed.
@@ -112,6 +112,10 @@ pub enum Reason {
         /// Until when.
         until: Timestamp,
     },
+    /// No undo of the action has failed in the session, so there is nothing to restore.
+    UndoWorks(ActionId),
+    /// The steps cannot be rehearsed.
+    Rehearsal(hv_saga::reversibility::CannotRehearse),
     /// The text names no file of the session.
     Path(Box<hv_session::BadPath>),
     /// The node has no name and listens to nobody yet.
@@ -176,6 +180,8 @@ impl Reason {
             Self::NoItem(_) => "no_item",
             Self::NoUndo(_) => "no_undo",
             Self::ItemBusy { .. } => "item_busy",
+            Self::UndoWorks(_) => "undo_works",
+            Self::Rehearsal(_) => "rehearsal",
         }
     }
 
@@ -239,6 +245,10 @@ impl fmt::Display for Reason {
             Self::ItemBusy { item, until } => {
                 write!(f, "an attempt to undo {item} may be going on until {until}")
             }
+            Self::UndoWorks(action) => {
+                write!(f, "no undo of {action} has failed there, or it is restored already")
+            }
+            Self::Rehearsal(cannot) => fmt::Display::fmt(cannot, f),
             Self::Path(bad) => fmt::Display::fmt(bad, f),
             Self::Killed { target, at } => write!(f, "{target} was killed at {at}"),
             Self::AlreadyKilled { target, at } => write!(f, "{target} is killed already, since {at}"),

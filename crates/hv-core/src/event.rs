@@ -121,6 +121,15 @@ pub enum NodeEvent {
         /// What came of it.
         result: Retried,
     },
+    /// The undo of an action counts again in a session, though it failed there.
+    UndoRestored {
+        /// The stream of the session.
+        stream: u32,
+        /// The action.
+        action: ActionId,
+        /// Who asked for it; whose word let it pass stands before.
+        by: Did,
+    },
     /// Refusals came too fast to be told one by one.
     Folded {
         /// How many of what kind.
@@ -405,6 +414,16 @@ pub enum SessionEvent {
         /// The first point in time at which the rate lets it pass.
         until: Timestamp,
     },
+    /// A saga is a rehearsal: it is carried out and undone to see whether that works, with every undo accepted for it.
+    Rehearsal {
+        /// The saga's number in its session; nothing of it has begun.
+        saga: u32,
+    },
+    /// From here on the undo of an action counts only once it was rehearsed.
+    RehearsalDemanded {
+        /// The action.
+        action: ActionId,
+    },
     /// For whom the agents of a saga act in it: what they do there, each of these could do itself.
     OnBehalf {
         /// The saga's number in its session.
@@ -502,6 +521,7 @@ hv_types::wire_enum!(NodeEvent {
     40 => ItemSettled { stream, saga, step, how, by, at },
     41 => UndoGranted { stream, saga, step, number, params, deadline, by },
     42 => UndoEnded { stream, saga, step, number, result },
+    43 => UndoRestored { stream, action, by },
 });
 hv_types::wire_enum!(KillTarget { 0 => All {}, 1 => Session { id }, 2 => Agent { did }, 3 => Action { action } });
 hv_types::wire_enum!(KillAnswer { 0 => Stopped {}, 1 => Failed { why }, 2 => Late {} });
@@ -520,6 +540,8 @@ hv_types::wire_enum!(SessionEvent {
     11 => Rejected { rejected },
     16 => Held { saga, step, until },
     17 => OnBehalf { saga, principals },
+    24 => Rehearsal { saga },
+    25 => RehearsalDemanded { action },
     32 => UndoAccepted { saga, step },
     40 => Ports { on },
     41 => DriftChecked { member, check },

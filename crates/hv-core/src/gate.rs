@@ -14,6 +14,7 @@ use hv_rings::gate::{
 use hv_rings::rate::Limited;
 use hv_rings::standing::Standing;
 use hv_rings::{Basis, Evidence};
+use hv_saga::reversibility::Known;
 use hv_saga::{Attempt, StepDef};
 use hv_session::SessionState;
 use hv_types::{Call, Did, Reversibility, Ring, Sigma, Timestamp};
@@ -71,7 +72,8 @@ pub(crate) fn check(
 ) -> Result<(Call, Pass), Box<Refused>> {
     let agent = &attempt.agent;
     let overrides = state.override_of(slot, &attempt.action);
-    let terms = claims.map(|claims| saga.class(&claims, attempt.ordinal, step).terms(&overrides));
+    let class = |claims| slot.class(saga, &claims, (attempt.ordinal, step), agent);
+    let terms = claims.map(|claims| class(claims).terms(&overrides));
     let sigma = terms.map_or(Sigma::ZERO, |terms| state.sigma_eff(slot, agent, terms.reversibility, now));
     let right = right_of(attempt.purpose);
     if right == Right::Earlier {
@@ -106,11 +108,15 @@ pub(crate) fn check(
         }
         Err(denial) => {
             let lacks_quorum = lacks_quorum(&denial);
+            let why = undo_counts_not(slot, saga, step, &denial, agent);
             let reason = Reason::Gate(denial.clone());
             let gate = Some(denial);
             let mut denial = Denial::of("step", Some(agent), Some(&attempt.action), &reason);
             if let Some(short) = short.filter(|_| lacks_quorum) {
                 denial.reason = format!("{}: {short}", denial.reason);
+            }
+            if let Some(why) = why {
+                denial.reason = format!("{}; {why}", denial.reason);
             }
             Err(Box::new(Refused { denial, rejected, gate }))
         }
@@ -122,6 +128,38 @@ fn lacks_quorum(denial: &GateDenial) -> bool {
     use hv_rings::{Certificate, Denial as Rule};
     let GateDenial::Agent { unfit: Unfit::Ring { denial } } = denial else { return false };
     matches!(denial, Rule::Certificate { certificate: Certificate::Quorum, .. })
+}
+
+/// Why the undo of a step counts for nothing here, where that is what puts its ring out of reach.
+fn undo_counts_not(
+    slot: &Slot,
+    saga: &NamedSaga,
+    step: &StepDef,
+    denial: &GateDenial,
+    agent: &Did,
+) -> Option<String> {
+    let lacks_ring = matches!(denial, GateDenial::Agent { unfit: Unfit::Ring { .. } });
+    if !lacks_ring || saga.rehearsal {
+        return None;
+    }
+    let action = &step.action;
+    match slot.undos.known(step, agent) {
+        Known::Failed => {
+            let by = slot
+                .undos
+                .failed(action)
+                .map(|failed| format!(" (step {} of {})", failed.step, failed.agent));
+            let by = by.unwrap_or_default();
+            Some(format!(
+                "an undo of {action} failed in this session{by}, so it counts as one that cannot be undone until it \
+                 is rehearsed, or restored by a witness"
+            ))
+        }
+        Known::Unrehearsed => Some(format!(
+            "the undo of {action} counts only once it was rehearsed, and this one was not, not by {agent}"
+        )),
+        Known::Absent | Known::Declared | Known::Probed | Known::Rehearsed => None,
+    }
 }
 
 /// Whose word a permission rests on, if on anybody's. What was used for the same step before is not used again.

@@ -68,6 +68,13 @@ pub enum Request {
         /// What is made of it.
         how: Settlement,
     },
+    /// Lets the undo of an action count again in a session, though it failed there.
+    RestoreUndo {
+        /// The session; it is open.
+        session: SessionId,
+        /// The action.
+        action: ActionId,
+    },
     /// Gives a DID another key without the one before, by a `bind` statement that the new key has signed.
     ReplaceKey {
         /// The statement.
@@ -88,6 +95,7 @@ hv_types::wire_enum!(Request {
     4 => ReplaceKey { statement },
     30 => Purge { purge },
     40 => Settle { item, how },
+    41 => RestoreUndo { session, action },
 });
 
 static REQUEST_KEY: LazyLock<[u8; 32]> =
@@ -95,7 +103,7 @@ static REQUEST_KEY: LazyLock<[u8; 32]> =
 
 impl Request {
     /// The action that it is: `hv.configure`, `hv.slash`, `hv.rehabilitate`, `hv.key.bind`, `hv.key.replace`,
-    /// `hv.purge`, `hv.saga.resolve`, `hv.saga.skip`, `hv.saga.retry`.
+    /// `hv.purge`, `hv.saga.resolve`, `hv.saga.skip`, `hv.saga.retry`, `hv.undo.restore`.
     #[must_use]
     pub const fn action(&self) -> &'static str {
         match self {
@@ -106,6 +114,7 @@ impl Request {
             Self::ReplaceKey { .. } => "hv.key.replace",
             Self::Purge { .. } => "hv.purge",
             Self::Settle { how, .. } => how.action(),
+            Self::RestoreUndo { .. } => "hv.undo.restore",
         }
     }
 
@@ -279,6 +288,15 @@ pub(crate) fn decided(
         Request::Settle { item, how } => {
             let settled = state.items.settled(item, *how, by, now).map_err(refuse)?;
             node.extend([governed(), settled]);
+            Draft::default().node(node)
+        }
+        Request::RestoreUndo { session, action } => {
+            let slot = state.slot(session).ok_or_else(|| refuse(Reason::NoSession(session.clone())))?;
+            if slot.undos.failed(action).is_none() {
+                return Err(refuse(Reason::UndoWorks(action.clone())));
+            }
+            let (stream, action, by) = (slot.stream.0, action.clone(), by.clone());
+            node.extend([governed(), NodeEvent::UndoRestored { stream, action, by }]);
             Draft::default().node(node)
         }
         // What goes, whoever purges adds to this.

@@ -39,6 +39,8 @@ pub struct SagaHost {
     unproven: Vec<u32>,
     principals: Vec<Did>,
     actions: Vec<(ActionId, Claim)>,
+    /// Whether the saga begins as a rehearsal.
+    rehearsal: bool,
     /// What is brought for steps, by ordinal.
     brought: BTreeMap<u32, Presented>,
     /// Where it is, once that is known; names are looked up no more than once.
@@ -73,7 +75,13 @@ impl SagaHost {
     pub(crate) fn new(node: Arc<Node>, session: SessionId, saga: SagaId) -> Self {
         let (unproven, principals, actions) = (Vec::new(), Vec::new(), Vec::new());
         let (brought, place, refused) = (BTreeMap::new(), OnceLock::new(), Arc::default());
-        Self { node, session, saga, unproven, principals, actions, brought, place, refused }
+        let rehearsal = false;
+        Self { node, session, saga, unproven, principals, actions, rehearsal, brought, place, refused }
+    }
+
+    /// The same as a rehearsal, where the saga begins through this host.
+    pub(crate) fn rehearsing(self) -> Self {
+        Self { rehearsal: true, ..self }
     }
 
     /// The same accepting the undo of these steps without proof, where the saga begins through this host. The
@@ -261,7 +269,8 @@ impl SagaHost {
             }
             (Some(Known::Ended(state)), _) => return Err(denied(SagaDenial::Over { state })),
             (None, SagaCommand::Create { .. }) => {
-                fresh = NamedSaga::new(self.saga.clone(), &self.unproven).on_behalf_of(&self.principals);
+                let named = NamedSaga::new(self.saga.clone(), &self.unproven);
+                fresh = named.on_behalf_of(&self.principals).rehearsed(self.rehearsal);
                 let opened =
                     SessionEvent::SagaOpened { id: self.saga.clone(), unproven: self.unproven.clone() };
                 let registered = said.iter().map(|(action, claim)| SessionEvent::Registered {
@@ -273,6 +282,7 @@ impl SagaHost {
                 let mut out = Vec::with_capacity(said.len() + 7);
                 out.extend(registered.chain([opened]));
                 let number = slot.next_saga();
+                out.extend(self.rehearsal.then_some(SessionEvent::Rehearsal { saga: number }));
                 if !self.principals.is_empty() {
                     let principals = self.principals.clone();
                     out.push(SessionEvent::OnBehalf { saga: number, principals });

@@ -495,7 +495,8 @@ fn find<'a>(state: &'a State, request: &'static str, session: &SessionId) -> Res
 /// The end of every saga that only waits to be told that no step follows.
 fn finished(slot: &Slot, now: Timestamp) -> Vec<SessionEvent> {
     let mut finished = Vec::new();
-    for (saga, named) in slot.numbered_sagas() {
+    // What a rehearsal did must not stay.
+    for (saga, named) in slot.numbered_sagas().filter(|(_, named)| !named.rehearsal) {
         let mut after = named.machine.clone();
         let events = after.decide(&SagaCommand::Seal, now).unwrap_or_default();
         let applied = events.iter().try_for_each(|event| after.apply(event)).is_ok();

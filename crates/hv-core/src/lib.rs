@@ -54,6 +54,7 @@ mod node;
 mod preview;
 mod purge;
 mod rates;
+mod rehearsal;
 mod scoring;
 mod slash;
 mod state;
@@ -85,6 +86,7 @@ pub use open_saga::{NewStep, OpenSaga, StepFailure, StepNo};
 pub use origin::{ORIGIN_MAX_BYTES, Origin};
 pub use preview::VouchEffect;
 pub use purge::{Contents, Hold, PurgePlan, PurgeRequest};
+pub use rehearsal::UndoView;
 pub use trail::{TrailEvent, TrailRecord, read_record};
 pub use view::{MemberView, SessionView};
 

@@ -14,9 +14,12 @@ pub(crate) type Outcomes = BTreeMap<Did, Vec<Outcome>>;
 
 /// What the saga says that has ended: a step speaks for its agent where the whole saga was done, and against it
 /// where it failed for good. What was undone because somebody else failed says nothing, and for an undo that failed
-/// the ledger is asked anyway.
+/// the ledger is asked anyway. A rehearsal says nothing.
 pub(crate) fn outcomes(slot: &Slot, saga: &NamedSaga) -> Outcomes {
     let mut outcomes = Outcomes::new();
+    if saga.rehearsal {
+        return outcomes;
+    }
     let done = saga.machine.state() == SagaState::Completed;
     for (ordinal, (step, run)) in (0u32..).zip(saga.machine.steps().iter().zip(saga.machine.runs())) {
         let went = match run.state {

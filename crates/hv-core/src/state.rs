@@ -21,6 +21,7 @@ use hv_integrations::trust::TaskOutcome;
 use hv_liability::{Ledger, SessionNo};
 use hv_rings::class::{Claims, Class, Override, Undo, Unproven};
 use hv_rings::standing::Cap;
+use hv_saga::reversibility::{Known as Undoing, Registry};
 use hv_saga::{Saga, SagaEvent, SagaState, StepDef};
 use hv_session::Session;
 use hv_types::{
@@ -87,6 +88,8 @@ pub(crate) struct Slot {
     /// Sagas of the record that is taken up that leave something to a person, by number.
     escalated: Vec<(u32, Box<NamedSaga>)>,
     registry: BTreeMap<ActionId, Claims>,
+    /// What is known of undos beyond what steps declare.
+    pub(crate) undos: Registry,
     /// By ordinal of the member.
     caps: Vec<Vec<Cap>>,
     notes: BTreeMap<String, Digest>,
@@ -109,6 +112,8 @@ pub(crate) struct NamedSaga {
     unproven: Vec<u32>,
     /// For whom its agents act in it.
     principals: Vec<Did>,
+    /// Whether it is carried out and undone to see whether that works.
+    pub(crate) rehearsal: bool,
     /// The steps that wait for their agent's rate, as far as that was recorded.
     held: BTreeSet<u32>,
 }
@@ -175,6 +180,11 @@ impl State {
                 Ok(())
             }
             NodeEvent::Killed { .. } | NodeEvent::KillLifted { .. } => self.kills.apply(event),
+            NodeEvent::UndoRestored { stream, action, .. } => {
+                let slot = self.sessions.get_mut(&StreamNo(*stream));
+                let restored = slot.is_some_and(|slot| slot.undos.restore(action));
+                if restored { Ok(()) } else { Err(Illegal::new("what is restored had failed")) }
+            }
             NodeEvent::ItemSettled { .. } | NodeEvent::UndoGranted { .. } | NodeEvent::UndoEnded { .. } => {
                 self.items.apply(event)
             }
@@ -236,6 +246,7 @@ impl State {
             ended: Vec::new(),
             escalated: Vec::new(),
             registry: BTreeMap::new(),
+            undos: Registry::default(),
             caps: Vec::new(),
             notes: BTreeMap::new(),
             voters: BTreeSet::new(),
@@ -432,6 +443,7 @@ impl Slot {
                 let unknown = Illegal::new("a saga is opened first, and nothing happens to it after its end");
                 let known = self.running.get_mut(saga).ok_or(unknown)?;
                 known.machine.apply(event)?;
+                self.undos.observe(&known.machine, event);
                 if let SagaEvent::Started { step, .. } = event {
                     known.held.remove(step);
                 }
@@ -442,6 +454,9 @@ impl Slot {
                         self.outcomes.extend(outcomes(&self.id, &ended.id, &ended.machine));
                     }
                     let ended = self.running.remove(saga);
+                    if let Some(rehearsal) = ended.as_ref().filter(|ended| ended.rehearsal) {
+                        self.undos.rehearsed(&rehearsal.machine);
+                    }
                     if let (false, Some(ended), SagaEvent::Finished { at, .. }) =
                         (self.adapted.scored(), &ended, event)
                     {
@@ -465,6 +480,16 @@ impl Slot {
                 let known = self.running.get_mut(saga).filter(|saga| saga.machine.step(*step).is_some());
                 let known = known.ok_or(Illegal::new("the undo of a step that is there is accepted"))?;
                 known.unproven.push(*step);
+                Ok(())
+            }
+            SessionEvent::Rehearsal { saga } => {
+                let unbegun = |saga: &&mut Box<NamedSaga>| saga.machine.state() == SagaState::New;
+                let known = self.running.get_mut(saga).filter(unbegun);
+                known.ok_or(Illegal::new("a rehearsal is one from its beginning on"))?.rehearsal = true;
+                Ok(())
+            }
+            SessionEvent::RehearsalDemanded { action } => {
+                self.undos.demand(action);
                 Ok(())
             }
             SessionEvent::Granted { .. } | SessionEvent::Denied { .. } | SessionEvent::Rejected { .. } => {
@@ -569,6 +594,25 @@ impl Slot {
         self.registry.get(action).filter(|claims| claims.registered())
     }
 
+    /// What a step of a saga counts as when `who` does it. In a rehearsal every undo is accepted: that is where it is
+    /// to be seen whether it works.
+    pub(crate) fn class(
+        &self,
+        saga: &NamedSaga,
+        claims: &Claims,
+        (ordinal, step): (u32, &StepDef),
+        who: &Did,
+    ) -> Class {
+        let (undo, accepted) = match self.undos.known(step, who) {
+            Undoing::Absent => (Undo::Absent, false),
+            _ if saga.rehearsal => (Undo::Declared, true),
+            Undoing::Failed | Undoing::Unrehearsed => (Undo::Absent, false),
+            Undoing::Declared => (Undo::Declared, saga.unproven.contains(&ordinal)),
+            Undoing::Probed | Undoing::Rehearsed => (Undo::Proven, false),
+        };
+        claims.class(undo, if accepted { Unproven::Counts } else { Unproven::DoesNotCount })
+    }
+
     /// The caps on a member, as they were assessed last.
     pub(crate) fn caps(&self, agent: &Did) -> &[Cap] {
         let ordinal = self.session.known(agent).map(|member| member.ordinal as usize);
@@ -615,12 +659,18 @@ impl NamedSaga {
     /// A saga that does not exist yet.
     pub(crate) fn new(id: SagaId, unproven: &[u32]) -> Self {
         let (principals, held) = (Vec::new(), BTreeSet::new());
-        Self { id, machine: Saga::default(), unproven: unproven.to_vec(), principals, held }
+        let unproven = unproven.to_vec();
+        Self { id, machine: Saga::default(), unproven, principals, rehearsal: false, held }
     }
 
     /// The same with those for whom its agents act.
     pub(crate) fn on_behalf_of(self, principals: &[Did]) -> Self {
         Self { principals: principals.to_vec(), ..self }
+    }
+
+    /// The same as a rehearsal, or not.
+    pub(crate) fn rehearsed(self, rehearsal: bool) -> Self {
+        Self { rehearsal, ..self }
     }
 
     pub(crate) fn principals(&self) -> &[Did] {
@@ -631,20 +681,15 @@ impl NamedSaga {
     pub(crate) fn holds(&self, step: u32) -> bool {
         self.held.contains(&step)
     }
-
-    /// What one of its steps counts as. An undo counts if a probe can show that it worked, or if the operator
-    /// accepts it without.
+    /// What one of its steps counts as by what it declares alone, whatever is known of undos since: for what it says
+    /// of whoever worked on it.
     pub(crate) fn class(&self, claims: &Claims, ordinal: u32, step: &StepDef) -> Class {
-        class_of(claims, step, self.unproven.contains(&ordinal))
+        let undo = match (&step.undo, &step.probe) {
+            (None, _) => Undo::Absent,
+            (Some(_), None) => Undo::Declared,
+            (Some(_), Some(_)) => Undo::Proven,
+        };
+        let accepted = self.unproven.contains(&ordinal);
+        claims.class(undo, if accepted { Unproven::Counts } else { Unproven::DoesNotCount })
     }
-}
-
-/// What a step counts as.
-pub(crate) fn class_of(claims: &Claims, step: &StepDef, accepted: bool) -> Class {
-    let undo = match (&step.undo, &step.probe) {
-        (None, _) => Undo::Absent,
-        (Some(_), None) => Undo::Declared,
-        (Some(_), Some(_)) => Undo::Proven,
-    };
-    claims.class(undo, if accepted { Unproven::Counts } else { Unproven::DoesNotCount })
 }

@@ -32,6 +32,8 @@ mod task;
 
 mod machine;
 
+pub mod reversibility;
+
 #[cfg(feature = "tokio")]
 pub mod drive;
 #[cfg(feature = "tokio")]

@@ -213,6 +213,8 @@ impl History {
             | SessionEvent::Saga { .. }
             | SessionEvent::Granted { .. }
             | SessionEvent::UndoAccepted { .. }
+            | SessionEvent::Rehearsal { .. }
+            | SessionEvent::RehearsalDemanded { .. }
             | SessionEvent::VotersNamed { .. }
             | SessionEvent::Overridden { .. }
             | SessionEvent::Certified { .. }

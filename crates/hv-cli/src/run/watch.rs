@@ -145,6 +145,8 @@ impl Names {
             | SessionEvent::Overridden { .. }
             | SessionEvent::Certified { .. }
             | SessionEvent::UndoAccepted { .. }
+            | SessionEvent::Rehearsal { .. }
+            | SessionEvent::RehearsalDemanded { .. }
             | SessionEvent::Held { .. }
             | SessionEvent::OnBehalf { .. } => {}
         }

@@ -12,6 +12,7 @@ mod forged;
 mod held;
 mod planted;
 mod representative;
+mod reversibility;
 mod rules;
 mod simulation;
 mod table;

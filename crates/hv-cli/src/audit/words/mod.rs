@@ -134,6 +134,11 @@ impl Scene<'_> {
             SessionEvent::Held { saga, step, until } => self.held(*saga, *step, *until),
             SessionEvent::OnBehalf { saga, principals } => self.acts_for(*saga, principals),
             SessionEvent::UndoAccepted { saga, step } => self.undo_accepted(*saga, *step),
+            SessionEvent::Rehearsal { saga } => self.rehearsal(*saga),
+            SessionEvent::RehearsalDemanded { action } => {
+                let words = format!("the undo of {action} counts only once it was rehearsed");
+                Told::new("session.rehearsal_demanded", words).with("action", action)
+            }
             SessionEvent::VotersNamed { voters } => evidence::voters(voters),
             SessionEvent::Overridden { action, set } => evidence::overridden(action, set),
             SessionEvent::Certified { saga, step, basis, until, voices } => {
@@ -186,6 +191,16 @@ fn node(scene: &Scene<'_>, event: &NodeEvent) -> Told {
         NodeEvent::Unscored { agent, why } => ports::unscored(agent, why),
         NodeEvent::ItemSettled { .. } | NodeEvent::UndoGranted { .. } | NodeEvent::UndoEnded { .. } => {
             items::told(event)
+        }
+        NodeEvent::UndoRestored { stream, action, by } => {
+            let session = scene.names.stream(StreamNo(*stream));
+            let words =
+                format!("an undo of {action} failed in session {session}; it counts again, says {by}");
+            Told::new("node.undo_restored", words)
+                .with("stream", stream)
+                .with("session", session)
+                .with("action", action)
+                .with("by", by)
         }
         NodeEvent::Folded { folded } => scene.folded(folded),
         NodeEvent::Tripped { agent, breach, until } => guard::tripped(agent, breach, *until),

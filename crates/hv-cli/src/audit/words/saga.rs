@@ -19,6 +19,13 @@ impl Scene<'_> {
             .with("step", self.names.step(self.stream, number, step))
     }
 
+    pub(super) fn rehearsal(&self, number: u32) -> Told {
+        let saga = self.names.saga(self.stream, number);
+        let words =
+            format!("saga {saga} is a rehearsal: it is carried out and undone to see whether that works");
+        Told::new("session.rehearsal", words).with("saga", saga)
+    }
+
     pub(super) fn saga(&self, number: u32, event: &Event) -> Told {
         let saga = self.names.saga(self.stream, number);
         let told = match event {

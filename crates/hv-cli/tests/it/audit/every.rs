@@ -203,6 +203,7 @@ fn node() -> Vec<NodeEvent> {
     for result in [Retried::Undone {}, Retried::Failed { failure }] {
         events.push(NodeEvent::UndoEnded { stream, saga, step, number, result });
     }
+    events.push(NodeEvent::UndoRestored { stream, action: action(), by: did("operator") });
     events
 }
 
@@ -362,6 +363,8 @@ fn session() -> Vec<SessionEvent> {
     events.push(SessionEvent::Ports { on });
     events.push(SessionEvent::Noted { key: "plan".to_owned() });
     events.push(SessionEvent::UndoAccepted { saga: 0, step: 1 });
+    events.push(SessionEvent::Rehearsal { saga: 0 });
+    events.push(SessionEvent::RehearsalDemanded { action: self::action() });
     events.push(SessionEvent::VotersNamed { voters: vec![did("carla"), did("david")] });
     let set = Override { ring: Some(Ring::Sandbox), risk: None };
     events.push(SessionEvent::Overridden { action: self::action(), set });
