@@ -63,6 +63,12 @@ def merkle_root_100_deltas():
     return lambda: captured("bench-merkle-100", 100).compute_merkle_root()
 
 
+def root_of_10000():
+    """The root alone: what it is over was captured before."""
+    engine = captured("bench-root", 10_000)
+    return lambda: engine.compute_merkle_root()
+
+
 def chain_verify_50_deltas():
     return lambda: captured("bench-verify", 50).verify_chain()
 
@@ -128,6 +134,7 @@ WORKLOADS = {
         delta_capture,
         merkle_root_10_deltas,
         merkle_root_100_deltas,
+        root_of_10000,
         chain_verify_50_deltas,
         session_lifecycle,
         saga_3_steps,

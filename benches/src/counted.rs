@@ -4,6 +4,7 @@
 //! off when it is left. It is called once for every case of its table, so the count for a call is a mean over
 //! the table; the table's cases take every way through the function.
 
+use hv_core::audit::{Log, LogError, MemoryLog, StreamNo};
 use hv_rings::quorum::{Electorate, Verdict, Vote, tally};
 use hv_rings::{Denial, Evidence, Nonce, Scope, Spent, Statement, decide, earned, witness};
 use hv_types::{ActionId, BadIdent, Call, Did, Digest, Ring, SessionId, Sigma, Timestamp};
@@ -24,6 +25,7 @@ pub const COUNTED: &[Counted] = &[
     Counted { name: "measured_ring_earned", run: ring_earned },
     Counted { name: "measured_ring_decision", run: ring_decision },
     Counted { name: "measured_certified_decision", run: certified_decision },
+    Counted { name: "measured_record_captured", run: record_captured },
 ];
 
 #[inline(never)]
@@ -89,6 +91,24 @@ fn certified_decision() -> Result<u64, String> {
         calls += 1;
     }
     Ok(calls)
+}
+
+#[inline(never)]
+fn measured_record_captured(log: &MemoryLog, now: Timestamp, body: &[u8]) -> Result<(), LogError> {
+    log.append(&[], now, &mut |batch| {
+        batch.push(StreamNo::LEDGER, &[], |out| out.extend_from_slice(body)).map(drop)
+    })
+    .map(drop)
+}
+
+/// A record of 60 bytes in a batch of its own: its bytes, its hash, its place in the chain and in the tree.
+fn record_captured() -> Result<u64, String> {
+    const RECORDS: u64 = 4096;
+    let (log, body) = (MemoryLog::new(), black_box([7; 60]));
+    for now in 0..RECORDS {
+        measured_record_captured(&log, Timestamp(now), &body).map_err(|e| e.to_string())?;
+    }
+    Ok(RECORDS)
 }
 
 fn call() -> Result<Call, BadIdent> {

@@ -2,6 +2,7 @@
 //! run after run.
 
 pub(crate) mod gate;
+pub(crate) mod log;
 pub(crate) mod peer;
 pub(crate) mod saga;
 

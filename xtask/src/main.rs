@@ -36,6 +36,9 @@ Usage: cargo xtask COMMAND
                              --rounds N     groups of four runs, ours, theirs, theirs, ours (default 3)
                              --only NAME    one workload
   bench saga [--json]      our sagas beside those of steno, interleaved in one run; options as of bench peer
+  bench log [--json]       the log beside a bare sync, SQLite and agent-hypervisor; what checks and memory cost
+                             --json         the array alone on stdout
+                             --rounds N     how often each is measured (default 3)
   bench gate               instructions per call of the measured functions, against benches/gate.toml
   ci [--deep]              tidy, lint, doc, test, bench gate
                              --deep         with the long versions of the tests (HV_DEEP=1), bare metal, licences
@@ -75,6 +78,7 @@ enum Task {
     Doc,
     Peer(bench::peer::Options),
     Saga(bench::peer::Options),
+    Log(bench::log::Options),
     Gate,
     Ci(check::Depth),
 }
@@ -108,9 +112,10 @@ impl Task {
             Some("bench") => match words.next() {
                 Some("peer") => Self::Peer(bench::peer::Options::parse(&mut words)?),
                 Some("saga") => Self::Saga(bench::saga::options(&mut words)?),
+                Some("log") => Self::Log(bench::log::Options::parse(&mut words)?),
                 Some("gate") => Self::Gate,
                 Some(other) => return Err(format!("there is no benchmark `{other}`")),
-                None => return Err("`bench` needs `peer`, `saga` or `gate`".to_owned()),
+                None => return Err("`bench` needs `peer`, `saga`, `log` or `gate`".to_owned()),
             },
             Some("ci") => match words.next() {
                 None => Self::Ci(check::Depth::Daily),
@@ -143,6 +148,7 @@ fn run(task: &Task) -> Result<Report, String> {
         Task::Doc => check::doc(&workspace, &mut report),
         Task::Peer(options) => bench::peer::run(&workspace, &mut report, options),
         Task::Saga(options) => bench::saga::run(&workspace, &mut report, options),
+        Task::Log(options) => bench::log::run(&workspace, &mut report, *options),
         Task::Gate => bench::gate::run(&workspace, &mut report),
         Task::Ci(depth) => {
             tidy::run(&workspace, &mut report);
@@ -197,6 +203,7 @@ mod tests {
             "bench peer --rounds none",
             "bench saga --only saga_3_steps",
             "bench peer --rounds 0",
+            "bench log --only verification",
             "ci --deep deeper",
         ] {
             assert!(parse(line).is_err(), "{line}");

@@ -71,12 +71,12 @@ pub use notes::policy::{BadPolicy, BadPolicyCause, POLICY_MAX_LINES, Policy, Quo
 pub use notes::rotation::{BadRotation, KeyChain, Rotation};
 pub use notes::tlog_proof::{BadTlogProof, TlogProof};
 pub use notes::witness::{AddCheckpoint, Malformed, Seen, WitnessRefusal};
-pub use outside::{Held, Outside, Prints, Rank};
+pub use outside::{Ends, Held, Outside, Prints, Rank, Reach};
 pub use payload::{Entropy, OpenPayload, open_payload, payload_name};
 pub use proof::{BadProof, ConsistencyProof, InclusionProof};
 pub use record::{Attachments, Entry, Heads, Ids, Kind, first_parent, read_entry};
 pub use salvage::salvage_on;
 pub use tiles::{EntryTooLong, TILE_WIDTH, TileFile, bundle_entries, tiles};
-pub use transcript::{ENTRY_MAX_BYTES, NoProof, Transcript, node_entry};
+pub use transcript::{ENTRY_MAX_BYTES, NoProof, Transcript, node_entry, origin};
 pub use tree::{CompactRange, TreeHash};
 pub use verify::{Level, Report, StreamReport, Verdict, Why, verify, verify_against, verify_on};

@@ -1,13 +1,17 @@
 //! What was kept outside a log's folder, and how far it reaches into the log.
 //!
 //! A checkpoint signs the first records of the node's stream. How much of the other streams it speaks for follows
-//! from what those records say: the record that ends the log holds where each of them ends.
+//! from what those records say: the record that ends the log holds where each of them ends. A checkpoint of a log that
+//! goes on says itself where they end.
 
 use crate::log::{Lsn, StreamNo};
+use crate::notes::{base64, decimal, hash};
 use crate::record::{Entry, Kind};
 use core::fmt;
 use hv_types::wire::Reader;
 use hv_types::{Digest, Wire};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
 
 /// Who vouches for a root, besides the folder that it is a root of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,8 +33,67 @@ pub struct Outside<'a> {
     pub size: u64,
     /// The root over their entries, as [`Checkpoint`](crate::Checkpoint) has it.
     pub root: Digest,
+    /// Where every open stream ended, where they vouch for that too.
+    pub ends: Option<Ends>,
     /// What helps to tell which record was changed, where one was.
     pub prints: Option<&'a Prints>,
+}
+
+/// Where every open stream ended behind a batch: what lets a checkpoint of a log that goes on speak for everything up to
+/// there, and not only up to where the log was ended last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// The batch.
+    pub lsn: Lsn,
+    /// SHA-256 over, for each open stream in the order of numbers: its number (4 bytes, little endian), its number of
+    /// records (8, the same), the hash of its last record.
+    pub digest: Digest,
+}
+
+/// What a line about ends begins with.
+const WORD: &str = "hv-ends ";
+
+impl Ends {
+    /// The line that stands for it in a checkpoint, below the root.
+    #[must_use]
+    pub fn to_line(&self) -> String {
+        format!("{WORD}{} {}\n", self.lsn, base64(&self.digest.0))
+    }
+
+    /// What the lines of a checkpoint below the root say; `None` where none of them, or more than one, is about ends.
+    #[must_use]
+    pub fn of_lines(lines: &str) -> Option<Self> {
+        let mut about = lines.lines().filter_map(|line| line.strip_prefix(WORD));
+        let (line, None) = (about.next()?, about.next()) else { return None };
+        let (lsn, digest) = line.split_once(' ')?;
+        Some(Self { lsn: Lsn(decimal(lsn)?), digest: hash(digest)? })
+    }
+}
+
+/// Where the open streams end, record by record.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tips(BTreeMap<StreamNo, (u64, Digest)>);
+
+impl Tips {
+    /// Takes the next record of the log.
+    pub(crate) fn take(&mut self, entry: &Entry<'_>) {
+        if let Kind::Close { .. } = entry.kind {
+            self.0.remove(&entry.stream);
+        } else {
+            self.0.insert(entry.stream, (entry.seq.saturating_add(1), entry.hash));
+        }
+    }
+
+    /// Where they end, the last record being of this batch.
+    pub(crate) fn ends(&self, lsn: Lsn) -> Ends {
+        let mut hash = Sha256::new();
+        for (stream, (length, tip)) in &self.0 {
+            hash.update(stream.0.to_le_bytes());
+            hash.update(length.to_le_bytes());
+            hash.update(tip.0);
+        }
+        Ends { lsn, digest: Digest(hash.finalize().into()) }
+    }
 }
 
 /// How far a root from outside reaches, once the log was found to have it.
@@ -72,7 +135,7 @@ impl fmt::Display for Held {
 /// That is the last batch that holds the ends of all streams, as the record that ends the log does. What was written
 /// since is spoken for only in part: closed streams are, but records could have been added to the others.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Reach {
+pub struct Reach {
     /// The number of records of the node's stream.
     size: u64,
     /// For each record that holds all ends: the size with it, and its batch.
@@ -81,12 +144,13 @@ pub(crate) struct Reach {
 
 impl Reach {
     /// The number of records of the node's stream.
-    pub(crate) const fn size(&self) -> u64 {
+    #[must_use]
+    pub const fn size(&self) -> u64 {
         self.size
     }
 
     /// Takes the next record of the log.
-    pub(crate) fn note(&mut self, entry: &Entry<'_>) {
+    pub fn note(&mut self, entry: &Entry<'_>) {
         if entry.stream == StreamNo::NODE {
             self.size += 1;
             if let Kind::Sealed { .. } = entry.kind {
@@ -96,7 +160,8 @@ impl Reach {
     }
 
     /// The last batch up to which the first `size` records speak for everything.
-    pub(crate) fn of(&self, size: u64) -> Lsn {
+    #[must_use]
+    pub fn of(&self, size: u64) -> Lsn {
         let before = self.ends.partition_point(|(with, _)| *with <= size);
         before.checked_sub(1).and_then(|at| self.ends.get(at)).map_or(Lsn(0), |(_, lsn)| *lsn)
     }

@@ -5,7 +5,7 @@ use crate::disk::Disk;
 use crate::hash::Rfc6962;
 use crate::log::{Log, LogError, Lsn, StreamNo};
 use crate::notes::checkpoint::{BadCheckpoint, Checkpoint};
-use crate::outside::{Prints, Reach, print};
+use crate::outside::{Ends, Prints, Reach, Tips, print};
 use crate::proof::{ConsistencyProof, InclusionProof};
 use crate::record::{Entry, Kind};
 use crate::tree::{CompactRange, TreeHash};
@@ -46,9 +46,17 @@ pub struct Transcript {
     node_records: Vec<Vec<u8>>,
     streams: BTreeMap<StreamNo, Told>,
     reach: Reach,
+    tips: Tips,
+    last: Lsn,
     prints: Vec<u32>,
     /// How many records there are up to each batch, from the first.
     ends: Vec<usize>,
+}
+
+/// What a log of this number is called where nobody gave it a name: `hv-trail/` and the number in hexadecimal.
+#[must_use]
+pub fn origin(nonce: &[u8; 16]) -> String {
+    format!("hv-trail/{}", HEXLOWER.encode(nonce))
 }
 
 /// What is kept of a stream.
@@ -87,6 +95,8 @@ impl Transcript {
             node_records: Vec::new(),
             streams: BTreeMap::new(),
             reach: Reach::default(),
+            tips: Tips::default(),
+            last: Lsn(0),
             prints: Vec::new(),
             ends: Vec::new(),
         }
@@ -123,6 +133,8 @@ impl Transcript {
     /// Takes the next record of the log.
     pub fn take(&mut self, entry: &Entry<'_>, keep: &mut dyn FnMut(&Entry<'_>) -> bool) {
         self.reach.note(entry);
+        self.tips.take(entry);
+        self.last = entry.lsn;
         self.prints.push(print(&entry.hash));
         let batch = usize::try_from(entry.lsn.0).unwrap_or(usize::MAX);
         if batch > self.ends.len() {
@@ -170,7 +182,7 @@ impl Transcript {
     /// What the log is called where nobody gave it a name: `hv-trail/` and its number in hexadecimal.
     #[must_use]
     pub fn origin(&self) -> String {
-        format!("hv-trail/{}", HEXLOWER.encode(&self.nonce.unwrap_or_default()))
+        origin(&self.nonce.unwrap_or_default())
     }
 
     /// The number of records of the node's stream.
@@ -244,13 +256,31 @@ impl Transcript {
         self.reach.of(size)
     }
 
-    /// What tells later which record was changed.
+    /// Where every open stream ends, behind the last batch that was read.
+    #[must_use]
+    pub fn ends(&self) -> Ends {
+        self.tips.ends(self.last)
+    }
+
+    /// The checkpoint of everything that was read, to be signed: where the log was not ended, it says where every open
+    /// stream ends.
+    ///
+    /// # Errors
+    /// [`BadCheckpoint::Origin`].
+    pub fn mark(&self, origin: &str) -> Result<Checkpoint, BadCheckpoint> {
+        let checkpoint = self.checkpoint(origin, self.size())?;
+        let whole = self.reach(self.size()) >= self.last;
+        let extension = if whole { String::new() } else { self.ends().to_line() };
+        Ok(Checkpoint { extension, ..checkpoint })
+    }
+
+    /// What tells later which record was changed: of those up to a checkpoint's reach, or up to the ends that it says.
     ///
     /// # Errors
     /// [`NoProof::Size`].
-    pub fn prints(&self, size: u64) -> Result<Prints, NoProof> {
+    pub fn prints(&self, size: u64, ends: Option<Ends>) -> Result<Prints, NoProof> {
         let root = self.root(size)?;
-        let reach = self.reach.of(size);
+        let reach = self.reach.of(size).max(ends.map_or(Lsn(0), |ends| ends.lsn));
         let last = usize::try_from(reach.0).ok().and_then(|batches| self.ends.get(batches.checked_sub(1)?));
         let prints = self.prints.get(..last.copied().unwrap_or_default()).unwrap_or_default();
         Ok(Prints::new(root, prints.to_vec()))

@@ -6,7 +6,7 @@ use crate::folder::Folder;
 use crate::hash::Rfc6962;
 use crate::inventory::{Purpose, take_inventory};
 use crate::log::{Head, LogError, Lsn, StreamNo};
-use crate::outside::{Held, Outside, Reach, print};
+use crate::outside::{Ends, Held, Outside, Reach, Tips, print};
 use crate::record::{Entry, Kind};
 use crate::segment::{SegmentReader, segment_name};
 use crate::survey::{Survey, Tail};
@@ -203,6 +203,10 @@ struct Compared<'a> {
     /// The log's own root at each size that is asked for.
     roots: BTreeMap<u64, Digest>,
     reach: Reach,
+    /// Where the open streams end, and the batch of the last record, where anybody vouches for that.
+    tips: Option<(Tips, Lsn)>,
+    /// The log's own ends behind each batch that is asked for.
+    ends: BTreeMap<Lsn, Ends>,
     records: u64,
     /// The first record that is not the one that the prints were made of.
     changed: Vec<Option<Place>>,
@@ -221,7 +225,10 @@ impl<'a> Compared<'a> {
         let tree = CompactRange::new();
         let roots = BTreeMap::from([(0, tree.root())]);
         let reach = Reach::default();
-        Self { outside, tree, roots, reach, records: 0, changed: vec![None; outside.len()] }
+        let asked = outside.iter().any(|outside| outside.ends.is_some());
+        let tips = asked.then(|| (Tips::default(), Lsn(0)));
+        let (ends, changed) = (BTreeMap::new(), vec![None; outside.len()]);
+        Self { outside, tree, roots, reach, tips, ends, records: 0, changed }
     }
 
     fn take(&mut self, entry: &Entry<'_>) {
@@ -229,6 +236,7 @@ impl<'a> Compared<'a> {
             return;
         }
         self.reach.note(entry);
+        self.note_ends(Some(entry));
         let of_this = print(&entry.hash);
         for (outside, changed) in self.outside.iter().zip(&mut self.changed) {
             let known = outside.prints.and_then(|prints| prints.at(self.records));
@@ -246,16 +254,32 @@ impl<'a> Compared<'a> {
         }
     }
 
+    /// Keeps where the streams end behind the batches that are asked for; `None` behind the last record.
+    fn note_ends(&mut self, next: Option<&Entry<'_>>) {
+        let Some((tips, last)) = &mut self.tips else { return };
+        let over = next.is_none_or(|next| next.lsn != *last);
+        if over && self.outside.iter().any(|outside| outside.ends.is_some_and(|ends| ends.lsn == *last)) {
+            self.ends.insert(*last, tips.ends(*last));
+        }
+        if let Some(next) = next {
+            tips.take(next);
+            *last = next.lsn;
+        }
+    }
+
     /// What holds, or the finding for the smallest root that the log does not have.
-    fn judge(&self) -> Result<Vec<Held>, Finding> {
+    fn judge(&mut self) -> Result<Vec<Held>, Finding> {
+        self.note_ends(None);
         let mut all: Vec<_> = self.outside.iter().zip(&self.changed).collect();
         all.sort_by_key(|(outside, _)| outside.size);
         let mut held = Vec::new();
         for (outside, changed) in all {
-            let &Outside { rank, size, root, .. } = outside;
+            let &Outside { rank, size, root, ends, .. } = outside;
+            let as_said = ends.is_none_or(|ends| self.ends.get(&ends.lsn) == Some(&ends));
             let what = match self.roots.get(&size) {
-                Some(own) if *own == root => {
-                    held.push(Held { rank, size, lsn: self.reach.of(size) });
+                Some(own) if *own == root && as_said => {
+                    let said = ends.map_or(Lsn(0), |ends| ends.lsn);
+                    held.push(Held { rank, size, lsn: self.reach.of(size).max(said) });
                     continue;
                 }
                 Some(_) => What::NotAsSigned { size },
@@ -271,7 +295,7 @@ impl<'a> Compared<'a> {
                 what,
             });
         }
-        held.sort_by(|a, b| b.rank.cmp(&a.rank).then(b.size.cmp(&a.size)));
+        held.sort_by(|a, b| b.rank.cmp(&a.rank).then(b.lsn.cmp(&a.lsn)).then(b.size.cmp(&a.size)));
         held.dedup_by_key(|held| held.rank);
         Ok(held)
     }

@@ -22,6 +22,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use hv_types::{NotAFraction, Reversibility, Sigma};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Supervises AI agents that act together.
 ///
@@ -120,12 +121,26 @@ pub struct RunArgs {
     /// Go on with a run that was interrupted; needs --data. With a file, begin it where nothing was begun yet
     #[arg(long, requires = "data")]
     pub resume: bool,
+    /// Keep a signed mark of the trail in this file outside its folder, while the run goes on and when it has ended
+    #[arg(long, value_name = "FILE", requires = "mark_key")]
+    pub mark: Option<PathBuf>,
+    /// The log's private key, which signs the mark; `hv id new` makes one
+    #[arg(long, value_name = "FILE", requires = "mark")]
+    pub mark_key: Option<PathBuf>,
+    /// How long a mark may be old while the run goes on, such as 30s; at most a twentieth of the time goes into marks
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub mark_every: Duration,
     /// Print the report as one JSON document on stdout, and no progress
     #[arg(long)]
     pub json: bool,
     /// Print no progress
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let read = crate::plan::read_duration(text).ok().filter(|read| !read.is_zero());
+    read.ok_or_else(|| format!("`{text}` is no length of time above nothing; write one as 30s or 5m"))
 }
 
 const RUN_HELP: &str = "\
@@ -136,6 +151,7 @@ Examples:
   hv run examples/release.toml
   hv run examples/release.toml --data /var/lib/hv/release --json > report.json
   hv run --resume --data /var/lib/hv/release
+  hv run examples/release.toml --mark /mnt/elsewhere/release.mark --mark-key log.key
 
 Exit codes:
     0  completed

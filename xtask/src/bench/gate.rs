@@ -1,4 +1,5 @@
-//! Instructions for each call of the counted functions, against the limits of `benches/gate.toml`.
+//! Instructions for each call of the counted functions, against the limits of `benches/gate.toml`; and how often the
+//! compression function of the hash is called, where a limit for that is given.
 //!
 //! Counted with callgrind, without address space randomisation, only while a function named `measured_…` runs:
 //! the count is the same run after run, so a limit can be close.
@@ -6,7 +7,7 @@
 use crate::command::{capture, program};
 use crate::report::{Passed, Report};
 use crate::workspace::Workspace;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 const LIMITS: &str = "benches/gate.toml";
@@ -27,23 +28,45 @@ pub(crate) fn run(workspace: &Workspace, report: &mut Report) {
             wrong.push(format!("{name} has a limit and is not counted"));
         }
         for name in names {
-            let mean = count(workspace, &gate, name)?;
-            match limits.get(name) {
-                None => wrong.push(format!("{name} takes {mean:.1} and has no limit in {LIMITS}")),
-                Some(limit) => {
-                    eprintln!("{name:<40}{mean:>12.1} instructions a call, at most {limit}");
-                    if mean > *limit {
-                        wrong.push(format!("{name} takes {mean:.1} instructions a call, more than {limit}"));
-                    }
+            let Counts { instructions, compressions } = count(workspace, &gate, name)?;
+            let Some(limit) = limits.get(name) else {
+                wrong.push(format!("{name} takes {instructions:.1} and has no limit in {LIMITS}"));
+                continue;
+            };
+            let mut judge = |counted: f64, what: &str, most: f64| {
+                eprintln!("{name:<40}{counted:>12.2} {what} a call, at most {most}");
+                if counted > most {
+                    wrong.push(format!("{name} takes {counted:.2} {what} a call, more than {most}"));
                 }
+            };
+            judge(instructions, "instructions", limit.instructions);
+            if let Some(most) = limit.compressions {
+                if compressions == 0.0 {
+                    return Err(format!("{name}: no call of the compression function was seen"));
+                }
+                judge(compressions, "compressions", most);
             }
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
     });
 }
 
-/// The mean over the calls of one function.
-fn count(workspace: &Workspace, gate: &Path, name: &str) -> Result<f64, String> {
+/// What one call takes, as a mean over the calls of one function.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Counts {
+    instructions: f64,
+    /// Calls of the hash's compression function.
+    compressions: f64,
+}
+
+/// What it may take at most.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Limit {
+    instructions: f64,
+    compressions: Option<f64>,
+}
+
+fn count(workspace: &Workspace, gate: &Path, name: &str) -> Result<Counts, String> {
     let written = workspace.target.join(format!("callgrind.{name}.out"));
     let calls = capture(
         program("setarch", &workspace.root)
@@ -53,11 +76,11 @@ fn count(workspace: &Workspace, gate: &Path, name: &str) -> Result<f64, String> 
             .args([gate.as_os_str(), name.as_ref()]),
     )?;
     let text = std::fs::read_to_string(&written).map_err(|e| format!("{}: {e}", written.display()))?;
-    mean(&text, &calls).map_err(|why| format!("{name}: {why}"))
+    means(&text, &calls).map_err(|why| format!("{name}: {why}"))
 }
 
-/// The total that callgrind wrote, divided by the calls that the program printed.
-fn mean(written: &str, calls: &str) -> Result<f64, String> {
+/// The totals that callgrind wrote, divided by the calls that the program printed.
+fn means(written: &str, calls: &str) -> Result<Counts, String> {
     let total = written.lines().find_map(|line| line.strip_prefix("totals:"));
     let total: u32 = total.and_then(|total| total.trim().parse().ok()).ok_or("callgrind wrote no total")?;
     let calls: u32 = calls.trim().parse().map_err(|_| format!("`{calls}` is no number of calls"))?;
@@ -65,15 +88,41 @@ fn mean(written: &str, calls: &str) -> Result<f64, String> {
         // A function that was inlined all the same is entered never and would pass every limit.
         return Err(format!("{total} instructions in {calls} calls: nothing was counted"));
     }
-    Ok(f64::from(total) / f64::from(calls))
+    let (total, calls) = (f64::from(total), f64::from(calls));
+    Ok(Counts { instructions: total / calls, compressions: f64::from(compressions(written)) / calls })
 }
 
-fn limits(text: &str) -> Result<BTreeMap<String, f64>, String> {
+/// How often a function of the hash was called that compresses one block: `calls=` lines follow the name of whom they
+/// call, which is written out once, with a number that stands for it from there on.
+fn compressions(written: &str) -> u32 {
+    let (mut numbers, mut compressing, mut count) = (BTreeSet::new(), false, 0_u32);
+    for line in written.lines() {
+        let named = line.strip_prefix("cfn=").or_else(|| line.strip_prefix("fn="));
+        if let Some((number, name)) = named.and_then(|named| named.split_once(')')) {
+            if name.contains("compress_in_place") || name.contains("compress_xof") {
+                numbers.insert(number);
+            }
+            compressing = numbers.contains(number);
+        } else if let Some(calls) = line.strip_prefix("calls=").filter(|_| compressing) {
+            let calls = calls.split(' ').next().and_then(|calls| calls.parse().ok()).unwrap_or(0);
+            count = count.saturating_add(calls);
+        }
+    }
+    count
+}
+
+fn limits(text: &str) -> Result<BTreeMap<String, Limit>, String> {
     let table: toml::Table = text.parse().map_err(|e| format!("{e}"))?;
     let limit = |(name, row): (&String, &toml::Value)| {
-        let limit = row.get("at_most").and_then(toml::Value::as_integer).and_then(|n| u32::try_from(n).ok());
-        let limit = limit.ok_or_else(|| format!("[{name}] needs `at_most`, a whole number"))?;
-        Ok((name.clone(), f64::from(limit)))
+        let instructions =
+            row.get("at_most").and_then(toml::Value::as_integer).and_then(|n| u32::try_from(n).ok());
+        let instructions = instructions.ok_or_else(|| format!("[{name}] needs `at_most`, a whole number"))?;
+        let compressions = row.get("compressions").map(|most| {
+            let most = most.as_float().filter(|most| *most > 0.0);
+            most.ok_or_else(|| format!("[{name}]: `compressions` is a number with a point, above 0"))
+        });
+        let limit = Limit { instructions: f64::from(instructions), compressions: compressions.transpose()? };
+        Ok((name.clone(), limit))
     };
     table.iter().map(limit).collect()
 }
@@ -84,18 +133,38 @@ mod tests {
 
     #[test]
     fn a_mean_needs_something_counted() {
-        assert_eq!(mean("version: 1\ntotals: 150\n", "10\n").map(f64::to_bits), Ok(15.0_f64.to_bits()));
+        let counts = means("version: 1\ntotals: 150\n", "10\n");
+        assert_eq!(counts, Ok(Counts { instructions: 15.0, compressions: 0.0 }));
         for (written, calls) in
             [("totals: 0", "10"), ("totals: 150", "0"), ("", "10"), ("totals: 150", ""), ("totals: x", "1")]
         {
-            assert!(mean(written, calls).is_err(), "{written} {calls}");
+            assert!(means(written, calls).is_err(), "{written} {calls}");
         }
     }
 
     #[test]
+    fn compressions_are_the_calls_of_the_functions_that_are_named_so() {
+        let written = "fn=(1) capture\n16 3\ncfn=(2) blake3_compress_in_place_sse41\ncalls=3 0\n16 9\n\
+                       cfn=(3) memcpy\ncalls=70 0\n16 9\nfn=(4) push\ncfn=(2)\ncalls=4 0\n16 9\n\
+                       cfn=(5) blake3_compress_xof_avx512\ncalls=1 0\ntotals: 80\n";
+        assert_eq!(compressions(written), 8);
+        assert_eq!(means(written, "2"), Ok(Counts { instructions: 40.0, compressions: 4.0 }));
+    }
+
+    #[test]
     fn limits_are_whole_numbers_under_names() {
-        assert_eq!(limits("[measured_x]\nat_most = 60\n").unwrap().len(), 1);
-        for bad in ["[x]\n", "[x]\nat_most = -1\n", "[x]\nat_most = \"60\"\n", "x = 60\n", "[x"] {
+        let known =
+            limits("[measured_x]\nat_most = 60\n[measured_y]\nat_most = 9\ncompressions = 3.1\n").unwrap();
+        assert_eq!(known["measured_x"], Limit { instructions: 60.0, compressions: None });
+        assert_eq!(known["measured_y"], Limit { instructions: 9.0, compressions: Some(3.1) });
+        for bad in [
+            "[x]\n",
+            "[x]\nat_most = -1\n",
+            "[x]\nat_most = \"60\"\n",
+            "x = 60\n",
+            "[x",
+            "[x]\nat_most = 1\ncompressions = 3\n",
+        ] {
             assert!(limits(bad).is_err(), "{bad}");
         }
     }

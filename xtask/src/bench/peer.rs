@@ -128,14 +128,20 @@ struct Row {
 
 /// The runs of one side, and what its last call answered.
 #[derive(Debug, Default, Clone, PartialEq)]
-struct Runs {
+pub(super) struct Runs {
     nanoseconds: Vec<f64>,
     answer: String,
 }
 
 impl Runs {
-    fn fastest(&self) -> f64 {
+    pub(super) fn fastest(&self) -> f64 {
         self.nanoseconds.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    /// The last answer, where it is a number.
+    pub(super) fn number(&self) -> Result<f64, String> {
+        let number = self.answer.parse().ok().filter(|number: &f64| number.is_finite());
+        number.ok_or_else(|| format!("`{}` is no number", self.answer))
     }
 
     /// The middle run; of an even number the slower of the two in the middle.
@@ -253,7 +259,7 @@ impl Side {
         Ok(answer.trim().to_owned())
     }
 
-    fn run(&mut self, name: &str, calls: u64, runs: &mut Runs) -> Result<(), String> {
+    pub(super) fn run(&mut self, name: &str, calls: u64, runs: &mut Runs) -> Result<(), String> {
         let answer = self.ask(&format!("run {name} {calls}"))?;
         let mut words = answer.splitn(3, ' ');
         let (Some(same), Some(nanoseconds), Some(last)) = (words.next(), words.next(), words.next()) else {

@@ -346,7 +346,13 @@ fn transcripts_of_all_engines_are_alike() {
             .map(|(stream, seq)| read.delta(StreamNo(stream), seq, size).unwrap())
             .into_iter()
             .collect();
-        (read.origin(), read.checkpoint("log", size).unwrap(), read.reach(size), read.prints(size), proofs)
+        (
+            read.origin(),
+            read.checkpoint("log", size).unwrap(),
+            read.reach(size),
+            read.prints(size, None),
+            proofs,
+        )
     });
     assert_eq!(read[0], read[1]);
     assert!(read[0].4.iter().all(|proof| proof.node_leaf().is_ok()));

@@ -5,8 +5,8 @@ use crate::deep;
 use crate::sim::{Dice, Image, SimDisk};
 use crate::trail::{DIR, options};
 use hv_audit::{
-    Entry, FileLog, Log, LogError, Lsn, Outside, Prints, Rank, Report, StreamNo, Transcript, Verdict, What,
-    verify_against,
+    Ends, Entry, FileLog, Log, LogError, Lsn, Outside, Prints, Rank, Report, StreamNo, Transcript, Verdict,
+    What, Why, verify_against,
 };
 use hv_types::{Digest, Timestamp};
 use std::path::Path;
@@ -115,14 +115,14 @@ impl Kept {
         let (report, read) = Transcript::read_on(disk, Path::new(DIR), &mut |_| false).unwrap();
         assert!(!matches!(report.verdict, Verdict::Tampered(_)), "{report}");
         let (size, root) = (read.size(), read.root(read.size()).unwrap());
-        let stored = read.prints(size).unwrap().to_file();
+        let stored = read.prints(size, None).unwrap().to_file();
         let prints = Prints::from_file(&stored).unwrap();
         Self { size, root, prints, reach: read.reach(size) }
     }
 
     fn verify(&self, disk: &SimDisk) -> Report {
         let Self { size, root, ref prints, .. } = *self;
-        let outside = Outside { rank: Rank::Signed, size, root, prints: Some(prints) };
+        let outside = Outside { rank: Rank::Signed, size, root, ends: None, prints: Some(prints) };
         verify_against(disk, Path::new(DIR), &[outside], &mut |_| {}).unwrap()
     }
 }
@@ -252,19 +252,41 @@ fn a1_an_old_state_of_the_folder_is_found_out() {
     }
 }
 
-/// Whatever honest writers add later, what was kept holds.
+/// Whatever honest writers add later, what was kept holds; and whatever a crash leaves of what they wrote since.
 #[test]
 fn no_honest_log_is_called_rewritten() {
     let mut dice = Dice(99);
-    for _ in 0..deep(150, 20_000) {
+    let (mut logs, mut cuts) = (0, 0);
+    for _ in 0..deep(150, 33_400) {
         let batches = 5 + dice.below(30);
         let work = honest(&mut dice, batches);
         let end = usize::try_from(1 + dice.below(work.len() as u64)).unwrap();
         let kept = Kept::of(&write(&work[..end].to_vec()));
-        let report = kept.verify(&write(&work));
+        let disk = write(&work);
+        let report = kept.verify(&disk);
         assert!(!matches!(report.verdict, Verdict::Tampered(_)), "{report}");
         assert_eq!(report.level.outside[0].lsn, kept.reach);
+        // A crash takes nothing that was synced, and all of it was.
+        let report = kept.verify(&disk.crash(&mut dice));
+        assert!(!matches!(report.verdict, Verdict::Tampered(_)), "{report}");
+        // A write above the mark that was torn and never acknowledged.
+        let mut image = disk.image();
+        let last = image.keys().rfind(|path| path.extension().is_some_and(|e| e == "seg")).cloned().unwrap();
+        let bytes = image.get_mut(&last).unwrap();
+        // The last record may end in zeros: its body has 30 bytes at most.
+        let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 31;
+        let torn = usize::try_from(dice.below(40)).unwrap();
+        if matches!(report.verdict, Verdict::Open(Why::NotEnded { .. })) && bytes.len() > used + 41 {
+            bytes[used..used + torn]
+                .iter_mut()
+                .for_each(|byte| *byte = u8::try_from(dice.below(256)).unwrap());
+            let report = kept.verify(&SimDisk::from_image(&image));
+            assert!(!matches!(report.verdict, Verdict::Tampered(_)), "{report}");
+            cuts += 1;
+        }
+        (logs, cuts) = (logs + 2, cuts + 1);
     }
+    println!("{logs} clean logs and {cuts} crash cuts, no false alarm");
 }
 
 /// Without anything to tell where, the change is found all the same, and no place is made up.
@@ -277,7 +299,8 @@ fn without_prints_a_rewritten_log_is_found_out_and_no_record_is_named() {
     let mut changed = sealed;
     changed[3].1.push(Op::Push(1, vec![1]));
     let disk = write(&changed);
-    let outside = Outside { rank: Rank::Witnessed, size: kept.size, root: kept.root, prints: None };
+    let outside =
+        Outside { rank: Rank::Witnessed, size: kept.size, root: kept.root, ends: None, prints: None };
     let report = verify_against(&disk, Path::new(DIR), &[outside], &mut |_| {}).unwrap();
     let Verdict::Tampered(finding) = report.verdict else { panic!("{report}") };
     assert_eq!(
@@ -298,9 +321,9 @@ fn levels_say_how_far_they_reach() {
     let late = Kept::of(&write(&work));
     let disk = write(&work);
     let all = [
-        Outside { rank: Rank::Signed, size: early.size, root: early.root, prints: None },
-        Outside { rank: Rank::Witnessed, size: early.size, root: early.root, prints: None },
-        Outside { rank: Rank::Signed, size: late.size, root: late.root, prints: None },
+        Outside { rank: Rank::Signed, size: early.size, root: early.root, ends: None, prints: None },
+        Outside { rank: Rank::Witnessed, size: early.size, root: early.root, ends: None, prints: None },
+        Outside { rank: Rank::Signed, size: late.size, root: late.root, ends: None, prints: None },
     ];
     let report = verify_against(&disk, Path::new(DIR), &all, &mut |_| {}).unwrap();
     let (early, late, end) = (early.reach, late.reach, report.level.lsn);
@@ -311,4 +334,65 @@ fn levels_say_how_far_they_reach() {
              L0, self-consistent, consistent up to batch {end}"
         )
     );
+}
+
+/// Where a log goes on, a checkpoint that says where its streams end speaks for all of it, open sessions too; without
+/// that it does not.
+#[test]
+fn a1_ends_speak_for_what_no_record_commits_to_yet() {
+    let mut dice = Dice(23);
+    let (mut found, mut same) = (0, 0);
+    for _ in 0..deep(60, 3000) {
+        let mut work = honest(&mut dice, 16);
+        // Something that only the ends can know.
+        work.push((900, vec![Op::Push(1, vec![1, 2, 3])]));
+        let disk = write(&work);
+        let (_, read) = Transcript::read_on(&disk, Path::new(DIR), &mut |_| false).unwrap();
+        let mark = read.mark("log").unwrap();
+        let ends = Ends::of_lines(&mark.extension).unwrap();
+        assert_eq!(ends, read.ends());
+        let prints = read.prints(mark.size, Some(ends)).unwrap();
+        let (size, root) = (mark.size, mark.root);
+        let outside = Outside { rank: Rank::Signed, size, root, ends: Some(ends), prints: Some(&prints) };
+        let verify =
+            |disk: &SimDisk, outside| verify_against(disk, Path::new(DIR), &[outside], &mut |_| {}).unwrap();
+        let report = verify(&disk, outside);
+        assert_eq!(report.level.outside[0].lsn, report.level.lsn, "{report}");
+        // What comes later changes nothing about that.
+        let mut more = work.clone();
+        more.push((901, vec![Op::Push(0, vec![1]), Op::Push(1, vec![2])]));
+        assert_eq!(verify(&write(&more), outside).level.outside[0].lsn, ends.lsn);
+        let changed = write(&change(&mut dice, &work));
+        let (_, was) = records(&disk);
+        let (_, is) = records(&changed);
+        let report = verify(&changed, outside);
+        if was.iter().zip(&is).all(|(was, is)| was == is) && is.len() >= was.len() {
+            same += 1;
+            continue;
+        }
+        let Verdict::Tampered(finding) = &report.verdict else { panic!("{report}") };
+        let first = was.iter().zip(&is).position(|(was, is)| was.0 != is.0);
+        if let Some(first) = first {
+            let (_, stream, seq, _) = is[first];
+            assert_eq!((finding.stream, finding.record), (Some(stream), Some(seq)), "{finding}");
+        }
+        found += 1;
+    }
+    assert!(found > same, "{found} {same}");
+}
+
+/// A line about ends has one form, and of several none counts.
+#[test]
+fn ends_are_one_line() {
+    let ends = Ends { lsn: Lsn(7), digest: Digest([1; 32]) };
+    let line = ends.to_line();
+    assert_eq!(line, "hv-ends 7 AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n");
+    assert_eq!(Ends::of_lines(&line), Some(ends));
+    assert_eq!(Ends::of_lines(&format!("other line\n{line}")), Some(ends));
+    for bad in
+        ["", "hv-ends 7\n", "hv-ends 07 AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n", "hv-ends 7 AQE=\n"]
+    {
+        assert_eq!(Ends::of_lines(bad), None, "{bad}");
+    }
+    assert_eq!(Ends::of_lines(&line.repeat(2)), None);
 }

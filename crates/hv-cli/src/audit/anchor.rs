@@ -1,5 +1,6 @@
 //! `hv audit anchor`: a checkpoint of the trail put where whoever runs it cannot take it back.
 
+use super::anchored::OwnAnchors;
 use super::writing::Writer;
 use super::{Failure, NoTrail, look};
 use crate::Exit;
@@ -11,7 +12,7 @@ use hv_core::anchor::{Anchor, AnchorFault, AnchorState, FileAnchor, GitAnchor, a
 use hv_core::audit::disk::RealDisk;
 use hv_core::audit::{Checkpoint, Entry, Kind, StreamNo, Transcript, Verdict, verify_on};
 use hv_core::event::NodeEvent;
-use hv_core::{AnchorBook, AnchorEntry, Hypervisor, TrailEvent, read_record};
+use hv_core::{AnchorEntry, Hypervisor, TrailEvent, read_record};
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -84,10 +85,17 @@ pub(super) fn run(args: &AnchorArgs) -> Result<Exit, Failure> {
     let writer = Writer::open(&args.data, false)?;
     let ran = writer.run(|hv| async move {
         let fault = drive(&hv, &*anchor).await?;
-        Ok((hv.anchors()?, fault))
+        let mut origin = String::new();
+        hv.log().replay(&mut |entry| {
+            if let Kind::Started { nonce } = entry.kind {
+                origin = hv_core::audit::origin(&nonce);
+            }
+            Ok(())
+        })?;
+        Ok((hv.anchors()?, origin, fault))
     });
-    let (entries, fault) = ran?;
-    print(args, &entries)?;
+    let (entries, origin, fault) = ran?;
+    print(args, &entries, &origin)?;
     match fault {
         None => Ok(Exit::Done),
         Some(fault) => Err(Failure::Hv(fault.to_string())),
@@ -203,29 +211,19 @@ fn says_something(entry: &Entry<'_>) -> bool {
 
 /// What the trail says about its anchors.
 fn status(args: &AnchorArgs) -> Result<Exit, Failure> {
-    let mut book = AnchorBook::default();
-    let mut illegal = None;
-    let report = verify_on(&RealDisk, &args.data, &mut |entry| {
-        let events = read_record(&entry).map(|record| record.events).unwrap_or_default();
-        for event in events {
-            if let TrailEvent::Node(event) = event {
-                illegal = illegal.take().or(book.apply(&event).err());
-            }
-        }
-    });
+    let mut own = OwnAnchors::default();
+    let report = verify_on(&RealDisk, &args.data, &mut |entry| own.take(&entry));
     let report = report.map_err(NoTrail::from)?;
     if let Verdict::Tampered(finding) = report.verdict {
         return Err(Failure::Tampered(finding.to_string()));
     }
-    if let Some(illegal) = illegal {
-        return Err(Failure::Hv(illegal.to_string()));
-    }
-    print(args, book.entries())?;
+    let entries = own.entries().map_err(|illegal| Failure::Hv(illegal.to_string()))?;
+    print(args, entries, &own.origin())?;
     Ok(Exit::Done)
 }
 
-fn print(args: &AnchorArgs, entries: &[AnchorEntry]) -> Result<(), Failure> {
-    let documents: Vec<Document> = entries.iter().map(Document::of).collect();
+fn print(args: &AnchorArgs, entries: &[AnchorEntry], origin: &str) -> Result<(), Failure> {
+    let documents: Vec<Document> = entries.iter().map(|entry| Document::of(entry, origin)).collect();
     if args.json {
         output::json(&documents)?;
     } else if documents.is_empty() {
@@ -248,12 +246,14 @@ struct Document {
     size: u64,
     root: String,
     digest: String,
+    /// The log whose checkpoint it is.
+    origin: String,
     /// What shows it: JSON of a transaction, or bytes in hexadecimal digits.
     receipt: serde_json::Value,
 }
 
 impl Document {
-    fn of(entry: &AnchorEntry) -> Self {
+    fn of(entry: &AnchorEntry, origin: &str) -> Self {
         let receipt = &entry.anchoring.receipt;
         let json = serde_json::from_slice(receipt).ok().filter(serde_json::Value::is_object);
         let hex = || receipt.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -266,6 +266,7 @@ impl Document {
             size: entry.size,
             root: entry.root.to_string(),
             digest: entry.anchoring.digest.to_string(),
+            origin: origin.to_owned(),
             receipt: json.unwrap_or_else(|| hex().into()),
         }
     }

@@ -1,8 +1,10 @@
 //! The arguments of what `hv audit` proves, exports and keeps outside the folder.
 
+use super::anchored::Place;
 use super::keys::{KeyText, WitnessKey};
 use crate::args::TrailArgs;
 use clap::{ArgGroup, Args, Subcommand};
+use hv_core::anchor::evm::CONFIRMATIONS;
 use hv_core::types::{ActionId, Did, Digest, SessionId, Timestamp};
 use std::path::PathBuf;
 
@@ -113,13 +115,21 @@ below it cannot have been changed by anybody, not even with the log's own key
 (L1); with enough cosignatures of witnesses, nobody can have shown two versions
 (L2). What lies above is said to hold at the lower level only.
 
+An anchor that is found where --anchor looks gives L3. What the trail says about
+its own anchors gives nothing; it is shown, and has to fit. Places:
+  file:PATH, git:REPOSITORY   a line or a note, worth what whoever keeps it is
+  evm:URL                     a node of the chain; so many blocks make it final
+  rfc3161:CERTIFICATES        openssl verifies the time stamp (PEM); asks nobody
+
 Examples:
   hv audit verify --sealed ~/.local/share/hv/runs/release/trail
   hv audit verify DIR --mark release.mark --key did:key:z6Mk...
   hv audit verify DIR --mark release.mark --key log.vkey --policy witnesses.policy
+  hv audit verify DIR --anchor rfc3161:tsa.pem --anchor evm:http://127.0.0.1:8545
+  hv audit verify DIR --anchor file:anchors.txt --receipt kept.json
 
 Exit codes: 0 complete or open, 1 tampered (or open, with --sealed; or too few
-witnesses), 2 bad input")]
+witnesses; or no anchor where you look), 2 bad input")]
 pub struct VerifyArgs {
     /// The trail.
     #[command(flatten)]
@@ -130,6 +140,15 @@ pub struct VerifyArgs {
     /// A checkpoint that was kept outside the folder; may be given more than once
     #[arg(long, visible_alias = "checkpoint", value_name = "FILE", requires = "key")]
     pub mark: Vec<PathBuf>,
+    /// Where to look for its anchors; may be given more than once
+    #[arg(long, value_name = "PLACE")]
+    pub anchor: Vec<Place>,
+    /// Receipts that were kept outside the folder, as hv audit anchor --json prints them
+    #[arg(long, value_name = "FILE", requires = "anchor")]
+    pub receipt: Vec<PathBuf>,
+    /// So many blocks make a transaction final
+    #[arg(long, value_name = "N", default_value_t = CONFIRMATIONS)]
+    pub confirmations: u64,
     /// Whose signature counts.
     #[command(flatten)]
     pub trust: TrustArgs,

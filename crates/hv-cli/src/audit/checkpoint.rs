@@ -6,7 +6,7 @@ use super::source::{self, Leading};
 use super::{Failure, bad_input, failed, files};
 use crate::Exit;
 use crate::output;
-use hv_core::audit::{Checkpoint, KeyKind, Note, Report, Rotation, Transcript};
+use hv_core::audit::{Checkpoint, Ends, KeyKind, Log, Lsn, Note, Report, Rotation, Transcript};
 use hv_core::types::Digest;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -34,11 +34,12 @@ pub(super) fn run(args: &CheckpointArgs) -> Result<Exit, Failure> {
     let signer = NoteKey::read(&args.key)?;
     let before = args.mark.as_deref().map(read_mark).transpose()?.flatten();
     let origin = args.origin.clone().or_else(|| before.as_ref().map(|(_, mark)| mark.origin.clone()));
-    let leading = Leading::sign(&read, &signer, origin.as_deref())?;
+    let leading = Leading::mark(&read, &signer, origin.as_deref())?;
     let mut rotation = None;
     let mut note = leading.note.clone();
     if let (Some(path), Some((old, mark))) = (&args.mark, &before) {
-        continue_mark(args, &read, path, old, mark, &leading)?;
+        let by = args.rotate_from.as_deref().unwrap_or(&args.key);
+        continue_mark(&args.trail.data, by, &read, (path, old, mark), &leading)?;
         rotation = rotate(args, path, mark, &leading, &signer)?;
         if *mark == leading.checkpoint && rotation.is_none() {
             // The same once more: its cosignatures stay.
@@ -46,12 +47,67 @@ pub(super) fn run(args: &CheckpointArgs) -> Result<Exit, Failure> {
         }
     }
     if let Some(path) = &args.mark {
-        let prints = read.prints(leading.checkpoint.size).map_err(|no| failed(&no))?;
-        files::replace(&prints_of(path), &prints.to_file()).map_err(|error| failed(&error))?;
-        files::replace(path, note.to_string().as_bytes()).map_err(|error| failed(&error))?;
+        keep(path, &read, &leading.checkpoint, &note)?;
     }
     let document = Document::of(&report, &read, &leading, &note, args, rotation);
     tell(&document, args)
+}
+
+/// Keeps a mark, and what helps to tell which record was changed.
+fn keep(path: &Path, read: &Transcript, checkpoint: &Checkpoint, note: &Note) -> Result<(), Failure> {
+    let prints = read.prints(checkpoint.size, Ends::of_lines(&checkpoint.extension));
+    let prints = prints.map_err(|no| failed(&no))?;
+    files::replace(&prints_of(path), &prints.to_file()).map_err(|error| failed(&error))?;
+    files::replace(path, note.to_string().as_bytes()).map_err(|error| failed(&error))
+}
+
+/// Keeps the mark of a trail that goes on.
+#[derive(Debug)]
+pub(crate) struct Marker {
+    path: PathBuf,
+    key: PathBuf,
+    signer: NoteKey,
+    data: PathBuf,
+}
+
+impl Marker {
+    /// Signs the trail in `data` with a key, into a file that lies outside it.
+    ///
+    /// # Errors
+    /// Why that cannot be, in a sentence.
+    pub(crate) fn new(path: &Path, key: &Path, data: &Path) -> Result<Self, String> {
+        let signer = NoteKey::read(key).map_err(Failure::sentence)?;
+        read_mark(path).map_err(Failure::sentence)?;
+        Ok(Self { path: path.to_owned(), key: key.to_owned(), signer, data: data.to_owned() })
+    }
+
+    /// Where the mark is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Signs everything that is durable now; gives the last batch of it. Reads all of the log.
+    ///
+    /// # Errors
+    /// Why there is no new mark, in a sentence; the one before stays.
+    pub(crate) fn mark(&self, log: &dyn Log) -> Result<Lsn, String> {
+        let read = Transcript::of(log, &mut |_| false).map_err(|error| error.to_string())?;
+        self.sign(&read).map_err(Failure::sentence)?;
+        Ok(read.ends().lsn)
+    }
+
+    fn sign(&self, read: &Transcript) -> Result<(), Failure> {
+        let before = read_mark(&self.path)?;
+        let origin = before.as_ref().map(|(_, mark)| mark.origin.clone());
+        let leading = Leading::mark(read, &self.signer, origin.as_deref())?;
+        if let Some((old, mark)) = &before {
+            continue_mark(&self.data, &self.key, read, (&self.path, old, mark), &leading)?;
+            if *mark == leading.checkpoint {
+                return Ok(());
+            }
+        }
+        keep(&self.path, read, &leading.checkpoint, &leading.note)
+    }
 }
 
 /// The file that helps to tell which record was changed.
@@ -75,11 +131,10 @@ fn read_mark(path: &Path) -> Result<Option<(Note, Checkpoint)>, Failure> {
 
 /// Checks that what is signed now continues the mark that is there; otherwise keeps what shows that it does not.
 fn continue_mark(
-    args: &CheckpointArgs,
+    data: &Path,
+    by: &Path,
     read: &Transcript,
-    path: &Path,
-    old: &Note,
-    mark: &Checkpoint,
+    (path, old, mark): (&Path, &Note, &Checkpoint),
     leading: &Leading,
 ) -> Result<(), Failure> {
     if mark.origin != leading.checkpoint.origin {
@@ -91,7 +146,6 @@ fn continue_mark(
         )));
     }
     // The mark is believed only where this log's key signed it: otherwise a forged one could stop the log.
-    let by = args.rotate_from.as_deref().unwrap_or(&args.key);
     let key = NoteKey::read(by)?.named(&mark.origin, KeyKind::Signer).map_err(|bad| bad_input(&bad))?;
     Checkpoint::open(old, &[key], &Strict).map_err(|bad| {
         bad_input(&format_args!("{}: {bad}; give the key that did with --rotate-from", path.display()))
@@ -102,13 +156,13 @@ fn continue_mark(
         Err(_) => "rolled back",
     };
     let found = &leading.checkpoint;
-    let evidence = format!("{old}\nfound in {}, not signed:\n{found}", args.trail.data.display());
+    let evidence = format!("{old}\nfound in {}, not signed:\n{found}", data.display());
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let kept = files::create_numbered(&path.with_file_name(format!("{name}.evidence")), evidence.as_bytes());
     let kept = kept.map_err(|error| failed(&error))?;
     Err(failed(&format_args!(
         "{}: the trail was {what} since {} was signed, so nothing is signed; what shows it is in {}; see hv audit verify --mark",
-        args.trail.data.display(),
+        data.display(),
         path.display(),
         kept.display()
     )))
@@ -144,7 +198,8 @@ impl Document {
     ) -> Self {
         let Checkpoint { origin, size, root, .. } = leading.checkpoint.clone();
         let key = leading.key.as_ref().map(ToString::to_string).unwrap_or_default();
-        let (up_to, end) = (read.reach(size).0, report.level.lsn.0);
+        let ends = Ends::of_lines(&leading.checkpoint.extension).map_or(0, |ends| ends.lsn.0);
+        let (up_to, end) = (read.reach(size).0.max(ends), report.level.lsn.0);
         Self {
             origin,
             size,
@@ -175,12 +230,6 @@ fn tell(document: &Document, args: &CheckpointArgs) -> Result<Exit, Failure> {
                 output::print(&format_args!("  rotation  {}\n", path.display()))?;
             }
         }
-    }
-    if up_to < end {
-        output::error(&format!(
-            "hv: {}: above batch {up_to} this speaks only for sessions that were closed; end the trail to sign all of it",
-            args.trail.data.display()
-        ));
     }
     Ok(Exit::Done)
 }

@@ -1,12 +1,13 @@
 //! `hv audit export`: what an auditor uses without hv.
 
+use super::anchored::OwnAnchors;
 use super::args::ExportArgs;
 use super::bundle::{Bundle, Payload};
 use super::keys::Strict;
 use super::source::{self, Leading};
 use super::{Failure, bad_input, failed, files};
 use crate::Exit;
-use crate::output;
+use crate::output::{self, one_line};
 use hv_core::audit::disk::RealDisk;
 use hv_core::audit::{
     Checkpoint, Entry, Kind, NoProof, StreamNo, Transcript, VerifierKey, node_entry, open_payload,
@@ -26,6 +27,8 @@ struct Document {
     origin: String,
     size: u64,
     root: Digest,
+    /// Of the trail that it was taken from.
+    level: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     records: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,7 +44,9 @@ pub(super) fn run(args: &ExportArgs) -> Result<Exit, Failure> {
         )));
     }
     let mut wanted = BTreeSet::new();
+    let mut own = OwnAnchors::default();
     let mut keep = |entry: &Entry<'_>| {
+        own.take(entry);
         if let (Kind::Genesis { label }, Some(name)) = (entry.kind, &args.session)
             && label == name.as_str()
         {
@@ -49,18 +54,23 @@ pub(super) fn run(args: &ExportArgs) -> Result<Exit, Failure> {
         }
         wanted.contains(&entry.stream)
     };
-    let (_, read) = source::read(&args.trail.data, &mut keep)?;
+    let (report, read) = source::read(&args.trail.data, &mut keep)?;
     let leading = Leading::to(&read, &args.signed)?;
     let document = match &args.session {
         Some(name) if args.bundle => bundle(&read, &leading, args, name.as_str())?,
         _ => tiled(&read, &leading, args)?,
     };
+    let document = Document { level: own.beside(&report.level), ..document };
     if args.trail.json {
         output::json(&document)?;
     } else {
-        let Document { form, to, files, size, .. } = &document;
+        let Document { form, to, files, size, level, .. } = &document;
         let files = if *files == 1 { "one file".to_owned() } else { format!("{files} files") };
-        output::print(&format_args!("{form}: {files} in {}, of a log of {size} entries\n", to.display()))?;
+        output::print(&format_args!(
+            "{form}: {files} in {}, of a log of {size} entries\nlevel of the trail: {}\n",
+            to.display(),
+            one_line(level)
+        ))?;
         if args.payloads {
             output::error(
                 "hv: what is enclosed cannot be called back: a purge does not reach copies outside the trail",
@@ -141,6 +151,7 @@ fn document(form: &'static str, leading: &Leading, args: &ExportArgs, files: usi
         origin: checkpoint.origin,
         size: checkpoint.size,
         root: checkpoint.root,
+        level: String::new(),
         records: None,
         payloads: None,
     }

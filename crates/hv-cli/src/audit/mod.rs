@@ -7,7 +7,7 @@ pub mod args;
 
 mod bundle;
 mod check;
-mod checkpoint;
+pub(crate) mod checkpoint;
 mod diff;
 mod export;
 mod filter;
@@ -20,6 +20,7 @@ mod verify;
 mod witness;
 
 pub(crate) mod anchor;
+pub(crate) mod anchored;
 pub(crate) mod keeping;
 mod writing;
 
@@ -106,6 +107,18 @@ enum Failure {
     /// Something else, in a sentence.
     Said(Exit, String),
     Output(Refused),
+}
+
+impl Failure {
+    /// Why, for whoever is not asked for an exit code.
+    fn sentence(self) -> String {
+        match self {
+            Self::NoTrail(cause) => cause.to_string(),
+            Self::BadInput(why) | Self::Denied(why) | Self::Hv(why) | Self::Said(_, why) => why,
+            Self::Tampered(finding) => format!("the trail is tampered with: {finding}"),
+            Self::Output(_) => "stdout cannot be written to".to_owned(),
+        }
+    }
 }
 
 /// What was given cannot be used.

@@ -1,5 +1,6 @@
 //! `hv audit show`: the records of a trail, in the order in which they were written.
 
+use super::anchored::OwnAnchors;
 use super::args::{FilterArgs, ShowArgs, TailArgs};
 use super::names::{Name, Names};
 use super::told::Told;
@@ -36,8 +37,12 @@ pub(super) fn last(args: &TailArgs) -> Result<Exit, Failure> {
 
 fn all(args: &TrailArgs, mut printer: Printer) -> Result<Exit, Failure> {
     look(&args.data)?;
-    let report =
-        verify_on(&RealDisk, &args.data, &mut |entry| printer.show(&entry)).map_err(NoTrail::from)?;
+    let mut own = OwnAnchors::default();
+    let report = verify_on(&RealDisk, &args.data, &mut |entry| {
+        own.take(&entry);
+        printer.show(&entry);
+    });
+    let report = report.map_err(NoTrail::from)?;
     let tampered = matches!(report.verdict, Verdict::Tampered(_));
     if tampered && printer.seen == 0 {
         // Something is wrong besides the records, such as the mark: they can be read all the same.
@@ -56,6 +61,7 @@ fn all(args: &TrailArgs, mut printer: Printer) -> Result<Exit, Failure> {
         return Ok(Exit::Failed);
     }
     printed?;
+    output::error(&format!("hv: {}: {}", args.data.display(), own.beside(&report.level)));
     Ok(Exit::Done)
 }
 

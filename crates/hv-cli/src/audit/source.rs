@@ -76,6 +76,18 @@ impl Leading {
         let key = signer.named(&origin, KeyKind::Signer);
         let key = key.map_err(|bad| bad_input(&format_args!("--origin: {bad}")))?;
         let checkpoint = read.checkpoint(&origin, read.size()).map_err(|bad| bad_input(&bad))?;
+        Self::signed(checkpoint, key, signer)
+    }
+
+    /// The same of a trail that goes on, where it says where every open stream ends.
+    pub(super) fn mark(read: &Transcript, signer: &NoteKey, origin: Option<&str>) -> Result<Self, Failure> {
+        let origin = origin.map_or_else(|| read.origin(), str::to_owned);
+        let key = signer.named(&origin, KeyKind::Signer);
+        let key = key.map_err(|bad| bad_input(&format_args!("--origin: {bad}")))?;
+        Self::signed(read.mark(&origin).map_err(|bad| bad_input(&bad))?, key, signer)
+    }
+
+    fn signed(checkpoint: Checkpoint, key: VerifierKey, signer: &NoteKey) -> Result<Self, Failure> {
         let note = checkpoint.sign(&key, signer).map_err(|bad| failed(&bad))?;
         Ok(Self { checkpoint, note, key: Some(key) })
     }

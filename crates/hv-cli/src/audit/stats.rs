@@ -1,5 +1,6 @@
 //! `hv audit stats`: what is in a trail, in numbers.
 
+use super::anchored::OwnAnchors;
 use super::args::StatsArgs;
 use super::names::Names;
 use super::source::tampered;
@@ -46,13 +47,16 @@ struct SessionDocument {
 pub(super) fn run(args: &StatsArgs) -> Result<Exit, Failure> {
     let data = &args.trail.data;
     look(data)?;
-    let (mut document, mut names) = (Document::default(), Names::default());
-    let report =
-        verify_on(&RealDisk, data, &mut |entry| document.count(&mut names, &entry)).map_err(NoTrail::from)?;
+    let (mut document, mut names, mut own) = (Document::default(), Names::default(), OwnAnchors::default());
+    let report = verify_on(&RealDisk, data, &mut |entry| {
+        own.take(&entry);
+        document.count(&mut names, &entry);
+    });
+    let report = report.map_err(NoTrail::from)?;
     if let Verdict::Tampered(finding) = &report.verdict {
         return Err(tampered(data, finding));
     }
-    document.level = report.level.to_string();
+    document.level = own.beside(&report.level);
     (document.batches, document.records, document.bytes) = (report.batches, report.records, report.bytes);
     let session = |stream: &StreamReport| SessionDocument {
         stream: stream.no.0,

@@ -1,5 +1,6 @@
 //! `hv audit verify`: complete, open or tampered, and how much that says.
 
+use super::anchored::{Looking, OwnAnchors, Roots, Seen};
 use super::args::VerifyArgs;
 use super::checkpoint::prints_of;
 use super::keys::{Strict, Trust};
@@ -8,8 +9,8 @@ use crate::Exit;
 use crate::output::{self, one_line};
 use hv_core::audit::disk::RealDisk;
 use hv_core::audit::{
-    self, Checkpoint, Finding, Level, Note, Outside, Prints, Quorum, Rank, Report, StreamNo, StreamReport,
-    Verdict,
+    self, Checkpoint, Ends, Entry, Finding, Level, Note, Outside, Prints, Quorum, Rank, Report, StreamNo,
+    StreamReport, Verdict,
 };
 use hv_core::types::Digest;
 use serde::Serialize;
@@ -24,8 +25,11 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
     let trust = Trust::read(&args.trust)?;
     let marks = args.mark.iter().map(|path| Mark::read(path, &trust)).collect::<Result<Vec<_>, _>>()?;
     let outside: Vec<Outside<'_>> = marks.iter().flat_map(Mark::outside).collect();
-    let report = audit::verify_against(&RealDisk, data, &outside, &mut |_| {}).map_err(NoTrail::from)?;
-    let document = Document::of(&report);
+    let looking =
+        Looking { places: &args.anchor, receipts: &args.receipt, confirmations: args.confirmations };
+    let (report, anchors) = beside_anchors(data, outside, looking)?;
+    let found = anchors.iter().any(|anchor| anchor.counts);
+    let document = Document { anchors, ..Document::of(&report) };
     if args.trail.json {
         output::json(&document)?;
     } else {
@@ -40,6 +44,9 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
             data.display()
         )));
     }
+    if !found && !args.anchor.is_empty() {
+        return Err(failed(&format_args!("{}: no anchor of it was found where you look", data.display())));
+    }
     match document.verdict {
         Word::Open if args.sealed => {
             let why = document.why.as_deref().unwrap_or_default();
@@ -50,6 +57,43 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
         }
         _ => Ok(Exit::Done),
     }
+}
+
+/// Verifies a trail against what was kept outside, and against its anchors.
+fn beside_anchors(
+    data: &Path,
+    mut outside: Vec<Outside<'_>>,
+    looking: Looking<'_>,
+) -> Result<(Report, Vec<Seen>), Failure> {
+    let mut own = OwnAnchors::default();
+    let verify = |outside: &[Outside<'_>], f: &mut dyn FnMut(Entry<'_>)| {
+        audit::verify_against(&RealDisk, data, outside, f).map_err(NoTrail::from)
+    };
+    let report = verify(&outside, &mut |entry| own.take(&entry))?;
+    if matches!(report.verdict, Verdict::Tampered(_)) {
+        return Ok((report, Vec::new()));
+    }
+    let seen = looking.look(&own)?;
+    if seen.is_empty() {
+        return Ok((report, seen));
+    }
+    for anchor in &seen {
+        outside.extend(anchor.outside());
+    }
+    let mut roots = Roots::of(&seen);
+    let report = verify(&outside, &mut |entry| roots.take(&entry))?;
+    let wrong = roots.finding().filter(|_| !matches!(report.verdict, Verdict::Tampered(_)));
+    match wrong {
+        Some(finding) => Ok((tampered(report, finding), seen)),
+        None => Ok((report, seen)),
+    }
+}
+
+fn tampered(mut report: Report, finding: Finding) -> Report {
+    report.verdict = Verdict::Tampered(Box::new(finding));
+    report.level.ended = false;
+    report.level.outside.clear();
+    report
 }
 
 /// A checkpoint from outside the folder that the log's key signed.
@@ -81,9 +125,10 @@ impl Mark {
     /// The levels that it gives.
     fn outside(&self) -> impl Iterator<Item = Outside<'_>> {
         let Checkpoint { size, root, .. } = self.checkpoint;
+        let ends = Ends::of_lines(&self.checkpoint.extension);
         let witnessed = self.quorum.reached.then_some(Rank::Witnessed);
         let ranks = [Some(Rank::Signed), witnessed].into_iter().flatten();
-        ranks.map(move |rank| Outside { rank, size, root, prints: self.prints.as_ref() })
+        ranks.map(move |rank| Outside { rank, size, root, ends, prints: self.prints.as_ref() })
     }
 }
 
@@ -95,6 +140,8 @@ struct Document {
     why: Option<String>,
     level: LevelDocument,
     finding: Option<FindingDocument>,
+    /// Every anchor that the trail names, and every receipt that was given.
+    anchors: Vec<Seen>,
     streams: Vec<StreamDocument>,
     batches: u64,
     records: u64,
@@ -189,7 +236,8 @@ impl Document {
         };
         let streams = streams.iter().map(stream).collect();
         let (batches, records, bytes, purged) = (*batches, *records, *bytes, *purged);
-        Self { verdict: word, why, level, finding, streams, batches, records, bytes, purged }
+        let anchors = Vec::new();
+        Self { verdict: word, why, level, finding, anchors, streams, batches, records, bytes, purged }
     }
 }
 
@@ -224,6 +272,7 @@ impl fmt::Display for Document {
             write!(f, "{finding}")?;
         }
         writeln!(f, "level: {}", self.level.text)?;
+        self.anchors.iter().try_for_each(|anchor| writeln!(f, "{anchor}"))?;
         let read = if self.verdict == Word::Tampered { "read up to there" } else { "read" };
         let Self { batches, records, bytes, .. } = self;
         writeln!(f, "{read}: {batches} batches, {records} records, {bytes} bytes of segments")?;

@@ -7,13 +7,16 @@ use super::discreet::Discreet;
 use super::findings::Findings;
 use super::history::{History, printed};
 use super::interrupts::Interrupts;
+use super::marks::{Marks, marker};
 use super::watch::{show, watch};
 use super::{RunFailure, place};
 use crate::args::RunArgs;
+use crate::audit::anchored::OwnAnchors;
 use crate::plan::{Bound, BoundStep, Mode, Plan, Trust, UnprovenUndo};
 use crate::progress::{Event, Phase, Progress, Start, Style};
 use crate::report::{self, Done, ObservationReport, Outcome, Report, VerifyReport};
-use hv_core::audit::{FileLog, Log, LogError, Verdict, verify};
+use hv_core::audit::disk::RealDisk;
+use hv_core::audit::{FileLog, Log, LogError, Verdict, verify_on};
 use hv_core::identity::Envelope;
 use hv_core::liability::Stake;
 use hv_core::rings::class::Claim;
@@ -104,6 +107,7 @@ async fn begin(
     let entrants = entrants(&plan)?;
     let brought = brought(&plan, &plan.bind(&work)?)?;
     place::check_work(&work, &data)?;
+    let marker = marker(args, &data)?;
     let log: Arc<FileLog> = Arc::new(place::open_or_create(&data, Duration::ZERO)?);
     let connected = Connected::to(Hypervisor::open(log.clone(), Arc::new(SystemClock))?, &plan)?;
     let hv = connected.hv.clone();
@@ -132,11 +136,12 @@ async fn begin(
     let run = Run::new((connected, session), plan, bound, brought, &begun, progress, interrupts)?;
     run.announce(&data, Start::New);
     let watcher = tokio::spawn(watch(run.hv.subscribe(), Arc::clone(&run.progress)));
+    let marks = Marks::begin(marker, args.mark_every, log.clone(), &run.progress);
     let config = run.config();
     run.hv.create_session(&run.session, config, &run.plan.session().creator).await?;
     let note = serde_json::to_vec(&begun).map_err(|_| RunFailure::Unreadable { what: "the session file" })?;
     run.hv.note(&run.session, NOTE, note).await?;
-    finish(run, entrants, data, log, watcher).await
+    finish(run, entrants, data, (log, marks), watcher).await
 }
 
 /// The plan with the folders of this run in it, where the trail has room for it.
@@ -161,6 +166,7 @@ async fn resume(
 ) -> Result<Report, RunFailure> {
     let Some(data) = &args.data else { return Err(RunFailure::NoHome) };
     let data = place::absolute(data)?;
+    let marker = marker(args, &data)?;
     let (log, plan): (Arc<FileLog>, _) = match (place::reopen(&data), plan) {
         (Ok(log), plan) => (Arc::new(log), plan),
         (Err(RunFailure::Log(LogError::NoLog { .. })), Some(plan)) => {
@@ -206,6 +212,7 @@ async fn resume(
         let end = ended(&history);
         hv.seal().await?;
         drop(hv);
+        Marks::begin(marker, args.mark_every, log.clone(), &progress).end().await?;
         return report(&history, &*log, &bound, &data, end).and_then(|report| verified(report, &data));
     }
     plan.check_references()?;
@@ -215,13 +222,14 @@ async fn resume(
     let run = Run::new((connected, session), plan, bound, brought, &begun, progress, interrupts)?;
     run.announce(&data, Start::Resumed);
     let watcher = tokio::spawn(watch(run.hv.subscribe(), Arc::clone(&run.progress)));
+    let marks = Marks::begin(marker, args.mark_every, log.clone(), &run.progress);
     let left = history.time_left(run.hv.now());
     tokio::select! {
         biased;
-        () = run.interrupts.stopped() => return told(run, data, log, watcher, Outcome::Interrupted).await,
+        () = run.interrupts.stopped() => return told(run, data, (log, marks), watcher, Outcome::Interrupted).await,
         settled = run.settle_survivors(&begun.token, left) => settled?,
     }
-    finish(run, entrants, data, log, watcher).await
+    finish(run, entrants, data, (log, marks), watcher).await
 }
 
 /// Drives a run to its end, closes its trail and reports.
@@ -229,7 +237,7 @@ async fn finish(
     run: Run,
     entrants: Vec<Joining>,
     data: PathBuf,
-    log: Arc<FileLog>,
+    kept: (Arc<FileLog>, Marks),
     watcher: tokio::task::JoinHandle<()>,
 ) -> Result<Report, RunFailure> {
     let end = run.carry_out(&entrants).await;
@@ -243,14 +251,14 @@ async fn finish(
         Ok(End::Abandoned) => Outcome::Interrupted,
         Err(failure) => return Err(failure),
     };
-    told(run, data, log, watcher, end).await
+    told(run, data, kept, watcher, end).await
 }
 
 /// The report, when nothing more is done.
 async fn told(
     run: Run,
     data: PathBuf,
-    log: Arc<FileLog>,
+    (log, marks): (Arc<FileLog>, Marks),
     watcher: tokio::task::JoinHandle<()>,
     end: Outcome,
 ) -> Result<Report, RunFailure> {
@@ -259,6 +267,7 @@ async fn told(
     drop((hv, executor, interrupts));
     let _ = watcher.await;
     drop(progress);
+    marks.end().await?;
     let history =
         History::read(&*log, Some(&session))?.ok_or(RunFailure::Unreadable { what: "the session" })?;
     report(&history, &*log, &bound, &data, end).and_then(|report| verified(report, &data))
@@ -655,15 +664,16 @@ fn report(
 
 /// The report with what a verification of the folder says.
 fn verified(report: Report, data: &Path) -> Result<Report, RunFailure> {
-    let found =
-        verify(data).map_err(|error| RunFailure::Io { path: data.to_owned(), doing: "verify", error })?;
+    let mut own = OwnAnchors::default();
+    let found = verify_on(&RealDisk, data, &mut |entry| own.take(&entry));
+    let found = found.map_err(|error| RunFailure::Io { path: data.to_owned(), doing: "verify", error })?;
     let (verdict, outcome) = match found.verdict {
         Verdict::Complete => ("complete", report.outcome),
         Verdict::Open(_) => ("open", report.outcome),
         // However the work ended, a trail that somebody else has written to proves nothing of it.
         Verdict::Tampered(_) => ("tampered", Outcome::Failed),
     };
-    let verify =
-        VerifyReport { verdict: verdict.to_owned(), level: found.level.to_string(), records: found.records };
+    let level = own.beside(&found.level);
+    let verify = VerifyReport { verdict: verdict.to_owned(), level, records: found.records };
     Ok(Report { outcome, exit_code: outcome.exit().code(), verify: Some(verify), ..report })
 }

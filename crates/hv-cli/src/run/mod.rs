@@ -8,6 +8,7 @@ mod engine;
 mod findings;
 pub(crate) mod history;
 mod interrupts;
+mod marks;
 pub(crate) mod place;
 mod watch;
 
@@ -127,6 +128,15 @@ pub enum RunFailure {
         /// The folder of the trail.
         data: PathBuf,
     },
+    /// The mark cannot be where or what it was told to be, or could not be written.
+    Mark {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+        /// Whether the run had ended.
+        ended: bool,
+    },
     /// A folder or a file does not do what is asked of it.
     Io {
         /// The folder or file.
@@ -162,10 +172,13 @@ impl RunFailure {
             | Self::OtherNode { .. }
             | Self::NoSessionId { .. }
             | Self::NoStep { .. }
+            | Self::Mark { ended: false, .. }
             | Self::Log(LogError::NoLog { .. } | LogError::NotEmpty { .. } | LogError::Locked { .. }) => {
                 Exit::BadInput
             }
-            Self::Io { .. } | Self::Log(_) | Self::Node(_) | Self::Unreadable { .. } => Exit::Failed,
+            Self::Mark { .. } | Self::Io { .. } | Self::Log(_) | Self::Node(_) | Self::Unreadable { .. } => {
+                Exit::Failed
+            }
         }
     }
 }
@@ -214,6 +227,13 @@ impl fmt::Display for RunFailure {
                 "the node of {} is configured otherwise than [node] says; let both say the same, leave [node] out, \
                  or choose another folder",
                 data.display()
+            ),
+            Self::Mark { path, why, ended: false } => write!(f, "the mark {}: {why}", path.display()),
+            Self::Mark { path, why, ended: true } => write!(
+                f,
+                "the run is as it is, but nothing newer was signed in the mark {}: {why}; hv run --resume with the \
+                 same options signs it and prints the report",
+                path.display()
             ),
             Self::Io { path, doing, error } => write!(f, "cannot {doing} {}: {error}", path.display()),
             Self::Log(LogError::NoLog { dir }) => write!(

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// The longest file of what is expected, in bytes.
 const LONGEST: u64 = 16 << 20;
@@ -137,6 +138,9 @@ impl Scenario {
             data: Some(data),
             work: Some(work),
             resume: false,
+            mark: None,
+            mark_key: None,
+            mark_every: Duration::MAX,
             json: true,
             quiet: true,
         };

@@ -21,29 +21,33 @@ pub const CONFIRMATIONS: u64 = 64;
 /// More than the transaction takes: 21 000, and at most 40 for each of 41 bytes (EIP-7623).
 const GAS: u64 = 30_000;
 
-/// An account on an EVM chain.
-pub struct EvmAnchor {
+/// A chain, as a node of it answers; whoever only looks needs no key.
+pub struct EvmChain {
     url: String,
-    key: SigningKey,
-    address: [u8; 20],
     confirmations: u64,
     agent: ureq::Agent,
 }
 
-impl EvmAnchor {
-    /// An account by its private key, behind the JSON-RPC interface of a node.
-    ///
-    /// # Errors
-    /// [`AnchorFault::Unusable`] where the key is none: not 64 hexadecimal digits, zero, or too large.
-    pub fn new(url: &str, key: &str) -> Result<Self, AnchorFault> {
-        let unusable =
-            || AnchorFault::Unusable { why: "the key is no 64 hexadecimal digits of a key".to_owned() };
-        let bytes = unhex(key.trim()).ok_or_else(unusable)?;
-        let key = SigningKey::from_slice(&bytes).map_err(|_| unusable())?;
-        let point = key.verifying_key().to_encoded_point(false);
-        let hash = Keccak256::digest(point.as_bytes().get(1..).unwrap_or_default());
-        let address = hash.last_chunk::<20>().copied().unwrap_or_default();
-        Ok(Self { url: url.to_owned(), key, address, confirmations: CONFIRMATIONS, agent: agent() })
+/// Where a transaction stands on a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mined {
+    /// The block's hash, in hexadecimal digits.
+    pub block: String,
+    /// The block's number.
+    pub number: u64,
+    /// How many blocks lie on it, its own counted.
+    pub depth: u64,
+    /// Whether those are enough.
+    pub is_final: bool,
+    /// The block's time, in seconds since 1970-01-01 00:00 UTC, where the node tells it.
+    pub time: Option<u64>,
+}
+
+impl EvmChain {
+    /// The chain that the node at this JSON-RPC interface knows.
+    #[must_use]
+    pub fn new(url: &str) -> Self {
+        Self { url: url.to_owned(), confirmations: CONFIRMATIONS, agent: agent() }
     }
 
     /// The same that takes a transaction for final under so many blocks, its own counted.
@@ -52,10 +56,37 @@ impl EvmAnchor {
         Self { confirmations: confirmations.max(1), ..self }
     }
 
-    /// The account's address.
-    #[must_use]
-    pub fn address(&self) -> String {
-        hex(&self.address)
+    /// Whether the transaction of a receipt anchors this digest, and where it stands; `None`: in no block now.
+    ///
+    /// # Errors
+    /// [`AnchorFault::Unusable`] where the receipt is none of such a transaction, or the transaction failed;
+    /// [`AnchorFault::Unreachable`] and [`AnchorFault::Refused`] where the node does not answer.
+    pub fn mined(&self, digest: &Digest, receipt: &[u8]) -> Result<Option<Mined>, AnchorFault> {
+        let transaction = transaction_of(receipt, digest)?;
+        let Some((block, number)) = self.block_of(&transaction)? else { return Ok(None) };
+        let depth = self.depth(number)?;
+        let header = self.call("eth_getBlockByHash", &json!([block, false]))?;
+        let time = header.get("timestamp").and_then(quantity);
+        Ok(Some(Mined { block, number, depth, is_final: depth >= self.confirmations, time }))
+    }
+
+    /// The block of a transaction; `None` where it is in none.
+    fn block_of(&self, transaction: &str) -> Result<Option<(String, u64)>, AnchorFault> {
+        let mined = self.call("eth_getTransactionReceipt", &json!([transaction]))?;
+        let block = mined.get("blockHash").and_then(Value::as_str);
+        let Some((block, number)) = block.zip(mined.get("blockNumber").and_then(quantity)) else {
+            return Ok(None);
+        };
+        if mined.get("status").and_then(quantity) != Some(1) {
+            return Err(AnchorFault::Unusable { why: format!("{transaction} failed on the chain") });
+        }
+        Ok(Some((block.to_owned(), number)))
+    }
+
+    /// How many blocks there are from this one on.
+    fn depth(&self, number: u64) -> Result<u64, AnchorFault> {
+        let latest = self.number("eth_blockNumber", &json!([]))?;
+        Ok(latest.saturating_sub(number).saturating_add(1))
     }
 
     fn call(&self, method: &str, params: &Value) -> Result<Value, AnchorFault> {
@@ -80,39 +111,79 @@ impl EvmAnchor {
         quantity(&answer)
             .ok_or_else(|| AnchorFault::Unusable { why: format!("{method}: {answer} is no number") })
     }
+}
+
+impl fmt::Debug for EvmChain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EvmChain").field("confirmations", &self.confirmations).finish_non_exhaustive()
+    }
+}
+
+/// An account on an EVM chain.
+pub struct EvmAnchor {
+    chain: EvmChain,
+    key: SigningKey,
+    address: [u8; 20],
+}
+
+impl EvmAnchor {
+    /// An account by its private key, behind the JSON-RPC interface of a node.
+    ///
+    /// # Errors
+    /// [`AnchorFault::Unusable`] where the key is none: not 64 hexadecimal digits, zero, or too large.
+    pub fn new(url: &str, key: &str) -> Result<Self, AnchorFault> {
+        let unusable =
+            || AnchorFault::Unusable { why: "the key is no 64 hexadecimal digits of a key".to_owned() };
+        let bytes = unhex(key.trim()).ok_or_else(unusable)?;
+        let key = SigningKey::from_slice(&bytes).map_err(|_| unusable())?;
+        let point = key.verifying_key().to_encoded_point(false);
+        let hash = Keccak256::digest(point.as_bytes().get(1..).unwrap_or_default());
+        let address = hash.last_chunk::<20>().copied().unwrap_or_default();
+        Ok(Self { chain: EvmChain::new(url), key, address })
+    }
+
+    /// The same that takes a transaction for final under so many blocks, its own counted.
+    #[must_use]
+    pub fn with_confirmations(self, confirmations: u64) -> Self {
+        Self { chain: self.chain.with_confirmations(confirmations), ..self }
+    }
+
+    /// The account's address.
+    #[must_use]
+    pub fn address(&self) -> String {
+        hex(&self.address)
+    }
 
     /// Whether a block that lies deep enough used up a nonce.
     fn used_up_for_good(&self, nonce: u64) -> Result<bool, AnchorFault> {
-        let latest = self.number("eth_blockNumber", &json!([]))?;
-        let Some(deep) = latest.checked_sub(self.confirmations) else { return Ok(false) };
+        let latest = self.chain.number("eth_blockNumber", &json!([]))?;
+        let Some(deep) = latest.checked_sub(self.chain.confirmations) else { return Ok(false) };
         let count = json!([self.address(), format!("{deep:#x}")]);
-        Ok(self.number("eth_getTransactionCount", &count)? > nonce)
+        Ok(self.chain.number("eth_getTransactionCount", &count)? > nonce)
     }
 }
 
 impl fmt::Debug for EvmAnchor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EvmAnchor")
-            .field("url", &self.url)
-            .field("address", &self.address())
-            .finish_non_exhaustive()
+        f.debug_struct("EvmAnchor").field("address", &self.address()).finish_non_exhaustive()
     }
 }
 
 impl Anchor for EvmAnchor {
     fn target(&self) -> String {
         // Without what a URL may carry of secrets.
-        let host = self.url.split_once("://").map_or(&*self.url, |(_, rest)| rest);
+        let url = &*self.chain.url;
+        let host = url.split_once("://").map_or(url, |(_, rest)| rest);
         let host = host.split(['/', '?', '#']).next().unwrap_or_default();
         let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
         format!("evm:{host}:{}", self.address())
     }
 
     fn prepare(&self, digest: &Digest) -> Result<Vec<u8>, AnchorFault> {
-        let chain = self.number("eth_chainId", &json!([]))?;
-        let nonce = self.number("eth_getTransactionCount", &json!([self.address(), "pending"]))?;
-        let tip = self.number("eth_maxPriorityFeePerGas", &json!([])).unwrap_or(1_000_000_000);
-        let block = self.call("eth_getBlockByNumber", &json!(["latest", false]))?;
+        let chain = self.chain.number("eth_chainId", &json!([]))?;
+        let nonce = self.chain.number("eth_getTransactionCount", &json!([self.address(), "pending"]))?;
+        let tip = self.chain.number("eth_maxPriorityFeePerGas", &json!([])).unwrap_or(1_000_000_000);
+        let block = self.chain.call("eth_getBlockByNumber", &json!(["latest", false]))?;
         let base = block.get("baseFeePerGas").and_then(quantity).unwrap_or(1_000_000_000);
         // Room for the base fee to double, which takes at least six full blocks.
         let fee = base.saturating_mul(2).saturating_add(tip);
@@ -147,11 +218,11 @@ impl Anchor for EvmAnchor {
 
     fn send(&self, _: &Digest, receipt: &[u8]) -> Result<Vec<u8>, AnchorFault> {
         let kept = Receipt::read(receipt)?;
-        match self.call("eth_sendRawTransaction", &json!([kept.raw])) {
+        match self.chain.call("eth_sendRawTransaction", &json!([kept.raw])) {
             Ok(_) => Ok(receipt.to_vec()),
             Err(AnchorFault::Refused { why }) => {
                 // It arrived before: then the chain knows it, whatever words it has for that.
-                let known = self.call("eth_getTransactionByHash", &json!([kept.transaction]))?;
+                let known = self.chain.call("eth_getTransactionByHash", &json!([kept.transaction]))?;
                 if known.is_null() { Err(AnchorFault::Refused { why }) } else { Ok(receipt.to_vec()) }
             }
             Err(fault) => Err(fault),
@@ -160,26 +231,18 @@ impl Anchor for EvmAnchor {
 
     fn look(&self, _: &Digest, receipt: &[u8]) -> Result<Look, AnchorFault> {
         let kept = Receipt::read(receipt)?;
-        let named = json!([kept.transaction]);
-        let mined = self.call("eth_getTransactionReceipt", &named)?;
-        let number = mined.get("blockNumber").and_then(quantity);
-        if let (Some(number), Some(block)) = (number, mined.get("blockHash").and_then(Value::as_str)) {
-            if mined.get("status").and_then(quantity) != Some(1) {
-                return Err(AnchorFault::Unusable {
-                    why: format!("{} failed on the chain", kept.transaction),
-                });
-            }
-            let latest = self.number("eth_blockNumber", &json!([]))?;
-            let depth = latest.saturating_sub(number).saturating_add(1);
+        if let Some((block, number)) = self.chain.block_of(&kept.transaction)? {
+            let depth = self.chain.depth(number)?;
             let mut value = kept.value;
             if let Some(fields) = value.as_object_mut() {
                 fields.insert("block".to_owned(), json!(block));
                 fields.insert("number".to_owned(), json!(number));
             }
             let receipt = value.to_string().into_bytes();
-            return Ok(Look::Included { receipt, is_final: depth >= self.confirmations });
+            return Ok(Look::Included { receipt, is_final: depth >= self.chain.confirmations });
         }
-        if !self.call("eth_getTransactionByHash", &named)?.is_null() {
+        let named = json!([kept.transaction]);
+        if !self.chain.call("eth_getTransactionByHash", &named)?.is_null() {
             return Ok(Look::Pending);
         }
         Ok(if self.used_up_for_good(kept.nonce)? { Look::Lost } else { Look::Missing })

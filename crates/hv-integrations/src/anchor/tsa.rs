@@ -109,6 +109,25 @@ fn answers(reply: &[u8], digest: &Digest) -> bool {
     granted && reply.windows(said.len()).any(|window| window == said)
 }
 
+/// When an authority says that it saw a digest, as its answer has it (such as `20260131120000Z`, UTC); `None` where
+/// the answer is not about this digest or has no time. Whose word it is, is not looked at.
+#[must_use]
+pub fn time_of(reply: &[u8], digest: &Digest) -> Option<String> {
+    if !answers(reply, digest) {
+        return None;
+    }
+    let said = [&[0x04, 32][..], &digest.0].concat();
+    let at = reply.windows(said.len()).position(|window| window == said)?;
+    let behind = reply.get(at + said.len()..)?;
+    // A serial number of at most 20 bytes stands between (RFC 3161, section 2.4.2; RFC 5280, section 4.1.2.2).
+    behind.windows(17).take(32).find_map(|window| {
+        let (&[0x18, length], digits) = window.split_first_chunk()? else { return None };
+        let length = usize::from(length).checked_sub(15)?;
+        let time = core::str::from_utf8(digits.get(..14)?).ok()?;
+        (length <= 4 && time.bytes().all(|byte| byte.is_ascii_digit())).then(|| format!("{time}Z"))
+    })
+}
+
 /// The content of a DER sequence, and what follows it.
 fn sequence(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&tag, rest) = bytes.split_first()?;
@@ -141,6 +160,12 @@ mod tests {
         assert!(!answers(&reply(2), &digest), "rejected");
         assert!(!answers(&reply(0), &Digest([8; 32])), "another digest");
         assert!(!answers(&reply(0)[..40], &digest), "cut");
+        assert_eq!(time_of(&reply(0), &digest), None, "it has none");
+        let time = b"\x02\x01\x07\x18\x0f20260131120000Z";
+        let told =
+            [&[0x30, 62, 0x30, 3, 0x02, 1, 0, 0x30, 55, 0x04, 32][..], &[7; 32], &time[..], &[5]].concat();
+        assert_eq!(time_of(&told, &digest).as_deref(), Some("20260131120000Z"));
+        assert_eq!(time_of(&told, &Digest([8; 32])), None);
         for length in 0..request.len() {
             assert!(!answers(&request[..length], &digest));
         }

@@ -132,6 +132,12 @@ fn states(dir: &Path) -> Vec<String> {
     moved.map(|event| event["state"].as_str().unwrap().to_owned()).collect()
 }
 
+/// What `hv audit verify` says where it looks for anchors at a place: exit code, the highest level, the first anchor.
+fn looked(dir: &Path, place: &str, more: &[&str]) -> (i32, String, Value) {
+    let (code, found) = audit_json("verify", dir, &[&["--anchor", place][..], more].concat());
+    (code, found["level"]["name"].as_str().unwrap().to_owned(), found["anchors"][0].clone())
+}
+
 /// Gives the trail something new to say.
 fn say(dir: &Path, reason: &str) {
     assert_eq!(audit("hold", dir, &["add", "--reason", reason]).0, 0);
@@ -149,7 +155,13 @@ async fn each_checkpoint_is_anchored_once_and_its_state_follows_the_chain() {
         assert_eq!((entries.len(), &entries[0]["state"]), (1, &"pending".into()));
     }
     assert_eq!(chain.ask("txpool_status", &json!([]))["pending"], "0x1");
+    let node = format!("evm:{}", chain.url);
+    let look = || looked(&dir, &node, &["--confirmations", "3"]);
+    let (code, level, anchor) = look();
+    assert_eq!((code, &*level, &anchor["found"]), (1, "L0", &"not there".into()), "sent is not there yet");
     chain.mine(1);
+    let (code, level, anchor) = look();
+    assert_eq!((code, &*level, &anchor["found"]), (1, "L0", &"included".into()), "it could be taken back");
     let entries = chain.go(&dir);
     assert_eq!((&entries[0]["state"], &entries[0]["level"]), (&"included".into(), &"L3".into()));
     let first = entries[0]["receipt"]["block"].clone();
@@ -157,6 +169,9 @@ async fn each_checkpoint_is_anchored_once_and_its_state_follows_the_chain() {
     // The chain takes another way.
     chain.ask("anvil_reorg", &json!([1, []]));
     assert!(chain.anchored().is_empty(), "the other way does not have it");
+    let (code, level, anchor) = look();
+    assert_eq!((code, &*level, &anchor["found"]), (1, "L0", &"not there".into()));
+    assert_eq!(anchor["said"], "included", "the trail does not know yet, and its word does not count");
     let entries = chain.go(&dir);
     assert_eq!(entries[0]["state"], "pending");
     chain.mine(1);
@@ -165,6 +180,12 @@ async fn each_checkpoint_is_anchored_once_and_its_state_follows_the_chain() {
     assert_ne!(entries[0]["receipt"]["block"], first);
     chain.mine(2);
     assert_eq!(chain.go(&dir)[0]["state"], "final");
+    let (code, level, anchor) = look();
+    assert_eq!((code, &*level, &anchor["found"]), (0, "L3", &"final".into()));
+    assert!(
+        anchor["since"].as_str().unwrap().ends_with('Z') && anchor["up_to"].as_u64() > Some(0),
+        "{anchor}"
+    );
     let seen = states(&dir);
     assert_eq!(seen[..3], ["prepared", "pending", "included"], "{seen:?}");
     assert!(seen.contains(&"reorged".to_owned()) && seen.last().unwrap() == "final", "{seen:?}");
@@ -204,6 +225,14 @@ async fn each_checkpoint_is_anchored_once_and_its_state_follows_the_chain() {
     assert_eq!(chain.anchored(), digests, "each of them once");
     let (code, verified) = audit_json("verify", &dir, &["--sealed"]);
     assert_eq!((code, &verified["verdict"]), (0, &"complete".into()));
+
+    let (code, _, _) = look();
+    assert_eq!(code, 0);
+    let url = chain.url.clone();
+    drop(chain);
+    let (code, level, anchor) = looked(&dir, &format!("evm:{url}"), &[]);
+    assert_eq!((code, &*level), (1, "L0"), "nobody answers, so nothing is known");
+    assert!(anchor["found"].as_str().unwrap().contains("cannot be reached"), "{anchor}");
 
     // What the trail says needs no node and no key.
     let (code, told) = audit_json("anchor", &dir, &["--status"]);
@@ -311,8 +340,45 @@ async fn a_file_and_a_repository_keep_each_checkpoint_once() {
     assert_eq!(fs::read_to_string(&file).unwrap(), line(0));
     assert_eq!(git(&["notes", "--ref=hv-anchor", "show", "HEAD"]), line(1));
 
+    // Whoever verifies looks there themselves; what the trail says gives no level.
+    let (code, found) = audit_json("verify", &place.dir(), &[]);
+    assert_eq!(
+        (code, &found["level"]["name"], &found["anchors"][0]["found"]),
+        (0, &"L0".into(), &Value::Null)
+    );
+    let at_file = format!("file:{}", file.display());
+    let at_git = format!("git:{}", repository.display());
+    for at in [&at_file, &at_git] {
+        let (code, found) = audit_json("verify", &place.dir(), &["--anchor", at]);
+        assert_eq!((code, &found["level"]["name"]), (0, &"L3".into()), "{at}: {found}");
+        let sealed = found["level"]["outside"][0]["up_to"].as_u64().unwrap();
+        assert!(sealed > 0 && sealed < found["level"]["end"].as_u64().unwrap(), "{found}");
+    }
+    let stats = audit("stats", &place.dir(), &[]).1;
+    assert!(stats.contains("by its own word anchored up to batch"), "{stats}");
+    assert!(audit("show", &place.dir(), &[]).2.contains("by its own word anchored up to batch"));
+
+    // A receipt that was kept outside finds out whoever rewrites the trail, its anchors and all.
+    let kept = elsewhere.path().join("kept.json");
+    fs::write(&kept, audit("anchor", &place.dir(), &["--status", "--json"]).1).unwrap();
+    let kept = kept.to_str().unwrap();
+    let (code, found) = audit_json("verify", &place.dir(), &["--anchor", &at_file, "--receipt", kept]);
+    assert_eq!((code, found["anchors"].as_array().unwrap().len()), (0, 4), "{found}");
+    let other = Place::new();
+    super::trails::rewritten(&other.dir()).await;
+    let (code, found) = audit_json("verify", &other.dir(), &["--anchor", &at_file, "--receipt", kept]);
+    assert_eq!((code, &found["verdict"]), (1, &"tampered".into()), "{found}");
+    let mut changed: Value = serde_json::from_str(&fs::read_to_string(kept).unwrap()).unwrap();
+    changed[0]["size"] = (changed[0]["size"].as_u64().unwrap() + 1).into();
+    let forged = elsewhere.path().join("forged.json");
+    fs::write(&forged, changed.to_string()).unwrap();
+    let options = ["--anchor", &*at_file, "--receipt", forged.to_str().unwrap()];
+    let (code, _, stderr) = audit("verify", &place.dir(), &options);
+    assert!(code == 2 && stderr.contains("not that of its checkpoint"), "{code} {stderr}");
+
     // Somebody takes it away: it is put there again, and the trail says what happened.
     fs::write(&file, "").unwrap();
+    assert_eq!(looked(&place.dir(), &at_file, &[]).0, 1, "an anchor that is not there is none");
     let (code, _) = audit_json("anchor", &place.dir(), &["--to", "file", "--at", file.to_str().unwrap()]);
     assert_eq!((code, fs::read_to_string(&file).unwrap()), (0, line(0)));
     let seen = states(&place.dir());
@@ -439,6 +505,13 @@ async fn a_time_stamp_is_final_once_openssl_has_verified_it() {
         go(Some(path("tsa.pem")))
     });
     assert_eq!((&entries[0]["state"], entries.as_array().unwrap().len()), (&"final".into(), 1));
+    // The answer is on the trail, so nobody is asked; whose word it is, is the verifier's to say.
+    let ca = |authority: &Authority| format!("rfc3161:{}", authority.folder.path().join("tsa.pem").display());
+    let (code, level, anchor) = looked(&place.dir(), &ca(&authority), &[]);
+    assert_eq!((code, &*level, &anchor["found"]), (0, "L3", &"final".into()), "{anchor}");
+    assert_eq!(anchor["since"].as_str().map(str::len), Some(15), "{anchor}");
+    let (code, level, _) = looked(&place.dir(), &ca(&other), &[]);
+    assert_eq!((code, &*level), (1, "L0"), "another authority did not sign it");
     // What is kept is what any tool reads.
     let reply = entries[0]["receipt"].as_str().unwrap();
     let bytes: Vec<u8> =

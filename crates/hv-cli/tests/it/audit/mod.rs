@@ -5,6 +5,7 @@ mod bundle;
 mod every;
 mod formats;
 mod interop;
+mod marks;
 mod outside;
 mod purge;
 mod show;
