@@ -5,9 +5,12 @@
 //! * The same workloads, timed with criterion: `cargo bench -p hv-benches --bench operations`.
 //! * [`saga`]: sagas, compared in wall time with steno, both in one run: `cargo xtask bench saga`.
 //! * [`log`]: the log by itself, beside a bare disk and beside SQLite, in one run: `cargo xtask bench log`.
+//! * [`adapters`]: the native adapters, compared in wall time with the packages whose answers they give, both in one
+//!   run: `cargo xtask bench adapters`.
 //! * [`counted`]: functions counted in instructions, which are the same run after run, against the table
 //!   `gate.toml`: `cargo xtask bench gate`.
 
+pub mod adapters;
 pub mod counted;
 pub mod log;
 pub mod peer;

@@ -323,7 +323,7 @@ impl Stage {
 }
 
 /// Times the calls of one run together.
-fn timed<T: Display, E: Display>(
+pub(crate) fn timed<T: Display, E: Display>(
     calls: u64,
     mut call: impl FnMut() -> Result<T, E>,
 ) -> Result<Timed, String> {

@@ -1,7 +1,9 @@
-//! What sagas hold in memory, counted by the allocator: nothing but their name when they have ended, and little while
-//! they run.
+//! What is held in memory, counted by the allocator: of sagas nothing but their name when they have ended, and little
+//! while they run; of drift as much as is said.
 //!
 //! A program of its own, because the allocator counts everything that happens in the process.
+
+mod drift;
 
 use hv_core::audit::{FileLog, FileOptions};
 use hv_core::rings::class::Claim;

@@ -1,6 +1,7 @@
 //! Measurements. Wall time is compared, never gated on; instructions are gated on, because they are the same
 //! run after run.
 
+pub(crate) mod adapters;
 pub(crate) mod gate;
 pub(crate) mod log;
 pub(crate) mod peer;

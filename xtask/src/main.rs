@@ -39,6 +39,7 @@ Usage: cargo xtask COMMAND
   bench log [--json]       the log beside a bare sync, SQLite and agent-hypervisor; what checks and memory cost
                              --json         the array alone on stdout
                              --rounds N     how often each is measured (default 3)
+  bench adapters [--json]  our adapters beside the packages whose answers they give; options as of bench peer
   bench gate               instructions per call of the measured functions, against benches/gate.toml
   ci [--deep]              tidy, lint, doc, test, bench gate
                              --deep         with the long versions of the tests (HV_DEEP=1), bare metal, licences
@@ -79,6 +80,7 @@ enum Task {
     Peer(bench::peer::Options),
     Saga(bench::peer::Options),
     Log(bench::log::Options),
+    Adapters(bench::peer::Options),
     Gate,
     Ci(check::Depth),
 }
@@ -113,9 +115,10 @@ impl Task {
                 Some("peer") => Self::Peer(bench::peer::Options::parse(&mut words)?),
                 Some("saga") => Self::Saga(bench::saga::options(&mut words)?),
                 Some("log") => Self::Log(bench::log::Options::parse(&mut words)?),
+                Some("adapters") => Self::Adapters(bench::adapters::options(&mut words)?),
                 Some("gate") => Self::Gate,
                 Some(other) => return Err(format!("there is no benchmark `{other}`")),
-                None => return Err("`bench` needs `peer`, `saga`, `log` or `gate`".to_owned()),
+                None => return Err("`bench` needs `peer`, `saga`, `log`, `adapters` or `gate`".to_owned()),
             },
             Some("ci") => match words.next() {
                 None => Self::Ci(check::Depth::Daily),
@@ -149,6 +152,7 @@ fn run(task: &Task) -> Result<Report, String> {
         Task::Peer(options) => bench::peer::run(&workspace, &mut report, options),
         Task::Saga(options) => bench::saga::run(&workspace, &mut report, options),
         Task::Log(options) => bench::log::run(&workspace, &mut report, *options),
+        Task::Adapters(options) => bench::adapters::run(&workspace, &mut report, options),
         Task::Gate => bench::gate::run(&workspace, &mut report),
         Task::Ci(depth) => {
             tidy::run(&workspace, &mut report);
@@ -202,6 +206,7 @@ mod tests {
             "bench gate --json",
             "bench peer --rounds none",
             "bench saga --only saga_3_steps",
+            "bench adapters --only saga_in_memory",
             "bench peer --rounds 0",
             "bench log --only verification",
             "ci --deep deeper",

@@ -40,7 +40,7 @@ pub(crate) const PEER: Supply = Supply {
 };
 
 /// The packages that the adapters are compared with.
-const ADAPTED: Supply = Supply {
+pub(crate) const ADAPTED: Supply = Supply {
     name: "adapted",
     variable: "HV_TEST_VENV",
     pins: "crates/hv-integrations/tests/requirements.txt",

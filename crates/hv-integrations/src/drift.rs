@@ -6,7 +6,7 @@ mod history;
 mod response;
 
 pub use check::{DriftCheckResult, DriftThresholds, Verdict};
-pub use history::{AGENTS_REMEMBERED, DriftHistory, SAMPLES_REMEMBERED};
+pub use history::{AGENTS_REMEMBERED, DriftHistory, HISTORY_MAX_BYTES, SAMPLES_REMEMBERED};
 pub use response::{Change, Cusum, CusumState, Hysteresis, Response, WINDOW_MAX, Watch};
 
 use core::fmt;

@@ -19,10 +19,19 @@ pub(super) struct Workload {
     calls: u64,
     /// How many times as fast ours has to be.
     budget: Option<f64>,
+    /// Whether both sides have to answer the same.
+    alike: bool,
+}
+
+impl Workload {
+    /// The same where both sides have to answer the same.
+    pub(super) const fn alike(self) -> Self {
+        Self { alike: true, ..self }
+    }
 }
 
 pub(super) const fn workload(name: &'static str, calls: u64, budget: Option<f64>) -> Workload {
-    Workload { name, calls, budget }
+    Workload { name, calls, budget, alike: false }
 }
 
 const WORKLOADS: [Workload; 9] = [
@@ -187,7 +196,7 @@ fn compare(
     let known: Vec<&str> = known.split_whitespace().collect();
     let mut rows = Vec::new();
     let wanted = |workload: &&Workload| options.only.as_ref().is_none_or(|only| only == workload.name);
-    for Workload { name, calls, budget } in workloads.iter().filter(wanted) {
+    for Workload { name, calls, budget, alike } in workloads.iter().filter(wanted) {
         if !known.contains(name) {
             eprintln!("{name}: LEFT OUT: ours does not run it yet");
             continue;
@@ -198,6 +207,12 @@ fn compare(
             theirs.run(name, *calls, &mut row.theirs)?;
             theirs.run(name, *calls, &mut row.theirs)?;
             ours.run(name, *calls, &mut row.ours)?;
+        }
+        if *alike && row.ours.answer != row.theirs.answer {
+            let (ours, theirs) = (&row.ours.answer, &row.theirs.answer);
+            return Err(format!(
+                "{name}: ours answers {ours}, theirs {theirs}; what differs cannot be compared"
+            ));
         }
         eprintln!("{name}: {} runs of {calls} calls on each side", row.ours.nanoseconds.len());
         rows.push(row);
@@ -319,6 +334,16 @@ mod tests {
             let all = compare(&mut side(OURS), &mut side(script), &WORKLOADS, &options("--rounds 1"));
             assert!(all.is_err(), "{script}");
         }
+    }
+
+    #[test]
+    fn who_has_to_answer_alike_and_does_not_is_an_error() {
+        let compared = |theirs: &str| {
+            let workloads = [workload("ring_computation", 10, None).alike()];
+            compare(&mut side(OURS), &mut side(theirs), &workloads, &options("--rounds 1"))
+        };
+        assert!(compared("echo $name 100 2").is_ok());
+        assert!(compared("echo $name 100 3").is_err());
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod sums;
 
 pub use crate::drift::{
     AGENTS_REMEMBERED, Change, Cusum, CusumState, DriftCheckResult, DriftHistory, DriftThresholds,
-    Hysteresis, Response, SAMPLES_REMEMBERED, Verdict, WINDOW_MAX, Watch,
+    HISTORY_MAX_BYTES, Hysteresis, Response, SAMPLES_REMEMBERED, Verdict, WINDOW_MAX, Watch,
 };
 pub use line::{LINE_MAX_BYTES, drift_line};
 pub use native::{Explanation, NativeVerifier, explain_drift, verify_embeddings};

@@ -10,14 +10,16 @@ use super::response::{Change, Cusum, CusumState, Hysteresis, Response, Watch};
 /// The most agents that are remembered. The one that was checked longest ago is forgotten for the next.
 pub const AGENTS_REMEMBERED: usize = 10_000;
 
+/// What all of it takes in memory at most, where DIDs have 32 bytes; longer ones take as much more, twice each.
+pub const HISTORY_MAX_BYTES: usize = 12_000_000;
+
 /// The most samples of an agent that are remembered one by one.
 pub const SAMPLES_REMEMBERED: usize = 32;
 
 /// The checks of all agents.
 ///
 /// Counts, rate and mean are over every check of an agent since it is remembered; samples are the last
-/// [`SAMPLES_REMEMBERED`]. With [`AGENTS_REMEMBERED`] agents whose DIDs have 32 bytes it takes less than
-/// 12 MB.
+/// [`SAMPLES_REMEMBERED`]. It takes at most [`HISTORY_MAX_BYTES`].
 #[derive(Debug, Clone, Default)]
 pub struct DriftHistory {
     agents: BTreeMap<Did, Track>,

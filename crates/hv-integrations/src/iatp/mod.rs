@@ -31,6 +31,7 @@
 mod analysis;
 mod desk;
 mod line;
+mod plain;
 mod read;
 mod score;
 mod span;

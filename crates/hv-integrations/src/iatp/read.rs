@@ -11,6 +11,7 @@ use hv_types::Reversibility;
 use serde_core::de::{Deserialize, DeserializeSeed, Deserializer, Error};
 use std::time::Duration;
 
+use super::plain;
 use super::span::parse_span;
 
 /// The longest text of a manifest that is read, in bytes.
@@ -40,6 +41,11 @@ pub const SCOPES_MAX: usize = 256;
 /// );
 /// ```
 pub fn parse_manifest(text: &str) -> Result<CapabilityManifest, BadInput> {
+    plain::manifest(text).map_or_else(|| general(text), Ok)
+}
+
+/// The same for every text, whether it is plain or not.
+pub(super) fn general(text: &str) -> Result<CapabilityManifest, BadInput> {
     Ok(manifest(&json::read(text, MANIFEST_MAX_BYTES)?)?)
 }
 

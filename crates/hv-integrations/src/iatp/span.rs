@@ -23,17 +23,14 @@ pub fn parse_span(text: &str) -> Option<Duration> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let (number, unit) = text.split_at_checked(unit_at)?;
     let nanos = decimal(number, unit_nanos(unit.trim_start())?)?;
-    (nanos <= LONGEST_NANOS).then_some(())?;
-    let seconds = u64::try_from(nanos / NANOS).ok()?;
-    let rest = u32::try_from(nanos % NANOS).ok()?;
-    Some(Duration::new(seconds, rest))
+    (nanos <= LONGEST_NANOS).then(|| Duration::from_nanos(nanos))
 }
 
-const NANOS: u128 = 1_000_000_000;
-const LONGEST_NANOS: u128 = 100 * 366 * 86_400 * NANOS;
+const NANOS: u64 = 1_000_000_000;
+const LONGEST_NANOS: u64 = 100 * 366 * 86_400 * NANOS;
 
-fn unit_nanos(unit: &str) -> Option<u128> {
-    const UNITS: [(&[&str], u128); 6] = [
+fn unit_nanos(unit: &str) -> Option<u64> {
+    const UNITS: [(&[&str], u64); 6] = [
         (&["ms", "msec", "msecs", "millisecond", "milliseconds"], NANOS / 1000),
         (&["s", "sec", "secs", "second", "seconds"], NANOS),
         (&["m", "min", "mins", "minute", "minutes"], 60 * NANOS),
@@ -41,13 +38,13 @@ fn unit_nanos(unit: &str) -> Option<u128> {
         (&["d", "day", "days"], 86_400 * NANOS),
         (&["w", "week", "weeks"], 7 * 86_400 * NANOS),
     ];
-    let known = |(names, _): &&(&[&str], u128)| names.iter().any(|name| unit.eq_ignore_ascii_case(name));
+    let known = |(names, _): &&(&[&str], u64)| names.iter().any(|name| unit.eq_ignore_ascii_case(name));
     UNITS.iter().find(known).map(|&(_, nanos)| nanos)
 }
 
-/// The number times the unit, exactly; `None` where it is no number, or one with more digits than anybody
-/// writes.
-fn decimal(number: &str, unit: u128) -> Option<u128> {
+/// The number times the unit, exactly; `None` where it is no number, one with more digits than anybody writes, or
+/// where the product is longer than anything that is read.
+fn decimal(number: &str, unit: u64) -> Option<u64> {
     let (whole, places) = match number.split_once('.') {
         Some((_, "")) => return None,
         Some(parts) => parts,
@@ -56,10 +53,13 @@ fn decimal(number: &str, unit: u128) -> Option<u128> {
     if whole.is_empty() || whole.len() > 15 || places.len() > 9 {
         return None;
     }
-    let whole: u128 = whole.parse().ok()?;
-    let part: u128 = if places.is_empty() { 0 } else { places.parse().ok()? };
+    let whole = whole.parse::<u64>().ok()?.checked_mul(unit)?;
+    if places.is_empty() {
+        return Some(whole);
+    }
     let scale = 10u128.pow(u32::try_from(places.len()).ok()?);
-    Some(whole * unit + part * unit / scale)
+    let part = places.parse::<u128>().ok()? * u128::from(unit) / scale;
+    whole.checked_add(u64::try_from(part).ok()?)
 }
 
 #[cfg(test)]
