@@ -181,7 +181,7 @@ fn example(sidecar: &str, caas: &str) -> Run {
     let text = std::fs::read_to_string(workspace().join("examples/kernels.toml")).unwrap();
     let moved = text
         .replace("\nmanifests = \"http://127.0.0.1:8081\"", &format!("\nmanifests = \"{sidecar}\""))
-        .replace("\nbase_url = \"http://127.0.0.1:8082\"", &format!("\nbase_url = \"{caas}\""));
+        .replace("\ncontext = \"http://127.0.0.1:8082\"", &format!("\ncontext = \"{caas}\""));
     assert!(moved.contains(sidecar) && moved.contains(caas));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("kernels.toml");
@@ -240,6 +240,7 @@ fn the_program_runs_the_example_with_the_real_five() {
             "did:mesh:analyst stands in Ring 3 (sandbox) with σ 0.60",
             "did:mesh:analyst stands in Ring 2 (standard) with σ 0.78",
             "step plan: committed",
+            "did:mesh:analyst creates plan.txt",
             "step share: committed",
             "step read: committed",
             "did:mesh:analyst: critical drift of 0.92955",
@@ -255,12 +256,8 @@ fn the_program_runs_the_example_with_the_real_five() {
     let [slash] = &report["slashes"].as_array().unwrap()[..] else { panic!("{report:#}") };
     assert_eq!((&slash["agent"], &slash["reason"]), (&json!("did:mesh:analyst"), &json!("drift")));
     assert_eq!(names(&report["undo_order"]), ["share", "plan"]);
-    // What CaaS had, in its own words, and that it has it no more.
-    let answers = kept(&run).into_iter().filter(|kept| {
-        let said = String::from_utf8_lossy(kept);
-        said.contains(r#""content":"the plan""#) && said.contains(r#""modified_by":"did:mesh:analyst""#)
-    });
-    assert_eq!(answers.count(), 2, "when it was written and when it was read");
+    // What CaaS had is what the session's file was made of, and it has it no more.
+    assert!(kept(&run).iter().any(|kept| kept == b"the plan\n"), "the session has no such file");
     let store = CaasStore::new(&caas.url, PATIENCE);
     assert_eq!(store.read("/sessions/kernels/plan.txt").unwrap(), None);
     // SCAK has it as its first failure of this agent. Offline it proposes nothing.

@@ -2,7 +2,7 @@
 //! there.
 
 use core::fmt;
-use hv_types::Did;
+use hv_types::{Did, SessionId};
 use std::sync::Arc;
 
 /// The longest file that is exchanged, in bytes.
@@ -48,11 +48,23 @@ pub trait ContextStore: Send + Sync {
     /// [`ContextFault`]; it may have been written all the same.
     fn write(&self, path: &str, content: &str, by: &Did) -> Result<(), ContextFault>;
 
+    /// Takes a file away in the name of an agent. One that is not there is no error.
+    ///
+    /// # Errors
+    /// [`ContextFault`]; it may be gone all the same.
+    fn remove(&self, path: &str, by: &Did) -> Result<(), ContextFault>;
+
     /// What the gateway says of this agent's request.
     ///
     /// # Errors
     /// [`ContextFault`], which never allows anything.
     fn verdict(&self, agent: &Did, request: &str) -> Result<GatewayVerdict, ContextFault>;
+}
+
+/// Where a file of a session lies in the store: `/sessions/<id>/<path>`.
+#[must_use]
+pub fn outside(session: &SessionId, path: &str) -> String {
+    format!("/sessions/{session}/{}", path.trim_start_matches('/'))
 }
 
 impl<S: ContextStore + ?Sized> ContextStore for Arc<S> {
@@ -62,6 +74,10 @@ impl<S: ContextStore + ?Sized> ContextStore for Arc<S> {
 
     fn write(&self, path: &str, content: &str, by: &Did) -> Result<(), ContextFault> {
         (**self).write(path, content, by)
+    }
+
+    fn remove(&self, path: &str, by: &Did) -> Result<(), ContextFault> {
+        (**self).remove(path, by)
     }
 
     fn verdict(&self, agent: &Did, request: &str) -> Result<GatewayVerdict, ContextFault> {

@@ -21,6 +21,8 @@ pub struct Adapters {
     pub(crate) correction: Switch,
     /// The IATP sidecar.
     pub(crate) manifests: Option<String>,
+    /// The CaaS server.
+    pub(crate) context: Option<String>,
     /// The longest wait for one answer.
     pub(crate) deadline: Duration,
 }
@@ -91,6 +93,22 @@ pub enum BadAdapter {
         /// The step.
         step: String,
     },
+    /// A step that exchanges files with nobody.
+    NoContext,
+    /// An exchange of no file, or of several.
+    NotOneFile,
+    /// A path that no file of a session has.
+    ContextPath {
+        /// The path.
+        path: String,
+    },
+    /// An exchange that does not belong where it stands.
+    Misplaced {
+        /// What it does.
+        does: &'static str,
+        /// Under which key it may stand.
+        under: &'static str,
+    },
     /// A step that tells both findings and samples.
     ToldTwice {
         /// The step.
@@ -120,6 +138,18 @@ impl fmt::Display for BadAdapter {
             Self::NoDrift { step } => {
                 write!(f, "step `{step}` tells samples, and nobody measures drift; set `drift` in [adapters]")
             }
+            Self::NoContext => f.write_str(
+                "this exchanges a file with a store of context, and there is none; set `context` in [adapters]",
+            ),
+            Self::NotOneFile => {
+                f.write_str("`context` takes one of `write`, `read`, `remove` and `look`, with a path")
+            }
+            Self::ContextPath { path } => {
+                write!(f, "`{path}` is no path of a file in a session; write one such as notes/plan.txt")
+            }
+            Self::Misplaced { does, under } => {
+                write!(f, "a `{does}` of context belongs under `{under}`; move it there")
+            }
             Self::ToldTwice { step } => {
                 write!(f, "step `{step}` has both `findings` and `drift`; keep one of them")
             }
@@ -137,7 +167,7 @@ pub(super) fn adapters(
     source: &Source,
 ) -> Result<(Adapters, Vec<Reference>), Located> {
     let none = RawAdapters::default();
-    let RawAdapters { python, trust, drift, correction, manifests, deadline } = raw.unwrap_or(&none);
+    let RawAdapters { python, trust, drift, correction, manifests, context, deadline } = raw.unwrap_or(&none);
     let bridges = [
         ("trust", trust.as_ref().map(|at| at.line)),
         ("drift", drift.as_ref().map(|at| at.line)),
@@ -173,6 +203,7 @@ pub(super) fn adapters(
         drift: switch(drift.is_some()),
         correction: switch(correction.is_some()),
         manifests: manifests.clone().map(super::check::base).transpose()?,
+        context: context.clone().map(super::check::base).transpose()?,
         deadline: value::duration(deadline.as_ref(), "deadline", usual, least, most)?,
     };
     Ok((adapters, references))

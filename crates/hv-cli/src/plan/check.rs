@@ -52,6 +52,7 @@ pub(super) fn plan(source: &Source) -> Result<Plan, Located> {
             places: &places,
             env: file.env,
             has_base: session.base_url.is_some(),
+            context: if adapters.context.is_some() { Switch::On } else { Switch::Off },
             references: of_adapters,
         },
         drift: adapters.drift,

@@ -135,6 +135,8 @@ pub(super) struct RawAdapters {
     pub(super) correction: Option<At<RawCorrection>>,
     /// The address of the IATP sidecar that hands out manifests, such as http://127.0.0.1:8081.
     pub(super) manifests: Option<At<String>>,
+    /// The address of the CaaS server with which steps exchange files of the session, such as http://127.0.0.1:8082.
+    pub(super) context: Option<At<String>>,
     /// The longest wait for one answer, 10 ms to 10 m; 30s where nothing is said.
     pub(super) deadline: Option<At<RawDuration>>,
 }
@@ -359,7 +361,7 @@ pub(super) struct RawStep {
     pub(super) drift: Option<At<bool>>,
 }
 
-/// Something to do: either a command or an HTTP request.
+/// Something to do: a command, an HTTP request, or an exchange with the store of context.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawTask {
@@ -377,6 +379,24 @@ pub(super) struct RawTask {
     pub(super) pin: Option<At<String>>,
     /// The request.
     pub(super) http: Option<At<RawHttp>>,
+    /// The exchange with the store of [adapters].
+    pub(super) context: Option<At<RawContext>>,
+}
+
+/// What is exchanged with the store of context: one of these, with the path of a file in the session's space. A file
+/// has the same path below the work folder, and lies in the store under /sessions/ and the session's name.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawContext {
+    /// Takes the file of the work folder into the session's space and gives it to the store, in the agent's name, where
+    /// the store's gateway lets it. The store must not have a file of another content there.
+    pub(super) write: Option<At<String>>,
+    /// Takes the file from the store into the session's space; its content is what the step says.
+    pub(super) read: Option<At<String>>,
+    /// Takes the file away from the store; the undo of write.
+    pub(super) remove: Option<At<String>>,
+    /// Asks whether the store has the file; the probe of write.
+    pub(super) look: Option<At<String>>,
 }
 
 /// An HTTP request. The idempotency key is in its Idempotency-Key header.

@@ -118,7 +118,7 @@ pub(super) fn write(fault: &Fault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         ),
         Fault::Undo { name, action, problem } => undo(name, action, *problem, f),
         Fault::EmptyTask { place } => {
-            write!(f, "`{place}` says nothing to do; give it `command` or `http`")
+            write!(f, "`{place}` says nothing to do; give it `command`, `http` or `context`")
         }
         Fault::Needs { text, of: 0 } => write!(
             f,
@@ -148,9 +148,9 @@ pub(super) fn write(fault: &Fault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             "`{}` is only a path; add base_url to [session], or write the whole address",
             short(url)
         ),
-        Fault::TwoTasks { place } => write!(f, "`{place}` has both `command` and `http`; keep one of them"),
+        Fault::TwoTasks { place } => write!(f, "`{place}` has more than one of `command`, `http` and `context`; keep one of them"),
         Fault::CommandOnly { key } => {
-            write!(f, "`{key}` belongs to a command, and this is a request; remove it")
+            write!(f, "`{key}` belongs to a command, and this is none; remove it")
         }
         Fault::Task { purpose, problem } => write!(f, "this {purpose} cannot be run: {problem}; change it"),
         Fault::Template(bad) => fmt::Display::fmt(bad, f),

@@ -46,6 +46,7 @@ pub(crate) use duration::read_text as read_duration;
 pub use fault::{BadDuration, Fault, Format, Kind, Place, PlanError, Segment, UndoProblem};
 pub use source::{MAX_FILE_BYTES, MAX_MANIFEST_BYTES, Source};
 pub use step::{Observation, Step};
+pub(crate) use task::{READ, WRITE};
 pub use template::BadTemplate;
 pub use tree::MAX_DEPTH;
 

@@ -1,14 +1,22 @@
 //! Something to do, with the places of a run still open.
 
+use super::BadAdapter;
+use super::adapters::Switch;
 use super::fault::{Fault, Located};
-use super::file::{RawHttp, RawTask};
+use super::file::{RawContext, RawHttp, RawTask};
 use super::template::{Places, Template};
 use super::tree::At;
 use super::{Reference, Secret};
+use hv_core::session::FilePath;
 use hv_saga::{CommandTask, HttpTask, Purpose, Task, Value};
-use hv_types::Digest;
+use hv_types::{Digest, SessionId};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+/// How the name of a function begins that takes a file from the store; its path follows.
+pub(crate) const READ: &str = "context.read ";
+/// How the name of one begins that gives it a file, takes it away and asks for it.
+pub(crate) const WRITE: &str = "context.write ";
 
 /// A task with placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +40,10 @@ enum Work {
         headers: Vec<(String, Text)>,
         body: Option<Text>,
         expect: Vec<u16>,
+    },
+    /// The name of the function that does it.
+    Context {
+        function: String,
     },
 }
 
@@ -71,6 +83,7 @@ impl Effect {
                 body: body.as_ref().map(|text| text.bind(places)),
                 expect: expect.clone(),
             }),
+            Work::Context { function } => Task::closure(function),
         };
         let unusable = |problem| Located { line: self.line, fault: Fault::Task { purpose, problem } };
         task.check().map(|()| task).map_err(unusable)
@@ -102,6 +115,8 @@ pub(super) struct Reader<'a> {
     pub(super) env: BTreeMap<String, At<String>>,
     /// Whether something completes URLs that are only a path.
     pub(super) has_base: bool,
+    /// Whether there is a store of context.
+    pub(super) context: Switch,
     /// The secrets met so far.
     pub(super) references: Vec<Reference>,
 }
@@ -110,16 +125,20 @@ impl Reader<'_> {
     /// Reads a task that stands under this key.
     pub(super) fn task(&mut self, raw: &At<RawTask>, key: &'static str) -> Result<Effect, Located> {
         let at = |line, fault| Located { line, fault };
-        let RawTask { command, cwd, env, stdin, pin, http } = &raw.value;
-        let work = match (command, http) {
-            (None, None) => return Err(at(raw.line, Fault::EmptyTask { place: key })),
-            (Some(_), Some(http)) => return Err(at(http.line, Fault::TwoTasks { place: key })),
-            (Some(command), None) => {
+        let RawTask { command, cwd, env, stdin, pin, http, context } = &raw.value;
+        let work = match (command, http, context) {
+            (None, None, None) => return Err(at(raw.line, Fault::EmptyTask { place: key })),
+            (Some(_), Some(At { line, .. }), _)
+            | (Some(_), None, Some(At { line, .. }))
+            | (None, Some(_), Some(At { line, .. })) => {
+                return Err(at(*line, Fault::TwoTasks { place: key }));
+            }
+            (Some(command), None, None) => {
                 let stdin = stdin.as_ref().map(|text| self.text(text)).transpose()?;
                 let pin = pin.as_ref().map(pinned).transpose()?;
                 self.command(&command.value, cwd.as_ref(), env.as_ref().map(|env| &env.value), (stdin, pin))?
             }
-            (None, Some(http)) => {
+            (None, http, context) => {
                 let lines = [
                     ("cwd", cwd.as_ref().map(|at| at.line)),
                     ("env", env.as_ref().map(|at| at.line)),
@@ -129,7 +148,11 @@ impl Reader<'_> {
                 if let Some((key, line)) = lines.into_iter().find_map(|(key, line)| Some((key, line?))) {
                     return Err(at(line, Fault::CommandOnly { key }));
                 }
-                self.http(&http.value)?
+                match (http, context) {
+                    (Some(http), _) => self.http(&http.value)?,
+                    (None, Some(context)) => self.context(context, key)?,
+                    (None, None) => return Err(at(raw.line, Fault::EmptyTask { place: key })),
+                }
             }
         };
         Ok(Effect { line: raw.line, work })
@@ -174,6 +197,34 @@ impl Reader<'_> {
             body: raw.body.as_ref().map(|text| self.text(text)).transpose()?,
             expect: raw.expect.clone(),
         })
+    }
+
+    /// Reads an exchange with the store of context.
+    fn context(&self, At { line, value }: &At<RawContext>, key: &'static str) -> Result<Work, Located> {
+        let bad = |line, bad| Located { line, fault: Fault::Adapter(bad) };
+        if self.context == Switch::Off {
+            return Err(bad(*line, BadAdapter::NoContext));
+        }
+        let RawContext { write, read, remove, look } = value;
+        let all = [
+            ("write", "execute", write),
+            ("read", "execute", read),
+            ("remove", "undo", remove),
+            ("look", "probe", look),
+        ];
+        let mut said = all.into_iter().filter_map(|(does, under, path)| Some((does, under, path.as_ref()?)));
+        let (Some((does, under, path)), None) = (said.next(), said.next()) else {
+            return Err(bad(*line, BadAdapter::NotOneFile));
+        };
+        if under != key {
+            return Err(bad(path.line, BadAdapter::Misplaced { does, under }));
+        }
+        let named = SessionId::new("s").ok().and_then(|session| FilePath::parse(&session, &path.value).ok());
+        if named.is_none_or(|named| named.as_str() != path.value) {
+            return Err(bad(path.line, BadAdapter::ContextPath { path: path.value.clone() }));
+        }
+        let function = if does == "read" { READ } else { WRITE };
+        Ok(Work::Context { function: format!("{function}{}", path.value) })
     }
 
     fn texts(&mut self, texts: &BTreeMap<String, At<String>>) -> Result<Vec<(String, Text)>, Located> {

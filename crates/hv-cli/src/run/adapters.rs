@@ -8,8 +8,9 @@ use hv_core::saga::{Attempt, BoxFuture, Class, Executor, Outcome, Purpose, Reaso
 use hv_core::types::{Did, SessionId, StepId};
 use hv_core::{Entrant, Error, Grant, Hypervisor};
 use hv_integrations::bridge::{CmvkBridge, NexusBridge, ScakBridge};
+use hv_integrations::context::ContextStore;
 use hv_integrations::drift::{Metric, Response};
-use hv_integrations::http::Sidecar;
+use hv_integrations::http::{CaasStore, Sidecar};
 use hv_integrations::iatp::ManifestDesk;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,11 +22,12 @@ use std::sync::Arc;
 const CORRECTION: &str = "hv.correction";
 
 /// A node with what its session file turns on.
-#[derive(Debug)]
 pub(super) struct Connected {
     pub(super) hv: Hypervisor,
     /// Who hears of failures.
     pub(super) correction: Option<Arc<ScakBridge>>,
+    /// With whom files are exchanged.
+    pub(super) context: Option<Arc<dyn ContextStore>>,
 }
 
 impl Connected {
@@ -63,7 +65,14 @@ impl Connected {
         }
         let correction =
             (adapters.correction == Switch::On).then(|| Arc::new(ScakBridge::new(&python, deadline)));
-        Ok(Self { hv, correction })
+        let context = adapters
+            .context
+            .as_ref()
+            .map(|url| -> Arc<dyn ContextStore> { Arc::new(CaasStore::new(url, deadline)) });
+        if let Some(store) = &context {
+            hv = hv.with_context("caas", Arc::clone(store), deadline);
+        }
+        Ok(Self { hv, correction, context })
     }
 }
 

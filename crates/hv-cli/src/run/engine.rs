@@ -275,7 +275,7 @@ async fn told(
 
 impl Run {
     fn new(
-        (Connected { hv, correction }, session): (Connected, SessionId),
+        (Connected { hv, correction, context }, session): (Connected, SessionId),
         plan: Plan,
         bound: Bound,
         (keys, brought): Brought,
@@ -294,7 +294,12 @@ impl Run {
             .with_stopping(interrupts.control(Phase::Work).stopping())
             .with_stopping(interrupts.control(Phase::ObservingBefore).stopping());
         let http = based(http, &plan)?;
-        let executor = Discreet::new(Router::new().with_command(command).with_http(http), &bound);
+        let router = Router::new().with_command(command).with_http(http);
+        let router = match &context {
+            Some(store) => router.with_closures(super::context::functions(&hv, store, &bound)),
+            None => router,
+        };
+        let executor = Discreet::new(router, &bound);
         let steps = bound.setup.iter().chain(&bound.steps);
         let executor = Findings::new(executor, hv.clone(), steps.clone());
         let executor = Adapted::new(executor, hv.clone(), correction, steps);

@@ -3,6 +3,7 @@
 mod adapters;
 mod begun;
 mod brought;
+mod context;
 mod discreet;
 mod engine;
 mod findings;

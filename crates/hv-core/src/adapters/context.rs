@@ -4,12 +4,18 @@ use super::call::Caller;
 use crate::error::{Error, Reason};
 use crate::hypervisor::Hypervisor;
 use crate::node::Refusal;
-use hv_integrations::context::{ContextFault, ContextStore};
+use hv_integrations::context::{ContextFault, ContextStore, outside};
 use hv_session::Expect;
 use hv_types::{Did, SessionId};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The port in refusals where nothing was written.
+const PORT: &str = "context";
+
+/// The port in refusals where the store was told to write, and may have written.
+pub const STORE: &str = "context store";
 
 /// A store that is connected.
 pub(crate) struct ContextPort {
@@ -60,7 +66,8 @@ impl Hypervisor {
     ///
     /// # Errors
     /// [`Reason::Port`] where context is off, or the store forbids it or gives no answer in time; those of
-    /// [`read_file`](Self::read_file). Each is on the trail.
+    /// [`read_file`](Self::read_file). Each is on the trail. Where the store was told to write and did not say that
+    /// it has, the port is called [`STORE`]: it may have the file all the same.
     pub async fn publish_file(&self, session: &SessionId, agent: &Did, path: &str) -> Result<(), Error> {
         let port = self.context_of(session, agent).await?;
         let content = self.read_file(session, agent, path).await?;
@@ -68,19 +75,18 @@ impl Hypervisor {
         let text = text.and_then(|bytes| {
             String::from_utf8(bytes).map_err(|_| format!("{path} is no text, and the store keeps text"))
         });
-        let given = match text {
+        let allowed = match text {
             Err(why) => Err(why),
-            Ok(text) => match port.allowed(agent, format!("write {path}")).await {
-                Err(why) => Err(why),
-                Ok(()) => {
-                    let (at, by) = (outside(session, path), agent.clone());
-                    port.call(move |store| store.write(&at, &text, &by)).await
-                }
-            },
+            Ok(text) => port.allowed(agent, format!("write {path}")).await.map(|()| text),
         };
-        match given {
+        let text = match allowed {
+            Ok(text) => text,
+            Err(why) => return self.refused_context(session, agent, (PORT, why)).await,
+        };
+        let (at, by) = (outside(session, path), agent.clone());
+        match port.call(move |store| store.write(&at, &text, &by)).await {
             Ok(()) => Ok(()),
-            Err(why) => self.refused_context(session, agent, why).await,
+            Err(why) => self.refused_context(session, agent, (STORE, why)).await,
         }
     }
 
@@ -104,7 +110,7 @@ impl Hypervisor {
                 self.write_file(session, agent, path, file.content.into_bytes(), Expect::Any).await?;
                 Ok(true)
             }
-            Err(why) => self.refused_context(session, agent, why).await,
+            Err(why) => self.refused_context(session, agent, (PORT, why)).await,
         }
     }
 
@@ -115,15 +121,21 @@ impl Hypervisor {
         match self.node().ports().context() {
             Some(port) if on => Ok(port),
             Some(_) | None => {
-                self.refused_context(session, agent, "context is off in this session".to_owned()).await
+                let why = "context is off in this session".to_owned();
+                self.refused_context(session, agent, (PORT, why)).await
             }
         }
     }
 
-    async fn refused_context<T>(&self, session: &SessionId, agent: &Did, why: String) -> Result<T, Error> {
+    async fn refused_context<T>(
+        &self,
+        session: &SessionId,
+        agent: &Did,
+        (port, why): (&'static str, String),
+    ) -> Result<T, Error> {
         self.node()
             .commit(|state, _| {
-                let reason = Reason::Port { port: "context", why };
+                let reason = Reason::Port { port, why };
                 Err(match state.slot(session) {
                     Some(slot) => slot.refuse("context", Some(agent), None, reason),
                     None => Refusal::no_session("context", Some(agent), session),
@@ -131,9 +143,4 @@ impl Hypervisor {
             })
             .await
     }
-}
-
-/// Where a file of a session lies in the store.
-fn outside(session: &SessionId, path: &str) -> String {
-    format!("/sessions/{session}/{}", path.trim_start_matches('/'))
 }

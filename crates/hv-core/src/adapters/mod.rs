@@ -55,6 +55,7 @@ mod scores;
 mod state;
 mod trust;
 
+pub use context::STORE;
 pub use drift::{DriftAnswer, DriftSample, DriftSetup};
 pub use outbox::{Delivered, OUTBOX_MAX};
 pub use record::{DriftRecord, DriftVerdict, PortsOn};

@@ -81,6 +81,14 @@ impl ContextStore for CaasStore {
         }
     }
 
+    fn remove(&self, path: &str, by: &Did) -> Result<(), ContextFault> {
+        let from = format!("/vfs/files?path={}&agent_id={}", escaped(path), escaped(by.as_str()));
+        match self.ask("DELETE", &from, None)? {
+            (200 | 204 | 404, _) => Ok(()),
+            (status, said) => Err(self.refused(status, &said)),
+        }
+    }
+
     fn verdict(&self, agent: &Did, request: &str) -> Result<GatewayVerdict, ContextFault> {
         let path =
             format!("/gateway/validate?query={}&user_id={}", escaped(request), escaped(agent.as_str()));
