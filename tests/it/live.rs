@@ -278,3 +278,56 @@ fn what_is_asked_of_the_wrong_session_says_which_there_are() {
         list["sessions"].as_array().unwrap().iter().map(|line| &line["state"]).collect();
     assert_eq!(states, ["open", "ended"]);
 }
+
+#[test]
+fn an_undo_that_failed_counts_again_when_it_was_rehearsed_or_a_witness_has_said_so() {
+    let desk = Desk::new(&["file.make=full", "db.migrate=full-rehearsed"]);
+    let call = |verb: &str, agent: &str, action: &str, file: &str, undo: &str| {
+        let mut call = desk.session(verb);
+        call.args(["--agent", agent, "--action", action, "--probe", &format!("test -e {file}")]);
+        call.args(["--undo", &format!("{undo} {file}"), "--", "touch", file]);
+        call
+    };
+    assert_eq!(code(desk.session("join").args(["--agent", "did:mesh:other", "--sigma", "0.85"])), 0);
+    let (coder, other) = ("did:mesh:coder", "did:mesh:other");
+    // A probe alone is not enough where a rehearsal is demanded; the agent would say so of itself.
+    let denied = ran(&mut call("exec", other, "db.migrate", "two", "rm"));
+    assert_eq!(denied.status.code(), Some(5));
+    assert!(said(&denied).contains("counts only once it was rehearsed"), "{}", said(&denied));
+    let flawed = ran(&mut call("rehearse", other, "db.migrate", "two", "true"));
+    assert_eq!(flawed.status.code(), Some(4), "{}", said(&flawed));
+    let rehearsed = ran(&mut call("rehearse", coder, "db.migrate", "three", "rm"));
+    assert_eq!(rehearsed.status.code(), Some(0), "{}", said(&rehearsed));
+    assert!(!desk.work().join("three").exists());
+    assert_eq!(code(&mut call("exec", coder, "db.migrate", "four", "rm")), 5, "another call");
+    assert_eq!(code(&mut call("exec", coder, "db.migrate", "three", "rm")), 0);
+    assert!(desk.work().join("three").exists());
+
+    // An undo that fails closes its action to the next call, also where nothing was demanded.
+    let desk = Desk::new(&["file.make=full"]);
+    let call = |verb: &str, agent: &str, file: &str, undo: &str| {
+        let mut call = desk.session(verb);
+        call.args(["--agent", agent, "--action", "file.make", "--probe", &format!("test -e {file}")]);
+        call.args(["--undo", &format!("{undo} {file}"), "--", "touch", file]);
+        call
+    };
+    assert_eq!(code(desk.session("join").args(["--agent", other, "--sigma", "0.85"])), 0);
+    assert_eq!(code(&mut call("exec", other, "one", "false")), 0);
+    assert_eq!(code(&mut desk.session("undo")), 4);
+    let status = desk.status();
+    assert_eq!(status["undos"][0]["action"], "file.make");
+    assert_eq!(status["undos"][0]["failed"]["agent"], other);
+    let denied = ran(&mut call("exec", coder, "two", "rm"));
+    assert_eq!(denied.status.code(), Some(5));
+    assert!(said(&denied).contains("an undo of file.make failed in this session"), "{}", said(&denied));
+    assert_eq!(code(&mut call("rehearse", coder, "two", "rm")), 0);
+    assert_eq!(code(&mut call("exec", coder, "two", "rm")), 0);
+    assert_eq!(desk.status()["undos"][0]["rehearsed_by"], serde_json::json!([coder]));
+    let listed = ran(hv().args(["saga", "list"]).arg(desk.data()));
+    let text = String::from_utf8(listed.stdout).unwrap();
+    assert!(text.contains("hv saga restore"), "{text}");
+    // The call that a witness would sign is printed; this node listens to nobody, so nobody's word counts.
+    let asked = ran(hv().args(["saga", "restore"]).arg(desk.data()).args(["file.make", "--by", coder]));
+    assert_eq!(asked.status.code(), Some(0), "{}", said(&asked));
+    assert_eq!(json(&asked)["call"]["action"], "hv.undo.restore");
+}

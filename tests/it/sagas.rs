@@ -247,3 +247,41 @@ fn an_agent_plans_as_it_goes() {
         assert_eq!(json(&verified)["verdict"], "complete");
     }
 }
+
+fn states(report: &Value, key: &str) -> Vec<String> {
+    let steps = report[key].as_array().unwrap().iter();
+    steps
+        .map(|step| format!("{} {}", step["id"].as_str().unwrap(), step["state"].as_str().unwrap()))
+        .collect()
+}
+
+#[test]
+fn what_is_to_be_undone_on_demand_is_rehearsed_before_the_work() {
+    let place = Place::of("rehearsal.toml", |text| text);
+    let (code, report) = place.run();
+    assert_eq!(code, Some(0), "{report}");
+    assert_eq!(states(&report, "rehearsal"), ["people compensated", "people.look committed"]);
+    assert_eq!(states(&report, "steps"), ["people committed", "ada committed"]);
+    assert_eq!(report["steps"][0]["ring"], 2);
+    assert_eq!(fs::read_to_string(place.path("work/people/1")).unwrap(), "Ada\n");
+    let shown = said(&place.hv(&["audit", "show", "data"]));
+    assert!(shown.contains("saga rehearsal is a rehearsal"), "{shown}");
+    place.verify();
+
+    // An undo that only says that it works: found out, and nothing of the work begins.
+    let lies = Place::of("rehearsal.toml", |text| text.replace("[\"rmdir\", \"people\"]", "[\"true\"]"));
+    let (code, report) = lies.run();
+    assert_eq!(code, Some(4), "{report}");
+    assert_eq!(states(&report, "steps"), Vec::<String>::new());
+    assert_eq!(report["failed_undos"][0]["action"], "table.create");
+    let listed = lies.hv(&["saga", "list", "data"]);
+    assert!(said(&listed).contains("an undo of table.create failed (people of did:mesh:migrator)"));
+    lies.verify();
+
+    // What does not work at all is undone, and the work does not begin either.
+    let fails = Place::of("rehearsal.toml", |text| text.replace("[\"mkdir\", \"people\"]", "[\"false\"]"));
+    let (code, report) = fails.run();
+    assert_eq!(code, Some(3), "{report}");
+    assert_eq!(states(&report, "steps"), Vec::<String>::new());
+    fails.verify();
+}

@@ -3,7 +3,7 @@
 use crate::exit::Exit;
 use crate::output::one_line;
 use hv_saga::{Purpose, SagaState, StepState};
-use hv_types::{ActionId, Did, Digest, Ring, SessionId, Share, Sigma, StepId, Timestamp};
+use hv_types::{ActionId, Did, Digest, Ring, SagaId, SessionId, Share, Sigma, StepId, Timestamp};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,6 +40,8 @@ pub struct Report {
     pub vouches: Vec<VouchReport>,
     /// The steps of the set-up.
     pub setup: Vec<StepReport>,
+    /// What was carried out and undone before the work, to see whether that works.
+    pub rehearsal: Vec<StepReport>,
     /// The steps of the work.
     pub steps: Vec<StepReport>,
     /// The steps of the work that committed, in the order in which they did.
@@ -50,6 +52,8 @@ pub struct Report {
     pub denials: Vec<DenialReport>,
     /// Who lost reputation, and why.
     pub slashes: Vec<SlashReport>,
+    /// The undos that failed: from then on nothing of these actions counted as undoable without a rehearsal.
+    pub failed_undos: Vec<FailedUndoReport>,
     /// What was looked at after the set-up and at the end.
     pub observations: Vec<ObservationReport>,
     /// What verifying the trail says.
@@ -119,6 +123,19 @@ pub enum Done {
     Nothing,
     /// Some step was executed.
     Something,
+}
+
+/// An undo that failed for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FailedUndoReport {
+    /// The action that does not count as one that can be undone any more.
+    pub action: ActionId,
+    /// Whose undo it was.
+    pub agent: Did,
+    /// The saga.
+    pub saga: SagaId,
+    /// The step.
+    pub step: StepId,
 }
 
 /// An agent as it stood last.
@@ -327,7 +344,7 @@ impl fmt::Display for Report {
             let out = put_out.as_ref().map(|why| format!("; put out: {why}")).unwrap_or_default();
             line(format!("  {did} σ {sigma} {ring}{out}"))?;
         }
-        for step in self.setup.iter().chain(&self.steps) {
+        for step in self.setup.iter().chain(&self.rehearsal).chain(&self.steps) {
             let tries = |purpose| step.attempts.iter().filter(|attempt| attempt.purpose == purpose).count();
             let attempts = match (tries(Purpose::Execute), tries(Purpose::Undo)) {
                 (executed, 0) => format!("{executed} executed"),
@@ -356,6 +373,11 @@ impl fmt::Display for Report {
             for DemotionReport { agent, from, to, sigma } in demoted {
                 line(format!("  demoted: {agent} from {from} to {to}, with σ {sigma}"))?;
             }
+        }
+        for FailedUndoReport { action, agent, saga, step } in &self.failed_undos {
+            line(format!(
+                "  not undone: {saga}/{step} of {agent}; {action} counts as undoable only where it is rehearsed"
+            ))?;
         }
         for observation in &self.observations {
             let verdict = if observation.equal { "as after the set-up" } else { "not as after the set-up" };
@@ -412,6 +434,7 @@ mod tests {
             }],
             vouches: vec![],
             setup: vec![],
+            rehearsal: vec![],
             steps: vec![StepReport {
                 id: step("tag"),
                 agent: did.clone(),
@@ -433,6 +456,7 @@ mod tests {
                 needs: "a quorum".into(),
             }],
             slashes: vec![],
+            failed_undos: vec![],
             observations: vec![
                 ObservationReport::new("log", Some("x".into()), Some("x".into())),
                 ObservationReport::new("status", None, None),

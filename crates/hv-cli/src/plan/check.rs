@@ -22,7 +22,7 @@ use hv_types::{
     StepId,
 };
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 use std::time::Duration;
 
@@ -46,6 +46,7 @@ pub(super) fn plan(source: &Source) -> Result<Plan, Located> {
     let mut checker = Checker {
         agents: &agents,
         actions: BTreeMap::new(),
+        rehearsed: BTreeMap::new(),
         source,
         places: &places,
         reader: Reader {
@@ -63,6 +64,7 @@ pub(super) fn plan(source: &Source) -> Result<Plan, Located> {
     let setup = checker.steps(file.setup, Kind::Setup)?;
     let steps = checker.steps(file.step, Kind::Step)?;
     let observations = checker.observations(file.observe)?;
+    let rehearsed = checker.rehearsed.into_keys().collect();
     let references = checker.reader.references;
     Ok(Plan {
         source: source.clone(),
@@ -75,6 +77,7 @@ pub(super) fn plan(source: &Source) -> Result<Plan, Located> {
         vouches,
         overrides,
         actions: descriptors,
+        rehearsed,
         setup,
         steps,
         observations,
@@ -273,6 +276,8 @@ struct Checker<'a> {
     agents: &'a [Agent],
     source: &'a Source,
     actions: BTreeMap<ActionId, Declared>,
+    /// The actions that are rehearsed, and where the file says so.
+    rehearsed: BTreeMap<ActionId, u32>,
     places: &'a Places,
     reader: Reader<'a>,
     /// Where each step of the file stands, the set-up's included.
@@ -297,6 +302,14 @@ impl Checker<'_> {
             if let (Some(at), Some(problem)) = (&action.undo, forbids_undo(&descriptor)) {
                 let name = id.to_string();
                 return fail(at.line, Fault::Undo { name: name.clone(), action: name, problem });
+            }
+            if let Some(At { line, value: true }) = action.rehearse {
+                if forbids_undo(&descriptor).is_some() {
+                    let name = id.to_string();
+                    let problem = UndoProblem::NothingToRehearse;
+                    return fail(line, Fault::Undo { name: name.clone(), action: name, problem });
+                }
+                self.rehearsed.insert(id.clone(), line);
             }
             descriptors.push(descriptor.clone());
             self.actions.insert(id, Declared { line: action.id.line, descriptor, execute, undo });
@@ -344,6 +357,7 @@ impl Checker<'_> {
             let needs = step.needs.clone();
             let step = self.step(id, line, &step)?;
             needed.push(needs);
+            self.can_be_rehearsed(&step, line, kind)?;
             step.bind(self.places)?;
             steps.push(step);
         }
@@ -356,7 +370,44 @@ impl Checker<'_> {
             line: cycle.first().and_then(|&at| afters.get(at)?.as_ref()).map_or(1, |after| after.line),
             fault: Fault::Cycle { path: cycle.iter().map(name).collect() },
         })?;
-        Ok(arranged(&steps, &waits, &order))
+        let steps = arranged(&steps, &waits, &order);
+        if kind == Kind::Step {
+            self.rests_on_what_is_undone(&steps)?;
+        }
+        Ok(steps)
+    }
+
+    /// A step of an action that is rehearsed has a probe, and is part of the work.
+    fn can_be_rehearsed(&self, step: &Step, line: u32, kind: Kind) -> Result<(), Located> {
+        let problem = match (self.rehearsed.contains_key(&step.action), kind) {
+            (false, _) => return Ok(()),
+            (true, Kind::Setup) => UndoProblem::SetUp,
+            (true, _) if step.probe.is_none() => UndoProblem::NotProbed,
+            _ => return Ok(()),
+        };
+        fail(line, Fault::Undo { name: step.id.to_string(), action: step.action.to_string(), problem })
+    }
+
+    /// What a rehearsed step waits for is carried out in the rehearsal too, so it can be undone.
+    fn rests_on_what_is_undone(&self, steps: &[Step]) -> Result<(), Located> {
+        let rehearsed = steps.iter().filter(|step| self.rehearsed.contains_key(&step.action));
+        for step in rehearsed {
+            let mut open: Vec<u32> = step.after.clone();
+            let mut seen = BTreeSet::new();
+            while let Some(before) = open.pop() {
+                let Some(other) = steps.get(before as usize).filter(|_| seen.insert(before)) else {
+                    continue;
+                };
+                if other.undo.is_none() && other.kind != ActionKind::ReadOnly {
+                    let (name, action) = (step.id.to_string(), step.action.to_string());
+                    let problem = UndoProblem::BehindWhatStays;
+                    let line = self.step_lines.get(&step.id).copied().unwrap_or(1);
+                    return fail(line, Fault::Undo { name, action, problem });
+                }
+                open.extend(&other.after);
+            }
+        }
+        Ok(())
     }
 
     fn step(&mut self, id: StepId, line: u32, raw: &RawStep) -> Result<Step, Located> {

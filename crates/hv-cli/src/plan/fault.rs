@@ -138,6 +138,14 @@ pub enum UndoProblem {
     ReadOnly,
     /// The action says that it can be taken back, and nobody says how.
     Missing,
+    /// The action is rehearsed, and has nothing that could be taken back.
+    NothingToRehearse,
+    /// The action is rehearsed, and nothing could see whether that worked.
+    NotProbed,
+    /// The action is rehearsed before the work, and this step comes earlier.
+    SetUp,
+    /// The action is rehearsed, and the step waits for one that cannot be taken back.
+    BehindWhatStays,
 }
 
 /// Why a duration cannot be read.

@@ -275,6 +275,9 @@ pub(super) struct RawAction {
     /// It changes the supervisor itself. Only Ring 0 may do it.
     #[serde(default)]
     pub(super) admin: bool,
+    /// Its undo counts only once it was rehearsed: before the work begins, its steps and those that they wait for are
+    /// carried out and undone, and each probe has to see the effect come and go.
+    pub(super) rehearse: Option<At<bool>>,
     /// What is at stake, 0 to 1, in the range that belongs to the reversibility (full 0.1 to 0.3, partial 0.5
     /// to 0.8, none 0.9 to 1); its midpoint where nothing is said.
     #[schemars(range(min = 0.0, max = 1.0))]

@@ -236,6 +236,23 @@ fn undo(name: &str, action: &str, problem: UndoProblem, f: &mut fmt::Formatter<'
             "action `{action}` says that it can be undone, and neither it nor step `{name}` says how; add `undo`, \
              or say reversibility = \"none\""
         ),
+        UndoProblem::NothingToRehearse => {
+            write!(f, "action `{action}` has nothing to undo, so nothing to rehearse; remove `rehearse`")
+        }
+        UndoProblem::NotProbed => write!(
+            f,
+            "action `{action}` is rehearsed, and nothing could see whether the undo of step `{name}` works; add `probe`"
+        ),
+        UndoProblem::SetUp => write!(
+            f,
+            "action `{action}` is rehearsed when the set-up is done, so set-up step `{name}` cannot be of it; give it \
+             another action"
+        ),
+        UndoProblem::BehindWhatStays => write!(
+            f,
+            "step `{name}` is to be rehearsed with everything that it waits for, and some of that cannot be undone; \
+             remove `rehearse` from action `{action}`, or let the step wait for less"
+        ),
     }
 }
 

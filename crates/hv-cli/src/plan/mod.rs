@@ -77,6 +77,8 @@ pub struct Plan {
     vouches: Vec<Vouch>,
     overrides: Vec<(ActionId, Override)>,
     actions: Vec<ActionDescriptor>,
+    /// Those whose undo counts only once it was rehearsed.
+    rehearsed: BTreeSet<ActionId>,
     setup: Vec<Step>,
     steps: Vec<Step>,
     observations: Vec<Observation>,
@@ -403,6 +405,12 @@ impl Plan {
     #[must_use]
     pub fn actions(&self) -> &[ActionDescriptor] {
         &self.actions
+    }
+
+    /// The actions whose undo counts only once it was rehearsed.
+    #[must_use]
+    pub const fn rehearsed(&self) -> &BTreeSet<ActionId> {
+        &self.rehearsed
     }
 
     /// The steps of the set-up, ordered so that each comes after those that it waits for.

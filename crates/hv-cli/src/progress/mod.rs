@@ -174,6 +174,8 @@ pub enum Phase {
     Setup,
     /// Looking at what the set-up left.
     ObservingBefore,
+    /// Carrying out and undoing what is to be undone on demand.
+    Rehearsal,
     /// The steps.
     Work,
     /// Looking at what the run left.

@@ -40,6 +40,7 @@ pub(super) fn line(event: &Event) -> Option<(Tone, String)> {
             let text = match phase {
                 Phase::Setup => "set-up",
                 Phase::ObservingBefore => "observing what the set-up left",
+                Phase::Rehearsal => "rehearsal",
                 Phase::Work => "work",
                 Phase::ObservingAfter => "observing what the run left",
             };

@@ -39,6 +39,8 @@ use std::time::Duration;
 
 /// The name of the saga that does the work.
 pub(crate) const WORK: &str = "work";
+/// The name of the saga that rehearses what is to be undone on demand.
+pub(crate) const REHEARSAL: &str = "rehearsal";
 /// The name of the saga that prepares it.
 pub(crate) const SETUP: &str = "setup";
 /// The longest that a resumed run waits for programs of the old one to end by themselves, however much time their
@@ -377,6 +379,10 @@ impl Run {
                 if matches!(self.judge("observe-before", observed)?, End::Abandoned) {
                     return Ok(End::Abandoned);
                 }
+                match self.rehearse().await? {
+                    End::Outcome(Outcome::Completed) => {}
+                    end => return Ok(end),
+                }
                 let worked = if self.interrupts.cancelled() {
                     self.hv.sagas(&self.session)?.iter().any(|id| id.as_str() == WORK)
                 } else {
@@ -414,6 +420,9 @@ impl Run {
         }
         for action in self.plan.actions() {
             self.hv.register_action(&self.session, action.id(), Claim::from(action)).await?;
+        }
+        for action in self.plan.rehearsed() {
+            self.hv.demand_rehearsal(&self.session, action).await?;
         }
         let reading = Claim {
             kind: Some(ActionKind::ReadOnly),
@@ -496,9 +505,65 @@ impl Run {
         if state.is_terminal() {
             return Ok(state);
         }
+        self.driven(phase, &host, first).await
+    }
+
+    /// Carries out and undoes what counts only once it was rehearsed. The work begins where everything was done, seen
+    /// and undone; whether each step then counts, the gate says.
+    async fn rehearse(&self) -> Result<End, RunFailure> {
+        let steps = (0u32..).zip(&self.bound.steps);
+        let chosen = steps.filter(|(_, step)| self.plan.rehearsed().contains(&step.def.action));
+        let chosen: Vec<u32> = chosen.map(|(ordinal, _)| ordinal).collect();
+        if chosen.is_empty() {
+            return Ok(End::Outcome(Outcome::Completed));
+        }
+        let id = SagaId::new(REHEARSAL).map_err(|_| RunFailure::Unreadable { what: "the name of a saga" })?;
+        let (host, first) = if self.hv.sagas(&self.session)?.contains(&id) {
+            (self.hv.saga(&self.session, &id), SagaCommand::recover())
+        } else if self.interrupts.cancelled() {
+            return Ok(End::Outcome(Outcome::RolledBack));
+        } else {
+            let defs: Vec<_> = self.bound.steps.iter().map(|step| Arc::new(step.def.clone())).collect();
+            let concurrency = self.concurrency(&defs, self.plan.limits().parallel)?;
+            let (seed, limits) =
+                (u64::from_le_bytes(place::random()?), self.limits(Phase::Work, concurrency));
+            let plan = saga::Plan { seed, limits, ..saga::Plan::new(defs) };
+            let host = self.hv.create_rehearsal(&self.session, &id, plan, &chosen).await?;
+            (host, SagaCommand::advance())
+        };
+        let mut state = host.state()?;
+        if !state.is_terminal() {
+            state = self.driven(Phase::Rehearsal, &host, first).await?;
+        }
+        if !state.is_terminal() && !self.interrupts.are_final() {
+            state = self.driven(Phase::Rehearsal, &host, SagaCommand::Cancel).await?;
+        }
+        if !state.is_terminal() {
+            return Ok(End::Abandoned);
+        }
+        let history = History::read(&**self.hv.log(), Some(&self.session))?;
+        let went_well = history.is_some_and(|history| history.rehearsed_well());
+        Ok(End::Outcome(match state {
+            SagaState::Escalated => Outcome::Escalated,
+            _ if went_well && !self.interrupts.cancelled() => Outcome::Completed,
+            _ => {
+                let text =
+                    "what is to be undone on demand was not seen to be; nothing of the work was begun".into();
+                self.tell(&Event::Notice { text });
+                Outcome::RolledBack
+            }
+        }))
+    }
+
+    async fn driven(
+        &self,
+        phase: Phase,
+        host: &SagaHost,
+        first: SagaCommand,
+    ) -> Result<SagaState, RunFailure> {
         self.tell(&Event::Phase(phase));
         let control = self.interrupts.control(phase);
-        let state = drive(&host, &self.executor, &control, first).await;
+        let state = drive(host, &self.executor, &control, first).await;
         state.map_err(|halt| match halt {
             saga::Halt::Host(error) => match error.downcast::<Error>() {
                 Ok(error) => RunFailure::Node(error),
@@ -528,7 +593,7 @@ impl Run {
                     ..limits
                 }
             }
-            Phase::Setup | Phase::ObservingBefore | Phase::ObservingAfter => limits,
+            Phase::Setup | Phase::Rehearsal | Phase::ObservingBefore | Phase::ObservingAfter => limits,
         }
     }
 
@@ -589,6 +654,9 @@ fn ended(history: &History) -> Outcome {
         let done = if acted || history.denials.is_empty() { Done::Something } else { Done::Nothing };
         Outcome::of(state, done)
     };
+    if let Some((SagaState::Escalated, _)) = state(REHEARSAL) {
+        return Outcome::Escalated;
+    }
     match (state(SETUP), state(WORK)) {
         (_, Some(work)) => of(work).unwrap_or(Outcome::RolledBack),
         (Some(setup), None) if setup.0 != SagaState::Completed => of(setup).unwrap_or(Outcome::RolledBack),
@@ -614,11 +682,13 @@ fn blank(session: Option<SessionId>, data: &Path) -> Report {
         agents: Vec::new(),
         vouches: Vec::new(),
         setup: Vec::new(),
+        rehearsal: Vec::new(),
         steps: Vec::new(),
         commit_order: Vec::new(),
         undo_order: Vec::new(),
         denials: Vec::new(),
         slashes: Vec::new(),
+        failed_undos: Vec::new(),
         observations: Vec::new(),
         verify: None,
     }
@@ -657,11 +727,13 @@ fn report(
         agents: history.agents.clone(),
         vouches: history.vouches.clone(),
         setup: steps(SETUP),
+        rehearsal: steps(REHEARSAL),
         steps: steps(WORK),
         commit_order: order(|saga| &saga.committed),
         undo_order: order(|saga| &saga.undone),
         denials: history.denials.clone(),
         slashes: history.slashes.clone(),
+        failed_undos: history.failed_undos(),
         observations,
         ..blank(Some(history.session.clone()), data)
     })

@@ -2,8 +2,8 @@
 
 use super::RunFailure;
 use crate::report::{
-    AgentReport, AttemptOutcome, AttemptReport, BondReport, DemotionReport, DenialReport, LossReport,
-    SlashReport, StepReport, VouchReport,
+    AgentReport, AttemptOutcome, AttemptReport, BondReport, DemotionReport, DenialReport, FailedUndoReport,
+    LossReport, SlashReport, StepReport, VouchReport,
 };
 use hv_core::audit::{Log, Lsn, StreamNo};
 use hv_core::event::{Denial, LedgerEvent, MembershipEvent, NodeEvent, SagaEvent, SessionEvent};
@@ -126,6 +126,31 @@ impl History {
     /// A saga by name.
     pub(crate) fn saga(&self, id: &str) -> Option<&SagaHistory> {
         self.sagas.iter().find(|saga| saga.id.as_str() == id)
+    }
+
+    /// Whether everything in the rehearsal was done, and what had an effect undone.
+    pub(crate) fn rehearsed_well(&self) -> bool {
+        let well = |step: &StepHistory| match step.def.has_effect() {
+            true => step.state == StepState::Compensated,
+            false => step.state == StepState::Committed,
+        };
+        self.saga(super::engine::REHEARSAL).is_some_and(|saga| saga.steps.iter().all(well))
+    }
+
+    /// What was to be undone, had an undo, and was not: from then on nothing of the same action counted as undoable
+    /// without a rehearsal.
+    pub(crate) fn failed_undos(&self) -> Vec<FailedUndoReport> {
+        let steps = self.sagas.iter().flat_map(|saga| saga.steps.iter().map(move |step| (saga, step)));
+        let failed =
+            steps.filter(|(_, step)| step.state == StepState::CompensationFailed && step.def.undo.is_some());
+        failed
+            .map(|(saga, step)| FailedUndoReport {
+                action: step.def.action.clone(),
+                agent: step.def.agent.clone(),
+                saga: saga.id.clone(),
+                step: step.def.id.clone(),
+            })
+            .collect()
     }
 
     /// How long the attempts that nobody has seen the end of may still go on.

@@ -79,13 +79,18 @@ impl Interrupts {
         }
     }
 
+    /// Whether everything is to stop at once.
+    pub(super) fn are_final(&self) -> bool {
+        *self.stopped.borrow()
+    }
+
     pub(super) fn cancelled(&self) -> bool {
         self.asked.load(SeqCst) > 0
     }
 
     pub(super) fn control(&self, phase: Phase) -> Control {
         match phase {
-            Phase::Setup | Phase::Work => self.work.clone(),
+            Phase::Setup | Phase::Rehearsal | Phase::Work => self.work.clone(),
             Phase::ObservingBefore | Phase::ObservingAfter => self.look.clone(),
         }
     }

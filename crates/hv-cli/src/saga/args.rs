@@ -53,6 +53,9 @@ Exit codes: 0 it makes sense, 1 it does not, 2 bad input"
     /// Try once more to undo what could not be undone
     #[command(after_help = SETTLE_HELP)]
     Retry(SettleArgs),
+    /// Let the undo of an action count again in an open session where it failed
+    #[command(after_help = RESTORE_HELP)]
+    Restore(SettleArgs),
 }
 
 const SETTLE_HELP: &str = "\
@@ -67,6 +70,20 @@ Example:
 
 Exit codes: 0 settled, or the call was printed; 1 hv failed; 2 bad input;
 4 tried once more, and still not undone; 5 denied";
+
+const RESTORE_HELP: &str = "\
+ITEM is SESSION/ACTION, or the action alone where that is clear. It takes the
+word of a witness that the node listens to. Without --witness the call that the
+witness is to sign is printed; it counts for one hour.
+
+Example:
+  hv saga restore DIR git.push --by did:mesh:operator > call.json
+  hv id sign --key human.key --type witness --audience did:web:node.example \\
+     --deadline 1h call.json > word.json
+  hv saga restore DIR git.push --witness word.json
+
+Exit codes: 0 restored, or the call was printed; 1 hv failed; 2 bad input;
+5 denied";
 
 /// A trail to read.
 #[derive(Debug, Args)]
@@ -121,13 +138,13 @@ pub struct ReplayArgs {
     pub json: bool,
 }
 
-/// Arguments of `hv saga resolve`, `skip` and `retry`.
+/// Arguments of `hv saga resolve`, `skip`, `retry` and `restore`.
 #[derive(Debug, Args)]
 pub struct SettleArgs {
     /// The folder of the trail
     #[arg(value_name = "DIR")]
     pub data: PathBuf,
-    /// What it is about: SESSION/SAGA/STEP, or the step alone where that is clear
+    /// What it is about: SESSION/SAGA/STEP, or its last part alone where that is clear
     #[arg(value_name = "ITEM")]
     pub item: String,
     /// Who asks for it; with --witness, whom the witness named

@@ -71,6 +71,7 @@ pub fn run(args: &SagaArgs) -> Result<Exit, Refused> {
         SagaCommand::Resolve(args) => settle::settle(args, Settlement::Resolved {}),
         SagaCommand::Skip(args) => settle::settle(args, Settlement::Skipped {}),
         SagaCommand::Retry(args) => settle::settle(args, Settlement::Retried {}),
+        SagaCommand::Restore(args) => settle::restore(args),
     };
     let (exit, message) = match done {
         Ok(exit) => return Ok(exit),

@@ -9,7 +9,7 @@ use crate::run::{begun, undoing};
 use crate::{Exit, plan::Plan};
 use hv_core::audit::{FileLog, FileOptions};
 use hv_core::identity::{Content, Envelope, Kind, Statement};
-use hv_core::types::{SagaId, SessionId, StepId, Timestamp};
+use hv_core::types::{ActionId, Did, SagaId, SessionId, StepId, Timestamp};
 use hv_core::{Clock, Hypervisor, ItemRef, Presented, Request, Retried, Settlement, SystemClock, entropy};
 use serde_json::json;
 use std::path::Path;
@@ -23,29 +23,11 @@ pub(super) fn settle(args: &SettleArgs, how: Settlement) -> Result<Exit, Failure
     let trail = Trail::read(&args.data)?;
     let item = named(&trail, &args.item)?;
     let request = Request::Settle { item: item.clone(), how };
-    let Some(file) = &args.witness else {
-        let by = args.by.as_ref().ok_or_else(|| Failure::Input("--by says who asks for it".to_owned()))?;
-        let call = request.call(by, SystemClock.now().after(LASTS));
-        let call = call.map_err(|bad| Failure::Hv(bad.to_string()))?;
-        output::json(&json!({ "call": CallText::from(&call) }))?;
-        return Ok(Exit::Done);
-    };
-    let bad = |why: &dyn std::fmt::Display| Failure::Input(format!("{}: {why}", file.display()));
-    let text = std::fs::read(file).map_err(|error| bad(&error.kind()))?;
-    let envelope = Envelope::from_json(&text).map_err(|refusal| bad(&refusal))?;
-    // Only what it is about is taken from it here; whether it counts, the node decides.
-    let said = Statement::from_payload(Kind::Witness, envelope.payload()).map_err(|refusal| bad(&refusal))?;
-    let Content::Witness { call } = said.content else {
-        return Err(bad(&"it is no word of a witness; sign with --type witness"));
-    };
-    let (by, deadline): (_, Timestamp) = (call.agent, call.deadline);
-    let presented = Presented::new(deadline, vec![envelope]).map_err(|many| bad(&many))?;
+    let Some((by, presented)) = word(args, &request)? else { return Ok(Exit::Done) };
     let note = trail.sessions.values().find(|session| session.name == item.session.as_str());
     let note = note.and_then(|session| session.note);
     let hv = opened(&args.data)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::Hv(format!("the runtime does not start: {error}")))?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let done = match how {
             Settlement::Resolved {} | Settlement::Skipped {} => {
                 hv.govern(&by, &request, &presented).await.map(|()| None).map_err(Failure::from)
@@ -84,6 +66,59 @@ pub(super) fn settle(args: &SettleArgs, how: Settlement) -> Result<Exit, Failure
     })
 }
 
+/// Lets the undo of an action count again.
+pub(super) fn restore(args: &SettleArgs) -> Result<Exit, Failure> {
+    let trail = Trail::read(&args.data)?;
+    let open = trail.sessions.values().filter(|session| !session.closed);
+    let failed: Vec<String> = open
+        .flat_map(|session| {
+            let failed = session.undos.entries().filter(|entry| entry.failed.is_some());
+            failed.map(move |entry| format!("{}/{}", session.name, entry.action))
+        })
+        .collect();
+    let found = one_of(&failed, &args.item, "is no action whose undo failed in an open session")?;
+    let (session, action) = found.split_once('/').unwrap_or_default();
+    let bad = |bad: hv_core::types::BadIdent| Failure::Hv(bad.to_string());
+    let (session, action) = (SessionId::new(session).map_err(bad)?, ActionId::new(action).map_err(bad)?);
+    let request = Request::RestoreUndo { session, action };
+    let Some((by, presented)) = word(args, &request)? else { return Ok(Exit::Done) };
+    let hv = opened(&args.data)?;
+    runtime()?.block_on(async {
+        let done = hv.govern(&by, &request, &presented).await;
+        hv.seal().await?;
+        done?;
+        output::print(&format_args!("{found}: its undo counts again\n"))?;
+        Ok(Exit::Done)
+    })
+}
+
+/// Who asks and the word of a witness; without one, the call that it is to sign is printed.
+fn word(args: &SettleArgs, request: &Request) -> Result<Option<(Did, Presented)>, Failure> {
+    let Some(file) = &args.witness else {
+        let by = args.by.as_ref().ok_or_else(|| Failure::Input("--by says who asks for it".to_owned()))?;
+        let call = request.call(by, SystemClock.now().after(LASTS));
+        let call = call.map_err(|bad| Failure::Hv(bad.to_string()))?;
+        output::json(&json!({ "call": CallText::from(&call) }))?;
+        return Ok(None);
+    };
+    let bad = |why: &dyn std::fmt::Display| Failure::Input(format!("{}: {why}", file.display()));
+    let text = std::fs::read(file).map_err(|error| bad(&error.kind()))?;
+    let envelope = Envelope::from_json(&text).map_err(|refusal| bad(&refusal))?;
+    // Only what it is about is taken from it here; whether it counts, the node decides.
+    let said = Statement::from_payload(Kind::Witness, envelope.payload()).map_err(|refusal| bad(&refusal))?;
+    let Content::Witness { call } = said.content else {
+        return Err(bad(&"it is no word of a witness; sign with --type witness"));
+    };
+    let (by, deadline): (_, Timestamp) = (call.agent, call.deadline);
+    let presented = Presented::new(deadline, vec![envelope]).map_err(|many| bad(&many))?;
+    Ok(Some((by, presented)))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime.map_err(|error| Failure::Hv(format!("the runtime does not start: {error}")))
+}
+
 fn opened(data: &Path) -> Result<Hypervisor, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Hv(format!("{}: {error}", data.display()));
     let options = FileOptions::new(entropy().map_err(|error| failed(&error))?);
@@ -94,22 +129,7 @@ fn opened(data: &Path) -> Result<Hypervisor, Failure> {
 /// The open item of this name; the step alone where only one is called so.
 fn named(trail: &Trail, text: &str) -> Result<ItemRef, Failure> {
     let open = trail.open();
-    let fits = |item: &&String| **item == text || item.rsplit('/').next() == Some(text);
-    let found: Vec<&String> = open.iter().filter(fits).collect();
-    let found = match found.as_slice() {
-        [one] => *one,
-        [] => {
-            let list = if open.is_empty() { "nothing does".to_owned() } else { open.join(", ") };
-            return Err(Failure::Input(format!("`{text}` does not wait for a person; {list}")));
-        }
-        many => {
-            let list: Vec<&str> = many.iter().map(|item| item.as_str()).collect();
-            return Err(Failure::Input(format!(
-                "`{text}` may be any of {}; write one of them",
-                list.join(", ")
-            )));
-        }
-    };
+    let found = one_of(&open, text, "does not wait for a person")?;
     let mut parts = found.split('/');
     let mut part = || parts.next().unwrap_or_default();
     let bad = |bad: hv_core::types::BadIdent| Failure::Hv(bad.to_string());
@@ -118,4 +138,21 @@ fn named(trail: &Trail, text: &str) -> Result<ItemRef, Failure> {
         saga: SagaId::new(part()).map_err(bad)?,
         step: StepId::new(part()).map_err(bad)?,
     })
+}
+
+/// The one of this name, or with this as its last part.
+fn one_of<'a>(list: &'a [String], text: &str, otherwise: &str) -> Result<&'a str, Failure> {
+    let fits = |item: &&String| **item == text || item.rsplit('/').next() == Some(text);
+    let found: Vec<&String> = list.iter().filter(fits).collect();
+    match found.as_slice() {
+        [one] => Ok(one.as_str()),
+        [] => {
+            let list = if list.is_empty() { "there is none".to_owned() } else { list.join(", ") };
+            Err(Failure::Input(format!("`{text}` {otherwise}; {list}")))
+        }
+        many => {
+            let list: Vec<&str> = many.iter().map(|item| item.as_str()).collect();
+            Err(Failure::Input(format!("`{text}` may be any of {}; write one of them", list.join(", "))))
+        }
+    }
 }

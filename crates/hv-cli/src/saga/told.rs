@@ -1,10 +1,12 @@
 //! Sagas in words, as JSON, and drawn.
 
 use super::Failure;
-use super::trail::{Told, Trail};
+use super::trail::{Session, Told, Trail};
 use crate::Exit;
 use crate::output;
+use hv_core::saga::reversibility::Failed;
 use hv_core::saga::{Join, SagaState, StepDef};
+use hv_core::types::ActionId;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -15,7 +17,13 @@ pub(super) fn list(trail: &Trail, as_json: bool) -> Result<Exit, Failure> {
     if as_json {
         let sagas: Vec<Value> =
             trail.sagas(None).into_iter().map(|(session, .., told)| fields(&session.name, told)).collect();
-        output::json(&json!({ "sagas": sagas, "open": open }))?;
+        let undos: Vec<Value> = failed_undos(trail)
+            .map(|(session, action, failed)| {
+                json!({ "session": session.name, "action": action, "agent": failed.agent, "step": failed.step,
+                    "at": failed.at, "session_is_open": !session.closed })
+            })
+            .collect();
+        output::json(&json!({ "sagas": sagas, "open": open, "failed_undos": undos }))?;
     } else {
         let mut text = String::new();
         for (session, .., told) in trail.sagas(None) {
@@ -34,9 +42,25 @@ pub(super) fn list(trail: &Trail, as_json: bool) -> Result<Exit, Failure> {
         for item in &open {
             let _ = writeln!(text, "{item}  waits for a person: hv saga resolve, skip or retry");
         }
+        for (session, action, failed) in failed_undos(trail) {
+            let way = if session.closed { "" } else { ": rehearse it, or hv saga restore" };
+            let _ = writeln!(
+                text,
+                "{}  an undo of {action} failed ({} of {}), so it counts as one that cannot be undone{way}",
+                session.name, failed.step, failed.agent
+            );
+        }
         output::print(&text)?;
     }
     Ok(if open.is_empty() { Exit::Done } else { Exit::Escalated })
+}
+
+/// The actions whose undo failed and was not restored.
+fn failed_undos(trail: &Trail) -> impl Iterator<Item = (&Session, &ActionId, &Failed)> {
+    trail.sessions.values().flat_map(|session| {
+        let failed = session.undos.entries().filter_map(|entry| Some((entry.action, entry.failed?)));
+        failed.map(move |(action, failed)| (session, action, failed))
+    })
 }
 
 pub(super) fn show(trail: &Trail, name: Option<&str>, as_json: bool) -> Result<Exit, Failure> {

@@ -4,6 +4,7 @@ use super::Failure;
 use hv_core::audit::disk::RealDisk;
 use hv_core::audit::{Entry, Kind, StreamNo, Verdict, verify_on};
 use hv_core::event::{NodeEvent, SagaEvent, SessionEvent};
+use hv_core::saga::reversibility::Registry;
 use hv_core::saga::{Machine, Saga, SagaState, StepState};
 use hv_core::types::{Digest, SagaId};
 use hv_core::{Retried, Settlement, TrailEvent, read_record};
@@ -23,6 +24,10 @@ pub(super) struct Trail {
 pub(super) struct Session {
     pub(super) name: String,
     pub(super) sagas: Vec<Told>,
+    /// What is known of undos beyond what steps declare.
+    pub(super) undos: Registry,
+    /// Whether nothing can happen in it any more.
+    pub(super) closed: bool,
     /// What `hv run` keeps with a session it began.
     pub(super) note: Option<Digest>,
 }
@@ -33,6 +38,7 @@ pub(super) struct Told {
     pub(super) id: SagaId,
     pub(super) saga: Saga,
     pub(super) events: Vec<SagaEvent>,
+    rehearsal: bool,
 }
 
 impl Trail {
@@ -71,6 +77,14 @@ impl Trail {
                 TrailEvent::Session(event) => {
                     let session = self.sessions.entry(record.stream).or_default();
                     session.take(*event, record.attached.first().map(|payload| payload.id()))?;
+                }
+                TrailEvent::Node(NodeEvent::UndoRestored { stream, action, .. }) => {
+                    if let Some(session) = self.sessions.get_mut(&StreamNo(stream)) {
+                        session.undos.restore(&action);
+                    }
+                }
+                TrailEvent::Closed { stream, .. } => {
+                    self.sessions.entry(stream).or_default().closed = true;
                 }
                 TrailEvent::Node(
                     NodeEvent::ItemSettled {
@@ -131,14 +145,25 @@ impl Session {
     fn take(&mut self, event: SessionEvent, attached: Option<Digest>) -> Result<(), String> {
         match event {
             SessionEvent::SagaOpened { id, .. } => {
-                self.sagas.push(Told { id, saga: Saga::default(), events: Vec::new() });
+                let (saga, events) = (Saga::default(), Vec::new());
+                self.sagas.push(Told { id, saga, events, rehearsal: false });
             }
             SessionEvent::Saga { saga, event } => {
                 if let Some(told) = self.sagas.get_mut(saga as usize) {
                     told.saga.apply(&event).map_err(|illegal| illegal.to_string())?;
+                    self.undos.observe(&told.saga, &event);
+                    if told.rehearsal && told.saga.state().is_terminal() {
+                        self.undos.rehearsed(&told.saga);
+                    }
                     told.events.push(event);
                 }
             }
+            SessionEvent::Rehearsal { saga } => {
+                if let Some(told) = self.sagas.get_mut(saga as usize) {
+                    told.rehearsal = true;
+                }
+            }
+            SessionEvent::RehearsalDemanded { action } => self.undos.demand(&action),
             SessionEvent::Noted { key } if key == crate::run::NOTE => self.note = attached,
             _ => {}
         }

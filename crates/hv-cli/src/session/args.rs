@@ -52,6 +52,9 @@ pub enum SessionCommand {
     Allow(AllowArgs),
     /// Run a command as an agent: past the gate, recorded, to be undone
     Exec(ExecArgs),
+    /// Run a command and undo it, to see whether that works: from then on it counts for this agent
+    #[command(after_long_help = REHEARSE_HELP)]
+    Rehearse(ExecArgs),
     /// Undo what was run last, or what is named
     Undo(UndoArgs),
     /// Say who is in a session, what was run in it and what was refused
@@ -165,6 +168,8 @@ Classes:
                      shows that the undo worked
   full-unproven,     the same, and you accept an undo without a probe
   partial-unproven
+  full-rehearsed,    the same, and only once this very command and this very
+  partial-rehearsed  undo were seen to work, with `hv session rehearse`
   none               cannot be undone; needs Ring 1
   admin              changes the supervisor itself; needs Ring 0
 
@@ -223,6 +228,25 @@ pub struct ExecArgs {
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
+
+const REHEARSE_HELP: &str = "\
+The command is run, its probe has to see its effect, its undo is run, and its
+probe has to see that the effect is gone. Then `hv session exec` with the same
+agent, command, undo, folder and variables counts as one that can be undone,
+until an undo of the action fails in the session. Whoever runs the node answers
+for a rehearsal: its undo is accepted unproven, and the trail says so.
+
+Example:
+  hv session rehearse --data trail --agent did:mesh:coder --action db.migrate \\
+      --undo './migrate down' --probe './migrate is-up' -- ./migrate up
+
+Exit codes:
+    0  it works, and counts
+    1  hv itself failed
+    2  bad input; nothing was run
+    3  it was not seen to work, and is undone; it does not count
+    4  it could not be undone; a person has to look
+    5  denied; nothing was run";
 
 const EXEC_HELP: &str = "\
 What the command prints is printed when it has ended, and kept beside the
@@ -338,6 +362,8 @@ pub struct Allowance {
 pub(super) enum Proof {
     Needed,
     NotNeeded,
+    /// Shown before, in a rehearsal.
+    Rehearsed,
 }
 
 impl OpenArgs {
@@ -374,11 +400,14 @@ fn allowance(text: &str) -> Result<Allowance, String> {
         "full-unproven" => (ActionKind::Effect, Reversibility::Full, Proof::NotNeeded),
         "partial" => (ActionKind::Effect, Reversibility::Partial, Proof::Needed),
         "partial-unproven" => (ActionKind::Effect, Reversibility::Partial, Proof::NotNeeded),
+        "full-rehearsed" => (ActionKind::Effect, Reversibility::Full, Proof::Rehearsed),
+        "partial-rehearsed" => (ActionKind::Effect, Reversibility::Partial, Proof::Rehearsed),
         "none" => (ActionKind::Effect, Reversibility::None, Proof::Needed),
         "admin" => (ActionKind::Admin, Reversibility::None, Proof::Needed),
         _ => {
             return Err(
-                "the class is read-only, full, full-unproven, partial, partial-unproven, none or admin"
+                "the class is read-only, full, full-unproven, full-rehearsed, partial, partial-unproven, \
+                 partial-rehearsed, none or admin"
                     .into(),
             );
         }

@@ -69,7 +69,7 @@ const fn place_of(command: &SessionCommand) -> &Place {
         SessionCommand::Join(args) => &args.at.place,
         SessionCommand::Activate(at) | SessionCommand::Status(at) => &at.place,
         SessionCommand::Allow(args) => &args.at.place,
-        SessionCommand::Exec(args) => &args.at.place,
+        SessionCommand::Exec(args) | SessionCommand::Rehearse(args) => &args.at.place,
         SessionCommand::Undo(args) => &args.at.place,
         SessionCommand::Leave(args) | SessionCommand::Evict(args) | SessionCommand::Readmit(args) => {
             &args.at.place
@@ -97,6 +97,7 @@ async fn answer(command: &SessionCommand) -> Result<Answer, LiveFailure> {
         SessionCommand::Activate(at) => activate(&folder, at).await,
         SessionCommand::Allow(args) => allow(&folder, args).await,
         SessionCommand::Exec(args) => steps::exec(&folder, args).await,
+        SessionCommand::Rehearse(args) => steps::rehearse(&folder, args).await,
         SessionCommand::Undo(args) => steps::undo(&folder, args).await,
         SessionCommand::Status(at) => status::status(&folder, at),
         SessionCommand::Leave(args) => leave(&folder, args).await,
@@ -145,6 +146,9 @@ async fn register(
         folder.hv.register_action(session, action, *claim).await?;
         if *proof == Proof::NotNeeded && !live.unproven.contains(action) {
             live.unproven.push(action.clone());
+        }
+        if *proof == Proof::Rehearsed {
+            folder.hv.demand_rehearsal(session, action).await?;
         }
     }
     Ok(())

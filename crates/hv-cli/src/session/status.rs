@@ -10,8 +10,8 @@ use crate::run::{RunFailure, place};
 use hv_core::audit::disk::RealDisk;
 use hv_core::audit::{LogError, StreamNo, verify_on};
 use hv_core::session::Standing;
-use hv_core::types::{Digest, Timestamp};
-use hv_core::{TrailEvent, read_record};
+use hv_core::types::{Did, Digest, Timestamp};
+use hv_core::{TrailEvent, UndoView, read_record};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -104,6 +104,18 @@ pub(super) fn status(folder: &Folder, at: &At) -> Result<Answer, LiveFailure> {
         }
         steps.push(told);
     }
+    let mut undos: Vec<Value> = Vec::new();
+    for undo in folder.hv.undos(&session)? {
+        words.push_str(&undo_words(&undo));
+        undos.push(json!({
+            "action": undo.action,
+            "only_rehearsed": undo.demanded,
+            "failed": undo.failed.as_ref().map(|failed| json!({
+                "agent": failed.agent, "step": failed.step, "at": failed.at,
+            })),
+            "rehearsed_by": undo.rehearsed,
+        }));
+    }
     for denial in &history.denials {
         let who = denial.agent.as_ref().map(|agent| format!(" to {agent}")).unwrap_or_default();
         let _ = writeln!(words, "  denied{who}: {}", denial.reason);
@@ -121,10 +133,25 @@ pub(super) fn status(folder: &Folder, at: &At) -> Result<Answer, LiveFailure> {
         "members": members,
         "files": view.files,
         "steps": steps,
+        "undos": undos,
         "denials": history.denials,
         "kills": kills.iter().map(|(target, since)| json!({ "target": target.to_string(), "since": since })).collect::<Vec<_>>(),
     });
     Ok(Answer::new(Exit::Done, words, document))
+}
+
+/// What is known of an action's undo, as one line.
+fn undo_words(undo: &UndoView) -> String {
+    let why = match (&undo.failed, undo.demanded) {
+        (Some(failed), _) => {
+            format!("failed at {} ({} of {})", failed.at, failed.step, failed.agent)
+        }
+        (None, true) => "counts only where it is rehearsed".to_owned(),
+        (None, false) => "is rehearsed".to_owned(),
+    };
+    let by: Vec<&str> = undo.rehearsed.iter().map(Did::as_str).collect();
+    let by = if by.is_empty() { String::new() } else { format!(", rehearsed by {}", by.join(", ")) };
+    format!("  undo of {}: {why}{by}\n", undo.action)
 }
 
 fn standing(standing: Standing) -> String {

@@ -93,6 +93,48 @@ pub(super) async fn exec(folder: &Folder, args: &ExecArgs) -> Result<Answer, Liv
     Ok(executed(&saga, state, exit, denial.as_ref(), output))
 }
 
+/// Runs a command and undoes it, so that it is seen whether that works.
+pub(super) async fn rehearse(folder: &Folder, args: &ExecArgs) -> Result<Answer, LiveFailure> {
+    let session = folder.session(&args.at)?;
+    let live = folder.live(&session)?;
+    recover(folder, &session, &live).await?;
+    let step = Arc::new(definition(folder, &session, args)?);
+    let name = format!("rehearsal{}", folder.hv.sagas(&session)?.len() + 1);
+    let saga = SagaId::new(&name).map_err(|bad| LiveFailure::Input { why: bad.to_string() })?;
+    let host = folder.hv.create_rehearsal(&session, &saga, Plan::new(vec![step]), &[0]).await?;
+    let executor = Kept::new(&live, &args.pass);
+    let mut state = driven(folder, &session, &saga, &host, &executor, SagaCommand::advance()).await?;
+    let (denial, output) = (host.take_refused(), executor.take());
+    // What has ended already was not seen to work.
+    let seen = state == SagaState::Running;
+    if seen {
+        state = driven(folder, &session, &saga, &host, &executor, SagaCommand::Cancel).await?;
+    }
+    let (exit, words) = match (state, denial.as_ref()) {
+        (SagaState::Compensated, None) if seen => {
+            (Exit::Done, format!("{} of {} is rehearsed: it was seen and undone", args.action, args.agent))
+        }
+        (SagaState::Escalated, _) => {
+            (Exit::Escalated, format!("{saga} could not be undone; look at it, it does not count"))
+        }
+        (_, Some(denial)) if output.is_none() => (Exit::Denied, denial_words(denial)),
+        (SagaState::Compensated, _) => {
+            (Exit::RolledBack, format!("{saga} was not seen to work; it is undone, and does not count"))
+        }
+        _ => (Exit::Interrupted, format!("{saga} was stopped; the next command takes it up")),
+    };
+    let output = output.unwrap_or_default();
+    let document = json!({
+        "saga": saga.as_str(),
+        "state": state.name(),
+        "rehearsed": exit == Exit::Done,
+        "exit_code": exit.code(),
+        "command_exit": output.exit,
+        "answer": words,
+    });
+    Ok(Answer::new(exit, String::new(), document).saying(output.stdout, output.stderr).warning(Some(words)))
+}
+
 /// Undoes what was run last, what is named, or everything.
 pub(super) async fn undo(folder: &Folder, args: &UndoArgs) -> Result<Answer, LiveFailure> {
     let session = folder.session(&args.at)?;
@@ -147,7 +189,9 @@ pub(super) async fn recover(folder: &Folder, session: &SessionId, live: &Live) -
     let mut left = Vec::new();
     for saga in folder.hv.sagas(session)? {
         let machine = folder.hv.saga_machine(session, &saga)?;
-        if machine.is_some_and(|machine| machine.running().next().is_some() || unsettled(&machine)) {
+        let open = |machine: Saga| machine.running().next().is_some() || unsettled(&machine);
+        // A rehearsal that was cut off stands on what it did until it is undone.
+        if machine.is_some_and(open) || folder.hv.is_rehearsal(session, &saga)? {
             left.push(saga);
         }
     }
@@ -166,7 +210,11 @@ pub(super) async fn recover(folder: &Folder, session: &SessionId, live: &Live) -
     for saga in left {
         let host = folder.hv.saga(session, &saga);
         let executor = Kept::new(live, &[]);
-        let state = driven(folder, session, &saga, &host, &executor, SagaCommand::recover()).await?;
+        let rehearsal = folder.hv.is_rehearsal(session, &saga)?;
+        let mut state = driven(folder, session, &saga, &host, &executor, SagaCommand::recover()).await?;
+        if rehearsal && state == SagaState::Running {
+            state = driven(folder, session, &saga, &host, &executor, SagaCommand::Cancel).await?;
+        }
         output::error(&format!("hv: {saga} was interrupted; after looking at what it left, it is {state}"));
     }
     Ok(())
