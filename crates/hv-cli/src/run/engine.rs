@@ -37,6 +37,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+mod rehearsal;
+
 /// The name of the saga that does the work.
 pub(crate) const WORK: &str = "work";
 /// The name of the saga that rehearses what is to be undone on demand.
@@ -508,53 +510,7 @@ impl Run {
         self.driven(phase, &host, first).await
     }
 
-    /// Carries out and undoes what counts only once it was rehearsed. The work begins where everything was done, seen
-    /// and undone; whether each step then counts, the gate says.
-    async fn rehearse(&self) -> Result<End, RunFailure> {
-        let steps = (0u32..).zip(&self.bound.steps);
-        let chosen = steps.filter(|(_, step)| self.plan.rehearsed().contains(&step.def.action));
-        let chosen: Vec<u32> = chosen.map(|(ordinal, _)| ordinal).collect();
-        if chosen.is_empty() {
-            return Ok(End::Outcome(Outcome::Completed));
-        }
-        let id = SagaId::new(REHEARSAL).map_err(|_| RunFailure::Unreadable { what: "the name of a saga" })?;
-        let (host, first) = if self.hv.sagas(&self.session)?.contains(&id) {
-            (self.hv.saga(&self.session, &id), SagaCommand::recover())
-        } else if self.interrupts.cancelled() {
-            return Ok(End::Outcome(Outcome::RolledBack));
-        } else {
-            let defs: Vec<_> = self.bound.steps.iter().map(|step| Arc::new(step.def.clone())).collect();
-            let concurrency = self.concurrency(&defs, self.plan.limits().parallel)?;
-            let (seed, limits) =
-                (u64::from_le_bytes(place::random()?), self.limits(Phase::Work, concurrency));
-            let plan = saga::Plan { seed, limits, ..saga::Plan::new(defs) };
-            let host = self.hv.create_rehearsal(&self.session, &id, plan, &chosen).await?;
-            (host, SagaCommand::advance())
-        };
-        let mut state = host.state()?;
-        if !state.is_terminal() {
-            state = self.driven(Phase::Rehearsal, &host, first).await?;
-        }
-        if !state.is_terminal() && !self.interrupts.are_final() {
-            state = self.driven(Phase::Rehearsal, &host, SagaCommand::Cancel).await?;
-        }
-        if !state.is_terminal() {
-            return Ok(End::Abandoned);
-        }
-        let history = History::read(&**self.hv.log(), Some(&self.session))?;
-        let went_well = history.is_some_and(|history| history.rehearsed_well());
-        Ok(End::Outcome(match state {
-            SagaState::Escalated => Outcome::Escalated,
-            _ if went_well && !self.interrupts.cancelled() => Outcome::Completed,
-            _ => {
-                let text =
-                    "what is to be undone on demand was not seen to be; nothing of the work was begun".into();
-                self.tell(&Event::Notice { text });
-                Outcome::RolledBack
-            }
-        }))
-    }
-
+    /// Drives a saga to where nothing is left to do.
     async fn driven(
         &self,
         phase: Phase,
