@@ -8,7 +8,8 @@ use crate::finding::What;
 use crate::hash::Blake3;
 use crate::log::{Head, LogError, Lsn, StreamNo};
 use crate::record::{Entry, Heads, Kind, Record, take_framed};
-use crate::streams::{Stream, Streams};
+use crate::snapshot::Point;
+use crate::streams::{Ending, Stream, Streams};
 use crate::tree::TreeHash;
 use hv_types::wire::Reader;
 use hv_types::{Digest, Timestamp};
@@ -60,6 +61,20 @@ impl Chain {
             sealed: false,
             closed: 0,
         }
+    }
+
+    /// The chain behind a snapshot; `None` where no log can have stood like that.
+    pub(crate) fn resume(point: &Point) -> Option<Self> {
+        let streams = point.streams()?;
+        let closed = point.opened.checked_sub(streams.open_sessions())?;
+        let purging = point.pending.iter().map(|(purge, _)| *purge).collect();
+        let (lsn, time, nonce) = (point.lsn, point.time, Some(point.nonce));
+        Some(Self { streams, lsn, time, nonce, owed: None, purging, sealed: false, closed })
+    }
+
+    /// How many sessions were ever opened, and where every open stream ends.
+    pub(crate) fn endings(&mut self) -> (u32, Vec<Ending>) {
+        (self.streams.opened(), self.streams.endings())
     }
 
     /// The last batch.
@@ -238,6 +253,7 @@ impl Chain {
                     Err(What::NoPurge)
                 }
             }
+            (Kind::Snapshot { .. }, None) if on_node => Ok(None),
             (Kind::Sealed { .. }, None) if on_node && !self.purging.is_empty() => Err(What::PurgeUnfinished),
             (Kind::Sealed { heads }, None) if on_node => {
                 self.check_heads(heads)?;
@@ -250,6 +266,7 @@ impl Chain {
                 | Kind::Started { .. }
                 | Kind::Purge { .. }
                 | Kind::Destroyed { .. }
+                | Kind::Snapshot { .. }
                 | Kind::Sealed { .. },
                 None,
             ) => Err(What::Misplaced),

@@ -9,8 +9,10 @@ use crate::journal::Journal;
 use crate::keys::KEYS_NAME;
 use crate::log::{Doing, Expect, Head, Log, LogError, Lsn, PayloadRef, StreamNo};
 use crate::payload::{Entropy, Vault, read_payload};
-use crate::record::Entry;
+use crate::record::{Entry, Tag, put_snapshot};
+use crate::rest::Rest;
 use crate::segment::{FRAME_HEADER_BYTES, HEADER_BYTES, finish_frame, segment_name};
+use crate::snapshot::{self, Opening, PendingSnapshot, Point, Print, encode};
 use crate::survey::Survey;
 use crate::writer::{Cut, Work, Writer};
 use core::fmt;
@@ -59,7 +61,15 @@ pub struct FileLog {
     turn: Condvar,
     appended: AtomicU64,
     durable: AtomicU64,
-    poisoned: AtomicBool,
+    poisoned: Arc<AtomicBool>,
+    nonce: [u8; 16],
+    opening: Opening,
+    /// The state that was kept in the snapshot that the log was opened from, until somebody takes it.
+    state: Mutex<Option<Vec<u8>>>,
+    /// What that snapshot left unread.
+    rest: Option<Arc<Rest>>,
+    /// Held while a snapshot is written.
+    keeping: Mutex<()>,
 }
 
 /// What a log on disk needs from outside.
@@ -68,6 +78,7 @@ pub struct FileOptions {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) segment_bytes: u64,
     pub(crate) again: Again,
+    pub(crate) snapshots: bool,
 }
 
 /// What a segment holds at most, unless a single batch is larger: 64 MiB.
@@ -80,7 +91,13 @@ impl FileOptions {
     /// Randomness for the log's own number and for the keys of payloads.
     #[must_use]
     pub fn new(entropy: Entropy) -> Self {
-        Self { entropy, disk: Arc::new(RealDisk), segment_bytes: SEGMENT_BYTES, again: Again::Refuse }
+        Self {
+            entropy,
+            disk: Arc::new(RealDisk),
+            segment_bytes: SEGMENT_BYTES,
+            again: Again::Refuse,
+            snapshots: true,
+        }
     }
 
     /// The same with segments of another size, at least [`SEGMENT_MIN_BYTES`].
@@ -94,6 +111,12 @@ impl FileOptions {
     #[must_use]
     pub fn destroying_again(self) -> Self {
         Self { again: Again::Destroy, ..self }
+    }
+
+    /// The same where opening reads everything before it returns, whatever snapshot there is.
+    #[must_use]
+    pub fn without_snapshots(self) -> Self {
+        Self { snapshots: false, ..self }
     }
 
     /// The same on another disk.
@@ -130,7 +153,9 @@ const WAITING_MAX_BYTES: usize = 8 << 20;
 
 impl FileLog {
     /// The log of a writer whose segment and mark are in order.
-    pub(crate) fn assemble(writer: Writer, journal: Journal, vault: Vault) -> Self {
+    pub(crate) fn assemble(writer: Writer, journal: Journal, vault: Vault, begun: Begun) -> Self {
+        let Begun { opening, state, rest, poisoned } = begun;
+        let nonce = writer.mark.nonce;
         let lsn = journal.lsn().0;
         let (segment, offset, limit) = (writer.segment.index, writer.segment.offset, writer.limit);
         let appender =
@@ -145,8 +170,19 @@ impl FileLog {
             turn: Condvar::new(),
             appended: AtomicU64::new(lsn),
             durable: AtomicU64::new(lsn),
-            poisoned: AtomicBool::new(false),
+            poisoned,
+            nonce,
+            opening,
+            state: Mutex::new(state),
+            rest,
+            keeping: Mutex::new(()),
         }
+    }
+
+    /// Whether everything is verified that opening from a snapshot left unread.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        self.rest.as_ref().is_none_or(|rest| rest.is_done())
     }
 
     /// The log's folder.
@@ -185,6 +221,26 @@ impl FileLog {
         work.bytes.clear();
         lock(&self.appender)?.spare = work.bytes;
         Ok(())
+    }
+
+    /// Goes through what was appended, from a point on where there is one.
+    fn read(
+        &self,
+        point: Option<&Point>,
+        f: &mut dyn FnMut(Entry<'_>) -> Result<(), Illegal>,
+    ) -> Result<Lsn, LogError> {
+        let last = Lsn(self.appended.load(Ordering::Acquire));
+        self.sync(last)?;
+        let mut survey = Survey::new(&*self.disk, &self.dir);
+        let segments = lock(&self.writer)?.segment.index.saturating_add(1);
+        point.map_or(Ok(()), |point| survey.stand_at(point))?;
+        survey.read_segments(segments, Some(last), &mut |entry| f(entry).map_err(|e| entry.illegal(e)))?;
+        if survey.lsn < last {
+            let name = PathBuf::from(segment_name(survey.end.segment));
+            let what = What::BelowMark { marked: last, found: survey.lsn };
+            return Err(found_at(&name, survey.end.offset, what));
+        }
+        Ok(last)
     }
 
     fn check(&self) -> Result<(), LogError> {
@@ -226,6 +282,23 @@ impl FileLog {
         }
         self.disk.sync_dir(&self.dir).map_err(io_error(&self.dir, Doing::Sync))?;
         Ok(())
+    }
+}
+
+/// What opening a log began with.
+#[derive(Debug, Default)]
+pub(crate) struct Begun {
+    pub(crate) opening: Opening,
+    pub(crate) state: Option<Vec<u8>>,
+    pub(crate) rest: Option<Arc<Rest>>,
+    pub(crate) poisoned: Arc<AtomicBool>,
+}
+
+impl Drop for FileLog {
+    fn drop(&mut self) {
+        if let Some(rest) = &self.rest {
+            rest.give_up();
+        }
     }
 }
 
@@ -319,17 +392,7 @@ impl Log for FileLog {
     }
 
     fn replay(&self, f: &mut dyn FnMut(Entry<'_>) -> Result<(), Illegal>) -> Result<Lsn, LogError> {
-        let last = Lsn(self.appended.load(Ordering::Acquire));
-        self.sync(last)?;
-        let mut survey = Survey::new(&*self.disk, &self.dir);
-        let segments = lock(&self.writer)?.segment.index.saturating_add(1);
-        survey.read_segments(segments, Some(last), &mut |entry| f(entry).map_err(|e| entry.illegal(e)))?;
-        if survey.lsn < last {
-            let name = PathBuf::from(segment_name(survey.end.segment));
-            let what = What::BelowMark { marked: last, found: survey.lsn };
-            return Err(found_at(&name, survey.end.offset, what));
-        }
-        Ok(last)
+        self.read(None, f)
     }
 
     fn head(&self, stream: StreamNo) -> Option<Head> {
@@ -363,7 +426,55 @@ impl Log for FileLog {
         self.destroy_in(&mut vault, now)
     }
 
+    fn begin_snapshot(&self, now: Timestamp, state: &[u8]) -> Result<Option<PendingSnapshot>, LogError> {
+        let mut bytes = Vec::new();
+        let nonce = self.nonce;
+        let mut appender = lock(&self.appender)?;
+        self.check()?;
+        if appender.sealed {
+            return Err(LogError::Sealed);
+        }
+        let end = (appender.segment, appender.offset);
+        let lsn = appender.append(|journal| {
+            bytes = encode(&journal.point(nonce, end), state);
+            let Print { digest, length } = Print::of(&bytes);
+            journal.append_own(Tag::Snapshot, now, &[], |out| put_snapshot(&digest, length, out))
+        })?;
+        self.appended.store(lsn.0, Ordering::Release);
+        Ok(Some(PendingSnapshot { lsn, bytes }))
+    }
+
+    fn finish_snapshot(&self, snapshot: PendingSnapshot) -> Result<(), LogError> {
+        self.sync(snapshot.lsn)?;
+        let _alone = lock(&self.keeping)?;
+        // Nothing is written into the folder of a log that was ended.
+        if lock(&self.appender)?.sealed {
+            return Err(LogError::Sealed);
+        }
+        snapshot::write(&*self.disk, &self.dir, snapshot.lsn, &snapshot.bytes)
+    }
+
+    fn opening(&self) -> (Opening, Option<Vec<u8>>) {
+        (self.opening.clone(), lock(&self.state).ok().and_then(|mut state| state.take()))
+    }
+
+    fn replay_rest(&self, f: &mut dyn FnMut(Entry<'_>) -> Result<(), Illegal>) -> Result<Lsn, LogError> {
+        match &self.rest {
+            Some(rest) => self.read(Some(rest.point()), f),
+            None => self.replay(f),
+        }
+    }
+
+    fn verify_rest(&self) -> Result<(), LogError> {
+        match &self.rest {
+            Some(rest) => rest.verify().map(drop),
+            None => Ok(()),
+        }
+    }
+
     fn seal(&self, now: Timestamp) -> Result<Lsn, LogError> {
+        let _alone = lock(&self.keeping)?;
+        let loose = self.rest.as_ref().map_or_else(|| Ok(Vec::new()), |rest| rest.verify())?;
         let mut payloads = lock(&self.payloads)?;
         self.check()?;
         let mut appender = loop {
@@ -380,7 +491,10 @@ impl Log for FileLog {
         if appender.sealed {
             return Err(LogError::Sealed);
         }
-        let lsn = appender.append(|journal| journal.append_sealed(now))?;
+        let lsn = appender.append(|journal| {
+            loose.iter().for_each(|payload| journal.put_loose(*payload));
+            journal.append_sealed(now)
+        })?;
         self.appended.store(lsn.0, Ordering::Release);
         (appender.sealed, payloads.sealed) = (true, true);
         drop(appender);

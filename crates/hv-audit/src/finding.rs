@@ -158,6 +158,12 @@ pub enum What {
     NoPurge,
     /// The log was ended in the middle of a purge.
     PurgeUnfinished,
+    /// No record names the snapshot.
+    SnapshotUnrecorded,
+    /// The snapshot is not what was kept.
+    SnapshotDamaged,
+    /// The snapshot, as it was kept, says of the log what its records do not.
+    SnapshotElsewhere,
 }
 
 impl fmt::Display for Finding {
@@ -242,6 +248,9 @@ impl fmt::Display for What {
             Self::KeyUnreferenced => "no payload has this key",
             Self::KeyDestroyed => "the key was destroyed, and no record says that its payload is purged",
             Self::NoPurge => "it says that a purge is done that is not under way",
+            Self::SnapshotUnrecorded => "no record names this snapshot",
+            Self::SnapshotDamaged => "the snapshot is not what was kept",
+            Self::SnapshotElsewhere => "the snapshot says of the log what its records do not",
             Self::PurgeUnfinished => "the log was ended in the middle of a purge",
         })
     }

@@ -3,9 +3,10 @@
 use crate::disk::{Disk, ListedKind};
 use crate::finding::{Finding, What};
 use crate::keys::KEYS_NAME;
-use crate::log::{Doing, LogError};
+use crate::log::{Doing, LogError, Lsn};
 use crate::mark::MARK_NAME;
 use crate::segment::{segment_index, segment_name};
+use crate::snapshot::{is_unfinished, snapshot_lsn};
 use hv_types::Digest;
 use std::collections::BTreeSet;
 use std::io;
@@ -18,17 +19,19 @@ pub(crate) const PAYLOADS_NAME: &str = "payloads";
 pub(crate) const UNFINISHED: &str = ".tmp";
 
 /// The names in a log's folder.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Folder {
     pub(crate) mark: bool,
     /// Whether there is a file of keys.
     pub(crate) keys: bool,
     /// The indices of the segments.
     pub(crate) segments: BTreeSet<u32>,
+    /// The snapshots, by the batches that hold their digests.
+    pub(crate) snapshots: BTreeSet<Lsn>,
     /// Whether there is a folder of payloads.
     pub(crate) payload_folder: bool,
     pub(crate) payloads: BTreeSet<Digest>,
-    /// Payloads that a crash left unfinished, with their folder.
+    /// Payloads and snapshots that a crash left unfinished, with their folder.
     pub(crate) unfinished: Vec<PathBuf>,
     /// What no log puts there, with its folder.
     pub(crate) strangers: Vec<PathBuf>,
@@ -48,6 +51,10 @@ impl Folder {
                 (ListedKind::File, KEYS_NAME, _) => folder.keys = true,
                 (ListedKind::File, _, Some(index)) => drop(folder.segments.insert(index)),
                 (ListedKind::Folder, PAYLOADS_NAME, _) => folder.payload_folder = true,
+                (ListedKind::File, name, _) if is_unfinished(name) => folder.unfinished.push(name.into()),
+                (ListedKind::File, name, _) if snapshot_lsn(name).is_some() => {
+                    folder.snapshots.extend(snapshot_lsn(name));
+                }
                 _ => folder.strangers.push(entry.name.into()),
             }
         }

@@ -4,8 +4,9 @@ use crate::disk::{Access, Disk};
 use crate::finding::{Finding, What};
 use crate::folder::{found, found_at};
 use crate::keys::{KEYS_NAME, Keys, Slot, place};
-use crate::log::{LogError, PayloadRef};
+use crate::log::{LogError, Lsn, PayloadRef};
 use crate::payload::{check_length, payload_path, read_payload};
+use crate::snapshot::{Print, read_bytes, snapshot_name};
 use crate::survey::{Reference, Survey};
 use hv_types::Digest;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,8 @@ use std::path::Path;
 pub(crate) enum Purpose {
     /// Looks at every byte, while a writer may be at work.
     Verify,
+    /// Looks at lengths, of a log that was opened at a snapshot and is written to again.
+    Rest,
     /// Looks at lengths; contents are checked where they are read. Nobody else is at work.
     Open(Again),
 }
@@ -72,11 +75,28 @@ pub(crate) fn take_inventory(
         }
     }
     let known = |id: &Digest| survey.references.contains_key(id) || survey.purged.contains_key(id);
-    for id in survey.folder.payloads.iter().filter(|id| !known(id)) {
-        taking.unreferenced(id)?;
+    if survey.is_whole() {
+        for id in survey.folder.payloads.iter().filter(|id| !known(id)) {
+            taking.unreferenced(id)?;
+        }
+    }
+    if purpose == Purpose::Verify {
+        survey.folder.snapshots.iter().try_for_each(|lsn| check_snapshot(survey, disk, dir, *lsn))?;
     }
     taking.slots(&keys)?;
     Ok(Inventory { keys, ..taking.found })
+}
+
+/// A snapshot is the one that its record names. One that is gone meanwhile gave way to a later one.
+fn check_snapshot(survey: &Survey<'_>, disk: &dyn Disk, dir: &Path, lsn: Lsn) -> Result<(), LogError> {
+    let name = snapshot_name(lsn);
+    let Some(print) = survey.snapshots.get(&lsn) else {
+        return Err(found(Path::new(&name), What::SnapshotUnrecorded));
+    };
+    match read_bytes(disk, dir, lsn)? {
+        Some(bytes) if Print::of(&bytes) != *print => Err(found(Path::new(&name), What::SnapshotDamaged)),
+        _ => Ok(()),
+    }
 }
 
 /// A finding about a payload, with the first record that refers to it.
@@ -107,7 +127,12 @@ impl Taking<'_, '_> {
     /// Whether a payload that is not as it should be was purged since the records were read: the record comes
     /// before the destruction, so whoever sees the one finds the other.
     fn purged_since(&mut self, id: &Digest) -> bool {
-        if self.purpose == Purpose::Verify && !self.survey.says_ended() && !self.later.contains(id) {
+        let at_work = match self.purpose {
+            Purpose::Verify => !self.survey.says_ended(),
+            Purpose::Rest => true,
+            Purpose::Open(_) => false,
+        };
+        if at_work && !self.later.contains(id) {
             let mut later = Survey::new(self.disk, self.dir);
             if later.read(&mut |_| Ok(())).is_ok() {
                 self.later.extend(later.purged.keys());
@@ -138,7 +163,7 @@ impl Taking<'_, '_> {
 
     fn look(&self, id: &Digest) -> Result<(), LogError> {
         match self.purpose {
-            Purpose::Open(_) => Ok(()),
+            Purpose::Open(_) | Purpose::Rest => Ok(()),
             Purpose::Verify => match read_payload(self.disk, self.dir, id)? {
                 Some(_) => Ok(()),
                 None => Err(found(&payload_path(id), What::PayloadMissing { id: *id })),
@@ -196,7 +221,7 @@ impl Taking<'_, '_> {
     fn slots(&mut self, keys: &Keys) -> Result<(), LogError> {
         let Survey { folder, purged, .. } = self.survey;
         let file = Path::new(KEYS_NAME);
-        let ended = self.survey.says_ended();
+        let ended = self.survey.says_ended() && self.purpose != Purpose::Rest;
         if folder.keys && !keys.begun && ended {
             return Err(found(file, What::KeysHeader));
         }

@@ -4,6 +4,7 @@ use crate::batch::Batch;
 use crate::hash::Blake3;
 use crate::log::{BATCH_MAX_BYTES, Expect, Head, LABEL_MAX_BYTES, LogError, Lsn, PayloadRef, StreamNo};
 use crate::record::{Preamble, Tag, put_head, put_record};
+use crate::snapshot::Point;
 use crate::streams::{Stream, Streams};
 use crate::tree::TreeHash;
 use hv_types::wire::put_varint;
@@ -125,6 +126,14 @@ impl Journal {
     /// Whether a record says that a payload is purged.
     pub(crate) fn is_purged(&self, id: &Digest) -> bool {
         self.purges.purged.contains(id)
+    }
+
+    /// Where the log stands, in a segment that ends there.
+    pub(crate) fn point(&mut self, nonce: [u8; 16], (segment, offset): (u32, u64)) -> Point {
+        let (opened, endings) = (self.streams.opened(), self.streams.endings());
+        let Purges { purged, pending } = &self.purges;
+        let (pending, purged) = (pending.clone(), purged.clone());
+        Point { nonce, lsn: self.lsn, time: self.time, segment, offset, opened, endings, pending, purged }
     }
 
     /// The oldest purge whose destruction is not recorded yet.

@@ -26,6 +26,8 @@ mod memory;
 
 mod file;
 mod recover;
+mod rest;
+mod snapshot;
 mod writer;
 
 mod folder;
@@ -76,6 +78,7 @@ pub use payload::{Entropy, OpenPayload, open_payload, payload_name};
 pub use proof::{BadProof, ConsistencyProof, InclusionProof};
 pub use record::{Attachments, Entry, Heads, Ids, Kind, first_parent, read_entry};
 pub use salvage::salvage_on;
+pub use snapshot::{Opening, PendingSnapshot, UnusableSnapshot};
 pub use tiles::{EntryTooLong, TILE_WIDTH, TileFile, bundle_entries, tiles};
 pub use transcript::{ENTRY_MAX_BYTES, NoProof, Transcript, node_entry, origin};
 pub use tree::{CompactRange, TreeHash};

@@ -3,6 +3,7 @@
 use crate::batch::Batch;
 use crate::finding::Finding;
 use crate::record::Entry;
+use crate::snapshot::{Opening, PendingSnapshot};
 use core::fmt;
 use hv_types::{Digest, Illegal, Timestamp};
 use std::io;
@@ -121,6 +122,49 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// # Errors
     /// Those of [`append`](Log::append) and [`sync`](Log::sync).
     fn seal(&self, now: Timestamp) -> Result<Lsn, LogError>;
+
+    /// Begins to keep what its reader made of everything appended so far, so that opening the log again begins there:
+    /// appends the record that holds its digest. `None` where the engine keeps none.
+    ///
+    /// Nobody may append meanwhile what `state` does not hold. Costs a hash over it.
+    ///
+    /// # Errors
+    /// Those of [`append`](Log::append).
+    fn begin_snapshot(&self, now: Timestamp, state: &[u8]) -> Result<Option<PendingSnapshot>, LogError> {
+        let _ = (now, state);
+        Ok(None)
+    }
+
+    /// Writes what was begun, durable when this returns; the one before is then removed. Blocks.
+    ///
+    /// # Errors
+    /// [`LogError::Io`] where it cannot be written, which harms nothing else; those of [`sync`](Log::sync).
+    fn finish_snapshot(&self, snapshot: PendingSnapshot) -> Result<(), LogError> {
+        let _ = snapshot;
+        Ok(())
+    }
+
+    /// What opening began with, and the state that was kept there, once.
+    fn opening(&self) -> (Opening, Option<Vec<u8>>) {
+        (Opening::default(), None)
+    }
+
+    /// As [`replay`](Log::replay), without what the snapshot covers that [`opening`](Log::opening) names.
+    ///
+    /// # Errors
+    /// Those of [`replay`](Log::replay).
+    fn replay_rest(&self, f: &mut dyn FnMut(Entry<'_>) -> Result<(), Illegal>) -> Result<Lsn, LogError> {
+        self.replay(f)
+    }
+
+    /// Verifies what opening from a snapshot left unread, or waits until that is done; it begins by itself when the
+    /// log is opened. A log is not ended before. Blocks.
+    ///
+    /// # Errors
+    /// [`LogError::Damaged`] where the log does not hold what was written to it; then nothing more is appended.
+    fn verify_rest(&self) -> Result<(), LogError> {
+        Ok(())
+    }
 
     /// The hashes of all records of a stream, in order, synced: what proofs are made from. Goes through the
     /// whole log.

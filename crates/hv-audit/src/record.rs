@@ -108,6 +108,13 @@ pub enum Kind<'a> {
         /// The place of the record of the purge on the node stream.
         purge: u64,
     },
+    /// On the node stream: what was made of everything before this batch is kept in a file beside the log.
+    Snapshot {
+        /// BLAKE3 in its keyed mode over the whole file, under `derive_key` of `hv 2026 audit snapshot v1`.
+        digest: Digest,
+        /// The file's length.
+        length: u64,
+    },
     /// On the node stream: a writer ended cleanly.
     Sealed {
         /// Every open stream and where it ended, the node's own (before this record) among them.
@@ -182,6 +189,7 @@ pub(crate) enum Tag {
     Sealed = 6,
     Purge = 7,
     Destroyed = 8,
+    Snapshot = 9,
 }
 
 /// Appends stream, length and record; gives where in `out` the record itself begins.
@@ -292,6 +300,7 @@ fn take_kind<'a>(tag: u8, reader: &mut Reader<'a>) -> Result<(Kind<'a>, &'a [u8]
         }
         7 => return Ok((Kind::Purge { ids: take_ids(reader)? }, reader.rest())),
         8 => Kind::Destroyed { purge: reader.varint()? },
+        9 => Kind::Snapshot { digest: Digest::take(reader)?, length: reader.varint()? },
         tag => return Err(reader.unknown_tag("Kind", tag)),
     };
     reader.end()?;
@@ -352,6 +361,12 @@ pub(crate) fn put_closed(stream: StreamNo, size: u64, root: &Digest, close: &Dig
     close.put(out);
 }
 
+/// The content of a [`Kind::Snapshot`] record.
+pub(crate) fn put_snapshot(digest: &Digest, length: u64, out: &mut Vec<u8>) {
+    digest.put(out);
+    put_varint(length, out);
+}
+
 /// One of the heads that are the content of a [`Kind::Sealed`] record.
 pub(crate) fn put_head(stream: StreamNo, head: &Head, out: &mut Vec<u8>) {
     put_varint(u64::from(stream.0), out);
@@ -406,6 +421,7 @@ mod tests {
             Kind::Sealed { heads } => heads.for_each(|(stream, head)| put_head(stream, &head, &mut content)),
             Kind::Purge { ids } => put_purge(&ids.collect::<Vec<_>>(), &mut content),
             Kind::Destroyed { purge } => put_varint(purge, &mut content),
+            Kind::Snapshot { digest, length } => put_snapshot(&digest, length, &mut content),
         }
         content.extend(record.body);
         let tags = [
@@ -418,6 +434,7 @@ mod tests {
             Tag::Sealed,
             Tag::Purge,
             Tag::Destroyed,
+            Tag::Snapshot,
         ];
         let attachments: Vec<_> = record.attachments.collect();
         let preamble = Preamble {
@@ -435,7 +452,7 @@ mod tests {
 
     fn some_record() -> impl Strategy<Value = Vec<u8>> {
         let number = || prop_oneof![0u64..300, any::<u64>()];
-        let front = (0u8..10, number(), number(), prop::collection::vec(number(), 0..3));
+        let front = (0u8..11, number(), number(), prop::collection::vec(number(), 0..3));
         let content = prop_oneof![
             prop::collection::vec(any::<u8>(), 0..40),
             // Something like a label or a number, and digests behind it.
@@ -539,5 +556,7 @@ mod tests {
         );
         assert_eq!(content(&|out| put_genesis("ab", out)), [2, b'a', b'b']);
         assert_eq!(content(&|out| put_purge(&[tip], out)), [&[1][..], &[2; 32]].concat());
+        let kept = content(&|out| put_snapshot(&tip, 300, out));
+        assert_eq!(kept, [&[2; 32][..], &[0xac, 2]].concat());
     }
 }

@@ -1,18 +1,21 @@
 //! Creating a log and opening one: what a crash left is told from damage, and nothing is overwritten.
 
 use crate::disk::{Access, Disk, DiskFile};
-use crate::file::{FileLog, FileOptions};
+use crate::file::{Begun, FileLog, FileOptions};
 use crate::folder::{Folder, io_error};
 use crate::inventory::{Purpose, take_inventory};
 use crate::journal::{Journal, Purges};
-use crate::log::{Doing, Log, LogError, PayloadRef};
+use crate::log::{Doing, Log, LogError, Lsn, PayloadRef};
 use crate::mark::{MARK_NAME, Mark};
 use crate::payload::{Entropy, Vault};
 use crate::record::Tag;
+use crate::rest::Rest;
 use crate::segment::{SegmentHeader, SegmentReader, segment_name};
+use crate::snapshot::{self, Opening, Read, UnusableSnapshot, snapshot_name};
 use crate::survey::{Survey, Tail};
 use crate::writer::{OpenSegment, Writer};
 use hv_types::{Digest, Timestamp};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -70,10 +73,9 @@ impl FileLog {
         options: FileOptions,
         marks: Box<dyn DiskFile>,
     ) -> Result<Self, LogError> {
-        let FileOptions { mut entropy, disk, segment_bytes: limit, again } = options;
+        let FileOptions { mut entropy, disk, segment_bytes: limit, again, snapshots } = options;
         let shared = Arc::clone(&disk);
-        let mut survey = Survey::new(&*shared, dir);
-        survey.read(&mut |_| Ok(()))?;
+        let (survey, read) = surveyed(&*shared, dir, snapshots)?;
         let inventory = take_inventory(&survey, &*disk, dir, Purpose::Open(again))?;
         let loose = inventory.loose_payloads(&*disk, dir)?;
         let mark = match survey.mark {
@@ -84,6 +86,7 @@ impl FileLog {
         let mut vault = Vault::new(Arc::clone(&disk), dir, entropy, mark.nonce, slots, folder);
         let mut recovery = Recovery { disk: &*disk, dir, vault: &mut vault, loose };
         recovery.remove_unfinished(&survey.folder)?;
+        recovery.remove_snapshots(&survey.folder, read.as_ref().map(|(lsn, _)| *lsn))?;
         recovery.vault.tidy(&inventory.keys)?;
         let ended = survey.says_ended();
         let segment =
@@ -95,8 +98,18 @@ impl FileLog {
         }
         let (lsn, time) = (survey.lsn, survey.chain.time());
         let purges = purges(&survey);
+        let mut begun = match snapshots {
+            true => begun(&survey, read.as_ref().map(|(lsn, _)| *lsn)),
+            false => Begun::default(),
+        };
+        if let Some((lsn, Read { point, state, .. })) = read {
+            let rest =
+                Rest::new((Arc::clone(&shared), dir), &survey, (point, lsn), Arc::clone(&begun.poisoned));
+            (begun.state, begun.rest) = (Some(state), Some(rest));
+        }
+        let rest = begun.rest.clone();
         let journal = Journal::resume(survey.chain.into_streams(), lsn, time, purges);
-        let log = Self::assemble(writer, journal, vault);
+        let log = Self::assemble(writer, journal, vault, begun);
         let nonce = mark.nonce;
         let started = |journal: &mut Journal| {
             journal.append_own(Tag::Started, now, &loose, |out| out.extend_from_slice(&nonce))
@@ -108,8 +121,41 @@ impl FileLog {
         }
         // What a crash interrupted, or what came back.
         log.destroy(now)?;
+        if let Some(rest) = rest {
+            rest.begin();
+        }
         Ok(log)
     }
+}
+
+/// Reads a log, from its last snapshot on where that can be used; what it leaves unread is for later.
+fn surveyed<'d>(
+    disk: &'d dyn Disk,
+    dir: &'d Path,
+    snapshots: bool,
+) -> Result<(Survey<'d>, Option<(Lsn, Read)>), LogError> {
+    let names = if snapshots { Folder::list(disk, dir)?.snapshots } else { BTreeSet::new() };
+    for lsn in names.into_iter().rev() {
+        let Some(read) = snapshot::read(disk, dir, lsn) else { continue };
+        let mut survey = Survey::new(disk, dir);
+        let behind = survey.read_behind(Some(&read.point), &mut |_| Ok(()));
+        // What is wrong behind it is told by whoever reads everything.
+        if behind.is_ok() && survey.snapshots.get(&lsn) == Some(&read.print) && lsn == read.point.lsn.next() {
+            return Ok((survey, Some((lsn, read))));
+        }
+    }
+    let mut survey = Survey::new(disk, dir);
+    survey.read(&mut |_| Ok(()))?;
+    Ok((survey, None))
+}
+
+/// What opening begins with, where it could use this snapshot.
+fn begun(survey: &Survey<'_>, used: Option<Lsn>) -> Begun {
+    let last = survey.snapshots.last_key_value().map(|(lsn, _)| *lsn);
+    let unusable = last.filter(|_| last != used);
+    let unusable =
+        unusable.map(|lsn| UnusableSnapshot { lsn, there: survey.folder.snapshots.contains(&lsn) });
+    Begun { opening: Opening { snapshot: used, unusable }, ..Begun::default() }
 }
 
 /// What was purged, and which purges a crash interrupted.
@@ -167,6 +213,14 @@ impl Recovery<'_> {
         for name in &folder.unfinished {
             let path = self.dir.join(name);
             self.disk.remove(&path).map_err(io_error(&path, Doing::Remove))?;
+        }
+        Ok(())
+    }
+
+    /// Removes every snapshot but the one that was used: nothing needs them.
+    fn remove_snapshots(&self, folder: &Folder, used: Option<Lsn>) -> Result<(), LogError> {
+        for lsn in folder.snapshots.iter().filter(|lsn| Some(**lsn) != used) {
+            snapshot::remove(self.disk, &self.dir.join(snapshot_name(*lsn)))?;
         }
         Ok(())
     }

@@ -98,6 +98,17 @@ impl Stream {
         self.closing = false;
     }
 
+    fn ending(&mut self, stream: StreamNo) -> Ending {
+        self.settle();
+        Ending { stream, size: self.tree.size(), tip: self.tip, peaks: self.tree.peaks().to_vec() }
+    }
+
+    fn resume(ending: &Ending) -> Option<Self> {
+        let Ending { stream, size, tip, peaks } = ending;
+        let tree = CompactRange::from_peaks(*size, peaks.clone())?;
+        Some(Self { tree, tip: *tip, ..Self::new(*stream) })
+    }
+
     fn settle(&mut self) {
         for leaf in self.fresh.drain(..self.kept) {
             self.tree.push(leaf);
@@ -105,6 +116,15 @@ impl Stream {
         }
         self.kept = 0;
     }
+}
+
+/// Where one stream ended, as much as is needed to go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ending {
+    pub(crate) stream: StreamNo,
+    pub(crate) size: u64,
+    pub(crate) tip: Digest,
+    pub(crate) peaks: Vec<Digest>,
 }
 
 /// All open streams of a log.
@@ -164,6 +184,39 @@ impl Streams {
     /// Nothing follows a closed stream, so nothing of it stays in memory.
     pub(crate) fn remove(&mut self, stream: StreamNo) {
         self.sessions.remove(&stream.0);
+    }
+
+    /// Where every open stream ends in the log, so that [`resume`](Self::resume) goes on there; between batches.
+    pub(crate) fn endings(&mut self) -> Vec<Ending> {
+        let mut endings = vec![self.node.ending(StreamNo::NODE), self.ledger.ending(StreamNo::LEDGER)];
+        endings.extend(self.sessions.iter_mut().map(|(number, stream)| stream.ending(StreamNo(*number))));
+        endings.sort_by_key(|ending| ending.stream);
+        endings
+    }
+
+    /// The streams that ended like this, of a log in which so many sessions were opened; `None` where none can.
+    pub(crate) fn resume(opened: u32, endings: &[Ending]) -> Option<Self> {
+        let mut streams = Self { opened, ..Self::new() };
+        let mut last = None;
+        for ending in endings {
+            let stream = Stream::resume(ending)?;
+            let number = ending.stream;
+            let known = number.0 < StreamNo::FIRST_SESSION.0.saturating_add(opened);
+            if !known || last.replace(number).is_some_and(|last| last >= number) {
+                return None;
+            }
+            match number {
+                StreamNo::NODE => streams.node = stream,
+                StreamNo::LEDGER => streams.ledger = stream,
+                StreamNo(number) => drop(streams.sessions.insert(number, stream)),
+            }
+        }
+        Some(streams)
+    }
+
+    /// How many sessions are open.
+    pub(crate) fn open_sessions(&self) -> u32 {
+        u32::try_from(self.sessions.len()).unwrap_or(u32::MAX)
     }
 
     /// Where every open stream ends, in the order of their numbers.

@@ -13,6 +13,7 @@ use crate::log::{Doing, LogError, Lsn, StreamNo};
 use crate::mark::{MARK_NAME, Mark, MarkState, Marks, SLOT_BYTES};
 use crate::record::{Entry, Kind};
 use crate::segment::{FRAME_HEADER_BYTES, HEADER_BYTES, Next, SegmentReader, segment_name};
+use crate::snapshot::{Point, Print};
 use hv_types::Digest;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -39,9 +40,16 @@ pub(crate) struct Survey<'d> {
     pub(crate) references: BTreeMap<Digest, Reference>,
     /// The payloads that records purge, and the place of the last such record on the node stream.
     pub(crate) purged: BTreeMap<Digest, u64>,
+    /// What records say of snapshots, by their batches.
+    pub(crate) snapshots: BTreeMap<Lsn, Print>,
+    /// Whether reading began at a snapshot.
+    stood: bool,
     /// Something wrong with a whole segment, kept back for something more exact.
     suspended: Option<LogError>,
 }
+
+/// So many bytes of a segment are hashed at once where its frames are not looked at.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// Where the whole batches of a log end.
 #[derive(Debug, Default)]
@@ -93,6 +101,8 @@ impl<'d> Survey<'d> {
             tail: Tail::Nothing,
             references: BTreeMap::new(),
             purged: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            stood: false,
             suspended: None,
         }
     }
@@ -102,6 +112,16 @@ impl<'d> Survey<'d> {
     /// What was read up to there is in `self` either way.
     pub(crate) fn read(
         &mut self,
+        f: &mut dyn FnMut(Entry<'_>) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
+        self.read_behind(None, f)
+    }
+
+    /// As [`read`](Self::read), without what lies before a point where there is one. What is read holds only if the
+    /// log stood there.
+    pub(crate) fn read_behind(
+        &mut self,
+        point: Option<&Point>,
         f: &mut dyn FnMut(Entry<'_>) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
         // The mark first: whatever a living writer adds meanwhile lies above it.
@@ -117,8 +137,14 @@ impl<'d> Survey<'d> {
         if self.mark.is_some_and(|mark| mark.lsn > Lsn(0) && mark.segment >= segments) {
             return Err(found(Path::new(&segment_name(segments)), What::Missing));
         }
+        point.map_or(Ok(()), |point| self.stand_at(point))?;
         self.read_segments(segments, None, f)?;
         self.check_end()
+    }
+
+    /// Whether nothing was left out before the first record that was read.
+    pub(crate) const fn is_whole(&self) -> bool {
+        !self.stood
     }
 
     /// Whether the log says that it was ended.
@@ -173,7 +199,60 @@ impl<'d> Survey<'d> {
         Ok(())
     }
 
-    /// Reads so many segments, up to a batch where one is given.
+    /// Goes to where a snapshot says that the log stood.
+    pub(crate) fn stand_at(&mut self, point: &Point) -> Result<(), LogError> {
+        let name = PathBuf::from(segment_name(point.segment));
+        let path = self.dir.join(&name);
+        let file = self.disk.open(&path, Access::Read).map_err(io_error(&path, Doing::Open))?;
+        let read = io_error(&path, Doing::Read);
+        let mut reader = SegmentReader::new(file).map_err(&read)?;
+        let header = reader.header().map_err(&read)?.map(|(header, _)| header);
+        let nonce = self.mark.map_or(point.nonce, |mark| mark.nonce);
+        let fits = header.is_some_and(|header| {
+            let here = (header.index, header.nonce) == (point.segment, point.nonce);
+            here && header.first_lsn <= point.lsn.next() && header.nonce == nonce
+        });
+        let chain = Chain::resume(point)
+            .filter(|_| fits && (HEADER_BYTES as u64..=reader.length()).contains(&point.offset));
+        self.chain = chain.ok_or_else(|| self.at_header(&name, What::SegmentPlace))?;
+        self.stood = true;
+        (self.lsn, self.end.segment, self.end.offset) = (point.lsn, point.segment, point.offset);
+        self.end.digest.reset();
+        let mut at = 0;
+        while at < point.offset {
+            let count = usize::try_from(point.offset - at).unwrap_or(usize::MAX).min(PIECE_BYTES);
+            let bytes = reader.bytes(at, count).map_err(&read)?;
+            if bytes.is_empty() {
+                return Err(found_at(&name, at, What::Cut));
+            }
+            self.end.digest.update(bytes);
+            at += bytes.len() as u64;
+        }
+        self.purged.extend(point.purged.iter().map(|id| (*id, 0)));
+        for (purge, ids) in &point.pending {
+            self.purged.extend(ids.iter().map(|id| (*id, *purge)));
+        }
+        Ok(())
+    }
+
+    /// Where the log stands that was read up to here.
+    pub(crate) fn point(&mut self) -> Point {
+        let (opened, endings) = self.chain.endings();
+        let of = |purge: u64| self.purged.iter().filter(move |(_, by)| **by == purge).map(|(id, _)| *id);
+        Point {
+            nonce: self.chain.nonce().unwrap_or_default(),
+            lsn: self.lsn,
+            time: self.chain.time(),
+            segment: self.end.segment,
+            offset: self.end.offset,
+            opened,
+            endings,
+            pending: self.chain.purging().map(|purge| (purge, of(purge).collect())).collect(),
+            purged: self.purged.keys().copied().collect(),
+        }
+    }
+
+    /// Reads so many segments, up to a batch where one is given; goes on where it stands.
     pub(crate) fn read_segments(
         &mut self,
         segments: u32,
@@ -190,14 +269,15 @@ impl<'d> Survey<'d> {
         until: Option<Lsn>,
         f: &mut dyn FnMut(Entry<'_>) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
-        for index in 0..segments {
+        let stands = (self.end.offset > 0).then_some(self.end.segment);
+        for index in stands.unwrap_or(0)..segments {
             let last = index + 1 == segments;
             let name = PathBuf::from(segment_name(index));
             let path = self.dir.join(&name);
             let file = self.disk.open(&path, Access::Read).map_err(io_error(&path, Doing::Open))?;
             let read = io_error(&path, Doing::Read);
             let mut reader = SegmentReader::new(file).map_err(&read)?;
-            if !self.begin_segment(&mut reader, index, last, &name)? {
+            if stands != Some(index) && !self.begin_segment(&mut reader, index, last, &name)? {
                 return Ok(());
             }
             loop {
@@ -294,12 +374,16 @@ impl<'d> Survey<'d> {
         }
         let payload = bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default();
         let (records, references, purged) = (&mut self.records, &mut self.references, &mut self.purged);
+        let snapshots = &mut self.snapshots;
         let mut count = |entry: Entry<'_>, _| {
             *records += 1;
             for attachment in entry.attachments {
                 let Entry { stream, seq, lsn, .. } = entry;
                 let reference = Reference { length: attachment.length(), stream, seq, lsn };
                 references.entry(attachment.id()).or_insert(reference);
+            }
+            if let Kind::Snapshot { digest, length } = entry.kind {
+                snapshots.insert(entry.lsn, Print { digest, length });
             }
             if let Kind::Purge { ids } = entry.kind {
                 purged.extend(ids.map(|id| (id, entry.seq)));

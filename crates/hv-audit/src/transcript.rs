@@ -157,7 +157,8 @@ impl Transcript {
             | Kind::Genesis { .. }
             | Kind::Close { .. }
             | Kind::Purge { .. }
-            | Kind::Destroyed { .. } => {}
+            | Kind::Destroyed { .. }
+            | Kind::Snapshot { .. } => {}
         }
         let kept = keep(entry);
         let told = self.streams.entry(entry.stream).or_default();

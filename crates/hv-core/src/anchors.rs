@@ -6,7 +6,8 @@ use crate::hypervisor::Hypervisor;
 use crate::node::{Draft, Refusal};
 use hv_audit::Checkpoint;
 use hv_integrations::anchor::Anchoring;
-use hv_types::{Digest, Illegal};
+use hv_types::wire::Reader;
+use hv_types::{Digest, Illegal, Undecodable, Wire};
 
 /// One checkpoint on its way to one anchor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,19 @@ pub struct AnchorEntry {
 /// All checkpoints that were ever on their way.
 #[derive(Debug, Clone, Default)]
 pub struct AnchorBook(Vec<AnchorEntry>);
+
+hv_types::wire_struct!(AnchorEntry { number, target, size, root, anchoring });
+
+/// As a snapshot keeps it.
+impl Wire for AnchorBook {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
+        Wire::take(reader).map(Self)
+    }
+}
 
 impl AnchorBook {
     /// All of them, in the order of their numbers.

@@ -130,6 +130,36 @@ pub(crate) struct Authority {
     crowded: usize,
 }
 
+/// As a snapshot keeps it.
+impl Wire for Authority {
+    fn put(&self, out: &mut Vec<u8>) {
+        let Self { config, keys, spent, crowded } = self;
+        config.put(out);
+        keys.compact().put(out);
+        put_varint(spent.len() as u64, out);
+        for (by, nonce, deadline) in spent.iter() {
+            by.put(out);
+            nonce.put(out);
+            deadline.put(out);
+        }
+        put_varint(*crowded as u64, out);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
+        let config = Wire::take(reader)?;
+        let mut keys = Registry::default();
+        for event in Vec::<KeyEvent>::take(reader)? {
+            keys.apply(&event).map_err(|_| reader.invalid("Registry"))?;
+        }
+        let mut spent = Spent::default();
+        for (by, nonce, deadline) in Vec::<(Did, Nonce, Timestamp)>::take(reader)? {
+            spent.spend(&by, nonce, deadline);
+        }
+        let crowded = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
+        Ok(Self { config, keys, spent, crowded })
+    }
+}
+
 /// Fewer used statements than this are never worth sweeping.
 const FEW: usize = 1024;
 

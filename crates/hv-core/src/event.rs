@@ -176,6 +176,13 @@ pub enum NodeEvent {
         /// Why.
         reason: String,
     },
+    /// What was kept to open the node sooner could not be used, so everything was read.
+    SnapshotUnusable {
+        /// The batch that names it.
+        batch: u64,
+        /// Why.
+        why: String,
+    },
     /// Contents are purged; the log's own record names them.
     Purged {
         /// Those of this session.
@@ -509,6 +516,7 @@ hv_types::wire_enum!(NodeEvent {
     20 => Killed { target, by, reason, at },
     21 => KillAnswered { target, answer },
     22 => KillLifted { target, by, reason },
+    23 => SnapshotUnusable { batch, why },
     33 => Purged { session, subject, older_than, contents, bytes },
     34 => Held { hold, session, subject, reason },
     35 => HoldReleased { hold },

@@ -4,12 +4,24 @@ use crate::error::Error;
 use crate::hypervisor::{Entrant, Hypervisor};
 use hv_audit::{HISTORY_LENGTH, History, check_history};
 use hv_rings::standing::Cap;
-use hv_types::{Did, Digest};
+use hv_types::wire::Reader;
+use hv_types::{Did, Digest, Undecodable, Wire};
 use std::collections::BTreeMap;
 
 /// The roots of the sessions in which agents took part and that are closed, the last five of each.
 #[derive(Debug, Default)]
 pub(crate) struct Histories(BTreeMap<Did, Vec<Digest>>);
+
+/// As a snapshot keeps it.
+impl Wire for Histories {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
+        Wire::take(reader).map(Self)
+    }
+}
 
 impl Histories {
     /// A session with this member is closed.

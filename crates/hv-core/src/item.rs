@@ -14,7 +14,8 @@ use hv_saga::{
     Attempt, AttemptFacts, Class, Executor, Failure, Outcome, ProbeAnswer, Purpose, Saga, StepDef, StepState,
     Verdict,
 };
-use hv_types::{ActionId, Did, Illegal, SagaId, SessionId, StepId, Timestamp};
+use hv_types::wire::Reader;
+use hv_types::{ActionId, Did, Illegal, SagaId, SessionId, StepId, Timestamp, Undecodable, Wire};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -107,6 +108,19 @@ pub(crate) struct Item {
     undos: u32,
     /// Until when the last permission to try once more may be used, while nobody has said what came of it.
     trying: Option<Timestamp>,
+}
+
+hv_types::wire_struct!(Item { name, agent, ordinal, def, since, undos, trying });
+
+/// As a snapshot keeps it.
+impl Wire for Items {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
+        Wire::take(reader).map(Self)
+    }
 }
 
 impl Items {

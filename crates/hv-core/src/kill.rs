@@ -37,6 +37,8 @@ pub(crate) struct Kills {
     sessions: BTreeMap<SessionId, Timestamp>,
 }
 
+hv_types::wire_struct!(Kills { all, agents, actions, sessions });
+
 impl Kills {
     pub(crate) fn apply(&mut self, event: &NodeEvent) -> Result<(), Illegal> {
         match event {

@@ -15,8 +15,12 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::broadcast;
 
+mod keeping;
 mod turnaway;
 
+pub use keeping::Kept;
+
+use keeping::Keeping;
 use turnaway::folded;
 
 /// One handle to a node: all handles share what is behind the lock, and each knows where its requests come from.
@@ -46,6 +50,7 @@ struct Shared {
     /// Made when somebody subscribes.
     notices: OnceLock<broadcast::Sender<Arc<Notice>>>,
     ports: Ports,
+    keeping: Keeping,
 }
 
 /// Sessions that one creator may have open where nothing else was said.
@@ -360,12 +365,8 @@ impl Node {
         clock: Arc<dyn Clock>,
         guards: Option<Guards>,
     ) -> Result<Self, Error> {
-        let mut inner = Inner { state: State::default(), poisoned: false };
-        let mut last = Timestamp::default();
-        log.replay(&mut |entry| {
-            last = last.max(entry.time);
-            inner.state.replay(&entry)
-        })?;
+        let keeping::Opened { state, last, unusable, keeping } = keeping::opened(&*log)?;
+        let inner = Inner { state, poisoned: false };
         let kept = inner.state.guards;
         let guards = guards.unwrap_or(kept);
         let shared = Shared {
@@ -379,11 +380,12 @@ impl Node {
             ports: Ports::default(),
             door: Mutex::default(),
             notices: OnceLock::new(),
+            keeping,
         };
         let node = Self { shared: Arc::new(shared), origin: None };
-        if guards != kept {
-            let set = NodeEvent::Guarded { guards: Box::new(guards) };
-            let draft = Draft { node: vec![set], ..Draft::default() };
+        let set = (guards != kept).then(|| NodeEvent::Guarded { guards: Box::new(guards) });
+        if unusable.is_some() || set.is_some() {
+            let draft = Draft { node: unusable.into_iter().chain(set).collect(), ..Draft::default() };
             let now = node.now();
             let made = node.record(&mut *node.lock()?, draft, now)?;
             node.shared.log.sync(made.lsn)?;
@@ -478,6 +480,7 @@ impl Node {
         if self.shared.log.durable() < made.lsn {
             self.sync(made.lsn).await?;
         }
+        self.keep_where_due(made.lsn);
         if let (Some(notice), Some(notices)) = (made.notice, self.shared.notices.get()) {
             // Nobody may be listening any more.
             let _ = notices.send(notice);
@@ -530,6 +533,7 @@ impl Node {
             let made = self.record(&mut *self.lock()?, draft, self.now())?;
             self.settle(Recorded { value: Ok(()), made }).await?;
         }
+        self.keep_at_the_end().await;
         let now = self.now();
         let log = Arc::clone(&self.shared.log);
         blocking(move || log.seal(now)).await.map(|_| ())
@@ -622,7 +626,7 @@ impl<T> Recorded<T> {
 }
 
 /// Runs what blocks on the disk where it blocks nobody else.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
 ) -> Result<T, Error> {
     match tokio::runtime::Handle::try_current() {

@@ -26,6 +26,7 @@ pub struct PurgeRequest {
     pub older_than: Option<Duration>,
 }
 
+hv_types::wire_struct!(Hold { number, scope, reason });
 hv_types::wire_struct!(PurgeRequest { scope, older_than });
 
 /// A hold: contents that stay whatever is asked.
@@ -106,7 +107,8 @@ impl Contents {
                 TrailEvent::Started
                 | TrailEvent::Sealed
                 | TrailEvent::Closed { .. }
-                | TrailEvent::Destroyed { .. } => {}
+                | TrailEvent::Destroyed { .. }
+                | TrailEvent::Snapshot { .. } => {}
             }
         }
         let (matter, subject, saga) = match found {

@@ -29,7 +29,11 @@ use hv_types::{
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+mod kept;
+mod saga;
 mod stance;
+
+pub(crate) use kept::{keep, restore};
 
 /// The σ of an agent of whom nothing is known. It earns Ring 3, and is never posted as a reputation.
 pub(crate) const UNKNOWN_SIGMA: Sigma = Sigma::capped(500_000);
@@ -65,6 +69,8 @@ pub(crate) struct State {
     pub(crate) scores: Scores,
     pub(crate) outbox: Outbox,
     pub(crate) items: Items,
+    /// The last snapshot of which it was said that it could not be used.
+    pub(crate) unusable: u64,
     names: HashMap<SessionId, StreamNo, RandomState>,
     /// The log itself gives these numbers, so nobody can choose them to collide.
     sessions: HashMap<StreamNo, Box<Slot>, FixedState>,
@@ -166,6 +172,10 @@ impl State {
     pub(crate) fn apply_node(&mut self, event: &NodeEvent) -> Result<(), Illegal> {
         match event {
             NodeEvent::Folded { .. } => Ok(()),
+            NodeEvent::SnapshotUnusable { batch, .. } => {
+                self.unusable = *batch;
+                Ok(())
+            }
             NodeEvent::Tripped { agent, until, .. } => {
                 if self.breakers.len() >= CROWD {
                     // Those that opened longer ago than this one will be open are closed.
@@ -236,26 +246,7 @@ impl State {
         if self.names.insert(id.clone(), stream).is_some() {
             return Err(Illegal::new("open sessions have different names"));
         }
-        let slot = Slot {
-            id: id.clone(),
-            stream,
-            length: 0,
-            session: Session::default(),
-            saga_names: BTreeMap::new(),
-            running: BTreeMap::new(),
-            ended: Vec::new(),
-            escalated: Vec::new(),
-            registry: BTreeMap::new(),
-            undos: Registry::default(),
-            caps: Vec::new(),
-            notes: BTreeMap::new(),
-            voters: BTreeSet::new(),
-            overrides: BTreeMap::new(),
-            certified: BTreeMap::new(),
-            adapted: Adapted::default(),
-            outcomes: Vec::new(),
-            judged: Vec::new(),
-        };
+        let slot = Slot::new(id.clone(), stream);
         self.sessions.insert(stream, Box::new(slot));
         Ok(())
     }
@@ -404,6 +395,30 @@ fn sigma_on(
 }
 
 impl Slot {
+    /// A session of which nothing is said yet.
+    fn new(id: SessionId, stream: StreamNo) -> Self {
+        Self {
+            id,
+            stream,
+            length: 0,
+            session: Session::default(),
+            saga_names: BTreeMap::new(),
+            running: BTreeMap::new(),
+            ended: Vec::new(),
+            escalated: Vec::new(),
+            registry: BTreeMap::new(),
+            undos: Registry::default(),
+            caps: Vec::new(),
+            notes: BTreeMap::new(),
+            voters: BTreeSet::new(),
+            overrides: BTreeMap::new(),
+            certified: BTreeMap::new(),
+            adapted: Adapted::default(),
+            outcomes: Vec::new(),
+            judged: Vec::new(),
+        }
+    }
+
     /// The session's number on the ledger: that of its stream.
     pub(crate) fn ledger_no(&self) -> SessionNo {
         SessionNo(self.stream.0)
@@ -652,44 +667,5 @@ impl Slot {
 
     pub(crate) fn note(&self, key: &str) -> Option<Digest> {
         self.notes.get(key).copied()
-    }
-}
-
-impl NamedSaga {
-    /// A saga that does not exist yet.
-    pub(crate) fn new(id: SagaId, unproven: &[u32]) -> Self {
-        let (principals, held) = (Vec::new(), BTreeSet::new());
-        let unproven = unproven.to_vec();
-        Self { id, machine: Saga::default(), unproven, principals, rehearsal: false, held }
-    }
-
-    /// The same with those for whom its agents act.
-    pub(crate) fn on_behalf_of(self, principals: &[Did]) -> Self {
-        Self { principals: principals.to_vec(), ..self }
-    }
-
-    /// The same as a rehearsal, or not.
-    pub(crate) fn rehearsed(self, rehearsal: bool) -> Self {
-        Self { rehearsal, ..self }
-    }
-
-    pub(crate) fn principals(&self) -> &[Did] {
-        &self.principals
-    }
-
-    /// Whether it is recorded that a step waits for its agent's rate.
-    pub(crate) fn holds(&self, step: u32) -> bool {
-        self.held.contains(&step)
-    }
-    /// What one of its steps counts as by what it declares alone, whatever is known of undos since: for what it says
-    /// of whoever worked on it.
-    pub(crate) fn class(&self, claims: &Claims, ordinal: u32, step: &StepDef) -> Class {
-        let undo = match (&step.undo, &step.probe) {
-            (None, _) => Undo::Absent,
-            (Some(_), None) => Undo::Declared,
-            (Some(_), Some(_)) => Undo::Proven,
-        };
-        let accepted = self.unproven.contains(&ordinal);
-        claims.class(undo, if accepted { Unproven::Counts } else { Unproven::DoesNotCount })
     }
 }

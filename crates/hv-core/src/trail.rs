@@ -56,6 +56,13 @@ pub enum TrailEvent {
         /// The place of its record on the node stream.
         purge: u64,
     },
+    /// What was made of everything before is kept in a file beside the log.
+    Snapshot {
+        /// Digest of that file.
+        digest: Digest,
+        /// Its length in bytes.
+        length: u64,
+    },
     /// The log was ended cleanly.
     Sealed,
     /// Something that concerns the node.
@@ -80,6 +87,7 @@ pub fn read_record(entry: &Entry<'_>) -> Result<TrailRecord, Undecodable> {
         (Kind::StreamClosed { stream, size, root, .. }, _) => vec![TrailEvent::Closed { stream, size, root }],
         (Kind::Close { size, root }, stream) => vec![TrailEvent::Closed { stream, size, root }],
         (Kind::Destroyed { purge }, _) => vec![TrailEvent::Destroyed { purge }],
+        (Kind::Snapshot { digest, length }, _) => vec![TrailEvent::Snapshot { digest, length }],
         (Kind::Purge { ids }, _) => {
             let mut events = vec![TrailEvent::Purged { ids: ids.collect() }];
             if !entry.body.is_empty() {

@@ -1,7 +1,8 @@
 //! Trust that somebody else keeps: points from 0 to 1000, and the port of whoever gives them.
 
 use core::fmt;
-use hv_types::{Did, Digest, Sigma};
+use hv_types::wire::Reader;
+use hv_types::{Did, Digest, Sigma, Undecodable, Wire};
 use std::sync::Arc;
 
 /// Trust points, 0 to 1000.
@@ -282,6 +283,31 @@ impl fmt::Display for ScorerFault {
 impl core::error::Error for ScorerFault {}
 
 hv_types::wire_enum!(Severity { 0 => Low {}, 1 => Medium {}, 2 => High {}, 3 => Critical {} });
+hv_types::wire_enum!(DisputeOutcome { 0 => Won {}, 1 => Lost {} });
+hv_types::wire_struct!(SlashReport { agent, reason, severity, evidence });
+
+impl Wire for TrustEvent {
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Task(agent, outcome) => (0u8, (agent.clone(), *outcome)).put(out),
+            Self::Dispute(agent, outcome) => (1u8, (agent.clone(), *outcome)).put(out),
+            Self::Slash(report) => {
+                out.push(2);
+                report.put(out);
+            }
+        }
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
+        match reader.byte()? {
+            0 => Ok(Self::Task(Wire::take(reader)?, Wire::take(reader)?)),
+            1 => Ok(Self::Dispute(Wire::take(reader)?, Wire::take(reader)?)),
+            2 => Wire::take(reader).map(Self::Slash),
+            tag => Err(reader.unknown_tag("TrustEvent", tag)),
+        }
+    }
+}
+
 hv_types::wire_enum!(TaskOutcome { 0 => Success {}, 1 => Failure {}, 2 => Partial {} });
 
 impl From<PointsOutOfRange> for ScorerFault {

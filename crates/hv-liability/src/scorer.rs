@@ -247,4 +247,5 @@ fn power(share: Share, mut times: u32) -> Share {
 }
 
 hv_types::wire_struct!(ScorePolicy { remembered, gain, loss, open_ceiling });
+hv_types::wire_struct!(Scores { records });
 hv_types::wire_struct!(TrackRecord { good, bad, day });

@@ -80,6 +80,8 @@ pub struct Claims {
     manifest: Claim,
 }
 
+hv_types::wire_struct!(Claims { operator, manifest });
+
 impl Claims {
     /// With one more thing said.
     #[must_use]

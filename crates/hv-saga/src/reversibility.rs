@@ -73,6 +73,10 @@ pub struct Registry {
     rehearsed: BTreeMap<ActionId, Vec<Pair>>,
 }
 
+hv_types::wire_struct!(Pair { owner, execute, undo });
+hv_types::wire_struct!(Failed { agent, step, at });
+hv_types::wire_struct!(Registry { demanded, failed, rehearsed });
+
 impl Registry {
     /// What is known of the undo of a step, as `who` does it. O(log actions + [`PAIRS`]).
     #[must_use]

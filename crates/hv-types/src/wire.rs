@@ -8,6 +8,7 @@
 //! from one list, in which the compiler finds any field or variant that was forgotten.
 
 use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -432,6 +433,53 @@ impl<T: Wire> Wire for Vec<T> {
     }
 }
 
+/// In ascending order, each once. `INVARIANT (A4)`
+impl<K: Wire + Ord, V: Wire> Wire for BTreeMap<K, V> {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_varint(self.len() as u64, out);
+        for (key, value) in self {
+            key.put(out);
+            value.put(out);
+        }
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
+        let items = Vec::<(K, V)>::take(reader)?;
+        if !items.windows(2).all(|pair| matches!(pair, [(a, _), (b, _)] if a < b)) {
+            return Err(reader.invalid("map"));
+        }
+        Ok(items.into_iter().collect())
+    }
+}
+
+/// In ascending order, each once. `INVARIANT (A4)`
+impl<T: Wire + Ord> Wire for BTreeSet<T> {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_varint(self.len() as u64, out);
+        self.iter().for_each(|item| item.put(out));
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
+        let items = Vec::<T>::take(reader)?;
+        if !items.windows(2).all(|pair| matches!(pair, [a, b] if a < b)) {
+            return Err(reader.invalid("set"));
+        }
+        Ok(items.into_iter().collect())
+    }
+}
+
+impl<A: Wire, B: Wire, C: Wire> Wire for (A, B, C) {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
+        self.1.put(out);
+        self.2.put(out);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
+        Ok((A::take(reader)?, B::take(reader)?, C::take(reader)?))
+    }
+}
+
 impl<A: Wire, B: Wire> Wire for (A, B) {
     fn put(&self, out: &mut Vec<u8>) {
         self.0.put(out);
@@ -454,6 +502,19 @@ mod tests {
         Empty,
     }
     crate::wire_enum!(Sample { 3 => Named { a, b }, 7 => Empty {} });
+
+    #[test]
+    fn maps_and_sets_have_one_order() {
+        let map = BTreeMap::from([(2u32, true), (300, false)]);
+        assert_eq!(map.to_bytes(), [2, 2, 1, 0xac, 2, 0]);
+        assert_eq!(BTreeMap::from_bytes(&map.to_bytes()), Ok(map));
+        let set = BTreeSet::from([1u8, 9]);
+        assert_eq!(BTreeSet::from_bytes(&set.to_bytes()), Ok(set));
+        for bytes in [[2, 9, 1], [2, 9, 9]] {
+            assert!(BTreeSet::<u8>::from_bytes(&bytes).is_err(), "{bytes:?}");
+        }
+        assert!(BTreeMap::<u8, u8>::from_bytes(&[2, 1, 0, 1, 0]).is_err());
+    }
 
     #[test]
     fn golden_bytes() {

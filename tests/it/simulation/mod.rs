@@ -42,10 +42,30 @@ fn every_invariant_holds_in_every_history() {
         }
     }
     // A simulation in which nothing happens finds nothing.
-    for what in ["completed", "compensated", "escalated", "slashed", "denied", "crashed", "acted", "killed"] {
+    for what in [
+        "completed",
+        "compensated",
+        "escalated",
+        "slashed",
+        "denied",
+        "crashed",
+        "acted",
+        "killed",
+        "resumed",
+    ] {
         let times = happened.get(what).copied().unwrap_or(0);
         assert!(u64::from(times) >= seeds() / 10, "{what}: {happened:?}");
     }
+}
+
+/// Whoever opens a node compares it with what all of its trail makes; here, only that this happens around every crash.
+#[test]
+fn s4_a_node_opened_from_a_snapshot_is_the_one_that_its_trail_makes() {
+    let mut resumed = 0;
+    for seed in 1_000_000..1_000_000 + seeds() / 5 {
+        resumed += history(seed).1["resumed"];
+    }
+    assert!(u64::from(resumed) >= seeds() / 40, "{resumed}");
 }
 
 #[test]

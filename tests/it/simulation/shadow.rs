@@ -71,6 +71,7 @@ impl Shadow {
                 TrailEvent::Started
                     | TrailEvent::Opened { .. }
                     | TrailEvent::Closed { .. }
+                    | TrailEvent::Snapshot { .. }
                     | TrailEvent::Sealed
             )
         };

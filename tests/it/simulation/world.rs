@@ -61,6 +61,9 @@ pub struct World {
     names: u64,
     /// How often the process died.
     lives: u32,
+    /// Snapshots of the node, and how often one was opened from.
+    kept: u32,
+    resumed: u32,
     faults: bool,
 }
 
@@ -95,6 +98,8 @@ impl World {
             files: BTreeMap::new(),
             names: 0,
             lives: 0,
+            kept: 0,
+            resumed: 0,
             faults: true,
         };
         world.boot();
@@ -122,6 +127,8 @@ impl World {
         let log = log.unwrap_or_else(|error| panic!("seed {}: the trail opens again: {error}", self.seed));
         let hv = Hypervisor::open(Arc::new(log), self.clock.clone());
         let hv = hv.unwrap_or_else(|error| panic!("seed {}: the state is replayed: {error}", self.seed));
+        self.resumed += u32::from(hv.opening().snapshot.is_some());
+        self.same_as_replayed(&hv);
         let mut replayed = Shadow::default();
         let read = hv.log().replay(&mut |entry| {
             replayed.read(&entry);
@@ -146,6 +153,24 @@ impl World {
                 self.seed
             );
         }
+    }
+
+    /// S4: a node that was opened from a snapshot is the one that its whole trail makes.
+    fn same_as_replayed(&self, hv: &Hypervisor) {
+        if hv.opening().snapshot.is_none() {
+            return;
+        }
+        let copy = SimDisk::from_image(&self.disk.image());
+        let options = FileOptions::new(Box::new(|| [7; 32])).with_disk(Arc::new(copy)).without_snapshots();
+        let log = FileLog::open(Path::new(DIR), self.clock_now(), options).unwrap();
+        let replayed = Hypervisor::open(Arc::new(log), self.clock.clone()).unwrap();
+        assert_eq!(
+            hv.state_digest().unwrap(),
+            replayed.state_digest().unwrap(),
+            "S4: seed {}: opened from a snapshot, the node is another",
+            self.seed
+        );
+        hv.log().verify_rest().unwrap();
     }
 
     fn clock_now(&self) -> Timestamp {
@@ -401,7 +426,12 @@ impl World {
                     self.files.retain(|(of, _), _| *of != session);
                 }
             }
-            88..92 => self.clock.advance(Duration::from_millis(self.dice.below(5_000))),
+            88..91 => self.clock.advance(Duration::from_millis(self.dice.below(5_000))),
+            91..92 => {
+                let kept = now(self.hv().keep_snapshot());
+                self.kept += u32::from(kept.is_ok());
+                self.answered(kept);
+            }
             92..93 => self.clock.advance(DAY),
             93..94 => {
                 let back = u64::try_from(DAY.as_nanos()).unwrap();
@@ -593,6 +623,8 @@ impl World {
         let mut happened = self.shadow.ends;
         happened.insert("denied", u32::try_from(self.shadow.denials.len()).unwrap());
         happened.insert("crashed", self.lives);
+        happened.insert("kept", self.kept);
+        happened.insert("resumed", self.resumed);
         happened.insert("acted", u32::try_from(self.acted.len()).unwrap());
         (self.disk, happened)
     }

@@ -2,7 +2,7 @@
 
 use crate::deep;
 use crate::sim::{Dice, Fail, SimDisk};
-use crate::trail::{DIR, options, verdict, work};
+use crate::trail::{DIR, keep, options, verdict, work};
 use hv_audit::{FileLog, Log, LogError, Lsn, StreamNo, Verdict};
 use hv_types::Timestamp;
 use std::path::Path;
@@ -38,11 +38,36 @@ fn live(disk: &SimDisk, seed: u64, acknowledged: &mut Acknowledged) -> Result<()
         opened => opened?,
     };
     let seen = read(&log);
+    if let (_, Some(state)) = log.opening() {
+        let before = u64::from_le_bytes(state.try_into().unwrap());
+        let mut rest = vec![];
+        log.replay_rest(&mut |entry| {
+            rest.push((entry.lsn, entry.stream, entry.seq, entry.body.to_vec()));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(
+            rest,
+            seen[usize::try_from(before).unwrap()..],
+            "what follows the snapshot is not what it was"
+        );
+    }
     let before = acknowledged.records.len();
     assert!(seen.len() >= before, "{} of {before} acknowledged records are there", seen.len());
     assert_eq!(seen[..before], acknowledged.records, "what was acknowledged is not what is there");
     acknowledged.records = seen;
-    let worked = work(&log, now.0).map(drop);
+    // Around the work, where the number says so. A file that cannot be written harms the log nothing.
+    let kept = if seed.is_multiple_of(2) { keep(&log, now).map(drop) } else { Ok(()) };
+    let worked = kept.is_ok().then(|| work(&log, now.0));
+    let kept = kept.and_then(|()| match worked {
+        Some(Ok(_)) if seed.is_multiple_of(4) => keep(&log, now).map(drop),
+        _ => Ok(()),
+    });
+    if let Err(error) = kept {
+        acknowledged.records = durable(disk, log.durable());
+        return Err(error);
+    }
+    let worked = worked.unwrap_or_else(|| Ok(vec![])).map(drop);
     let worked = worked.and_then(|()| if seed.is_multiple_of(3) { log.seal(now).map(drop) } else { Ok(()) });
     if worked.is_ok() {
         acknowledged.sealed = seed.is_multiple_of(3);

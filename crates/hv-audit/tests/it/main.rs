@@ -19,6 +19,7 @@ mod notes;
 mod outside;
 mod purge;
 mod sim;
+mod snapshot;
 mod trail;
 mod tree;
 

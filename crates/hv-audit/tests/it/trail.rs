@@ -92,11 +92,25 @@ pub(crate) fn work(log: &dyn Log, from: u64) -> Result<Vec<Lsn>, LogError> {
     Ok(done)
 }
 
+/// Keeps a snapshot whose state is how many records lie before it.
+pub(crate) fn keep(log: &dyn Log, now: Timestamp) -> Result<Lsn, LogError> {
+    let mut records = 0u64;
+    log.replay(&mut |_| {
+        records += 1;
+        Ok(())
+    })?;
+    let pending = log.begin_snapshot(now, &records.to_le_bytes())?.expect("this engine keeps snapshots");
+    let lsn = pending.lsn();
+    log.finish_snapshot(pending)?;
+    Ok(lsn)
+}
+
 /// A trail that was ended, in several segments, with more than fifty records.
 pub(crate) fn finished() -> Image {
     let disk = SimDisk::default();
     let log = FileLog::create(Path::new(DIR), Timestamp(1), options(&disk, 1500)).unwrap();
     work(&log, 10).unwrap();
+    keep(&log, Timestamp(900)).unwrap();
     log.seal(Timestamp(1000)).unwrap();
     drop(log);
     let report = verdict(&disk);
@@ -112,6 +126,12 @@ pub(crate) fn unfinished() -> Image {
     let disk = SimDisk::default();
     let log = FileLog::create(Path::new(DIR), Timestamp(1), options(&disk, 1500)).unwrap();
     work(&log, 10).unwrap();
+    keep(&log, Timestamp(900)).unwrap();
+    log.append(&[], Timestamp(901), &mut |batch| {
+        batch.push(StreamNo::NODE, &[], |body| body.push(7)).map(drop)
+    })
+    .unwrap();
+    log.sync(Lsn(u64::MAX)).unwrap();
     drop(log);
     disk.image()
 }

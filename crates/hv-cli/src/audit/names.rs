@@ -91,6 +91,7 @@ impl Names {
             | Kind::Started { .. }
             | Kind::Purge { .. }
             | Kind::Destroyed { .. }
+            | Kind::Snapshot { .. }
             | Kind::Sealed { .. } => {}
         }
     }
@@ -109,6 +110,7 @@ impl Names {
                 | TrailEvent::Sealed
                 | TrailEvent::Purged { .. }
                 | TrailEvent::Destroyed { .. }
+                | TrailEvent::Snapshot { .. }
                 | TrailEvent::Node(_) => {}
             }
         }

@@ -76,6 +76,7 @@ impl Names {
             | TrailEvent::Sealed
             | TrailEvent::Purged { .. }
             | TrailEvent::Destroyed { .. }
+            | TrailEvent::Snapshot { .. }
             | TrailEvent::Node(_) => {}
         }
     }

@@ -36,6 +36,8 @@ pub(crate) struct Outbox {
     failing: bool,
 }
 
+hv_types::wire_struct!(Outbox { waiting, numbers, next, failing });
+
 impl Outbox {
     fn put(&mut self, key: Digest, event: TrustEvent) {
         if self.numbers.contains_key(&key) {

@@ -20,6 +20,9 @@ pub(crate) struct Scores {
     answers: BTreeMap<Did, Answered>,
 }
 
+hv_types::wire_enum!(Answered { 0 => Scored { sigma, until }, 1 => Unscored {} });
+hv_types::wire_struct!(Scores { answers });
+
 impl Scores {
     pub(crate) fn set(&mut self, agent: &Did, answer: Answered) {
         self.answers.insert(agent.clone(), answer);

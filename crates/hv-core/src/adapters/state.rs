@@ -2,7 +2,8 @@
 
 use super::record::{DriftRecord, DriftVerdict, PortsOn};
 use hv_integrations::drift::{Hysteresis, Indeterminate, Response, Verdict, Watch};
-use hv_types::{Illegal, Timestamp};
+use hv_types::wire::Reader;
+use hv_types::{Illegal, Timestamp, Undecodable, Wire};
 use std::collections::{BTreeMap, VecDeque};
 
 /// What the ports of one session said. Bounded by its members.
@@ -18,6 +19,21 @@ struct Watched {
     watch: Watch,
     /// Whether each of the last samples was bad, and when it was taken; as many as count.
     samples: VecDeque<(bool, Timestamp)>,
+}
+
+hv_types::wire_struct!(Adapted { on, watches });
+
+/// As a snapshot keeps it.
+impl Wire for Watched {
+    fn put(&self, out: &mut Vec<u8>) {
+        let Self { watch, samples } = self;
+        watch.put(out);
+        samples.iter().copied().collect::<Vec<_>>().put(out);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
+        Ok(Self { watch: Wire::take(reader)?, samples: Vec::take(reader)?.into() })
+    }
 }
 
 impl Adapted {

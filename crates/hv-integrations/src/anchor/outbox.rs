@@ -88,6 +88,8 @@ pub struct Anchoring {
     pub receipt: Vec<u8>,
 }
 
+hv_types::wire_struct!(Anchoring { digest, state, receipt });
+
 impl Anchoring {
     /// A digest that is to be anchored.
     #[must_use]

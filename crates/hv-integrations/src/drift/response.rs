@@ -55,6 +55,8 @@ pub struct Watch {
     demoted: bool,
 }
 
+hv_types::wire_struct!(Watch { violations, doubts, passes, demoted });
+
 impl Watch {
     /// Whether a demotion that the samples called for has not ended yet.
     #[must_use]

@@ -73,6 +73,12 @@ impl Scene<'_> {
                 let words = format!("the purge of node record {purge} is done; nothing of it can be read");
                 Told::new("log.destroyed", words).with("purge", purge)
             }
+            TrailEvent::Snapshot { digest, length } => {
+                let words = format!(
+                    "what the trail says up to here is kept in a snapshot of {length} bytes; {digest}"
+                );
+                Told::new("log.snapshot", words).with("digest", digest).with("length", length)
+            }
             TrailEvent::Node(event) => node(self, event),
             TrailEvent::Ledger(event) => self.ledger(event),
             TrailEvent::Session(event) => self.session(event),
@@ -165,6 +171,10 @@ fn node(scene: &Scene<'_>, event: &NodeEvent) -> Told {
     let by_words = |by: &Option<Did>| by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
     match event {
         NodeEvent::Denied { denial } => denied("node.denied", denial),
+        NodeEvent::SnapshotUnusable { batch, why } => {
+            let words = format!("the node was opened by reading everything: {why}");
+            Told::new("node.snapshot_unusable", words).with("batch", batch).with("why", why)
+        }
         NodeEvent::Purged { session, subject, older_than, contents, bytes } => {
             let scope = Scope { session: session.clone(), subject: subject.clone() };
             keeping::purged(&scope, *older_than, *contents, *bytes)

@@ -162,6 +162,7 @@ fn node() -> Vec<NodeEvent> {
     let held = Held { key: key(3), from, until: Timestamp::MAX, revoked: Some(until) };
     let mut events = vec![
         NodeEvent::Denied { denial: denial() },
+        NodeEvent::SnapshotUnusable { batch: 7, why: "it is not there".to_owned() },
         NodeEvent::Configured { config: config.clone(), by: did("operator"), witness: None },
         NodeEvent::Configured { config, by: did("operator"), witness: Some(did("human")) },
     ];

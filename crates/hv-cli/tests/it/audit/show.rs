@@ -236,9 +236,9 @@ fn every_event_has_words_and_a_name() {
     assert_eq!((code, stderr.as_str()), (0, ""));
     let words = words(&text);
     let count = samples.node.len() + samples.ledger.len() + samples.session.len();
-    // Begun, a session begun and closed on two streams each, something purged and that it is done, ended; and a
+    // Begun, a session begun and closed on two streams each, something purged and that it is done, kept, ended; and a
     // record that says nothing.
-    assert_eq!(words.len(), count + 9);
+    assert_eq!(words.len(), count + 10);
     assert_eq!(
         words.iter().collect::<BTreeSet<_>>().len(),
         words.len() - 1,
@@ -284,6 +284,7 @@ fn every_event_has_words_and_a_name() {
         "log.opened",
         "log.purged",
         "log.sealed",
+        "log.snapshot",
         "log.started",
         "node.anchor_moved",
         "node.anchor_queued",
@@ -292,6 +293,7 @@ fn every_event_has_words_and_a_name() {
         "node.governed",
         "node.item_settled",
         "node.undo_ended",
+        "node.undo_restored",
         "node.undo_granted",
         "node.undo_restored",
         "node.key_bound",
@@ -300,6 +302,7 @@ fn every_event_has_words_and_a_name() {
         "node.key_revoked",
         "node.key_rotated",
         "node.rejected",
+        "node.snapshot_unusable",
         "node.spent",
         "node.kill_answered",
         "node.folded",

@@ -67,6 +67,13 @@ fn stranger(dir: &Path) -> Result<BTreeMap<u64, (u64, Hash)>, String> {
     } else {
         require(there.is_empty(), "payloads")?;
     }
+    for (name, (digest, length)) in &trail.snapshots {
+        if let Ok(bytes) = fs::read(dir.join(name)) {
+            let kept = bytes.len() as u64 == *length && keyed("hv 2026 audit snapshot v1", &bytes) == *digest;
+            require(kept, "the snapshot that was kept")?;
+            names.push(name.clone());
+        }
+    }
     let listed = |live: bool| -> BTreeSet<Hash> {
         keys.values().filter(|(_, key)| key.is_some() == live).map(|(id, _)| *id).collect()
     };
@@ -91,6 +98,8 @@ struct Trail {
     purged: BTreeSet<Hash>,
     /// The places of purges that are not done.
     purging: BTreeSet<u64>,
+    /// Digest and length of each snapshot, by the name of its file.
+    snapshots: BTreeMap<String, (Hash, u64)>,
     /// What the node's stream must say next.
     owed: Option<Vec<u8>>,
 }
@@ -218,6 +227,11 @@ impl Trail {
                 let purge = take_varint(rest)?;
                 let known = self.purging.remove(&purge);
                 require(number == 0 && rest.is_empty() && known, "a purge that is under way")?;
+            }
+            9 => {
+                let digest: Hash = take(rest, 32)?.try_into().unwrap();
+                self.snapshots.insert(format!("{lsn:016}.snap"), (digest, take_varint(rest)?));
+                require(number == 0 && rest.is_empty(), "a snapshot")?;
             }
             _ => return Err(format!("no kind {kind}")),
         }

@@ -268,6 +268,8 @@ pub(crate) fn of_every_event(dir: &Path, every: &every::Every) {
     append(&mut |batch| batch.purge(&[gone.id()], |out| out.push(RECORD_VERSION)).map(|_| ()));
     log.destroy(START).unwrap();
     append(&mut |batch| batch.close(stream).map(|_| ()));
+    let snapshot = log.begin_snapshot(time, b"a state").unwrap().unwrap();
+    log.finish_snapshot(snapshot).unwrap();
     log.seal(time).unwrap();
 }
 

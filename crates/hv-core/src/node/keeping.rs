@@ -1,0 +1,166 @@
+//! What a node has made of its trail, kept so that it opens sooner; and opening with it.
+
+use super::{Node, blocking};
+use crate::error::Error;
+use crate::event::NodeEvent;
+use crate::state::{State, keep, restore};
+use hv_audit::{Log, LogError, Lsn, Opening};
+use hv_types::{Digest, Timestamp};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// When the next snapshot is due, and when the last one was begun, in batches.
+#[derive(Debug)]
+pub(crate) struct Keeping {
+    due: AtomicU64,
+    last: AtomicU64,
+}
+
+/// A snapshot is taken after so many batches; later, where the one before was large: it costs about as much as
+/// what was appended meanwhile.
+const EVERY: u64 = 100_000;
+
+/// So many bytes of a snapshot are worth one batch.
+const BYTES_A_BATCH: u64 = 64;
+
+/// A node that ends takes one where opening it would have to read more batches than this.
+const AT_THE_END: u64 = 10_000;
+
+/// A snapshot that was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// The batch that holds its digest.
+    pub lsn: Lsn,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+/// What a log says of a node.
+pub(crate) struct Opened {
+    pub(crate) state: State,
+    /// The time of the last record.
+    pub(crate) last: Timestamp,
+    /// What is to be said of a snapshot that could not be used.
+    pub(crate) unusable: Option<NodeEvent>,
+    pub(crate) keeping: Keeping,
+}
+
+/// Replays a log, from its snapshot on where there is one.
+pub(crate) fn opened(log: &dyn Log) -> Result<Opened, Error> {
+    let (Opening { snapshot, unusable }, kept) = log.opening();
+    let mut unusable = unusable.map(|unusable| (unusable.lsn, unusable.to_string()));
+    let mut from = None;
+    if let (Some(lsn), Some(kept)) = (snapshot, kept) {
+        match resumed(log, &kept) {
+            Ok(opened) => from = Some((opened, lsn)),
+            Err(Unfit::Log(error)) => return Err(error.into()),
+            Err(Unfit::State(why)) => unusable = Some((lsn, why)),
+        }
+    }
+    let ((state, last), since) = match from {
+        Some((opened, lsn)) => (opened, lsn.0),
+        None => (replayed(log)?, 0),
+    };
+    // Once is enough.
+    let unusable = unusable.filter(|(lsn, _)| state.unusable != lsn.0);
+    let unusable = unusable.map(|(lsn, why)| NodeEvent::SnapshotUnusable { batch: lsn.0, why });
+    let due = if log.waits_for_disk() { since.saturating_add(EVERY) } else { u64::MAX };
+    let keeping = Keeping { due: AtomicU64::new(due), last: AtomicU64::new(since) };
+    Ok(Opened { state, last, unusable, keeping })
+}
+
+fn replayed(log: &dyn Log) -> Result<(State, Timestamp), LogError> {
+    let (mut state, mut last) = (State::default(), Timestamp::default());
+    log.replay(&mut |entry| {
+        last = last.max(entry.time);
+        state.replay(&entry)
+    })?;
+    Ok((state, last))
+}
+
+/// Why a snapshot led nowhere.
+enum Unfit {
+    /// It is no state of this version, or what follows it does not follow from it.
+    State(String),
+    Log(LogError),
+}
+
+fn resumed(log: &dyn Log, kept: &[u8]) -> Result<(State, Timestamp), Unfit> {
+    let why =
+        |error: &dyn std::fmt::Display| Unfit::State(format!("it is not what this version keeps: {error}"));
+    let (mut state, mut last) = restore(kept).map_err(|error| why(&error))?;
+    let replayed = log.replay_rest(&mut |entry| {
+        last = last.max(entry.time);
+        state.replay(&entry)
+    });
+    match replayed {
+        Ok(_) => Ok((state, last)),
+        Err(error @ LogError::Illegal { .. }) => Err(why(&error)),
+        Err(error) => Err(Unfit::Log(error)),
+    }
+}
+
+impl Node {
+    /// A digest over everything that the trail makes of the node, but for when its last record was.
+    pub(crate) fn state_digest(&self) -> Result<Digest, Error> {
+        let bytes = keep(&self.lock()?.state, Timestamp::default());
+        Ok(Digest(*blake3::hash(&bytes).as_bytes()))
+    }
+
+    /// Takes a snapshot of the node; `None` where its log keeps none. Nothing is decided while the state is encoded.
+    pub(crate) async fn keep_snapshot(&self) -> Result<Option<Kept>, Error> {
+        let pending = {
+            let inner = self.lock()?;
+            let now = self.now();
+            let state = keep(&inner.state, Timestamp(self.shared.last.load(Ordering::Acquire)));
+            let pending = self.shared.log.begin_snapshot(now, &state)?;
+            self.shared.last.fetch_max(now.0, Ordering::AcqRel);
+            pending
+        };
+        let Keeping { due, last } = &self.shared.keeping;
+        let Some(pending) = pending else {
+            due.store(u64::MAX, Ordering::Relaxed);
+            return Ok(None);
+        };
+        let kept = Kept { lsn: pending.lsn(), bytes: pending.size() };
+        last.store(kept.lsn.0, Ordering::Relaxed);
+        due.store(kept.lsn.0.saturating_add(EVERY.max(kept.bytes / BYTES_A_BATCH)), Ordering::Relaxed);
+        let log = Arc::clone(&self.shared.log);
+        blocking(move || log.finish_snapshot(pending)).await?;
+        Ok(Some(kept))
+    }
+
+    /// Takes a snapshot in the background where enough was appended since the last one. One that fails costs a
+    /// later opening time; the next one is due as if it had not.
+    #[inline]
+    pub(crate) fn keep_where_due(&self, lsn: Lsn) {
+        if lsn.0 >= self.shared.keeping.due.load(Ordering::Relaxed) {
+            self.keep_in_background(lsn);
+        }
+    }
+
+    #[cold]
+    fn keep_in_background(&self, lsn: Lsn) {
+        let due = self.shared.keeping.due.swap(u64::MAX, Ordering::Relaxed);
+        if due > lsn.0 {
+            // Somebody else was faster, and says when the next one is due.
+            self.shared.keeping.due.fetch_min(due, Ordering::Relaxed);
+            return;
+        }
+        self.shared.keeping.due.store(lsn.0.saturating_add(EVERY), Ordering::Relaxed);
+        let node = self.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            drop(runtime.spawn(async move { node.keep_snapshot().await.map(drop) }));
+        }
+    }
+
+    /// Takes a snapshot of a node that ends, where it is worth it.
+    pub(crate) async fn keep_at_the_end(&self) {
+        let since = self.shared.keeping.last.load(Ordering::Relaxed);
+        if self.shared.log.waits_for_disk() && self.shared.log.durable().0.saturating_sub(since) > AT_THE_END
+        {
+            // Without it, opening reads more.
+            let _ = self.keep_snapshot().await;
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! A saga with what its session knows of it.
+
+use super::NamedSaga;
+use hv_rings::class::{Claims, Class, Undo, Unproven};
+use hv_saga::{Saga, StepDef};
+use hv_types::{Did, SagaId};
+use std::collections::BTreeSet;
+
+impl NamedSaga {
+    /// A saga that does not exist yet.
+    pub(crate) fn new(id: SagaId, unproven: &[u32]) -> Self {
+        let (principals, held) = (Vec::new(), BTreeSet::new());
+        let unproven = unproven.to_vec();
+        Self { id, machine: Saga::default(), unproven, principals, rehearsal: false, held }
+    }
+
+    /// The same with those for whom its agents act.
+    pub(crate) fn on_behalf_of(self, principals: &[Did]) -> Self {
+        Self { principals: principals.to_vec(), ..self }
+    }
+
+    /// The same as a rehearsal, or not.
+    pub(crate) fn rehearsed(self, rehearsal: bool) -> Self {
+        Self { rehearsal, ..self }
+    }
+
+    pub(crate) fn principals(&self) -> &[Did] {
+        &self.principals
+    }
+
+    /// Whether it is recorded that a step waits for its agent's rate.
+    pub(crate) fn holds(&self, step: u32) -> bool {
+        self.held.contains(&step)
+    }
+
+    /// What one of its steps counts as by what it declares alone, whatever is known of undos since: for what it says
+    /// of whoever worked on it.
+    pub(crate) fn class(&self, claims: &Claims, ordinal: u32, step: &StepDef) -> Class {
+        let undo = match (&step.undo, &step.probe) {
+            (None, _) => Undo::Absent,
+            (Some(_), None) => Undo::Declared,
+            (Some(_), Some(_)) => Undo::Proven,
+        };
+        let accepted = self.unproven.contains(&ordinal);
+        claims.class(undo, if accepted { Unproven::Counts } else { Unproven::DoesNotCount })
+    }
+}
