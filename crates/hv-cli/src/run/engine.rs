@@ -4,6 +4,7 @@ use super::adapters::{Adapted, Connected, Joining};
 use super::begun::{Begun, NOTE, based};
 use super::brought::{Brought, brought, same_node};
 use super::discreet::Discreet;
+use super::entrants::entrants;
 use super::findings::Findings;
 use super::history::{History, printed};
 use super::interrupts::Interrupts;
@@ -12,7 +13,7 @@ use super::watch::{show, watch};
 use super::{RunFailure, place};
 use crate::args::RunArgs;
 use crate::audit::anchored::OwnAnchors;
-use crate::plan::{Bound, BoundStep, Mode, Plan, Trust, UnprovenUndo};
+use crate::plan::{Bound, BoundStep, Mode, Plan, UnprovenUndo};
 use crate::progress::{Event, Phase, Progress, Start, Style};
 use crate::report::{self, Done, ObservationReport, Outcome, Report, VerifyReport};
 use hv_core::audit::disk::RealDisk;
@@ -21,16 +22,13 @@ use hv_core::identity::Envelope;
 use hv_core::liability::Stake;
 use hv_core::rings::class::Claim;
 use hv_core::rings::rate;
-use hv_core::rings::standing::Cap;
 use hv_core::saga::drive::drive;
 use hv_core::saga::exec::survivors::{settle, survivors};
 use hv_core::saga::exec::{CommandExecutor, HttpExecutor, Router};
 use hv_core::saga::{self, Limits, SagaCommand, SagaState, StepDef};
 use hv_core::session::{ConsistencyMode, SessionConfig};
-use hv_core::types::{ActionKind, Reversibility, Ring, SagaId, SessionId};
-use hv_core::{Clock, Entrant, Error, Grant, Hypervisor, Presented, SagaHost, SystemClock};
-use hv_integrations::iatp::IatpAdapter;
-use hv_integrations::manifest::Provenance;
+use hv_core::types::{ActionKind, Reversibility, SagaId, SessionId};
+use hv_core::{Clock, Error, Grant, Hypervisor, Presented, SagaHost, SystemClock};
 use std::collections::BTreeMap;
 use std::io::Stderr;
 use std::path::{Path, PathBuf};
@@ -575,32 +573,6 @@ impl Run {
         let done = if acted || !denied { Done::Something } else { Done::Nothing };
         Ok(Outcome::of(state, done).map_or(End::Abandoned, End::Outcome))
     }
-}
-
-/// The agents as they present themselves.
-fn entrants(plan: &Plan) -> Result<Vec<Joining>, RunFailure> {
-    plan.agents().iter().map(|agent| entrant(plan, agent).map_err(RunFailure::Plan)).collect()
-}
-
-fn entrant(plan: &Plan, agent: &crate::plan::Agent) -> Result<Joining, crate::plan::PlanError> {
-    let entrant = Entrant::new(agent.did.clone());
-    let manifest = match (&agent.trust, plan.manifest(agent)?) {
-        (Trust::Sigma(sigma), _) => return Ok(Joining::Presented(entrant.with_sigma(*sigma))),
-        (Trust::Fetched, _) => return Ok(Joining::Fetched(agent.did.clone())),
-        (Trust::Manifest(_), manifest) => manifest.unwrap_or_default(),
-    };
-    let bad = |why: &dyn std::error::Error| plan.bad_manifest(agent, why);
-    let text = std::str::from_utf8(&manifest).map_err(|error| bad(&error))?;
-    let analysis =
-        IatpAdapter::default().admit(text, &agent.did, Provenance::Given).map_err(|error| bad(&error))?;
-    let mut entrant = entrant.with_sigma(analysis.sigma_hint);
-    if analysis.ring_hint == Ring::Sandbox {
-        entrant = entrant.with_cap(Cap::Manifest { hint: analysis.ring_hint });
-    }
-    for action in &analysis.actions {
-        entrant = entrant.with_claim(action.id().clone(), Claim::from(action));
-    }
-    Ok(Joining::Presented(entrant))
 }
 
 /// How a run ended that has a history to its end.

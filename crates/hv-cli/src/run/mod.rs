@@ -6,6 +6,7 @@ mod brought;
 mod context;
 mod discreet;
 mod engine;
+mod entrants;
 mod findings;
 pub(crate) mod history;
 mod interrupts;
