@@ -67,6 +67,7 @@ pub use log::{
 };
 pub use memory::MemoryLog;
 pub use notes::checkpoint::{BadCheckpoint, Checkpoint};
+pub use notes::history_note::{BadHistory, HISTORY_SAID_MAX, HistoryProof, ProvenHistory};
 pub use notes::key::{BadKeyText, KeyKind, NoteSigner, NoteVerifier, VerifierKey};
 pub use notes::note::{BadNote, NOTE_MAX_BYTES, NOTE_MAX_SIGNATURES, Note, NoteSignature, Signed};
 pub use notes::policy::{BadPolicy, BadPolicyCause, POLICY_MAX_LINES, Policy, Quorum};

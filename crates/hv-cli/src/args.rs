@@ -6,6 +6,7 @@ use crate::audit::args::{
     CheckArgs as AuditCheckArgs, CheckpointArgs, DiffArgs, ExportArgs, ProveArgs, ShowArgs, StatsArgs,
     TailArgs, VerifyArgs, WitnessArgs,
 };
+use crate::audit::history::HistoryArgs;
 use crate::audit::keeping::{HoldArgs, PurgeArgs};
 use crate::call::CallArgs;
 use crate::exit::EXIT_CODES;
@@ -266,6 +267,8 @@ pub enum AuditCommand {
     Checkpoint(CheckpointArgs),
     /// Prove that a record is in a trail, or that the trail only grew
     Prove(ProveArgs),
+    /// Say which were an agent's last sessions, signed, for other nodes
+    History(HistoryArgs),
     /// Check a proof, a checkpoint or an evidence bundle, without the trail
     Check(AuditCheckArgs),
     /// Write a trail as a tiled log, or a session as one file that anybody can check

@@ -234,6 +234,19 @@ pub enum NodeEvent {
         /// What was made ready, sent or received.
         receipt: Vec<u8>,
     },
+    /// What another node says of an agent's last sessions was weighed.
+    HistoryWeighed {
+        /// The agent.
+        agent: Did,
+        /// The other node, by the name of its log.
+        node: String,
+        /// How many sessions it proves; 0 where it does not hold.
+        sessions: u32,
+        /// The last point in time at which it counts.
+        until: Timestamp,
+        /// Why it does not hold, where it does not.
+        flaw: Option<String>,
+    },
     /// The scorer took note of something that happened to an agent; what it said of it before counts no more.
     Reported {
         /// The key of the report: what proves a slash, or names an outcome.
@@ -522,6 +535,7 @@ hv_types::wire_enum!(NodeEvent {
     35 => HoldReleased { hold },
     36 => AnchorQueued { anchor, target, size, root, digest },
     37 => AnchorMoved { anchor, state, receipt },
+    38 => HistoryWeighed { agent, node, sessions, until, flaw },
     50 => Reported { key, agent },
     51 => Unreported { why },
     52 => Scored { agent, sigma, until },

@@ -1,12 +1,14 @@
 //! Trust histories of agents, as this node's own trail proves them.
 
 use crate::error::Error;
+use crate::event::{MembershipEvent, SessionEvent};
 use crate::hypervisor::{Entrant, Hypervisor};
-use hv_audit::{HISTORY_LENGTH, History, check_history};
+use crate::trail::{TrailEvent, read_record};
+use hv_audit::{Entry, HISTORY_LENGTH, History, Kind, StreamNo, check_history};
 use hv_rings::standing::Cap;
 use hv_types::wire::Reader;
 use hv_types::{Did, Digest, Undecodable, Wire};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The roots of the sessions in which agents took part and that are closed, the last five of each.
 #[derive(Debug, Default)]
@@ -48,11 +50,49 @@ impl Histories {
     }
 }
 
+/// In which sessions agents took part that are closed, and where the node's stream says so: what
+/// [`HistoryProof::make`](hv_audit::HistoryProof::make) is told. Gathered while a trail is read.
+#[derive(Debug, Default)]
+pub struct EndedSessions {
+    members: BTreeMap<StreamNo, BTreeSet<Did>>,
+    closes: BTreeMap<Did, Vec<u64>>,
+}
+
+impl EndedSessions {
+    /// Takes the next record of the trail.
+    pub fn take(&mut self, entry: &Entry<'_>) {
+        if let Kind::StreamClosed { stream, .. } = entry.kind {
+            for did in self.members.remove(&stream).unwrap_or_default() {
+                self.closes.entry(did).or_default().push(entry.seq);
+            }
+            return;
+        }
+        if entry.stream < StreamNo::FIRST_SESSION {
+            return;
+        }
+        for event in read_record(entry).map(|record| record.events).unwrap_or_default() {
+            let TrailEvent::Session(event) = event else { continue };
+            if let SessionEvent::Session {
+                event: MembershipEvent::Joined { did, .. } | MembershipEvent::Seated { did, .. },
+            } = *event
+            {
+                self.members.entry(entry.stream).or_default().insert(did);
+            }
+        }
+    }
+
+    /// The places of the records on the node's stream that closed an agent's sessions, the oldest first.
+    #[must_use]
+    pub fn of(&self, agent: &Did) -> &[u64] {
+        self.closes.get(agent).map_or(&[], Vec::as_slice)
+    }
+}
+
 impl Entrant {
     /// With the summaries of its last five sessions, the oldest first, as it claims them: the roots that
     /// [`terminate_session`](Hypervisor::terminate_session) gave. They are held against this node's trail; one that
-    /// does not hold together keeps the agent in Ring 3. The history of other nodes is not known here, so whoever
-    /// comes from there claims none.
+    /// does not hold together keeps the agent in Ring 3. What it did on another node is asked for there:
+    /// [`with_history_of`](Hypervisor::with_history_of).
     #[must_use]
     pub fn with_history(self, summaries: Vec<Digest>) -> Self {
         self.claiming(summaries)

@@ -3,6 +3,7 @@
 use crate::adapters::{Asked, lower};
 use crate::clock::{Clock, SystemClock};
 use crate::consequence;
+use crate::elsewhere::Weighed;
 use crate::error::{Error, Reason};
 use crate::event::{NodeEvent, SessionEvent};
 use crate::govern::NODE_SESSION;
@@ -42,6 +43,8 @@ pub struct Entrant {
     claims: Vec<(ActionId, Claim)>,
     /// What it claims of its last sessions; nothing where it claims none.
     history: Option<Vec<Digest>>,
+    /// What another node says of them.
+    elsewhere: Option<Weighed>,
 }
 
 /// What is said about an agent that the ledger does not know. For one that it knows, this changes nothing.
@@ -55,7 +58,15 @@ impl Entrant {
     /// An agent of whom nothing is said.
     #[must_use]
     pub const fn new(did: Did) -> Self {
-        Self { did, parent: None, trust: Trust::Nothing, caps: Vec::new(), claims: Vec::new(), history: None }
+        Self {
+            did,
+            parent: None,
+            trust: Trust::Nothing,
+            caps: Vec::new(),
+            claims: Vec::new(),
+            history: None,
+            elsewhere: None,
+        }
     }
 
     /// Who it is.
@@ -81,6 +92,11 @@ impl Entrant {
     /// With what it claims of its last sessions.
     pub(crate) fn claiming(self, history: Vec<Digest>) -> Self {
         Self { history: Some(history), ..self }
+    }
+
+    /// With what another node says of its last sessions.
+    pub(crate) fn weighed(self, weighed: Weighed) -> Self {
+        Self { elsewhere: Some(weighed), ..self }
     }
 
     /// With a score that somebody else says.
@@ -488,7 +504,11 @@ impl Hypervisor {
     }
 }
 
-fn find<'a>(state: &'a State, request: &'static str, session: &SessionId) -> Result<&'a Slot, Box<Refusal>> {
+pub(crate) fn find<'a>(
+    state: &'a State,
+    request: &'static str,
+    session: &SessionId,
+) -> Result<&'a Slot, Box<Refusal>> {
     state.slot(session).ok_or_else(|| Refusal::no_session(request, None, session))
 }
 
@@ -546,7 +566,7 @@ pub(crate) fn join(
     scored: Option<Asked>,
 ) -> Result<(Draft, Ring), Box<Refusal>> {
     let slot = find(state, "join", session)?;
-    let Entrant { did, parent, trust, caps, claims, history } = entrant;
+    let Entrant { did, parent, trust, caps, claims, history, elsewhere } = entrant;
     if state.ledger.quarantined(did, now).is_some() {
         return Err(slot.refuse("join", Some(did), None, Reason::Quarantined(did.clone())));
     }
@@ -594,10 +614,13 @@ pub(crate) fn join(
                 sigma = *opened;
             }
         }
-        // Whoever is new has no history that could be checked.
-        caps.push(Cap::Probation);
+        // Whoever is new has no history that could be checked, unless another node has one.
+        if elsewhere.is_none() {
+            caps.push(Cap::Probation);
+        }
     }
     caps.extend(state.histories.cap(did, history.as_deref()));
+    caps.extend(elsewhere.as_ref().and_then(Weighed::cap));
     let known = slot.session.known(did).map(|member| member.ordinal);
     let member = known.unwrap_or(u32::try_from(slot.session.roster().count()).unwrap_or(u32::MAX));
     let unscored = matches!(answer, Some(NodeEvent::Unscored { .. })).then_some(Cap::Unscored);
@@ -614,7 +637,8 @@ pub(crate) fn join(
         source: Source::Manifest,
         claim: *claim,
     }));
-    let draft = Draft::default().node(answer.into_iter().collect()).ledger(endowed);
+    let weighed = elsewhere.as_ref().and_then(|weighed| weighed.event(did));
+    let draft = Draft::default().node(answer.into_iter().chain(weighed).collect()).ledger(endowed);
     let draft = draft.lifecycle(slot.stream, joined);
     Ok((draft.session(slot.stream, events), ring))
 }

@@ -2,6 +2,7 @@
 
 use crate::adapters::Ports;
 use crate::clock::Clock;
+use crate::elsewhere::Elsewhere;
 use crate::error::{Denied, Error, Reason};
 use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, Rejected, SessionEvent};
 use crate::folding::{Door, Source};
@@ -47,6 +48,8 @@ struct Shared {
     open_sessions: AtomicU32,
     /// Taken alone or behind the lock of `inner`, never before it.
     door: Mutex<Door>,
+    /// What is known of other nodes.
+    elsewhere: Elsewhere,
     /// Made when somebody subscribes.
     notices: OnceLock<broadcast::Sender<Arc<Notice>>>,
     ports: Ports,
@@ -379,6 +382,7 @@ impl Node {
             open_sessions: AtomicU32::new(OPEN_SESSIONS),
             ports: Ports::default(),
             door: Mutex::default(),
+            elsewhere: Elsewhere::default(),
             notices: OnceLock::new(),
             keeping,
         };
@@ -425,6 +429,11 @@ impl Node {
     /// The time now, not before the last record.
     pub(crate) fn now(&self) -> Timestamp {
         self.shared.clock.now().max(Timestamp(self.shared.last.load(Ordering::Acquire)))
+    }
+
+    /// What is known of other nodes.
+    pub(crate) fn elsewhere(&self) -> &Elsewhere {
+        &self.shared.elsewhere
     }
 
     /// Looks at the state.

@@ -203,7 +203,10 @@ impl State {
             | NodeEvent::Spent { .. }
             | NodeEvent::Rejected { .. }
             | NodeEvent::Governed { .. } => self.authority.apply(event),
-            NodeEvent::Denied { .. } | NodeEvent::KillAnswered { .. } | NodeEvent::Purged { .. } => Ok(()),
+            NodeEvent::Denied { .. }
+            | NodeEvent::KillAnswered { .. }
+            | NodeEvent::Purged { .. }
+            | NodeEvent::HistoryWeighed { .. } => Ok(()),
             NodeEvent::Held { hold, .. } => {
                 if *hold != self.next_hold || !apply_hold(&mut self.holds, event) {
                     return Err(Illegal::new("holds are numbered without a gap"));

@@ -52,6 +52,8 @@ pub enum Cap {
     Drift,
     /// A scorer is asked about trust, and no answer of it counts now: Ring 3.
     Unscored,
+    /// Its history lies on another node, which could not be reached: Ring 3, until it is asked again and answers.
+    UnreachableHistory,
 }
 
 hv_types::wire_enum!(Cap {
@@ -65,6 +67,7 @@ hv_types::wire_enum!(Cap {
     7 => Operator { ring },
     40 => Drift {},
     41 => Unscored {},
+    42 => UnreachableHistory {},
 });
 
 impl Cap {
@@ -85,7 +88,8 @@ impl Cap {
             | Self::SuspiciousHistory
             | Self::SessionMinimum { .. }
             | Self::Drift
-            | Self::Unscored => Ring::Sandbox,
+            | Self::Unscored
+            | Self::UnreachableHistory => Ring::Sandbox,
         }
     }
 
@@ -101,7 +105,8 @@ impl Cap {
             | Self::Manifest { .. }
             | Self::Operator { .. }
             | Self::Drift
-            | Self::Unscored => Timestamp::MAX,
+            | Self::Unscored
+            | Self::UnreachableHistory => Timestamp::MAX,
         }
     }
 }
@@ -124,6 +129,7 @@ impl fmt::Display for Cap {
             Self::Operator { .. } => f.write_str("an operator set it"),
             Self::Drift => f.write_str("it did otherwise than it claimed"),
             Self::Unscored => f.write_str("its trust scorer gives no answer that counts"),
+            Self::UnreachableHistory => f.write_str("the node that has its history cannot be reached"),
         }
     }
 }

@@ -268,6 +268,7 @@ pub fn cap() -> impl Strategy<Value = Cap> {
         ring().prop_map(|ring| Cap::Operator { ring }),
         Just(Cap::Drift),
         Just(Cap::Unscored),
+        Just(Cap::UnreachableHistory),
     ]
 }
 

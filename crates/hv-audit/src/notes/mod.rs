@@ -1,6 +1,7 @@
 //! Texts that others sign: notes, checkpoints, cosignatures, and who must have signed.
 
 pub(crate) mod checkpoint;
+pub(crate) mod history_note;
 pub(crate) mod key;
 pub(crate) mod note;
 pub(crate) mod policy;

@@ -1,6 +1,7 @@
 //! The arguments of what `hv audit` proves, exports and keeps outside the folder.
 
 use super::anchored::Place;
+use super::asking::AskArgs;
 use super::keys::{KeyText, WitnessKey};
 use crate::args::TrailArgs;
 use clap::{ArgGroup, Args, Subcommand};
@@ -352,6 +353,8 @@ pub enum WitnessCommand {
     Cosign(CosignArgs),
     /// Put cosignatures that came back into the file of a checkpoint
     Add(AddArgs),
+    /// Ask a witness over HTTP, and put its cosignature into the mark
+    Ask(AskArgs),
 }
 
 /// A witness.

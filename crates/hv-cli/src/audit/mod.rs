@@ -5,6 +5,7 @@
 
 pub mod args;
 
+pub(crate) mod asking;
 mod bundle;
 mod check;
 pub(crate) mod checkpoint;
@@ -21,6 +22,7 @@ mod witness;
 
 pub(crate) mod anchor;
 pub(crate) mod anchored;
+pub(crate) mod history;
 pub(crate) mod keeping;
 mod writing;
 
@@ -51,6 +53,7 @@ pub fn run(args: &AuditArgs) -> Result<Exit, Refused> {
         AuditCommand::Tail(args) => (&args.trail.data, tail::run(args)),
         AuditCommand::Verify(args) => (&args.trail.data, verify::run(args)),
         AuditCommand::Checkpoint(args) => (&args.trail.data, checkpoint::run(args)),
+        AuditCommand::History(args) => (&args.data, history::run(args)),
         AuditCommand::Prove(args) => (&args.trail.data, prove::run(args)),
         AuditCommand::Export(args) => (&args.trail.data, export::run(args)),
         AuditCommand::Stats(args) => (&args.trail.data, stats::run(args)),

@@ -5,7 +5,7 @@
 
 use super::args::{AddArgs, CosignArgs, WitnessArgs, WitnessCommand, WitnessKeyArgs};
 use super::keys::{NoteKey, Strict};
-use super::{Failure, bad_input, failed, files};
+use super::{Failure, asking, bad_input, failed, files};
 use crate::Exit;
 use crate::output;
 use hv_core::audit::{
@@ -28,6 +28,7 @@ pub(super) fn run(args: &WitnessArgs) -> Result<Exit, Failure> {
         }
         WitnessCommand::Cosign(args) => cosign(args),
         WitnessCommand::Add(args) => add(args),
+        WitnessCommand::Ask(args) => asking::run(args),
     }
 }
 

@@ -9,15 +9,14 @@ use super::findings::Findings;
 use super::history::{History, printed};
 use super::interrupts::Interrupts;
 use super::marks::{Marks, marker};
+use super::verified::verified;
 use super::watch::{show, watch};
 use super::{RunFailure, place};
 use crate::args::RunArgs;
-use crate::audit::anchored::OwnAnchors;
 use crate::plan::{Bound, BoundStep, Mode, Plan, UnprovenUndo};
 use crate::progress::{Event, Phase, Progress, Start, Style};
-use crate::report::{self, Done, ObservationReport, Outcome, Report, VerifyReport};
-use hv_core::audit::disk::RealDisk;
-use hv_core::audit::{FileLog, Log, LogError, Verdict, verify_on};
+use crate::report::{self, Done, ObservationReport, Outcome, Report};
+use hv_core::audit::{FileLog, Log, LogError};
 use hv_core::identity::Envelope;
 use hv_core::liability::Stake;
 use hv_core::rings::class::Claim;
@@ -665,20 +664,4 @@ fn report(
         observations,
         ..blank(Some(history.session.clone()), data)
     })
-}
-
-/// The report with what a verification of the folder says.
-fn verified(report: Report, data: &Path) -> Result<Report, RunFailure> {
-    let mut own = OwnAnchors::default();
-    let found = verify_on(&RealDisk, data, &mut |entry| own.take(&entry));
-    let found = found.map_err(|error| RunFailure::Io { path: data.to_owned(), doing: "verify", error })?;
-    let (verdict, outcome) = match found.verdict {
-        Verdict::Complete => ("complete", report.outcome),
-        Verdict::Open(_) => ("open", report.outcome),
-        // However the work ended, a trail that somebody else has written to proves nothing of it.
-        Verdict::Tampered(_) => ("tampered", Outcome::Failed),
-    };
-    let level = own.beside(&found.level);
-    let verify = VerifyReport { verdict: verdict.to_owned(), level, records: found.records };
-    Ok(Report { outcome, exit_code: outcome.exit().code(), verify: Some(verify), ..report })
 }

@@ -12,6 +12,7 @@ pub(crate) mod history;
 mod interrupts;
 mod marks;
 pub(crate) mod place;
+mod verified;
 mod watch;
 
 use crate::args::RunArgs;

@@ -110,6 +110,19 @@ fn agent() -> ureq::Agent {
     config.new_agent()
 }
 
+/// Sends bytes by an HTTP POST; gives the status and the answer, of at most a megabyte. Waits ten seconds at most, follows no
+/// redirect and uses no proxy.
+///
+/// # Errors
+/// [`AnchorFault::Unreachable`].
+#[cfg(any(feature = "evm", feature = "rfc3161"))]
+pub fn post(url: &str, content_type: &str, body: &[u8]) -> Result<(u16, Vec<u8>), AnchorFault> {
+    let why = |error: ureq::Error| AnchorFault::Unreachable { why: error.to_string() };
+    let mut answer = agent().post(url).content_type(content_type).send(body).map_err(why)?;
+    let bytes = answer.body_mut().with_config().limit(ANSWER_MAX_BYTES).read_to_vec().map_err(why)?;
+    Ok((answer.status().as_u16(), bytes))
+}
+
 /// An answer is at most so long, in bytes.
 #[cfg(any(feature = "evm", feature = "rfc3161"))]
 const ANSWER_MAX_BYTES: u64 = 1 << 20;

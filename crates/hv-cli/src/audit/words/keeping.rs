@@ -1,9 +1,9 @@
-//! Purges, holds and anchors.
+//! Purges, holds, anchors and histories.
 
 use super::super::told::{Told, seconds};
 use hv_core::anchor::AnchorState;
 use hv_core::audit::retention::Scope;
-use hv_core::types::Digest;
+use hv_core::types::{Did, Digest, Timestamp};
 use std::time::Duration;
 
 /// So many contents were purged.
@@ -56,6 +56,26 @@ pub(super) fn anchor_moved(anchor: u32, state: AnchorState) -> Told {
     Told::new("node.anchor_moved", format!("anchor {anchor} is {}", state.name()))
         .with("anchor", anchor)
         .with("state", state.name())
+}
+
+/// What another node says of an agent's last sessions was weighed.
+pub(super) fn history_weighed(
+    agent: &Did,
+    node: &str,
+    sessions: u32,
+    until: Timestamp,
+    flaw: Option<&str>,
+) -> Told {
+    let words = match flaw {
+        None => format!("{node} proves {sessions} sessions of {agent}; that counts until {until}"),
+        Some(flaw) => format!("what {node} is said to say of {agent} does not count: {flaw}"),
+    };
+    Told::new("node.history_weighed", words)
+        .with("agent", agent)
+        .with("node", node)
+        .with("sessions", sessions)
+        .with("until", until)
+        .with("flaw", flaw)
 }
 
 fn whose(scope: &Scope) -> String {

@@ -188,6 +188,9 @@ fn node(scene: &Scene<'_>, event: &NodeEvent) -> Told {
             keeping::anchor_queued(*anchor, target, (*size, root), digest)
         }
         NodeEvent::AnchorMoved { anchor, state, .. } => keeping::anchor_moved(*anchor, *state),
+        NodeEvent::HistoryWeighed { agent, node, sessions, until, flaw } => {
+            keeping::history_weighed(agent, node, *sessions, *until, flaw.as_deref())
+        }
         NodeEvent::Configured { config, by, witness } => evidence::configured(config, by, witness.as_ref()),
         NodeEvent::Key { event } => evidence::key(event),
         NodeEvent::Spent { by, nonce, deadline, at } => evidence::spent(by, nonce, *deadline, *at),

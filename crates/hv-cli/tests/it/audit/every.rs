@@ -66,6 +66,13 @@ fn keeping() -> Vec<NodeEvent> {
             digest: Digest([0xa1; 32]),
         },
         NodeEvent::AnchorMoved { anchor: 0, state: AnchorState::Prepared, receipt: b"receipt".to_vec() },
+        NodeEvent::HistoryWeighed {
+            agent: did("a"),
+            node: "node.example".to_owned(),
+            sessions: 5,
+            until: later(60),
+            flaw: Some("it is about another agent".to_owned()),
+        },
     ]
 }
 
@@ -331,6 +338,7 @@ fn session() -> Vec<SessionEvent> {
         Cap::Operator { ring: Ring::Sandbox },
         Cap::Drift,
         Cap::Unscored,
+        Cap::UnreachableHistory,
     ];
     let action = ActionId::new("git.push").unwrap();
     let claim = Claim {

@@ -169,7 +169,20 @@ async fn another_program_cosigns_growth_and_answers_a_fork_with_422() {
         409,
         "it saw more than that"
     );
-    assert_eq!(witness.ask(&grown).0, 200);
+    // Asked over HTTP, it says itself from where it would go on.
+    let ask = |trail: &str, mark: &str, key: &str| {
+        desk.hv(&format!(
+            "audit witness ask {trail} --mark {mark} --url http://127.0.0.1:{} --witness {key}",
+            witness.port
+        ))
+    };
+    let (code, _, stderr) = ask("t", "n", "w1.vkey");
+    assert!(code == 1 && stderr.contains("no cosignature of that witness"), "{code} {stderr}");
+    let (code, _, stderr) = ask("t", "n", "other.vkey");
+    assert_eq!(code, 0, "{stderr}");
+    let (code, document) = desk.json("audit verify t --mark n --key log.key --witness other.vkey");
+    assert_eq!((code, document["level"]["name"].as_str().unwrap()), (0, "L2"));
+    assert_eq!(witness.ask(&grown).0, 409, "it saw it already");
 
     // The same log with another history, signed with the same key.
     trails::of_other_sessions(&desk.path("forged"), 9);
@@ -179,6 +192,12 @@ async fn another_program_cosigns_growth_and_answers_a_fork_with_422() {
     let fork = desk.done(&format!("audit prove forged --from {seen} --checkpoint f"));
     let (status, body) = witness.ask(&fork);
     assert_eq!(status, 422, "{body}");
+    let before = fs::read(desk.path("f")).unwrap();
+    let (code, _, stderr) = ask("forged", "f", "other.vkey");
+    assert!(code == 1 && stderr.contains("(422)"), "{code} {stderr}");
+    let (code, _, stderr) = ask("t", "f", "other.vkey");
+    assert!(code == 1 && stderr.contains("no checkpoint of this trail"), "{code} {stderr}");
+    assert_eq!(fs::read(desk.path("f")).unwrap(), before);
     // Ours answers alike.
     desk.keep("grown", &desk.done("audit prove t --from 0 --checkpoint n"));
     desk.keep("fork", &fork);

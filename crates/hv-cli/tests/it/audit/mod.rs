@@ -4,6 +4,7 @@ mod anchors;
 mod bundle;
 mod every;
 mod formats;
+mod history;
 mod interop;
 mod marks;
 mod outside;
