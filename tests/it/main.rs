@@ -32,6 +32,7 @@ mod secrets;
 mod server;
 mod settled;
 mod simulation;
+mod stopped;
 mod support;
 mod surroundings;
 mod unfinished;

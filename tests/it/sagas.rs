@@ -56,13 +56,13 @@ fn said(output: &Output) -> String {
 }
 
 /// The service of the travel example, on a port of its own; it ends with the test.
-struct Agency {
+pub(crate) struct Agency {
     child: Child,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Agency {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let script = workspace().join("examples/travel_service.py");
         let child =

@@ -245,13 +245,34 @@ impl fmt::Display for RunFailure {
                 dir.display(),
                 dir.display()
             ),
-            Self::Log(error) => fmt::Display::fmt(error, f),
-            Self::Node(error) => fmt::Display::fmt(error, f),
+            Self::Log(error) => {
+                fmt::Display::fmt(error, f)?;
+                room(error, f)
+            }
+            Self::Node(error) => {
+                fmt::Display::fmt(error, f)?;
+                if let hv_core::Error::Log(error) = &**error { room(error, f) } else { Ok(()) }
+            }
             Self::Unreadable { what } => write!(
                 f,
                 "{what} in the trail is not what this version writes; use the version that began the run"
             ),
         }
+    }
+}
+
+/// What to do where the disk, or what may be used of it, is full. Nothing that was acknowledged is lost then.
+fn room(error: &LogError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    match error {
+        LogError::Io { path, kind: StorageFull | QuotaExceeded | FileTooLarge, .. } => {
+            let within =
+                |path: &Path| path.file_name().is_some_and(|name| name == "payloads" || name == "keys");
+            let folder = path.parent().unwrap_or(path);
+            let folder = if within(folder) { folder.parent().unwrap_or(folder) } else { folder };
+            write!(f, "; make room there, then go on with `hv run --resume --data {}`", folder.display())
+        }
+        _ => Ok(()),
     }
 }
 
