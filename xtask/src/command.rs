@@ -28,6 +28,22 @@ pub(crate) fn program(name: impl AsRef<OsStr>, folder: &Path) -> Command {
     command
 }
 
+/// The same command, run by another program, such as one that limits it.
+pub(crate) fn under(other: &str, arguments: &[&str], command: &Command) -> Command {
+    let mut wrapped = Command::new(other);
+    wrapped.args(arguments).arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => wrapped.env(name, value),
+            None => wrapped.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        wrapped.current_dir(folder);
+    }
+    wrapped
+}
+
 /// Runs the program with its output passed through as it comes.
 ///
 /// # Errors

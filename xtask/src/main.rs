@@ -10,6 +10,7 @@
 mod bench;
 mod check;
 mod command;
+mod mutants;
 mod report;
 mod supplies;
 mod tidy;
@@ -41,8 +42,15 @@ Usage: cargo xtask COMMAND
                              --rounds N     how often each is measured (default 3)
   bench adapters [--json]  our adapters beside the packages whose answers they give; options as of bench peer
   bench gate               instructions per call of the measured functions, against benches/gate.toml
+  mutants                  whether the tests of hv-rings and hv-liability bite: faults planted in a copy, then every
+                           mutant of both; what survives has its argument in docs/mutants.toml. Takes hours, and goes
+                           on where it was interrupted
+                             --planted      the planted faults alone
+                             --crate NAME   the mutants of one crate alone
+                             --shard K/N    one part of N of them, K from 0
   ci [--deep]              tidy, lint, doc, test, bench gate
-                             --deep         with the long versions of the tests (HV_DEEP=1), bare metal, licences
+                             --deep         with the long versions of the tests (HV_DEEP=1), bare metal, licences,
+                                            mutants
   help                     this
 
 Exit codes: 0 all parts passed, 1 a part failed, 2 the command line is wrong.
@@ -82,6 +90,7 @@ enum Task {
     Log(bench::log::Options),
     Adapters(bench::peer::Options),
     Gate,
+    Mutants(mutants::Options),
     Ci(check::Depth),
 }
 
@@ -120,6 +129,7 @@ impl Task {
                 Some(other) => return Err(format!("there is no benchmark `{other}`")),
                 None => return Err("`bench` needs `peer`, `saga`, `log`, `adapters` or `gate`".to_owned()),
             },
+            Some("mutants") => Self::Mutants(mutants::Options::parse(&mut words)?),
             Some("ci") => match words.next() {
                 None => Self::Ci(check::Depth::Daily),
                 Some("--deep") => Self::Ci(check::Depth::Deep),
@@ -154,6 +164,7 @@ fn run(task: &Task) -> Result<Report, String> {
         Task::Log(options) => bench::log::run(&workspace, &mut report, *options),
         Task::Adapters(options) => bench::adapters::run(&workspace, &mut report, options),
         Task::Gate => bench::gate::run(&workspace, &mut report),
+        Task::Mutants(options) => mutants::run(&workspace, &mut report, options),
         Task::Ci(depth) => {
             tidy::run(&workspace, &mut report);
             check::lint(&workspace, &mut report);
@@ -162,6 +173,7 @@ fn run(task: &Task) -> Result<Report, String> {
             bench::gate::run(&workspace, &mut report);
             if *depth == check::Depth::Deep {
                 check::deep(&workspace, &mut report);
+                mutants::run(&workspace, &mut report, &mutants::Options::default());
             }
         }
     }
@@ -191,6 +203,7 @@ mod tests {
             ),
             ("tidy --root elsewhere", Task::Tidy { root: Some(PathBuf::from("elsewhere")) }),
             ("bench gate", Task::Gate),
+            ("mutants", Task::Mutants(mutants::Options::default())),
             ("ci --deep", Task::Ci(check::Depth::Deep)),
         ] {
             assert_eq!(parse(line), Ok(task), "{line}");
@@ -209,6 +222,8 @@ mod tests {
             "bench adapters --only saga_in_memory",
             "bench peer --rounds 0",
             "bench log --only verification",
+            "mutants --crate hv-core",
+            "mutants --shard 4/4",
             "ci --deep deeper",
         ] {
             assert!(parse(line).is_err(), "{line}");

@@ -500,6 +500,18 @@ mod tests {
         assert_eq!(Watches::<u32>::default().capacity, MAX_BUCKETS);
     }
 
+    /// Where there is room none is searched for, and so no later search is put off.
+    #[test]
+    fn room_that_is_there_puts_no_search_off() {
+        let (mut watches, policy) = (Watches::with_capacity(2), BreachPolicy::default());
+        let tenths = |tenths| Timestamp(tenths * SECOND / 10);
+        watches.observe(&policy, &0, Attempt::Within, tenths(0));
+        assert_eq!(watches.room(&policy, &1, tenths(595)), Ok(()));
+        watches.observe(&policy, &1, Attempt::Within, tenths(595));
+        // The first one remembers nothing any more.
+        assert_eq!(watches.room(&policy, &2, tenths(601)), Ok(()));
+    }
+
     #[test]
     fn any_policy_is_taken() {
         let extremes = [Duration::ZERO, Duration::MAX];

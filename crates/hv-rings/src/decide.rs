@@ -293,6 +293,15 @@ mod tests {
     }
 
     #[test]
+    fn every_denial_is_counted_by_its_own_name() {
+        let (none, call) = (Evidence::none(), call());
+        let name = |need, ppm, cap| decide(need, sigma(ppm), cap, &call, &none).unwrap_err().name();
+        assert_eq!(name(Ring::Standard, 600_000, Ring::Root), "score");
+        assert_eq!(name(Ring::Privileged, 1_000_000, Ring::Root), "certificate");
+        assert_eq!(name(Ring::Standard, 1_000_000, Ring::Sandbox), "capped");
+    }
+
+    #[test]
     fn a_certificate_for_another_call_opens_nothing() {
         let evidence = evidence(&other(), true, true);
         for (need, certificate) in

@@ -464,8 +464,12 @@ mod tests {
             }
         }
 
+        /// The earliest deadlines there are too.
         #[test]
-        fn what_is_brought_is_what_it_says((call, brought) in (call(), brought())) {
+        fn what_is_brought_is_what_it_says(
+            (mut call, brought, early) in (call(), brought(), option::weighted(0.2, 0u64..3)),
+        ) {
+            call.deadline = early.map_or(call.deadline, Timestamp);
             let evidence = brought.evidence(&call);
             let fit = |certified: Option<&Call>| match certified {
                 None => Fit::Absent,

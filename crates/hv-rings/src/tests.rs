@@ -5,11 +5,19 @@ use crate::statement::{Nonce, Scope, Spent, Statement};
 use crate::witness::{self, Witness};
 use alloc::collections::{BTreeMap, BTreeSet};
 use hv_types::{ActionId, Call, Did, Digest, Ring, SessionId, Sigma, Timestamp};
+use proptest::test_runner::Config as ProptestConfig;
 use std::format;
 
-/// How often a property is tried: more in the nightly run, which sets `HV_DEEP`.
+/// How often a property is tried: more in the nightly run, which sets `HV_DEEP`. `PROPTEST_CASES` sets another
+/// number, for whoever runs the tests over and over, as for mutants.
 pub(crate) fn cases(usually: u32) -> u32 {
-    if std::env::var_os("HV_DEEP").is_some() { usually.saturating_mul(20) } else { usually }
+    if std::env::var_os("PROPTEST_CASES").is_some() {
+        ProptestConfig::default().cases
+    } else if std::env::var_os("HV_DEEP").is_some() {
+        usually.saturating_mul(20)
+    } else {
+        usually
+    }
 }
 
 pub(crate) fn sigma(ppm: u32) -> Sigma {

@@ -158,6 +158,7 @@ fn times_that_are_over_or_not_yet_are_refused() {
     let quarantine = |until| Command::Quarantine { agent: did(0), until: Timestamp(until) };
     assert_eq!(refused(twin.give(&quarantine(5))), "Past");
     twin.give(&quarantine(6)).unwrap();
+    assert_eq!(twin.give(&quarantine(6)), Ok(vec![]), "as long as it is already");
     assert_eq!(twin.ledger.quarantined(&did(0), Timestamp(5)), Some(Quarantine::Until(Timestamp(6))));
     assert_eq!(twin.ledger.quarantined(&did(0), Timestamp(6)), None);
 }

@@ -1,7 +1,7 @@
 //! The liability matrix, from both ends.
 
 use crate::model::{NEVER, SECOND, UNBONDING};
-use crate::twin::{Twin, did, ops, sigma};
+use crate::twin::{Twin, config, did, ops, sigma};
 use hv_liability::{AgentNo, BondState, Cause, Exposure, SessionNo};
 use proptest::prelude::*;
 
@@ -112,7 +112,7 @@ fn it_shows_what_is_at_its_time_recorded_or_not() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+    #![proptest_config(config(100))]
 
     /// Both ends and the whole are the same bonds, and what a slash is said to cost it costs.
     #[test]

@@ -1,5 +1,5 @@
-//! Ten faults that a ledger of this kind could have, each with the test that would catch it. Each test was
-//! seen to fail with its fault planted.
+//! Ten faults that a ledger of this kind could have, each with the test that catches it: `cargo xtask mutants
+//! --planted` plants each, as `docs/mutants.toml` says, and sees its test fail.
 
 use crate::model::{Class, NEVER, Offence, SECOND, UNBONDING};
 use crate::twin::{Twin, did, name, order, sigma};

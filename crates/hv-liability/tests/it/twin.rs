@@ -13,10 +13,16 @@ pub(crate) const AGENTS: usize = 6;
 pub(crate) const SESSIONS: u32 = 2;
 
 /// How many cases a property is tried on: 10 000, and with `HV_DEEP` as many as make a million operations.
+/// `PROPTEST_CASES` sets another number, for whoever runs the tests over and over, as for mutants.
 pub(crate) fn config(operations_per_case: u32) -> ProptestConfig {
     let deep = std::env::var_os("HV_DEEP").is_some();
     let cases = if deep { 1_000_000 / operations_per_case } else { 0 };
-    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases.max(10_000)) }
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() {
+        ProptestConfig::default().cases
+    } else {
+        cases.max(10_000)
+    };
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) }
 }
 
 /// Something to do, by small numbers that mean something only once the state is known.

@@ -10,8 +10,7 @@ use hv_types::{Did, Machine, Share, Timestamp};
 use std::error::Error;
 use std::time::Duration;
 
-#[test]
-fn every_denial_says_what_would_be_enough() {
+fn every_denial() -> Vec<(Denial, String)> {
     let agent = did(0);
     let at = Timestamp(SECOND);
     let evidence = digest(0xab);
@@ -19,7 +18,7 @@ fn every_denial_says_what_would_be_enough() {
     let bond = BondNo { slot: 4, turn: 2 };
     let weights = Weights { full: Share::ZERO, ..VouchPolicy::default().weights };
     let quarantined = |by| Denial::Quarantined { agent: did(0), by };
-    for (denial, words) in [
+    vec![
         (
             Denial::UnknownAgent { agent: agent.clone() },
             "the ledger does not know did:mesh:ada; open its account first".into(),
@@ -123,9 +122,29 @@ fn every_denial_says_what_would_be_enough() {
             "the vouching weights must not rise with the risk; full 0.00, partial 0.35, none 0.05 do".into(),
         ),
         (Denial::Full { what: "bonds" }, "the ledger cannot number more bonds".into()),
-    ] {
+    ]
+}
+
+#[test]
+fn every_denial_says_what_would_be_enough() {
+    for (denial, words) in every_denial() {
         assert_eq!(denial.to_string(), words);
         assert_eq!(denial.source().is_some(), matches!(denial, Denial::UnfitPolicy(_)));
+    }
+}
+
+/// What refusals are counted by is the name of the variant, in the manner of names in files.
+#[test]
+fn every_denial_is_counted_by_its_own_name() {
+    for (denial, _) in every_denial() {
+        let mut name = String::new();
+        for letter in format!("{denial:?}").chars().take_while(char::is_ascii_alphanumeric) {
+            if letter.is_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.extend(letter.to_lowercase());
+        }
+        assert_eq!(denial.name(), name);
     }
 }
 

@@ -419,6 +419,31 @@ mod tests {
         }
     }
 
+    /// What refusals are counted by is the name of the innermost variant.
+    #[test]
+    fn every_denial_is_counted_by_its_own_name() {
+        for (denial, _, words) in every_denial() {
+            let name = match &denial {
+                GateDenial::Agent { unfit: Unfit::Ring { denial } } => snake_case(denial),
+                GateDenial::Agent { unfit } => snake_case(unfit),
+                outer => snake_case(outer),
+            };
+            assert_eq!(denial.name(), name, "{words}");
+        }
+    }
+
+    fn snake_case(variant: &impl fmt::Debug) -> String {
+        let variant = format!("{variant:?}");
+        let mut name = String::new();
+        for letter in variant.chars().take_while(char::is_ascii_alphanumeric) {
+            if letter.is_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.extend(letter.to_lowercase());
+        }
+        name
+    }
+
     #[test]
     fn only_what_a_score_a_certificate_or_a_cap_mends_says_so() {
         let says: String = every_denial()
