@@ -88,7 +88,7 @@ impl Desk {
         let task = |argv: &[&str]| {
             let mut argv: Vec<String> = argv.iter().map(|part| (*part).to_owned()).collect();
             argv.push(self.path(file));
-            Task::Command(CommandTask { argv, ..CommandTask::default() })
+            Task::from(CommandTask { argv, ..CommandTask::default() })
         };
         let def = StepDef::new(StepId::new("s").unwrap(), action(act), did(agent), task(&["touch"]));
         // As probes are read: 0 it is there, 1 it is not.
@@ -227,7 +227,7 @@ async fn f9_where_a_rehearsal_is_demanded_a_probe_is_not_enough() {
     assert!(desk.may(lies).await.is_err());
     assert!(desk.may(others()).await.is_err());
     // A probe that sees nothing proves nothing.
-    let blind = Task::Command(CommandTask { argv: vec!["false".into()], ..CommandTask::default() });
+    let blind = Task::from(CommandTask { argv: vec!["false".into()], ..CommandTask::default() });
     let blind = StepDef { probe: Some(Arc::new(blind)), ..others() };
     assert_eq!(desk.rehearse(blind).await, SagaState::Compensated);
     assert!(desk.may(others()).await.is_err());

@@ -459,7 +459,7 @@ impl Hypervisor {
             .node
             .commit_closing(|state, now| {
                 let slot = find(state, "terminate_session", session)?;
-                if let Some(saga) = slot.running_sagas().next() {
+                if let Some(saga) = slot.unfinished() {
                     let reason = Reason::SagaUnfinished(saga.id.clone());
                     return Err(slot.refuse("terminate_session", None, None, reason));
                 }

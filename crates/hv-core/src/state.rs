@@ -30,15 +30,20 @@ use hv_types::{
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 mod kept;
+mod names;
 mod saga;
+mod sagas;
 mod stance;
 
 pub(crate) use kept::{keep, restore};
+use names::Names;
+pub(crate) use sagas::Known;
 
 /// The σ of an agent of whom nothing is known. It earns Ring 3, and is never posted as a reputation.
 pub(crate) const UNKNOWN_SIGMA: Sigma = Sigma::capped(500_000);
 
-/// So many breakers are remembered before closed ones are looked for.
+/// So many breakers are remembered before closed ones are looked for, and so many sagas may have room before some of it
+/// is given back.
 const CROWD: usize = 1024;
 
 /// The state of the node.
@@ -86,9 +91,9 @@ pub(crate) struct Slot {
     /// Records of the session's stream.
     pub(crate) length: u64,
     pub(crate) session: Session,
-    saga_names: BTreeMap<SagaId, u32>,
+    saga_names: Names,
     /// Those that have not ended, by number.
-    running: BTreeMap<u32, Box<NamedSaga>>,
+    running: HashMap<u32, Box<NamedSaga>, FixedState>,
     /// How those ended that have, by number.
     ended: Vec<Option<SagaState>>,
     /// Sagas of the record that is taken up that leave something to a person, by number.
@@ -122,21 +127,6 @@ pub(crate) struct NamedSaga {
     pub(crate) rehearsal: bool,
     /// The steps that wait for their agent's rate, as far as that was recorded.
     held: BTreeSet<u32>,
-}
-
-/// A saga of a session, by what is left of it.
-pub(crate) enum Known<'a> {
-    Running(u32, &'a NamedSaga),
-    Ended(SagaState),
-}
-
-impl Known<'_> {
-    pub(crate) fn state(&self) -> SagaState {
-        match self {
-            Self::Running(_, saga) => saga.machine.state(),
-            Self::Ended(state) => *state,
-        }
-    }
 }
 
 impl State {
@@ -405,8 +395,8 @@ impl Slot {
             stream,
             length: 0,
             session: Session::default(),
-            saga_names: BTreeMap::new(),
-            running: BTreeMap::new(),
+            saga_names: Names::default(),
+            running: HashMap::default(),
             ended: Vec::new(),
             escalated: Vec::new(),
             registry: BTreeMap::new(),
@@ -449,10 +439,8 @@ impl Slot {
                 Ok(())
             }
             SessionEvent::SagaOpened { id, unproven } => {
-                let number = self.next_saga();
-                if self.saga_names.insert(id.clone(), number).is_some() {
-                    return Err(Illegal::new("the sagas of a session have different names"));
-                }
+                let twice = Illegal::new("the sagas of a session have different names");
+                let number = self.saga_names.insert(id).ok_or(twice)?;
                 self.running.insert(number, Box::new(NamedSaga::new(id.clone(), unproven)));
                 self.ended.push(None);
                 Ok(())
@@ -471,7 +459,7 @@ impl Slot {
                     if let (true, Some(ended)) = (self.adapted.scored(), self.running.get(saga)) {
                         self.outcomes.extend(outcomes(&self.id, &ended.id, &ended.machine));
                     }
-                    let ended = self.running.remove(saga);
+                    let ended = self.take_running(*saga);
                     if let Some(rehearsal) = ended.as_ref().filter(|ended| ended.rehearsal) {
                         self.undos.rehearsed(&rehearsal.machine);
                     }
@@ -487,7 +475,9 @@ impl Slot {
                     if state == SagaState::Escalated {
                         self.escalated.extend(ended.map(|ended| (*saga, ended)));
                     }
-                    self.certified.retain(|(of, _), _| of != saga);
+                    let certified = self.certified.range((*saga, 0)..=(*saga, u32::MAX));
+                    let certified: Vec<_> = certified.map(|(step, _)| *step).collect();
+                    certified.iter().for_each(|step| drop(self.certified.remove(step)));
                     if let Some(ended) = self.ended.get_mut(*saga as usize) {
                         *ended = Some(state);
                     }
@@ -559,52 +549,6 @@ impl Slot {
     /// Whether somebody else is asked for the scores of its members.
     pub(crate) const fn scored_elsewhere(&self) -> bool {
         self.adapted.scored()
-    }
-
-    /// A saga by name.
-    pub(crate) fn saga(&self, id: &SagaId) -> Option<Known<'_>> {
-        self.numbered(*self.saga_names.get(id)?)
-    }
-
-    /// A saga by number.
-    pub(crate) fn numbered(&self, number: u32) -> Option<Known<'_>> {
-        match self.running.get(&number) {
-            Some(saga) => Some(Known::Running(number, saga)),
-            None => self.ended(number).map(Known::Ended),
-        }
-    }
-
-    /// A saga by number that has not ended.
-    pub(crate) fn running_saga(&self, number: u32) -> Option<&NamedSaga> {
-        self.running.get(&number).map(|saga| &**saga)
-    }
-
-    /// The sagas that have not ended, by number.
-    pub(crate) fn numbered_sagas(&self) -> impl Iterator<Item = (u32, &NamedSaga)> {
-        self.running.iter().map(|(number, saga)| (*number, &**saga))
-    }
-
-    /// The sagas that have not ended.
-    pub(crate) fn running_sagas(&self) -> impl Iterator<Item = &NamedSaga> {
-        self.running.values().map(|saga| &**saga)
-    }
-
-    /// The names of all sagas, in the order of their numbers.
-    pub(crate) fn saga_ids(&self) -> Vec<SagaId> {
-        let mut names: Vec<(u32, &SagaId)> =
-            self.saga_names.iter().map(|(id, number)| (*number, id)).collect();
-        names.sort_unstable_by_key(|(number, _)| *number);
-        names.into_iter().map(|(_, id)| id.clone()).collect()
-    }
-
-    /// How a saga ended that has.
-    pub(crate) fn ended(&self, number: u32) -> Option<SagaState> {
-        self.ended.get(number as usize).copied().flatten()
-    }
-
-    /// The number that the next saga gets.
-    pub(crate) fn next_saga(&self) -> u32 {
-        u32::try_from(self.saga_names.len()).unwrap_or(u32::MAX)
     }
 
     /// What was said about an action; nothing where nobody registered it.

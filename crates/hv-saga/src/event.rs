@@ -2,12 +2,12 @@
 //!
 //! Steps are named by ordinal and times are counted from the creation, so that an event takes a few bytes.
 
-use crate::definition::{Growth, Limits, Pace, StepDef};
+use crate::definition::{Growth, Limits, Pace};
 use crate::state::{SagaState, StepSignal, StepState};
+use crate::steps::Steps;
 use crate::{Failure, Purpose, Timestamp};
 use core::fmt;
 use core::time::Duration;
-use std::sync::Arc;
 
 /// Microseconds since the creation of the saga.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -44,7 +44,7 @@ pub enum SagaEvent {
     /// These steps follow those before.
     Appended {
         /// The steps.
-        steps: Vec<Arc<StepDef>>,
+        steps: Steps,
         /// Whether more may follow.
         growth: Growth,
     },

@@ -28,6 +28,7 @@ mod definition;
 mod event;
 mod port;
 mod state;
+mod steps;
 mod task;
 
 mod machine;
@@ -52,4 +53,5 @@ pub use hv_types::{ActionId, ActionKind, Did, Machine, SagaId, SessionId, StepId
 pub use machine::Saga;
 pub use port::{BoxFuture, Executor, Halt, Host, Permit, Progress};
 pub use state::{SagaSignal, SagaState, StepSignal, StepState};
+pub use steps::Steps;
 pub use task::{CommandTask, HttpTask, Task, TaskProblem, Value};

@@ -10,11 +10,12 @@ use crate::command::{SagaCommand, SagaDenial};
 use crate::definition::{Growth, Limits, Pace, StepDef};
 use crate::event::{Cause, Micros, SagaEvent, StepRun};
 use crate::state::{SagaState, StepState};
+use crate::steps::Steps;
 use crate::{Attempt, AttemptFacts, AttemptRef, Did, SagaId, SessionId, StepId, Timestamp};
 use core::time::Duration;
 use hv_types::{Illegal, Machine};
 use std::sync::Arc;
-use table::{Shared, Slot, Tally};
+use table::{Slot, Tally};
 
 /// One saga.
 ///
@@ -25,7 +26,7 @@ use table::{Shared, Slot, Tally};
 #[derive(Debug, Clone, Default)]
 pub struct Saga {
     // Shared, so that deciding copies no definition.
-    plan: Shared,
+    plan: Steps,
     // In one place, so that deciding copies it at once.
     slots: Vec<Slot>,
     tally: Tally,
@@ -52,7 +53,7 @@ pub struct Saga {
 impl PartialEq for Saga {
     fn eq(&self, other: &Self) -> bool {
         // Everything else follows from this.
-        self.plan.defs == other.plan.defs
+        self.plan == other.plan
             && self.runs().eq(other.runs())
             && self.commit_order().eq(other.commit_order())
             && (self.undone, self.retries, self.state, self.cause)
@@ -111,7 +112,7 @@ impl Saga {
     /// The steps in the order of their ordinals.
     #[must_use]
     pub fn steps(&self) -> &[Arc<StepDef>] {
-        &self.plan.defs
+        &self.plan
     }
 
     /// What is known about each step, in the order of their ordinals.
@@ -122,13 +123,13 @@ impl Saga {
     /// One step: its definition and what is known about it.
     #[must_use]
     pub fn step(&self, ordinal: u32) -> Option<(&Arc<StepDef>, &StepRun)> {
-        self.plan.defs.get(ordinal as usize).zip(self.slots.get(ordinal as usize).map(|slot| &slot.run))
+        self.plan.get(ordinal as usize).zip(self.slots.get(ordinal as usize).map(|slot| &slot.run))
     }
 
     /// The ordinal of a step. Costs time in proportion to the number of steps.
     #[must_use]
     pub fn ordinal(&self, id: &StepId) -> Option<u32> {
-        self.plan.defs.iter().position(|step| step.id == *id).and_then(|at| u32::try_from(at).ok())
+        self.plan.iter().position(|step| step.id == *id).and_then(|at| u32::try_from(at).ok())
     }
 
     /// Steps with a possible effect, in the order in which they committed (or came to be treated as done).
@@ -170,8 +171,7 @@ impl Saga {
             InDoubt => !(self.paused && self.is_held(def, slot.run)),
             _ => false,
         };
-        let due =
-            slots.iter().zip(&self.plan.defs).filter(waiting).map(|(slot, _)| slot.run.not_before).min();
+        let due = slots.iter().zip(&self.plan).filter(waiting).map(|(slot, _)| slot.run.not_before).min();
         due.into_iter().chain(over).min().map(|at| at.since(self.created))
     }
 
@@ -206,8 +206,8 @@ impl Saga {
                 SagaEvent::HandedOver { step, .. } => handed.push(*step),
                 SagaEvent::Started { step, purpose, number, at } => {
                     let ordinal = *step as usize;
-                    let known = self.plan.defs.get(ordinal);
-                    let def = known.or_else(|| appended.get(ordinal.checked_sub(self.plan.defs.len())?));
+                    let known = self.plan.get(ordinal);
+                    let def = known.or_else(|| appended.get(ordinal.checked_sub(self.plan.len())?));
                     let attempt = def.and_then(|def| {
                         let taken = self.run(*step).is_some_and(|run| run.handed) || handed.contains(step);
                         let agent = def.substitute.as_ref().filter(|_| taken).unwrap_or(&def.agent);
@@ -243,7 +243,7 @@ impl Saga {
 
     /// The steps that wait for this one, in no particular order.
     fn dependents(&self, step: u32) -> impl Iterator<Item = u32> + '_ {
-        self.plan.edges(self.slots.get(step as usize).map_or(0, |slot| slot.edges))
+        self.plan.dependents(step)
     }
 
     /// Whether the substitute may take a step over: it is not finished, and no attempt at it runs.
@@ -295,7 +295,7 @@ impl Saga {
     fn is_ready(&self, step: u32) -> bool {
         let at = step as usize;
         let met = self.slots.get(at).map_or(0, |slot| slot.met as usize);
-        self.plan.defs.get(at).is_some_and(|def| met >= def.needs())
+        self.plan.get(at).is_some_and(|def| met >= def.needs())
     }
 }
 

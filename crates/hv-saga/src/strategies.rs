@@ -29,7 +29,7 @@ pub fn task() -> impl Strategy<Value = Task> {
         option::of(value()),
         option::of(types::digest()),
     )
-        .prop_map(|(argv, cwd, env, stdin, pin)| Task::Command(CommandTask { argv, cwd, env, stdin, pin }));
+        .prop_map(|(argv, cwd, env, stdin, pin)| Task::from(CommandTask { argv, cwd, env, stdin, pin }));
     let http = (
         "[A-Z]{3,7}",
         "(https?://[a-z]{1,8})?/[a-z?=/]{0,8}",
@@ -38,7 +38,7 @@ pub fn task() -> impl Strategy<Value = Task> {
         vec(100u16..600, 0..3),
     );
     let http = http.prop_map(|(method, url, headers, body, expect)| {
-        Task::Http(HttpTask { method, url, headers, body, expect })
+        Task::from(HttpTask { method, url, headers, body, expect })
     });
     prop_oneof![command, http, "[a-z]{1,8}".prop_map(|name| Task::Closure { name })]
 }

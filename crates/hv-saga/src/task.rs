@@ -9,9 +9,9 @@ use hv_types::{Digest, Undecodable, Wire};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Task {
     /// Run a program.
-    Command(CommandTask),
+    Command(Box<CommandTask>),
     /// Send a request.
-    Http(HttpTask),
+    Http(Box<HttpTask>),
     /// Call a function of the embedding program by the name under which it was registered.
     Closure {
         /// The name, the same for execute, undo and probe.
@@ -103,10 +103,7 @@ impl Task {
     /// A program with its arguments, nothing else said.
     #[must_use]
     pub fn command<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Self {
-        Self::Command(CommandTask {
-            argv: argv.into_iter().map(Into::into).collect(),
-            ..CommandTask::default()
-        })
+        Self::from(CommandTask { argv: argv.into_iter().map(Into::into).collect(), ..CommandTask::default() })
     }
 
     /// A function of the embedding program.
@@ -128,6 +125,18 @@ impl Task {
                 no_more("closure name", "bytes", name.len(), limits::CLOSURE_NAME_BYTES)
             }
         }
+    }
+}
+
+impl From<CommandTask> for Task {
+    fn from(task: CommandTask) -> Self {
+        Self::Command(Box::new(task))
+    }
+}
+
+impl From<HttpTask> for Task {
+    fn from(task: HttpTask) -> Self {
+        Self::Http(Box::new(task))
     }
 }
 
@@ -262,8 +271,8 @@ impl Wire for Task {
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
         match reader.byte()? {
-            0 => CommandTask::take(reader).map(Self::Command),
-            1 => HttpTask::take(reader).map(Self::Http),
+            0 => CommandTask::take(reader).map(Self::from),
+            1 => HttpTask::take(reader).map(Self::from),
             2 => String::take(reader).map(|name| Self::Closure { name }),
             tag => Err(reader.unknown_tag("Task", tag)),
         }
@@ -297,7 +306,7 @@ mod tests {
 
     #[test]
     fn golden_bytes() {
-        let task = Task::Command(CommandTask {
+        let task = Task::from(CommandTask {
             argv: vec!["ls".into()],
             cwd: Some("/".into()),
             env: vec![("A".into(), Value::Env("B".into()))],
@@ -307,7 +316,7 @@ mod tests {
         let bytes = task.to_bytes();
         assert_eq!(bytes, [0, 1, 2, b'l', b's', 1, 1, b'/', 1, 1, b'A', 1, 1, b'B', 1, 2, 1, b'f', 0]);
         assert_eq!(Task::from_bytes(&bytes), Ok(task));
-        let task = Task::Http(HttpTask {
+        let task = Task::from(HttpTask {
             method: "GET".into(),
             url: "/".into(),
             body: Some(Value::Literal("x".into())),
@@ -344,19 +353,19 @@ mod tests {
             (Task::command(["a", "b\0"]), false),
             (Task::command([long.as_str()]), true),
             (Task::command(["a", long.as_str()]), false),
-            (Task::Command(env("A")), true),
-            (Task::Command(env("A=B")), false),
-            (Task::Command(env("HV_KEY")), false),
-            (Task::Command(env("")), false),
-            (Task::Http(http("GET", "/a")), true),
-            (Task::Http(http("get", "/a")), false),
-            (Task::Http(http("GET", "https://a/b")), true),
-            (Task::Http(http("GET", "ftp://a/b")), false),
-            (Task::Http(http("GET", "/a b")), false),
-            (Task::Http(header("X-A", "1")), true),
-            (Task::Http(header("X-A", "1\r\nX-B: 2")), false),
-            (Task::Http(header("Idempotency-key", "1")), false),
-            (Task::Http(header("X A", "1")), false),
+            (Task::from(env("A")), true),
+            (Task::from(env("A=B")), false),
+            (Task::from(env("HV_KEY")), false),
+            (Task::from(env("")), false),
+            (Task::from(http("GET", "/a")), true),
+            (Task::from(http("get", "/a")), false),
+            (Task::from(http("GET", "https://a/b")), true),
+            (Task::from(http("GET", "ftp://a/b")), false),
+            (Task::from(http("GET", "/a b")), false),
+            (Task::from(header("X-A", "1")), true),
+            (Task::from(header("X-A", "1\r\nX-B: 2")), false),
+            (Task::from(header("Idempotency-key", "1")), false),
+            (Task::from(header("X A", "1")), false),
             (Task::closure("a"), true),
             (Task::closure(""), false),
         ] {

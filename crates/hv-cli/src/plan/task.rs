@@ -68,7 +68,7 @@ impl Effect {
             Work::Command { argv, cwd, env, stdin, pin } => {
                 let cwd = cwd.as_ref().map(|cwd| cwd.fill(places)).unwrap_or_default();
                 let cwd = if cwd.is_empty() { PathBuf::from(work) } else { Path::new(work).join(cwd) };
-                Task::Command(CommandTask {
+                Task::from(CommandTask {
                     argv: argv.iter().map(|argument| argument.fill(places)).collect(),
                     cwd: Some(cwd.to_string_lossy().into_owned()),
                     env: pairs(env),
@@ -76,7 +76,7 @@ impl Effect {
                     pin: *pin,
                 })
             }
-            Work::Http { method, url, headers, body, expect } => Task::Http(HttpTask {
+            Work::Http { method, url, headers, body, expect } => Task::from(HttpTask {
                 method: method.clone(),
                 url: url.fill(places),
                 headers: pairs(headers),

@@ -133,7 +133,7 @@ fn replayed(told: &Told, steps: &[Arc<StepDef>]) -> Result<(), String> {
         let event = match event {
             SagaEvent::Appended { growth, .. } if !appended => {
                 appended = true;
-                SagaEvent::Appended { steps: steps.to_vec(), growth: *growth }
+                SagaEvent::Appended { steps: steps.to_vec().into(), growth: *growth }
             }
             SagaEvent::Appended { .. } => continue,
             event => event.clone(),

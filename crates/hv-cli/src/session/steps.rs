@@ -326,7 +326,7 @@ fn definition(folder: &Folder, session: &SessionId, args: &ExecArgs) -> Result<S
     let env: Vec<(String, Value)> =
         args.env.iter().map(|(name, value)| (name.clone(), Value::parse(value))).collect();
     let task = |argv: Vec<String>, stdin: Option<&String>| {
-        Task::Command(CommandTask {
+        Task::from(CommandTask {
             argv,
             cwd: Some(cwd.to_owned()),
             env: env.clone(),

@@ -139,7 +139,11 @@ impl Wire for Slot {
         length.put(out);
         session.compact().put(out);
         saga_names.put(out);
-        running.put(out);
+        put_varint(running.len() as u64, out);
+        for (number, saga) in self.numbered_sagas() {
+            number.put(out);
+            saga.put(out);
+        }
         ended.put(out);
         registry.put(out);
         undos.put(out);
@@ -157,7 +161,7 @@ impl Wire for Slot {
             length: Wire::take(reader)?,
             session: machine(reader, "Session")?,
             saga_names: Wire::take(reader)?,
-            running: Wire::take(reader)?,
+            running: Vec::<(u32, Box<NamedSaga>)>::take(reader)?.into_iter().collect(),
             ended: Wire::take(reader)?,
             registry: Wire::take(reader)?,
             undos: Wire::take(reader)?,

@@ -1,12 +1,12 @@
 //! What changes a saga: the only place where its state moves, and every rule that a record must keep.
 
 use super::{Saga, is_lost};
-use crate::definition::{Growth, StepDef, check_steps};
+use crate::definition::{Growth, check_steps};
 use crate::event::{Cause, Micros, Move, SagaEvent};
 use crate::state::{SagaSignal, SagaState, StepSignal, StepState};
+use crate::steps::Steps;
 use crate::{Purpose, Reason, limits};
 use hv_types::Illegal;
-use std::sync::Arc;
 
 impl Saga {
     pub(super) fn apply_event(&mut self, event: &SagaEvent) -> Result<(), Illegal> {
@@ -29,8 +29,10 @@ impl Saga {
                 if self.growth == Growth::Sealed || self.state != SagaState::Running {
                     return Err(Illegal::new("steps are added to a running saga that is not sealed"));
                 }
-                check_steps(&self.plan.defs, steps)
-                    .map_err(|_| Illegal::new("a saga keeps to the limits"))?;
+                let first = self.plan.is_empty();
+                if !(if first { steps.are_legal() } else { check_steps(&self.plan, steps).is_ok() }) {
+                    return Err(Illegal::new("a saga keeps to the limits"));
+                }
                 self.append(steps, *growth);
                 Ok(())
             }
@@ -63,23 +65,23 @@ impl Saga {
     }
 
     /// Adds steps that were checked.
-    pub(super) fn append(&mut self, steps: &[Arc<StepDef>], growth: Growth) {
-        let plan = self.plan.make_mut();
-        plan.reserve(steps.len(), steps.iter().map(|step| step.after.len()).sum());
-        self.slots.reserve(steps.len());
-        for def in steps {
-            let ordinal = u32::try_from(plan.defs.len()).unwrap_or(u32::MAX);
-            let mut slot = super::Slot::default();
-            for &after in &def.after {
-                if let Some(earlier) = self.slots.get_mut(after as usize) {
-                    earlier.edges = plan.link(earlier.edges, ordinal);
-                    slot.met += u32::from(earlier.run.state == StepState::Committed);
+    pub(super) fn append(&mut self, steps: &Steps, growth: Growth) {
+        let before = self.slots.len();
+        self.slots.reserve_exact(steps.len());
+        self.slots.resize(before + steps.len(), super::Slot::default());
+        self.plan.append(steps);
+        if before == 0 {
+            self.ready = steps.free();
+        } else {
+            for (at, def) in (before..).zip(steps) {
+                let committed =
+                    |after: &&u32| self.run(**after).is_some_and(|run| run.state == StepState::Committed);
+                let met = def.after.iter().filter(committed).count();
+                if let Some(slot) = self.slots.get_mut(at) {
+                    slot.met = u32::try_from(met).unwrap_or(u32::MAX);
                 }
+                self.ready += u32::from(met >= def.needs());
             }
-            self.ready += u32::from(slot.met as usize >= def.needs());
-            plan.windows += u32::from(def.undo_window.is_some());
-            plan.defs.push(Arc::clone(def));
-            self.slots.push(slot);
         }
         self.tally.add(StepState::Pending, u32::try_from(steps.len()).unwrap_or(u32::MAX));
         self.growth = growth;
@@ -147,18 +149,18 @@ impl Saga {
     /// Moves a step, and keeps what follows from its state.
     fn set(&mut self, step: u32, next: StepState) {
         let Some(slot) = self.slots.get_mut(step as usize) else { return };
-        let (from, edges) = (core::mem::replace(&mut slot.run.state, next), slot.edges);
+        let from = core::mem::replace(&mut slot.run.state, next);
         self.tally.shift(from, next);
         if next == StepState::Committed {
-            for dependent in self.plan.edges(edges) {
+            for dependent in self.plan.dependents(step) {
                 let at = dependent as usize;
-                let Some((slot, def)) = self.slots.get_mut(at).zip(self.plan.defs.get(at)) else { continue };
+                let Some((slot, def)) = self.slots.get_mut(at).zip(self.plan.get(at)) else { continue };
                 slot.met += 1;
                 let last = slot.run.state == StepState::Pending && slot.met as usize == def.needs();
                 self.ready += u32::from(last);
             }
         }
-        let has_effect = self.plan.defs.get(step as usize).is_some_and(|def| def.has_effect());
+        let has_effect = self.plan.get(step as usize).is_some_and(|def| def.has_effect());
         if has_effect && matches!(next, StepState::Committed | StepState::Assumed) {
             // No step commits twice, so there is a slot for each.
             if let Some(slot) = self.slots.get_mut(self.committed as usize) {

@@ -5,6 +5,7 @@ use crate::command::{Begin, Report, SagaCommand, SagaDenial};
 use crate::definition::{Growth, Pace, Plan, StepDef, check_steps};
 use crate::event::{Cause, Micros, Move, SagaEvent, StepRun};
 use crate::state::{SagaState, StepState};
+use crate::steps::Steps;
 use crate::{AttemptRef, Class, Did, Failure, ProbeAnswer, Purpose, Reason, Timestamp, Verdict};
 use hv_types::Machine;
 use std::sync::Arc;
@@ -69,7 +70,7 @@ impl Draft<'_> {
                 if self.saga.growth == Growth::Sealed {
                     return Err(SagaDenial::Sealed);
                 }
-                check_steps(&self.saga.plan.defs, steps)?;
+                check_steps(&self.saga.plan, steps)?;
                 self.append(steps, *growth);
                 Ok(())
             }
@@ -145,8 +146,9 @@ impl Draft<'_> {
 
     /// Adds steps that were checked.
     fn append(&mut self, steps: &[Arc<StepDef>], growth: Growth) {
-        self.saga.append(steps, growth);
-        self.events.push(SagaEvent::Appended { steps: steps.to_vec(), growth });
+        let steps = Steps::checked(steps);
+        self.saga.append(&steps, growth);
+        self.events.push(SagaEvent::Appended { steps, growth });
     }
 
     fn seal(&mut self) -> Result<(), SagaDenial> {
@@ -481,7 +483,7 @@ impl Draft<'_> {
     fn start(&mut self, step: u32, purpose: Purpose, run: StepRun) -> Result<(), SagaDenial> {
         let number = run.attempts(purpose).saturating_add(1);
         let at = self.elapsed();
-        if purpose == Purpose::Execute && self.saga.plan.windows > 0 {
+        if purpose == Purpose::Execute && self.saga.plan.windows() > 0 {
             self.warn(step, at)?;
         }
         self.emit(SagaEvent::Started { step, purpose, number, at })

@@ -14,7 +14,7 @@ impl Saga {
         }
         let Self { seed, limits, pace, created, .. } = *self;
         let created = SagaEvent::Created { seed, limits, pace, at: created };
-        let appended = SagaEvent::Appended { steps: self.plan.defs.clone(), growth: self.growth };
+        let appended = SagaEvent::Appended { steps: self.plan.clone(), growth: self.growth };
         let restored = SagaEvent::Restored {
             state: self.state,
             cause: self.cause,
@@ -51,7 +51,7 @@ impl Saga {
             }
         }
         let mut tally = Tally::default();
-        for ((run, def), listed) in runs.iter().zip(&self.plan.defs).zip(listed) {
+        for ((run, def), listed) in runs.iter().zip(&self.plan).zip(listed) {
             // A step stands in the order exactly where it has, or had, a possible effect.
             let done = run.state >= StepState::Committed;
             let nothing = matches!(run.state, StepState::Failed | StepState::Denied);
@@ -68,7 +68,7 @@ impl Saga {
         }
         // While it matters, every step that has committed is still committed.
         self.ready = 0;
-        for (slot, def) in self.slots.iter_mut().zip(&self.plan.defs) {
+        for (slot, def) in self.slots.iter_mut().zip(&self.plan) {
             let committed = |&&after: &&u32| {
                 runs.get(after as usize).is_some_and(|run| run.state == StepState::Committed)
             };

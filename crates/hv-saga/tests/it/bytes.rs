@@ -62,7 +62,7 @@ fn golden_bytes_of_events() {
     pinned(&SagaEvent::Resumed { at }, &[9, 0xac, 2]);
     pinned(&SagaEvent::HandedOver { step: 3, at }, &[10, 3, 0xac, 2]);
     pinned(&SagaEvent::Expiring { step: 3, by: 4, at }, &[11, 3, 4, 0xac, 2]);
-    let steps = vec![Arc::new(step(0, vec![]))];
+    let steps = vec![Arc::new(step(0, vec![]))].into();
     let appended = SagaEvent::Appended { steps, growth: Growth::Sealed };
     let bytes = [
         &[1, 1, 5][..],

@@ -66,7 +66,7 @@ fn failed(class: Class, reason: Reason) -> Verdict {
 async fn ask(status: u16, purpose: Purpose, expect: Vec<u16>) -> Outcome {
     let (base, _requests) = server(vec![answer(status, "", "hi")]);
     let executor = HttpExecutor::new().with_base(&base).unwrap();
-    let task = Task::Http(HttpTask { expect, ..task("POST", "/a") });
+    let task = Task::from(HttpTask { expect, ..task("POST", "/a") });
     executor.run(Slip::Good, &attempt(task, purpose, Duration::from_secs(20))).await
 }
 
@@ -117,7 +117,7 @@ async fn a_request_carries_its_key_and_its_secrets_and_shows_neither() {
         body: Some(reference),
         ..task("PUT", "/things/1?a=b")
     };
-    let outcome = execute(&executor, Task::Http(task)).await;
+    let outcome = execute(&executor, Task::from(task)).await;
     let request = requests.recv().unwrap();
     assert!(request.starts_with("PUT /things/1?a=b HTTP/1.1\r\n"), "{request}");
     let lower = request.to_ascii_lowercase();
@@ -148,7 +148,7 @@ async fn retry_after_is_read_in_both_forms() {
     ] {
         let mut failure = Failure::new(class, Reason::Http { status });
         failure.retry_after = after;
-        let outcome = execute(&executor, Task::Http(task("GET", "/"))).await;
+        let outcome = execute(&executor, Task::from(task("GET", "/"))).await;
         assert_eq!(outcome.verdict, Verdict::Failed(failure));
     }
 }
@@ -157,7 +157,7 @@ async fn retry_after_is_read_in_both_forms() {
 async fn a_body_is_kept_up_to_the_limit() {
     let (base, _requests) = server(vec![answer(200, "", &"x".repeat(100_000))]);
     let executor = HttpExecutor::new().with_base(&base).unwrap().with_output_bytes(1000);
-    let output = execute(&executor, Task::Http(task("GET", "/"))).await.output.unwrap();
+    let output = execute(&executor, Task::from(task("GET", "/"))).await.output.unwrap();
     assert_eq!((output.stdout.len(), output.dropped), (1000, 99_000));
 }
 
@@ -165,15 +165,15 @@ async fn a_body_is_kept_up_to_the_limit() {
 #[tokio::test]
 async fn no_answer_is_told_from_no_connection() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let nobody = Task::Http(task("POST", &format!("http://{closed}/")));
+    let nobody = Task::from(task("POST", &format!("http://{closed}/")));
     let outcome = execute(&HttpExecutor::new(), nobody).await;
     assert_eq!(outcome.verdict, failed(Class::Retryable, Reason::NotConnected));
 
     let (base, requests) = server(vec![String::new(), "wait".into()]);
     let executor = HttpExecutor::new().with_base(&base).unwrap();
-    let outcome = execute(&executor, Task::Http(task("POST", "/"))).await;
+    let outcome = execute(&executor, Task::from(task("POST", "/"))).await;
     assert_eq!(outcome.verdict, failed(Class::Unknown, Reason::Disconnected));
-    let attempt = attempt(Task::Http(task("POST", "/")), Purpose::Execute, Duration::from_millis(500));
+    let attempt = attempt(Task::from(task("POST", "/")), Purpose::Execute, Duration::from_millis(500));
     let outcome = executor.run(Slip::Good, &attempt).await;
     assert_eq!(outcome.verdict, failed(Class::Unknown, Reason::TimedOut));
     assert_eq!((requests.recv().is_ok(), requests.recv().is_ok()), (true, true));
@@ -184,17 +184,17 @@ async fn what_cannot_be_sent_is_refused() {
     let bad =
         |reference: &str| failed(Class::Permanent, Reason::BadReference { reference: reference.into() });
     let executor = HttpExecutor::new();
-    assert_eq!(execute(&executor, Task::Http(task("GET", "/path"))).await.verdict, bad("/path"));
+    assert_eq!(execute(&executor, Task::from(task("GET", "/path"))).await.verdict, bad("/path"));
     let header =
         |value| HttpTask { headers: vec![("X".into(), value)], ..task("GET", "http://127.0.0.1:1/") };
     let missing = Value::Env("HV_NO_SUCH_VARIABLE".into());
-    let outcome = execute(&executor, Task::Http(header(missing))).await;
+    let outcome = execute(&executor, Task::from(header(missing))).await;
     assert_eq!(outcome.verdict, bad("env:HV_NO_SUCH_VARIABLE"));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("two-lines");
     std::fs::write(&file, "a\nX-Injected: b").unwrap();
     let reference = format!("file:{}", file.display());
-    let outcome = execute(&executor, Task::Http(header(Value::parse(&reference)))).await;
+    let outcome = execute(&executor, Task::from(header(Value::parse(&reference)))).await;
     assert_eq!(outcome.verdict, bad(&reference));
     for base in ["", "ftp://a", "a.example", "http://"] {
         assert_eq!(HttpExecutor::new().with_base(base).unwrap_err(), NotABase(base.into()));
@@ -202,7 +202,7 @@ async fn what_cannot_be_sent_is_refused() {
     // C1 at this floor: without a permit that fits nothing is sent.
     let (base, requests) = server(vec![answer(200, "", "")]);
     let executor = HttpExecutor::new().with_base(&base).unwrap();
-    let attempt = attempt(Task::Http(task("GET", "/")), Purpose::Execute, Duration::from_secs(20));
+    let attempt = attempt(Task::from(task("GET", "/")), Purpose::Execute, Duration::from_secs(20));
     let outcome = executor.run(Slip::Bad, &attempt).await;
     assert_eq!(outcome.verdict, failed(Class::Permanent, Reason::NotPermitted));
     assert!(requests.try_recv().is_err());

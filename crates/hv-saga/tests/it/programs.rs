@@ -63,7 +63,7 @@ async fn exit_codes_and_what_they_mean() {
         (Task::command(["no-such-program-anywhere"]), not_started(StartProblem::NotFound)),
         (Task::command([plain.to_str().unwrap()]), not_started(StartProblem::NotAllowed)),
         (
-            Task::Command(CommandTask {
+            Task::from(CommandTask {
                 argv: vec!["true".into()],
                 cwd: Some("/no/such/folder".into()),
                 ..CommandTask::default()
@@ -81,7 +81,7 @@ async fn a_program_gets_no_shell_and_a_listed_environment() {
     assert_eq!(stdout(&told), "$HOME|a b|;ls|");
 
     let folder = tempfile::tempdir().unwrap();
-    let task = Task::Command(CommandTask {
+    let task = Task::from(CommandTask {
         argv: vec!["env".into()],
         cwd: Some(folder.path().to_str().unwrap().into()),
         env: vec![("GREETING".into(), Value::Literal("hello".into()))],
@@ -102,7 +102,7 @@ async fn a_program_gets_no_shell_and_a_listed_environment() {
     ] {
         assert!(told.lines().any(|told| told == line), "{line} in {told}");
     }
-    let pwd = Task::Command(CommandTask {
+    let pwd = Task::from(CommandTask {
         argv: vec!["pwd".into(), "-P".into()],
         cwd: Some(folder.path().to_str().unwrap().into()),
         ..CommandTask::default()
@@ -114,7 +114,7 @@ async fn a_program_gets_no_shell_and_a_listed_environment() {
 #[tokio::test]
 async fn input_is_fed_and_may_be_ignored() {
     let fed = |argv: &[&str], input: String| {
-        Task::Command(CommandTask {
+        Task::from(CommandTask {
             argv: argv.iter().map(|arg| (*arg).into()).collect(),
             stdin: Some(Value::Literal(input)),
             ..CommandTask::default()
@@ -212,7 +212,7 @@ async fn c1_no_program_starts_without_a_permit_that_fits() {
 #[tokio::test]
 async fn a_pinned_program_runs_only_if_it_is_the_same() {
     let pin = Digest([7; 32]);
-    let task = |pin| Task::Command(CommandTask { argv: vec!["true".into()], pin, ..CommandTask::default() });
+    let task = |pin| Task::from(CommandTask { argv: vec!["true".into()], pin, ..CommandTask::default() });
     let refused = failed(Class::Permanent, Reason::PinMismatch);
     assert_eq!(execute(&executor(), task(Some(pin))).await.verdict, refused);
     let comparing = |known: Digest| {
@@ -233,7 +233,7 @@ async fn a_secret_is_used_and_found_nowhere() {
     let used = folder.path().join("used");
     let value = Value::File(file.to_str().unwrap().into());
     let task = |script: String| {
-        Task::Command(CommandTask {
+        Task::from(CommandTask {
             argv: vec!["sh".into(), "-c".into(), script],
             env: vec![("TOKEN".into(), value.clone())],
             stdin: Some(value.clone()),
@@ -252,7 +252,7 @@ async fn a_secret_is_used_and_found_nowhere() {
         assert!(!stdout(&outcome).contains("can"), "{keep}: {}", stdout(&outcome));
     }
     let missing = Value::File("/no/such/secret".into());
-    let task = Task::Command(CommandTask {
+    let task = Task::from(CommandTask {
         argv: vec!["true".into()],
         env: vec![("TOKEN".into(), missing)],
         ..CommandTask::default()

@@ -10,7 +10,7 @@ use hv_types::{ActionId, Did, Machine, StepId, Timestamp};
 use std::sync::Arc;
 
 fn program(name: &str) -> Task {
-    Task::Command(CommandTask { argv: vec![name.to_owned()], ..CommandTask::default() })
+    Task::from(CommandTask { argv: vec![name.to_owned()], ..CommandTask::default() })
 }
 
 fn did(name: &str) -> Did {

@@ -343,20 +343,26 @@ fn task_fields(task: &Task) -> Value {
     };
     let text = |text: &Option<Text>| json(text.as_ref().map(text_fields));
     match task {
-        Task::Command(CommandTask { argv, cwd, env, stdin, pin }) => object([
-            ("command", json(argv)),
-            ("cwd", json(cwd)),
-            ("env", pairs(env)),
-            ("stdin", text(stdin)),
-            ("pin", json(pin)),
-        ]),
-        Task::Http(HttpTask { method, url, headers, body, expect }) => object([
-            ("method", json(method)),
-            ("url", json(url)),
-            ("headers", pairs(headers)),
-            ("body", text(body)),
-            ("expect", json(expect)),
-        ]),
+        Task::Command(task) => {
+            let CommandTask { argv, cwd, env, stdin, pin } = &**task;
+            object([
+                ("command", json(argv)),
+                ("cwd", json(cwd)),
+                ("env", pairs(env)),
+                ("stdin", text(stdin)),
+                ("pin", json(pin)),
+            ])
+        }
+        Task::Http(task) => {
+            let HttpTask { method, url, headers, body, expect } = &**task;
+            object([
+                ("method", json(method)),
+                ("url", json(url)),
+                ("headers", pairs(headers)),
+                ("body", text(body)),
+                ("expect", json(expect)),
+            ])
+        }
         Task::Closure { name } => object([("closure", json(name))]),
     }
 }

@@ -517,7 +517,7 @@ fn saga() -> Vec<SagaEvent> {
     let cause = hv_core::saga::Cause::Failed { step: 1 };
     let mut events = vec![
         SagaEvent::Created { seed: u64::MAX, limits, pace: Pace::Asked, at: START },
-        SagaEvent::Appended { steps: steps(), growth: Growth::Open },
+        SagaEvent::Appended { steps: steps().into(), growth: Growth::Open },
         SagaEvent::Sealed {},
     ];
     events.extend([Purpose::Execute, Purpose::Undo, Purpose::Probe].map(|purpose| SagaEvent::Started {
@@ -564,8 +564,7 @@ pub(crate) fn steps() -> Vec<Arc<StepDef>> {
     let names = |step: &str, action: &str| (StepId::new(step).unwrap(), ActionId::new(action).unwrap());
     let (tag, git_tag) = names("tag", "git.tag");
     let (publish, git_push) = names("publish", "git.push");
-    let first =
-        StepDef::new(tag, git_tag, did("a"), Task::Command(command)).with_undo(Task::closure("untag"));
+    let first = StepDef::new(tag, git_tag, did("a"), Task::from(command)).with_undo(Task::closure("untag"));
     let second = StepDef {
         after: vec![0],
         join: Join::AtLeast(1),
@@ -573,7 +572,7 @@ pub(crate) fn steps() -> Vec<Arc<StepDef>> {
         retry: Retry::times(3),
         undo_window: Some(Duration::from_secs(60)),
         substitute: Some(did("c")),
-        ..StepDef::new(publish, git_push, did("b"), Task::Http(http))
+        ..StepDef::new(publish, git_push, did("b"), Task::from(http))
     };
     vec![Arc::new(first), Arc::new(second.with_probe(Task::command(["true"])))]
 }

@@ -318,7 +318,8 @@ pub(crate) fn of_numbers(dir: &Path) {
     let log = FileLog::create(dir, START, options()).unwrap();
     let (at, purpose, number) = (Micros(0), Purpose::Execute, 1);
     let of = |saga, event| SessionEvent::Saga { saga, event };
-    let appended = |saga| of(saga, SagaEvent::Appended { steps: every::steps(), growth: Growth::Sealed });
+    let appended =
+        |saga| of(saga, SagaEvent::Appended { steps: every::steps().into(), growth: Growth::Sealed });
     let opened = |id| SessionEvent::SagaOpened { id: SagaId::new(id).unwrap(), unproven: vec![] };
     let events = [
         SessionEvent::Session { event: MembershipEvent::Left { member: 7 } },

@@ -1,0 +1,113 @@
+//! The names of a session's sagas by number, in one text: one that has ended holds little more than its name.
+
+use foldhash::quality::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use hv_types::wire::{Reader, put_bytes, put_varint};
+use hv_types::{SagaId, Undecodable, Wire};
+use std::hash::BuildHasher;
+
+/// Names that are there once each, numbered from 0 in the order in which they came.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    texts: Texts,
+    /// The numbers, to be found by name. Whoever chooses names does not know how they are spread.
+    numbers: HashTable<u32>,
+    hasher: RandomState,
+}
+
+/// The names one behind another.
+#[derive(Debug, Default)]
+struct Texts {
+    text: String,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    fn get(&self, number: u32) -> &str {
+        let at = number as usize;
+        let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| *end);
+        self.ends.get(at).and_then(|end| self.text.get(start..*end)).unwrap_or_default()
+    }
+}
+
+impl Names {
+    /// The number that the next name gets.
+    pub(super) fn next(&self) -> u32 {
+        u32::try_from(self.texts.ends.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Takes up a name, and gives its number; nothing where it is there already, or where the numbers are used up.
+    pub(super) fn insert(&mut self, name: &SagaId) -> Option<u32> {
+        let Self { texts, numbers, hasher } = self;
+        let (number, name) = (u32::try_from(texts.ends.len()).ok()?, name.as_str());
+        let same = |other: &u32| texts.get(*other) == name;
+        let hash = |other: &u32| hasher.hash_one(texts.get(*other));
+        match numbers.entry(hasher.hash_one(name), same, hash) {
+            Entry::Occupied(_) => None,
+            Entry::Vacant(place) => {
+                place.insert(number);
+                texts.text.push_str(name);
+                texts.ends.push(texts.text.len());
+                Some(number)
+            }
+        }
+    }
+
+    /// The number of a name.
+    pub(super) fn number(&self, name: &SagaId) -> Option<u32> {
+        let name = name.as_str();
+        self.numbers.find(self.hasher.hash_one(name), |number| self.texts.get(*number) == name).copied()
+    }
+
+    /// All of them, in the order of their numbers.
+    pub(super) fn all(&self) -> impl Iterator<Item = &str> {
+        (0..self.next()).map(|number| self.texts.get(number))
+    }
+}
+
+impl Wire for Names {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_varint(u64::from(self.next()), out);
+        self.all().for_each(|name| put_bytes(name.as_bytes(), out));
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
+        let mut names = Self::default();
+        for _ in 0..u32::take(reader)? {
+            let name = SagaId::take(reader)?;
+            names.insert(&name).ok_or_else(|| reader.invalid("saga name"))?;
+        }
+        Ok(names)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn every_name_is_taken_once_and_found_again() {
+        let (mut names, mut model) = (Names::default(), BTreeMap::new());
+        // Names of which one is the beginning of another, and each of them twice.
+        for n in (0..2_000u32).chain(500..2_500) {
+            let name = SagaId::new(&"ab".repeat(n as usize % 7 + 1)).unwrap();
+            let name = if n % 3 == 0 { name } else { SagaId::new(&format!("{name}{n}")).unwrap() };
+            let next = names.next();
+            let fresh = !model.contains_key(&name);
+            assert_eq!(names.insert(&name), fresh.then_some(next), "{name}");
+            model.entry(name).or_insert(next);
+        }
+        assert_eq!(names.next() as usize, model.len());
+        for (name, number) in &model {
+            assert_eq!((names.number(name), names.texts.get(*number)), (Some(*number), name.as_str()));
+        }
+        assert_eq!(names.number(&SagaId::new("b").unwrap()), None);
+        let mut numbered: Vec<_> = model.iter().map(|(name, number)| (*number, name.as_str())).collect();
+        numbered.sort_unstable();
+        assert!(names.all().eq(numbered.into_iter().map(|(_, name)| name)));
+        assert!(Names::from_bytes(&names.to_bytes()).unwrap().all().eq(names.all()));
+    }
+}

@@ -1,0 +1,337 @@
+//! The definitions of steps in the order of their ordinals, shared by everybody who holds them.
+//!
+//! Many sagas have the same steps. What was decoded shortly before is not decoded again but shared, so that a saga
+//! that is read back costs what is its own: where it stands.
+
+use crate::definition::{StepDef, check_steps};
+use core::cell::RefCell;
+use core::fmt;
+use core::ops::Deref;
+use hv_types::wire::{Bytes, Reader, put_varint};
+use hv_types::{Undecodable, Wire};
+use std::sync::Arc;
+
+/// Definitions of steps, read as a slice. Clones share them; without any it allocates nothing.
+#[derive(Clone, Default)]
+pub struct Steps(Option<Arc<Listed>>);
+
+/// The definitions, and what follows from them.
+#[derive(Clone, Default)]
+struct Listed {
+    defs: Vec<Arc<StepDef>>,
+    /// Whether these steps may be the first of a saga.
+    legal: bool,
+    /// How many of them can be undone for a limited time only.
+    windows: u32,
+    /// How many wait for nothing.
+    free: u32,
+    /// By ordinal, the head of the list of the steps that wait for it.
+    heads: Vec<u32>,
+    /// Lists of dependents, linked, so that all of them take one allocation.
+    edges: Vec<Edge>,
+}
+
+#[derive(Clone, Copy)]
+struct Edge {
+    dependent: u32,
+    /// The next of the list, counted from 1; 0 is the end.
+    next: u32,
+}
+
+impl Steps {
+    /// Steps that may be the first of a saga, as the caller has checked.
+    pub(crate) fn checked(defs: &[Arc<StepDef>]) -> Self {
+        Self::of(defs.to_vec(), true)
+    }
+
+    fn of(defs: Vec<Arc<StepDef>>, legal: bool) -> Self {
+        if defs.is_empty() {
+            return Self(None);
+        }
+        let waits = defs.iter().map(|def| def.after.len()).sum();
+        let mut listed = Listed {
+            legal,
+            heads: Vec::with_capacity(defs.len()),
+            edges: Vec::with_capacity(waits),
+            ..Listed::default()
+        };
+        (0u32..).zip(&defs).for_each(|(ordinal, def)| listed.link(ordinal, def));
+        listed.defs = defs;
+        Self(Some(Arc::new(listed)))
+    }
+
+    /// Whether they may be the first of a saga.
+    pub(crate) fn are_legal(&self) -> bool {
+        self.0.as_ref().is_none_or(|listed| listed.legal)
+    }
+
+    /// How many of them can be undone for a limited time only.
+    pub(crate) fn windows(&self) -> u32 {
+        self.0.as_ref().map_or(0, |listed| listed.windows)
+    }
+
+    /// How many wait for nothing.
+    pub(crate) fn free(&self) -> u32 {
+        self.0.as_ref().map_or(0, |listed| listed.free)
+    }
+
+    /// Puts steps behind these that were checked as such; copied first where somebody shares these.
+    pub(crate) fn append(&mut self, steps: &Self) {
+        if self.is_empty() {
+            *self = steps.clone();
+            return;
+        }
+        let listed = Arc::make_mut(self.0.get_or_insert_default());
+        for def in steps.iter() {
+            let ordinal = u32::try_from(listed.defs.len()).unwrap_or(u32::MAX);
+            listed.link(ordinal, def);
+            listed.defs.push(Arc::clone(def));
+        }
+    }
+
+    /// The steps that wait for this one, in no particular order.
+    pub(crate) fn dependents(&self, step: u32) -> impl Iterator<Item = u32> + '_ {
+        let listed = self.0.as_deref();
+        let head = listed.and_then(|listed| listed.heads.get(step as usize)).map_or(0, |head| *head);
+        let at = move |head: u32| listed?.edges.get((head as usize).checked_sub(1)?);
+        core::iter::successors(at(head), move |edge| at(edge.next)).map(|edge| edge.dependent)
+    }
+}
+
+impl Listed {
+    /// Takes up what the next step waits for.
+    fn link(&mut self, ordinal: u32, def: &StepDef) {
+        for after in &def.after {
+            if let Some(head) = self.heads.get_mut(*after as usize) {
+                self.edges.push(Edge { dependent: ordinal, next: *head });
+                *head = u32::try_from(self.edges.len()).unwrap_or(0);
+            }
+        }
+        self.heads.push(0);
+        self.windows += u32::from(def.undo_window.is_some());
+        self.free += u32::from(def.needs() == 0);
+    }
+}
+
+impl Deref for Steps {
+    type Target = [Arc<StepDef>];
+
+    fn deref(&self) -> &[Arc<StepDef>] {
+        self.0.as_deref().map_or(&[], |listed| &listed.defs)
+    }
+}
+
+impl<'a> IntoIterator for &'a Steps {
+    type Item = &'a Arc<StepDef>;
+    type IntoIter = core::slice::Iter<'a, Arc<StepDef>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl From<Vec<Arc<StepDef>>> for Steps {
+    fn from(defs: Vec<Arc<StepDef>>) -> Self {
+        let legal = check_steps(&[], &defs).is_ok();
+        Self::of(defs, legal)
+    }
+}
+
+impl fmt::Debug for Steps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// Equal definitions; whether they are shared does not matter.
+impl PartialEq for Steps {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) if Arc::ptr_eq(one, other) => true,
+            _ => **self == **other,
+        }
+    }
+}
+
+impl Eq for Steps {}
+
+impl Wire for Steps {
+    fn put(&self, out: &mut Bytes) {
+        put_varint(self.len() as u64, out);
+        self.iter().for_each(|def| def.put(out));
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
+        let known = RECENT.try_with(|recent| recent.try_borrow().ok()?.find(reader.rest())).ok().flatten();
+        if let Some((length, steps)) = known {
+            reader.slice(length)?;
+            return Ok(steps);
+        }
+        let before = reader.rest();
+        let steps = Self::from(shared(Vec::take(reader)?));
+        let bytes = before.get(..before.len() - reader.rest().len()).unwrap_or_default();
+        // Where it cannot be kept, it is decoded again.
+        let _ = RECENT.try_with(|recent| {
+            if let Ok(mut recent) = recent.try_borrow_mut() {
+                recent.keep(bytes, &steps);
+            }
+        });
+        Ok(steps)
+    }
+}
+
+/// Decoded definitions that share what the one before says too: who, which action, and a task that undoes by the name
+/// that does.
+fn shared(mut defs: Vec<StepDef>) -> Vec<Arc<StepDef>> {
+    for at in 0..defs.len() {
+        let (before, rest) = defs.split_at_mut(at);
+        let Some(def) = rest.first_mut() else { continue };
+        if let Some(before) = before.last() {
+            if def.agent == before.agent {
+                def.agent = before.agent.clone();
+            }
+            if def.action == before.action {
+                def.action = before.action.clone();
+            }
+            if def.execute == before.execute {
+                def.execute = Arc::clone(&before.execute);
+            }
+        }
+        if def.undo.as_ref() == Some(&def.execute) {
+            def.undo = Some(Arc::clone(&def.execute));
+        }
+    }
+    // Collected, they would keep the room of the definitions themselves.
+    let mut shared = Vec::with_capacity(defs.len());
+    shared.extend(defs.into_iter().map(Arc::new));
+    shared
+}
+
+std::thread_local! {
+    /// What this thread decoded last.
+    static RECENT: RefCell<Recent> = const { RefCell::new(Recent { kept: Vec::new(), bytes: 0, turn: 0 }) };
+}
+
+/// Definitions by their bytes, in a table that replaces what it held before.
+struct Recent {
+    kept: Vec<Option<Kept>>,
+    /// How many bytes all of them have.
+    bytes: usize,
+    /// Which place of a set is replaced next.
+    turn: usize,
+}
+
+struct Kept {
+    bytes: Box<[u8]>,
+    steps: Steps,
+}
+
+/// So many places a table has, in sets of so many.
+const PLACES: usize = 256;
+const WAYS: usize = 4;
+
+/// Definitions that take more bytes than this are not kept, and neither are more than so many bytes together.
+const KEPT_BYTES: usize = 16 << 10;
+const ALL_BYTES: usize = 1 << 20;
+
+impl Recent {
+    /// The definitions that these bytes begin with, and their length. No encoding begins with another one, so whoever
+    /// decoded the bytes would find just these.
+    fn find(&self, bytes: &[u8]) -> Option<(usize, Steps)> {
+        let set = self.kept.get(set_of(bytes))?;
+        let kept = set.iter().flatten().find(|kept| bytes.starts_with(&kept.bytes))?;
+        Some((kept.bytes.len(), kept.steps.clone()))
+    }
+
+    fn keep(&mut self, bytes: &[u8], steps: &Steps) {
+        if bytes.len() > KEPT_BYTES {
+            return;
+        }
+        if self.bytes + bytes.len() > ALL_BYTES {
+            (self.kept, self.bytes) = (Vec::new(), 0);
+        }
+        if self.kept.is_empty() {
+            self.kept.resize_with(PLACES, || None);
+        }
+        self.turn = (self.turn + 1) % WAYS;
+        let Some(place) = self.kept.get_mut(set_of(bytes)).and_then(|set| set.get_mut(self.turn)) else {
+            return;
+        };
+        self.bytes += bytes.len();
+        let before = place.replace(Kept { bytes: bytes.into(), steps: steps.clone() });
+        self.bytes -= before.map_or(0, |before| before.bytes.len());
+    }
+}
+
+/// The set in which definitions are looked for that begin like this (FNV-1a, by words).
+fn set_of(bytes: &[u8]) -> core::ops::Range<usize> {
+    let words = bytes.chunks_exact(8).take(8).filter_map(|word| word.first_chunk().copied());
+    let hash = words.fold(0xcbf2_9ce4_8422_2325_u64, |hash, word| {
+        (hash ^ u64::from_le_bytes(word)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let set = usize::try_from(hash >> 32).unwrap_or(0) % (PLACES / WAYS) * WAYS;
+    set..set + WAYS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Task;
+    use crate::{ActionId, Did, StepId};
+
+    fn steps(names: &[&str]) -> Steps {
+        let step = |name: &&str| {
+            let (id, action) = (StepId::new(name).unwrap(), ActionId::new("act").unwrap());
+            Arc::new(StepDef::new(id, action, Did::new("did:mesh:a").unwrap(), Task::closure("f")))
+        };
+        Steps::from(names.iter().map(step).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn what_was_decoded_shortly_before_is_shared() {
+        let bytes = steps(&["a", "b"]).to_bytes();
+        let (one, other) = (Steps::from_bytes(&bytes).unwrap(), Steps::from_bytes(&bytes).unwrap());
+        assert!(Arc::ptr_eq(&one[0], &other[0]));
+        // Behind them stands something else, and they are found all the same.
+        let more = [&bytes[..], &[7]].concat();
+        let mut reader = Reader::new(&more);
+        assert_eq!(Steps::take(&mut reader), Ok(one));
+        assert_eq!(reader.rest(), [7]);
+    }
+
+    #[test]
+    fn what_begins_alike_is_told_apart_and_what_is_cut_is_refused() {
+        // Fewer bytes than a set is chosen by, and more of them that are the same.
+        let long = "x".repeat(80);
+        for lists in [[&["a"][..], &["a", "b"]], [&[&long[..], "a"][..], &[&long, "b"]]] {
+            for _ in 0..3 {
+                for list in lists {
+                    let bytes = steps(list).to_bytes();
+                    assert_eq!(Steps::from_bytes(&bytes), Ok(steps(list)));
+                    assert!(Steps::from_bytes(&bytes[..bytes.len() - 1]).is_err());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_more_is_kept_than_is_said() {
+        let mut recent = Recent { kept: Vec::new(), bytes: 0, turn: 0 };
+        for n in 0u32..10_000 {
+            let bytes = [n.to_le_bytes().repeat(2), vec![0; 2_000]].concat();
+            recent.keep(&bytes, &steps(&["a"]));
+            let kept: usize = recent.kept.iter().flatten().map(|kept| kept.bytes.len()).sum();
+            assert_eq!(kept, recent.bytes);
+            assert!(kept <= ALL_BYTES && recent.find(&bytes).is_some());
+        }
+        recent.keep(&[1; KEPT_BYTES + 1], &steps(&["a"]));
+        assert!(recent.find(&[1; KEPT_BYTES + 1]).is_none());
+    }
+
+    #[test]
+    fn steps_that_no_saga_may_begin_with_are_known_as_such() {
+        assert!(steps(&["a", "b"]).are_legal() && Steps::default().are_legal());
+        assert!(!steps(&["a", "a"]).are_legal());
+        assert!(!Steps::from_bytes(&steps(&["a", "a"]).to_bytes()).unwrap().are_legal());
+    }
+}
