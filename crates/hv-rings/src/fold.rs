@@ -326,6 +326,17 @@ mod tests {
         Timestamp(second * SECOND)
     }
 
+    /// The window after a flood is twice as long; who is quiet up to its last nanosecond is forgotten then.
+    #[test]
+    fn a_source_is_forgotten_to_the_nanosecond() {
+        let mut fold = Counting::default();
+        flood(&mut fold, 1, 10, at(0));
+        let mut longer = fold.clone();
+        let _ = fold.due(&POLICY, Timestamp(at(60 + 120).0 - 1));
+        let _ = longer.due(&POLICY, at(60 + 120));
+        assert_eq!((fold.len(), longer.len()), (1, 0));
+    }
+
     /// So many refusals of one kind, all at once; how many were told in full, and the counts that came due.
     fn flood(fold: &mut Counting, source: u32, times: u32, now: Timestamp) -> (u32, Vec<u64>) {
         let (mut full, mut told) = (0, Vec::new());

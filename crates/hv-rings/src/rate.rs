@@ -347,6 +347,13 @@ mod tests {
     }
 
     #[test]
+    fn a_value_for_each_ring_is_written_from_ring_0_on() {
+        let each = PerRing { root: 1u8, privileged: 2, standard: 3, sandbox: 4 };
+        assert_eq!(each.to_bytes(), [1, 2, 3, 4]);
+        assert_eq!(PerRing::from_bytes(&[1, 2, 3, 4]), Ok(each));
+    }
+
+    #[test]
     fn the_published_limits_by_ring() {
         let limits = Limits::default();
         for (ring, per_second, burst, tools) in

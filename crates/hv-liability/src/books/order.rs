@@ -395,6 +395,76 @@ mod tests {
         }
     }
 
+    /// An order in which the agents stand by their numbers, with these labels.
+    fn labelled(labels: &[u64]) -> Order {
+        let mut order = order_of(u32::try_from(labels.len()).unwrap());
+        order.places.iter_mut().zip(labels).for_each(|(place, &label)| place.label = label);
+        order
+    }
+
+    /// What [`Order::spread`] does to labels, from its definition, looking at all of them for each width.
+    fn spread_naively(labels: &[u64], agent: usize) -> Vec<u64> {
+        let mut room = 1u128 << 16;
+        for width in 1..=64 {
+            let size = 1u128 << width;
+            let low = u128::from(labels[agent]) / size * size;
+            let inside = |label: u64| low <= u128::from(label) && u128::from(label) < low + size;
+            let count = labels.iter().filter(|&&label| inside(label)).count() as u128;
+            room = room * 20 / 13;
+            let step = (size - 1) / (count + 1);
+            if step >= 2 && (count << 16 <= room || width == 64) {
+                let mut next = low;
+                let spread = labels.iter().map(|&label| match inside(label) {
+                    true => {
+                        next += step;
+                        u64::try_from(next).unwrap()
+                    }
+                    false => label,
+                });
+                return spread.collect();
+            }
+        }
+        labels.to_vec()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// Crowds of labels with gaps between, and one agent in them whose label is its neighbour's.
+        #[test]
+        fn labels_are_spread_as_far_as_is_needed_and_no_farther(
+            first in prop_oneof![0u64..5, any::<u64>().prop_map(|label| label >> 2)],
+            gaps in prop::collection::vec(prop_oneof![6 => 1u64..3, 2 => 1u64..80, 1 => 0u64..1 << 55], 1..80),
+            agent in any::<prop::sample::Index>(),
+        ) {
+            let mut labels = vec![first];
+            labels.extend(gaps.iter().scan(first, |label, gap| {
+                *label += gap.max(&1);
+                Some(*label)
+            }));
+            let agent = 1 + agent.index(labels.len() - 1);
+            labels[agent] = labels[agent - 1];
+            let mut order = labelled(&labels);
+            order.spread(u32::try_from(agent).unwrap());
+            let spread: Vec<u64> = order.places.iter().map(|place| place.label).collect();
+            prop_assert_eq!(spread, spread_naively(&labels, agent));
+            prop_assert!(labels_rise(&order));
+        }
+
+        #[test]
+        fn who_was_found_is_a_set_that_is_short_at_first(agents in prop::collection::vec(0u32..300, 1..60)) {
+            let mut found = Found::new(agents[0], 300);
+            let mut model = std::collections::BTreeSet::from([agents[0]]);
+            for &agent in &agents {
+                if model.insert(agent) {
+                    found.add(agent, 0);
+                }
+                prop_assert_eq!(found.bits.is_empty(), model.len() <= SHORT);
+            }
+            prop_assert!((0..300).all(|agent| found.has(agent) == model.contains(&agent)));
+        }
+    }
+
     #[test]
     fn ten_thousand_moves_to_one_place_keep_the_order() {
         let mut order = order_of(10_001);

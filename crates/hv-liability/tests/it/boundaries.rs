@@ -3,8 +3,8 @@
 use crate::model::{Class, GRACE, NEVER, Offence, SECOND, UNBONDING};
 use crate::twin::{Twin, did, digest, name, policy, sigma};
 use hv_liability::{
-    Command, Denial, Ledger, Quarantine, SessionNo, Source, Stake, UNBONDING_MIN, UnfitPolicy, VouchOrder,
-    VouchPolicy, Weights,
+    BondState, Command, Denial, Ledger, Quarantine, SessionNo, Source, Stake, UNBONDING_MIN, UnfitPolicy,
+    VouchOrder, VouchPolicy, Weights,
 };
 use hv_types::{Machine, Reversibility, Share, Sigma, Timestamp};
 use std::time::Duration;
@@ -136,6 +136,18 @@ fn l13_a_bond_ends_to_the_nanosecond() {
     }
 }
 
+/// Also in the last nanosecond there is, which stands for a bond that was never released.
+#[test]
+fn a_bond_that_is_released_at_the_end_of_time_is_released() {
+    let mut twin = Twin::new(&[900_000, 300_000]);
+    twin.vouch(0, (0, 1), 360_000, NEVER).unwrap();
+    twin.model.now = u64::MAX;
+    let bond = twin.bonds[0];
+    twin.give(&Command::Release { bond }).unwrap();
+    let bond = twin.ledger.bond(bond, Timestamp::MAX).unwrap();
+    assert_eq!((bond.state, bond.released), (BondState::Unbonding, Some(Timestamp(u64::MAX - 1))));
+}
+
 #[test]
 fn a_bond_answers_from_the_nanosecond_it_is_made() {
     for (happened, hit) in [(4, false), (5, true), (6, true)] {
@@ -206,6 +218,26 @@ fn a_charge_holds_the_bonds_of_its_session() {
     twin.uphold(1).unwrap();
     assert_eq!(twin.ledger.reputation(&did(0)).ppm(), 900_000 - 190_000);
     twin.compare();
+}
+
+/// What is left of a bond that answered while a charge held it is locked for its whole time, also where the
+/// charge is dropped before.
+#[test]
+fn l13_a_charge_that_is_dropped_frees_no_bond_early() {
+    let mut twin = Twin::new(&[900_000, 300_000]);
+    twin.vouch(0, (0, 1), 200_000, 10 * SECOND).unwrap();
+    twin.charge(&offence(1, 0)).unwrap();
+    twin.wait(1000 * SECOND);
+    twin.give(&Command::Settle).unwrap();
+    twin.slash(&Offence { evidence: 2, ..offence(1, 0) }).unwrap();
+    twin.wait(10 * SECOND);
+    twin.dismiss(1).unwrap();
+    let bonded = |twin: &Twin| twin.ledger.account(&did(0), twin.now()).unwrap().bonded.ppm();
+    for (later, left) in [(1, 10_000), (UNBONDING - 10 * SECOND - 2, 10_000), (1, 0)] {
+        twin.wait(later);
+        assert_eq!(bonded(&twin), left, "{later}");
+        twin.compare();
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use hv_liability::{
     AccountKept, AgentNo, BondKept, BondNo, Case, Command, Event, Ledger, Loss, Offence as Recorded,
     SessionNo, SlashReason, Source, Standing, Toll, Totals, Verdict, VouchPolicy,
 };
-use hv_types::{Machine, Share, Sigma, Timestamp, Wire};
+use hv_types::{Illegal, Machine, Share, Sigma, Timestamp, Wire};
 
 const AT: Timestamp = Timestamp(0x0807_0605_0403_0201);
 
@@ -419,12 +419,27 @@ fn a_doctored_snapshot_is_illegal() {
     assert!(doctor(&bond(&|bond| (bond.initial, bond.remaining) = (Sigma::ONE, Sigma::ONE))).is_err());
     assert!(doctor(&bond(&|bond| bond.initial = sigma(1))).is_err());
     assert!(doctor(&bond(&|bond| bond.vouchee = bond.voucher)).is_err());
-    assert!(doctor(&bond(&|bond| bond.voucher = AgentNo(9))).is_err());
+    let unknown = Err(Illegal::new("a bond is between two known agents"));
+    assert_eq!(doctor(&bond(&|bond| bond.voucher = AgentNo(9))), unknown);
+    assert_eq!(doctor(&bond(&|bond| bond.vouchee = AgentNo(9))), unknown);
     assert!(doctor(&bond(&|bond| bond.vouchee = AgentNo(1 - bond.voucher.0))).is_err());
     assert!(doctor(&bond(&|bond| bond.ends = Timestamp(SECOND))).is_err());
     assert!(doctor(&bond(&|bond| bond.since = Timestamp(2 * SECOND))).is_err());
     assert!(doctor(&bond(&|bond| bond.released = Some(Timestamp(2 * SECOND)))).is_err());
+    // A bond that is over is there only where it was released and a case holds it.
+    assert!(
+        doctor(&bond(&|bond| (bond.released, bond.ends) = (Some(bond.since), Timestamp(SECOND)))).is_err()
+    );
     assert!(doctor(&bond(&|bond| bond.bond.slot += 1)).is_err());
+    // Time has an end, at which nothing happened yet.
+    let end = |clock: u64| {
+        let mut rows = Twin::new(&[900_000]).ledger.compact();
+        if let Some(Event::Restoring { clock: at, .. }) = rows.first_mut() {
+            *at = Timestamp(clock);
+        }
+        restore(&rows)
+    };
+    assert!(end(u64::MAX - 1).is_ok() && end(u64::MAX).is_err());
     // Nothing follows half a snapshot, and a snapshot follows nothing.
     let mut half = Ledger::default();
     half.apply(&rows[0]).unwrap();
