@@ -3,8 +3,8 @@
 use crate::model::{Class, GRACE, NEVER, Offence, SECOND, UNBONDING};
 use crate::twin::{Twin, did, digest, name, policy, sigma};
 use hv_liability::{
-    BondState, Command, Denial, Ledger, Quarantine, SessionNo, Source, Stake, UNBONDING_MIN, UnfitPolicy,
-    VouchOrder, VouchPolicy, Weights,
+    BondState, Command, Denial, Event, Ledger, Quarantine, SessionNo, Source, Stake, UNBONDING_MIN,
+    UnfitPolicy, VouchOrder, VouchPolicy, Weights,
 };
 use hv_types::{Machine, Reversibility, Share, Sigma, Timestamp};
 use std::time::Duration;
@@ -357,6 +357,26 @@ fn gains_are_limited_by_day_and_ceiling() {
     twin.model.now += 86_400 * SECOND;
     assert_eq!(earn(&mut twin, 50_000, 600_001), 1);
     assert_eq!(earn(&mut twin, 50_000, 550_000), 0);
+}
+
+/// What was earned on a day is known after a restart, and until the day is over.
+#[test]
+fn gains_of_a_day_are_in_its_snapshot() {
+    let mut twin = Twin::new(&[500_000]);
+    let day = 86_400 * SECOND;
+    for today in [20_000, 65_535] {
+        twin.model.now = today * day + 1;
+        let earn = Command::Earn { agent: did(0), amount: sigma(50_000), ceiling: Sigma::ONE };
+        assert_eq!(twin.give(&earn).unwrap().len(), 1);
+        twin.restore();
+        let kept = twin.events.iter().find_map(|row| match row {
+            Event::AccountKept { account } => Some(u64::from(account.gain_day)),
+            _ => None,
+        });
+        assert_eq!(kept, Some(today));
+        twin.model.now = today * day + day - 1;
+        assert_eq!(twin.give(&earn), Ok(vec![]));
+    }
 }
 
 #[test]
