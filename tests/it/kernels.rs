@@ -31,14 +31,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Long enough for a Python process on a machine that has other things to do.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 fn did(name: &str) -> Did {
     Did::new(&format!("did:mesh:{name}")).unwrap()
 }
 
 /// The Python that has the packages; nothing where there is none and need not be.
-fn python() -> Option<PathBuf> {
+pub fn python() -> Option<PathBuf> {
     if let Some(venv) = std::env::var_os("HV_KERNELS_VENV") {
         return Some(python_of(Path::new(&venv)));
     }
@@ -51,17 +51,23 @@ fn python() -> Option<PathBuf> {
 }
 
 /// A server of one of the packages, on a port of its own; stopped with the test.
-struct Server {
+pub struct Server {
     child: Child,
-    url: String,
+    pub url: String,
 }
 
 impl Server {
-    fn start(python: &Path, app: &str, env: &[(&str, &str)]) -> Self {
+    pub fn start(python: &Path, app: &str, env: &[(&str, &str)]) -> Self {
+        Self::start_in(python, &[app], env)
+    }
+
+    /// The same with further arguments for the program that serves it.
+    pub fn start_in(python: &Path, app: &[&str], env: &[(&str, &str)]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = Command::new(python)
-            .args(["-m", "uvicorn", app, "--host", "127.0.0.1", "--log-level", "error", "--port"])
+            .args(["-m", "uvicorn", "--host", "127.0.0.1", "--log-level", "error", "--port"])
             .arg(port.to_string())
+            .args(app)
             .envs(env.iter().copied())
             .current_dir(std::env::temp_dir())
             .stdout(Stdio::null())
@@ -71,8 +77,8 @@ impl Server {
         let mut server = Self { child, url: format!("http://127.0.0.1:{port}") };
         let until = Instant::now() + Duration::from_secs(90);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(server.child.try_wait().unwrap().is_none(), "{app} ends; is its package installed?");
-            assert!(Instant::now() < until, "{app} does not listen");
+            assert!(server.child.try_wait().unwrap().is_none(), "{app:?} ends; is its package installed?");
+            assert!(Instant::now() < until, "{app:?} does not listen");
             std::thread::sleep(Duration::from_millis(50));
         }
         server

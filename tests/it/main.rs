@@ -1,6 +1,7 @@
 //! Tests of what crosses crates, with the real program, real processes and real repositories.
 
 mod answerable;
+mod attested;
 mod boundaries;
 mod crowd;
 mod denied;

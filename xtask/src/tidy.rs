@@ -56,6 +56,7 @@ rules! {
     floors: "a crate knows only the floors below it" => dependencies::floors;
     absences: "what a crate never knows is absent" => dependencies::absences;
     weights: "no crate weighs more than it may" => dependencies::weights;
+    features: "each adapter weighs what its crate says" => dependencies::features;
     manifests: "every member takes the workspace's lints" => dependencies::manifests;
     headers: "every source says first what it is, and is one idea long" => sources::headers;
     purity: "machines know no clock, and libraries print nothing" => sources::purity;

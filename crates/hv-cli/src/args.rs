@@ -9,6 +9,7 @@ use crate::audit::args::{
 use crate::audit::history::HistoryArgs;
 use crate::audit::keeping::{HoldArgs, PurgeArgs};
 use crate::call::CallArgs;
+use crate::claimed::ManifestArgs;
 use crate::exit::EXIT_CODES;
 use crate::id::args::IdArgs;
 use crate::lines::LinesArgs;
@@ -78,7 +79,7 @@ pub enum Command {
     Drift(LinesArgs),
     /// Read and score manifests, one JSON object a line, as IATP does
     #[command(after_help = MANIFEST_HELP)]
-    Manifest(LinesArgs),
+    Manifest(ManifestArgs),
     /// Look at the tools of a server: what they count as, and whether they changed
     Tools(ToolsArgs),
     /// Print the JSON Schema of session files
@@ -184,8 +185,13 @@ with what it hints at: ring_hint, sigma_hint, actions, undo_window_ms. A bad
 line is answered with its number and what is wrong with it; the others are
 answered all the same.
 
-Example:
+With --attester the manifests count as what came over a wire: without an
+attestation they are worth at most 0.60 and state no undo; with one that does
+not count they hint at nothing, and refused says why.
+
+Examples:
   curl -s http://127.0.0.1:8001/.well-known/agent-manifest | hv manifest -
+  hv manifest - --attester control-plane-1=did:key:z6Mk... < manifests.jsonl
 
 Exit codes: 0 every line answered, 2 a line was bad, or the file";
 

@@ -160,6 +160,8 @@ impl fmt::Display for Retention {
 pub enum Provenance {
     /// The embedding program or the session file gave it: it counts as given.
     Given,
+    /// It came over a wire, and a control plane that the operator trusts has signed for exactly it.
+    WireAttested,
     /// It came over a wire and nobody has attested it.
     WireUnattested,
 }

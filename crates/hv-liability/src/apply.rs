@@ -162,7 +162,7 @@ pub(crate) fn open(ledger: &mut Ledger, agent: AgentNo, did: &Did, sigma: Sigma,
     check(ledger.books.next_agent() == Some(agent), "agents are numbered in order")?;
     check(ledger.agent(did).is_none(), "an agent has one account")?;
     let most = match source {
-        Source::Asserted | Source::Scored => Sigma::ONE,
+        Source::Asserted | Source::Scored | Source::Attested => Sigma::ONE,
         Source::Hint => ledger.policy.hint_cap,
         Source::Unknown => Sigma::ZERO,
     };

@@ -94,6 +94,8 @@ pub enum Source {
     Hint,
     /// Nobody: the account is there, and nothing is known.
     Unknown,
+    /// Hinted at in a manifest that a control plane which the operator trusts has signed for.
+    Attested,
 }
 
 /// An order to vouch.
@@ -181,12 +183,13 @@ impl Source {
             Self::Asserted => "asserted",
             Self::Scored => "scored",
             Self::Hint => "hint",
+            Self::Attested => "attested",
             Self::Unknown => "unknown",
         }
     }
 }
 
-hv_types::wire_enum!(Source { 0 => Asserted {}, 1 => Scored {}, 2 => Hint {}, 3 => Unknown {} });
+hv_types::wire_enum!(Source { 0 => Asserted {}, 1 => Scored {}, 2 => Hint {}, 3 => Unknown {}, 4 => Attested {} });
 hv_types::wire_enum!(SlashReason {
     0 => Violation {},
     1 => Drift {},

@@ -217,7 +217,7 @@ fn known(ledger: &Ledger, agent: &Did) -> Result<AgentNo, Denial> {
 
 fn endow(ledger: &Ledger, agent: &Did, sigma: Sigma, source: Source) -> Result<Option<Event>, Denial> {
     let sigma = match source {
-        Source::Asserted | Source::Scored => sigma,
+        Source::Asserted | Source::Scored | Source::Attested => sigma,
         Source::Hint => sigma.min(ledger.policy.hint_cap),
         Source::Unknown => Sigma::ZERO,
     };

@@ -16,7 +16,13 @@ pub fn session() -> impl Strategy<Value = SessionNo> {
 
 /// One of the sources of a first reputation.
 pub fn source() -> impl Strategy<Value = Source> {
-    prop::sample::select(vec![Source::Asserted, Source::Scored, Source::Hint, Source::Unknown])
+    prop::sample::select(vec![
+        Source::Asserted,
+        Source::Scored,
+        Source::Hint,
+        Source::Unknown,
+        Source::Attested,
+    ])
 }
 
 /// A policy that a ledger takes: the default, the preset for comparison, or the default with other times.

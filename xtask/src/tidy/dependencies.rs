@@ -100,6 +100,46 @@ pub(crate) fn weights(workspace: &Workspace) -> Result<Findings, String> {
     Ok(found)
 }
 
+/// Where the weight of each feature of the adapters is written.
+const ADAPTERS: (&str, &str) = ("hv-integrations", "crates/hv-integrations/src/lib.rs");
+
+/// Every feature of the adapters stands in the table of their crate's page, and weighs what that says, to the package.
+pub(crate) fn features(workspace: &Workspace) -> Result<Findings, String> {
+    let mut found = Findings::default();
+    let (name, page) = ADAPTERS;
+    let text = workspace.text(page)?.unwrap_or_default();
+    let documented = documented(&text);
+    let manifest = workspace.text("crates/hv-integrations/Cargo.toml")?.unwrap_or_default();
+    let manifest: toml::Table = manifest.parse().map_err(|e| format!("{name}: {e}"))?;
+    let features = manifest.get("features").and_then(toml::Value::as_table);
+    for feature in features.into_iter().flat_map(toml::Table::keys) {
+        let Some((_, says)) = documented.iter().find(|(known, _)| known == feature) else {
+            found.problem(page, format!("does not say what the feature {feature} weighs"));
+            continue;
+        };
+        let mut command = cargo(&workspace.root);
+        command.args(["tree", "--locked", "--package", name, "--edges", "normal"]);
+        command.args(["--no-default-features", "--prefix", "none", "--features", feature]);
+        let weighs = unique(&capture(&mut command)?).len();
+        found.notes.push(format!("{name} with {feature}: {weighs}"));
+        if weighs != *says {
+            found.problem(page, format!("says that the feature {feature} weighs {says} packages; it weighs {weighs}"));
+        }
+    }
+    Ok(found)
+}
+
+/// The rows of the table in a crate's page: the feature in the second column, its weight in the last.
+fn documented(page: &str) -> Vec<(String, usize)> {
+    let rows = page.lines().filter_map(|line| line.strip_prefix("//! |")?.strip_suffix('|'));
+    let row = |row: &str| {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let feature = cells.get(1)?.strip_prefix('`')?.strip_suffix('`')?;
+        Some((feature.to_owned(), cells.last()?.parse().ok()?))
+    };
+    rows.filter_map(row).collect()
+}
+
 /// Every member takes the workspace's lints, but for the tests that cross crates: a test panics on purpose, in
 /// its helpers too.
 pub(crate) fn manifests(workspace: &Workspace) -> Result<Findings, String> {
@@ -220,6 +260,12 @@ mod tests {
             std::fs::write(file, text).unwrap();
         }
         capture(crate::command::program("git", to).args(["init", "--quiet"])).unwrap();
+    }
+
+    #[test]
+    fn weights_are_read_from_the_table() {
+        let page = "//! text\n//! | port | feature | weight |\n//! |---|---|---|\n//! | [`a`] | `one` | 7 |\n//! | b | `two` | many |\n";
+        assert_eq!(documented(page), [("one".to_owned(), 7)]);
     }
 
     #[test]

@@ -4,6 +4,11 @@ use super::fault::{Fault, Located};
 use super::file::{RawAdapters, RawFacts, RawVerification};
 use super::tree::At;
 use super::{Agent, Reference, Secret, Source, Trust, value};
+use data_encoding::BASE64;
+use hv_core::identity::PublicKey;
+use hv_integrations::iatp::Attesters;
+use hv_types::Did;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,6 +26,8 @@ pub struct Adapters {
     pub(crate) correction: Switch,
     /// The IATP sidecar.
     pub(crate) manifests: Option<String>,
+    /// Whose attestations count: the name of the key, and the key.
+    pub(crate) attesters: Vec<(String, [u8; 32])>,
     /// The CaaS server.
     pub(crate) context: Option<String>,
     /// The longest wait for one answer.
@@ -93,6 +100,18 @@ pub enum BadAdapter {
         /// The step.
         step: String,
     },
+    /// Attestations of manifests that nobody hands out.
+    NothingAttested,
+    /// A text that is no key.
+    Key {
+        /// The name that it is given.
+        name: String,
+    },
+    /// A code that is expected of an agent whose attestation nobody looks at.
+    NoAttesters {
+        /// The agent.
+        agent: String,
+    },
     /// A step that exchanges files with nobody.
     NoContext,
     /// An exchange of no file, or of several.
@@ -138,6 +157,18 @@ impl fmt::Display for BadAdapter {
             Self::NoDrift { step } => {
                 write!(f, "step `{step}` tells samples, and nobody measures drift; set `drift` in [adapters]")
             }
+            Self::NothingAttested => f.write_str(
+                "`attesters` speak for manifests from a sidecar, and there is none; set `manifests` in [adapters]",
+            ),
+            Self::Key { name } => write!(
+                f,
+                "the key `{name}` is no Ed25519 public key; write it as a did:key or as its 32 bytes in base64"
+            ),
+            Self::NoAttesters { agent } => write!(
+                f,
+                "agent `{agent}` has a `codebase` to be attested and no attested manifest; set `fetch_manifest`, and \
+                 `attesters` in [adapters]"
+            ),
             Self::NoContext => f.write_str(
                 "this exchanges a file with a store of context, and there is none; set `context` in [adapters]",
             ),
@@ -167,7 +198,8 @@ pub(super) fn adapters(
     source: &Source,
 ) -> Result<(Adapters, Vec<Reference>), Located> {
     let none = RawAdapters::default();
-    let RawAdapters { python, trust, drift, correction, manifests, context, deadline } = raw.unwrap_or(&none);
+    let RawAdapters { python, trust, drift, correction, manifests, attesters, context, deadline } =
+        raw.unwrap_or(&none);
     let bridges = [
         ("trust", trust.as_ref().map(|at| at.line)),
         ("drift", drift.as_ref().map(|at| at.line)),
@@ -191,6 +223,9 @@ pub(super) fn adapters(
         if agent.trust == Trust::Fetched && manifests.is_none() {
             return bad(agent.line, BadAdapter::NoManifests { agent: agent.did.to_string() });
         }
+        if agent.codebase.is_some() && (agent.trust != Trust::Fetched || attesters.is_none()) {
+            return bad(agent.line, BadAdapter::NoAttesters { agent: agent.did.to_string() });
+        }
         if agent.facts.is_some() && trust.is_none() {
             return bad(agent.line, BadAdapter::NoTrust { agent: agent.did.to_string() });
         }
@@ -203,10 +238,37 @@ pub(super) fn adapters(
         drift: switch(drift.is_some()),
         correction: switch(correction.is_some()),
         manifests: manifests.clone().map(super::check::base).transpose()?,
+        attesters: keys(attesters.as_ref(), manifests.is_some())?,
         context: context.clone().map(super::check::base).transpose()?,
         deadline: value::duration(deadline.as_ref(), "deadline", usual, least, most)?,
     };
     Ok((adapters, references))
+}
+
+/// The keys of attesters.
+fn keys(
+    raw: Option<&At<BTreeMap<String, At<String>>>>,
+    handed_out: bool,
+) -> Result<Vec<(String, [u8; 32])>, Located> {
+    let Some(At { line, value }) = raw else { return Ok(Vec::new()) };
+    if !handed_out {
+        return bad(*line, BadAdapter::NothingAttested);
+    }
+    let read = |(name, At { line, value }): (&String, &At<String>)| match key(value) {
+        Some(key) => Ok((name.clone(), key)),
+        None => bad(*line, BadAdapter::Key { name: name.clone() }),
+    };
+    value.iter().map(read).collect()
+}
+
+/// An Ed25519 public key as a did:key, or as its bytes in base64.
+pub(crate) fn key(text: &str) -> Option<[u8; 32]> {
+    let bytes = if text.starts_with("did:key:") {
+        *PublicKey::of(&Did::new(text).ok()?).ok()?.as_bytes()
+    } else {
+        BASE64.decode(text.as_bytes()).ok()?.try_into().ok()?
+    };
+    Attesters::default().with_key("", &bytes).is_ok().then_some(bytes)
 }
 
 pub(super) fn facts(raw: &RawFacts) -> Facts {

@@ -137,7 +137,7 @@ fn paths(raw: &BTreeMap<String, At<String>>) -> Result<BTreeMap<String, String>,
 
 fn agents(raw: &[At<RawAgent>], source: &Source) -> Result<Vec<Agent>, Located> {
     let (mut agents, mut lines) = (Vec::new(), BTreeMap::new());
-    for At { line, value: RawAgent { did, sigma, manifest, fetch_manifest, facts } } in raw {
+    for At { line, value: RawAgent { did, sigma, manifest, fetch_manifest, codebase, facts } } in raw {
         let id = value::ident(did, Did::new)?;
         if let Some(first) = lines.insert(id.clone(), did.line) {
             return fail(did.line, Fault::Duplicate { kind: Kind::Agent, name: id.to_string(), first });
@@ -156,7 +156,8 @@ fn agents(raw: &[At<RawAgent>], source: &Source) -> Result<Vec<Agent>, Located> 
             (None, None) => return fail(*line, Fault::NoTrust { agent: id.to_string() }),
         };
         let facts = facts.as_ref().map(super::adapters::facts);
-        agents.push(Agent { did: id, trust, facts, line: *line });
+        let codebase = codebase.as_ref().map(super::task::pinned).transpose()?;
+        agents.push(Agent { did: id, trust, codebase, facts, line: *line });
     }
     Ok(agents)
 }

@@ -135,6 +135,11 @@ pub(super) struct RawAdapters {
     pub(super) correction: Option<At<RawCorrection>>,
     /// The address of the IATP sidecar that hands out manifests, such as http://127.0.0.1:8081.
     pub(super) manifests: Option<At<String>>,
+    /// Whose attestations count that manifests from the sidecar carry: the names that records give to keys, and the
+    /// Ed25519 public keys, each as a did:key or as its 32 bytes in base64. A manifest with a record that does not count
+    /// admits nobody; one without is worth at most 0.60.
+    #[schemars(length(max = 1000))]
+    pub(super) attesters: Option<At<BTreeMap<String, At<String>>>>,
     /// The address of the CaaS server with which steps exchange files of the session, such as http://127.0.0.1:8082.
     pub(super) context: Option<At<String>>,
     /// The longest wait for one answer, 10 ms to 10 m; 30s where nothing is said.
@@ -243,6 +248,9 @@ pub(super) struct RawAgent {
     /// Whether it joins by the manifest that the sidecar of [adapters] hands out.
     #[serde(default)]
     pub(super) fetch_manifest: bool,
+    /// The code that its attestation has to be for: sha256: and 64 hexadecimal digits. Whatever it attests where nothing
+    /// is said.
+    pub(super) codebase: Option<At<String>>,
     /// What the scorer of [adapters] is told of it before it is asked.
     pub(super) facts: Option<RawFacts>,
 }

@@ -135,7 +135,7 @@ pub(super) fn write(fault: &Fault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
         Fault::Pin { text } => write!(
             f,
-            "`{}` is no digest of a program; write sha256: and the 64 lower-case digits that sha256sum prints",
+            "`{}` is no digest of a file; write sha256: and the 64 lower-case digits that sha256sum prints",
             short(text)
         ),
         Fault::BaseUrl { text } => write!(

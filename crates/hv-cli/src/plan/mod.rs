@@ -53,7 +53,7 @@ pub use tree::MAX_DEPTH;
 use hv_core::NodeConfig;
 use hv_core::rings::class::Override;
 use hv_saga::StepDef;
-use hv_types::{ActionDescriptor, ActionId, Did, SessionId, Share, Sigma};
+use hv_types::{ActionDescriptor, ActionId, Did, Digest, SessionId, Share, Sigma};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -162,6 +162,8 @@ pub struct Agent {
     pub did: Did,
     /// What it is trusted on.
     pub trust: Trust,
+    /// The SHA-256 of the code that its attestation has to be for.
+    pub codebase: Option<Digest>,
     /// What the scorer is told of it.
     pub facts: Option<Facts>,
     /// Its line in the session file.

@@ -100,8 +100,8 @@ impl Text {
     }
 }
 
-/// The digest of a pinned program.
-fn pinned(At { line, value }: &At<String>) -> Result<Digest, Located> {
+/// A SHA-256: that of a pinned program, or of an agent's code.
+pub(super) fn pinned(At { line, value }: &At<String>) -> Result<Digest, Located> {
     let digest = value.strip_prefix("sha256:").and_then(|hex| hex.parse().ok());
     digest.ok_or_else(|| Located { line: *line, fault: Fault::Pin { text: value.clone() } })
 }

@@ -11,7 +11,7 @@ use hv_integrations::bridge::{CmvkBridge, NexusBridge, ScakBridge};
 use hv_integrations::context::ContextStore;
 use hv_integrations::drift::{Metric, Response};
 use hv_integrations::http::{CaasStore, Sidecar};
-use hv_integrations::iatp::ManifestDesk;
+use hv_integrations::iatp::{Attesters, ManifestDesk};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -61,7 +61,8 @@ impl Connected {
             hv = hv.with_drift("cmvk", CmvkBridge::new(&python, deadline), setup);
         }
         if let Some(url) = &adapters.manifests {
-            hv = hv.with_manifests("iatp", ManifestDesk::new(Sidecar::new(url, deadline)), deadline);
+            let desk = ManifestDesk::new(Sidecar::new(url, deadline)).attested_by(attesters(plan)?);
+            hv = hv.with_manifests("iatp", desk, deadline);
         }
         let correction =
             (adapters.correction == Switch::On).then(|| Arc::new(ScakBridge::new(&python, deadline)));
@@ -74,6 +75,21 @@ impl Connected {
         }
         Ok(Self { hv, correction, context })
     }
+}
+
+/// Whose attestations count, and for which code.
+fn attesters(plan: &Plan) -> Result<Attesters, RunFailure> {
+    let mut attesters = Attesters::default();
+    for (name, key) in &plan.adapters().attesters {
+        let named = attesters.with_key(name, key);
+        attesters = named.map_err(|_| RunFailure::Unreadable { what: "a key of [adapters]" })?;
+    }
+    for agent in plan.agents() {
+        if let Some(codebase) = &agent.codebase {
+            attesters = attesters.with_codebase(&agent.did, &codebase.to_string());
+        }
+    }
+    Ok(attesters)
 }
 
 /// As the package reads it.

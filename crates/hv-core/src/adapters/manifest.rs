@@ -48,12 +48,13 @@ impl ManifestPort {
 }
 
 impl Entrant {
-    /// An agent as its manifest presents it: its hint of a σ (which weighs less where nobody attested it), the
+    /// An agent as its manifest presents it: its hint of a σ (which weighs less where nobody attested what came over a wire), the
     /// cap of its trust level, and what it says of actions.
     #[must_use]
     pub fn presented(admission: &Admission) -> Self {
         let source = match admission.provenance {
             Provenance::Given => Source::Asserted,
+            Provenance::WireAttested => Source::Attested,
             Provenance::WireUnattested => Source::Hint,
         };
         let mut entrant = Self::new(admission.agent.clone()).with_sigma_from(admission.sigma_hint, source);

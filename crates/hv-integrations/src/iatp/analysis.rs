@@ -184,7 +184,7 @@ impl IatpAdapter {
         self.admit(&fetched.text, joining, fetched.provenance)
     }
 
-    fn analyze(
+    pub(super) fn analyze(
         &self,
         manifest: &CapabilityManifest,
         provenance: Provenance,
@@ -195,7 +195,7 @@ impl IatpAdapter {
             actions.iter().any(|action| action.kind() == ActionKind::Effect && fits(action.reversibility()))
         };
         let sigma_hint = match provenance {
-            Provenance::Given => trust_score.sigma(),
+            Provenance::Given | Provenance::WireAttested => trust_score.sigma(),
             Provenance::WireUnattested => trust_score.sigma().min(Sigma::capped(UNATTESTED_SIGMA_PPM)),
         };
         Ok(ManifestAnalysis {
@@ -250,8 +250,10 @@ fn actions(manifest: &CapabilityManifest, provenance: Provenance) -> Vec<ActionD
         let id = ActionId::new(scope).ok()?;
         let (kind, reversibility) = match provenance {
             Provenance::WireUnattested => (ActionKind::Effect, Reversibility::None),
-            Provenance::Given if scope.ends_with(":read") => (ActionKind::ReadOnly, Reversibility::Full),
-            Provenance::Given => (ActionKind::Effect, manifest.capabilities.reversibility),
+            _ if scope.ends_with(":read") => (ActionKind::ReadOnly, Reversibility::Full),
+            Provenance::Given | Provenance::WireAttested => {
+                (ActionKind::Effect, manifest.capabilities.reversibility)
+            }
         };
         Some(ActionDescriptor::new(id, kind, reversibility))
     };

@@ -5,9 +5,12 @@ use hv_types::{ActionDescriptor, ActionKind};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use super::analysis::{IatpAdapter, PurgeClass};
+use super::analysis::{IatpAdapter, ManifestAnalysis, PurgeClass};
+#[cfg(feature = "attestation")]
+use super::attestation::{Attesters, NotAttested};
 use super::read::parse_manifest;
 use super::score::trust_score;
+use crate::manifest::CapabilityManifest;
 
 /// Reads a manifest from one line of JSON and answers with one line of JSON.
 ///
@@ -29,9 +32,40 @@ use super::score::trust_score;
 pub fn manifest_line(line: &str) -> Result<String, BadInput> {
     let manifest = parse_manifest(line)?;
     let analysis = IatpAdapter::default().analyze_manifest(&manifest).ok();
-    let analysis = analysis.as_ref();
-    let answer = json!({
-        "trust_score": trust_score(&manifest).points(),
+    Ok(answer(&manifest, analysis.as_ref()).to_string())
+}
+
+/// The same for a manifest that came over a wire: the hints weigh as much as its attestation lets them.
+///
+/// The answer says besides `attested` (true or false) and `attested_by` (the key's name), and in `refused` why a record
+/// does not count; the hints are null then, because such a manifest admits nobody.
+///
+/// # Errors
+/// As [`manifest_line`].
+#[cfg(feature = "attestation")]
+pub fn attested_line(line: &str, attesters: &Attesters) -> Result<String, BadInput> {
+    use crate::manifest::Provenance;
+
+    let manifest = parse_manifest(line)?;
+    let (provenance, by, refused) = match attesters.verify(line, None, super::now()) {
+        Ok(attested) => (Some(Provenance::WireAttested), Some(attested.key), None),
+        Err(NotAttested::None) => (Some(Provenance::WireUnattested), None, None),
+        Err(why) => (None, None, Some(why.to_string())),
+    };
+    let analysis =
+        provenance.and_then(|provenance| IatpAdapter::default().analyze(&manifest, provenance).ok());
+    let mut answer = answer(&manifest, analysis.as_ref());
+    if let Some(fields) = answer.as_object_mut() {
+        fields.insert("attested".to_owned(), by.is_some().into());
+        fields.insert("attested_by".to_owned(), by.into());
+        fields.insert("refused".to_owned(), refused.into());
+    }
+    Ok(answer.to_string())
+}
+
+fn answer(manifest: &CapabilityManifest, analysis: Option<&ManifestAnalysis>) -> Value {
+    json!({
+        "trust_score": trust_score(manifest).points(),
         "trust_level": manifest.trust_level.name(),
         "agent_did": analysis.map(|a| a.agent_did.as_str()),
         "ring_hint": analysis.map(|a| a.ring_hint.number()),
@@ -42,8 +76,7 @@ pub fn manifest_line(line: &str) -> Result<String, BadInput> {
         "undo_window_ms": milliseconds(analysis.and_then(|a| a.undo_window)),
         "sla_latency_ms": milliseconds(analysis.and_then(|a| a.sla_latency)),
         "purge": analysis.map(|a| purge_name(a.purge)),
-    });
-    Ok(answer.to_string())
+    })
 }
 
 fn action(action: &ActionDescriptor) -> Value {

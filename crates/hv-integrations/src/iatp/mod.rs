@@ -29,6 +29,8 @@
 //! ```
 
 mod analysis;
+#[cfg(feature = "attestation")]
+mod attestation;
 mod desk;
 mod line;
 mod plain;
@@ -39,8 +41,21 @@ mod span;
 pub use analysis::{
     IatpAdapter, ManifestAnalysis, ManifestError, PurgeClass, UNATTESTED_SIGMA_PPM, UNDO_WINDOW_MAX,
 };
+#[cfg(feature = "attestation")]
+pub use attestation::{
+    ATTESTATION_LIFE, Attested, Attesters, CLOCK_AHEAD, NotAKey, NotAttested, config_hash,
+};
 pub use desk::ManifestDesk;
+#[cfg(feature = "attestation")]
+pub use line::attested_line;
 pub use line::manifest_line;
 pub use read::{ITEM_MAX_BYTES, MANIFEST_MAX_BYTES, SCOPES_MAX, parse_manifest};
 pub use score::{IatpScore, trust_score};
 pub use span::parse_span;
+
+/// The system's time.
+#[cfg(feature = "attestation")]
+fn now() -> hv_types::Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
+    hv_types::Timestamp(0).after(since.unwrap_or_default())
+}
