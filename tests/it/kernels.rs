@@ -7,13 +7,14 @@
 
 use crate::scene::{assert_complete, denials, file, look, names, ran, scene, sh, step, trail, with};
 use crate::support::{Run, json as document, workspace};
-use hv_core::adapters::{DriftSample, DriftSetup, TrustSetup};
+use hv_core::adapters::{Correction, DriftSample, DriftSetup, TrustSetup};
 use hv_core::audit::{FileLog, FileOptions, Verdict, verify};
 use hv_core::integrations::bridge::{
     Bridge, BridgeFault, CmvkBridge, Kernel, NexusBridge, ScakBridge, python_of,
 };
 use hv_core::integrations::cmvk::NativeVerifier;
 use hv_core::integrations::context::ContextStore;
+use hv_core::integrations::correction::{FailureKind, FailureReport, Heard};
 use hv_core::integrations::drift::{DriftSettings, DriftVerifier, Metric, Response};
 use hv_core::integrations::http::{CaasStore, Sidecar};
 use hv_core::integrations::iatp::ManifestDesk;
@@ -85,6 +86,12 @@ impl Server {
     }
 }
 
+impl Server {
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -105,7 +112,7 @@ async fn a_session_with_all_five() {
     let nexus = Arc::new(NexusBridge::new(&python, PATIENCE));
     let facts = json!({ "verification_level": "verified", "history": { "successful_tasks": 85 } });
     nexus.known(&agent, &facts).unwrap();
-    let scak = ScakBridge::new(&python, PATIENCE);
+    let scak = Arc::new(ScakBridge::new(&python, PATIENCE));
     let setup = TrustSetup { deadline: PATIENCE, ..TrustSetup::default() };
     let folder = tempfile::tempdir().unwrap();
     let log = Arc::new(
@@ -120,7 +127,8 @@ async fn a_session_with_all_five() {
             DriftSetup { deadline: PATIENCE, ..DriftSetup::default() },
         )
         .with_manifests("iatp", ManifestDesk::new(Sidecar::new(&sidecar.url, PATIENCE)), PATIENCE)
-        .with_context("caas", CaasStore::new(&caas.url, PATIENCE), PATIENCE);
+        .with_context("caas", CaasStore::new(&caas.url, PATIENCE), PATIENCE)
+        .with_correction("scak", Arc::clone(&scak), PATIENCE);
     let session = SessionId::new("kernels").unwrap();
     hv.create_session(&session, SessionConfig::default(), &did("admin")).await.unwrap();
 
@@ -157,14 +165,34 @@ async fn a_session_with_all_five() {
         responses.push(hv.check_drift(&session, &writer, sample.clone()).await.unwrap().response);
     }
     assert_eq!(responses, [Response::Nothing, Response::Slash]);
-    assert_eq!(nexus.record(&writer).unwrap().times_slashed, 1);
+    let record = nexus.record(&writer).unwrap();
+    let slash = Some(("hallucination".to_owned(), "critical".to_owned()));
+    assert_eq!((record.times_slashed, record.last_slash), (1, slash));
     assert_eq!(nexus.points(&writer, None).unwrap().get(), 745);
     assert_eq!(hv.reports_owed().unwrap(), 0);
     assert!(hv.write_file(&session, &writer, "b.txt", b"b".to_vec(), Expect::Any).await.is_err());
 
-    // SCAK hears of it. What it would propose is a proposal.
-    let told = scak.failed(&writer, "slashed for drift", &json!({ "session": "kernels" })).unwrap();
-    assert_eq!((told.failures, scak.failures(&writer).unwrap()), (1, 1));
+    // SCAK hears of it, and of what else goes wrong. What it proposes is a proposal.
+    let tell = async |kind: FailureKind, what: &str| {
+        let (what, asked) = (what.to_owned(), Some("find the log of error 500".to_owned()));
+        let report = FailureReport { agent: writer.clone(), kind, what, step: None, action: asked };
+        match hv.tell_failure(&session, report).await.unwrap() {
+            Correction::Heard(heard) => heard,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(tell(FailureKind::Drifted, "slashed for drift").await, Heard { failures: 1, proposal: None });
+    for (kind, what, of, says) in [
+        (FailureKind::TimedOut, "it did not end in time", "config", "timeout"),
+        (FailureKind::Refused, "the agent is no member", "code", "validate_permissions"),
+        (FailureKind::GaveUp, "No data found.", "system_prompt", "archived"),
+    ] {
+        let proposal = tell(kind, what).await.proposal.unwrap_or_else(|| panic!("{kind:?}"));
+        assert_eq!(proposal.kind, of, "{proposal:?}");
+        assert!(proposal.content.contains(says), "{proposal:?}");
+    }
+    // A give-up is no failure of its own to the package.
+    assert_eq!(scak.failures(&writer).unwrap(), 3);
 
     // A Nexus that was killed is told again what it was told, and counts it once.
     let killed = nexus.bridge().process().unwrap();
@@ -266,10 +294,16 @@ fn the_program_runs_the_example_with_the_real_five() {
     assert!(kept(&run).iter().any(|kept| kept == b"the plan\n"), "the session has no such file");
     let store = CaasStore::new(&caas.url, PATIENCE);
     assert_eq!(store.read("/sessions/kernels/plan.txt").unwrap(), None);
-    // SCAK has it as its first failure of this agent. Offline it proposes nothing.
-    let [told] = &corrections(&run)[..] else { panic!("{:?}", corrections(&run)) };
-    assert_eq!((&told["agent"], &told["step"]), (&json!("did:mesh:analyst"), &json!("measure")));
-    assert_eq!(told["answer"], json!({ "failures": 1, "proposal": null }), "{told}");
+    // SCAK has it as its first failure of this agent. Of drift it knows no cause, so it proposes nothing.
+    let [drifted, refused] = &corrections(&run)[..] else { panic!("{:?}", corrections(&run)) };
+    assert_eq!((&drifted["agent"], &drifted["step"]), (&json!("did:mesh:analyst"), &json!("measure")));
+    assert_eq!(drifted["answer"], json!({ "failures": 1, "proposal": null }), "{drifted}");
+    // What the gate refused it knows how to mend, and says so; nothing follows from it.
+    assert_eq!((&refused["kind"], &refused["action"]), (&json!("refused"), &json!("file.write")));
+    assert_eq!(refused["answer"]["failures"], 2, "{refused}");
+    let proposal = &refused["answer"]["proposal"];
+    assert_eq!(proposal["kind"], "code", "{refused}");
+    assert!(proposal["content"].as_str().unwrap().contains("validate_permissions"), "{refused}");
 }
 
 /// A Python that has none of the packages.
@@ -336,12 +370,18 @@ fn what_a_session_file_does_not_turn_on_is_recorded_as_off() {
     let run = scene(&file(0.9, vec![look("see", sh("true"))]));
     assert_eq!(ran(&mut run.start()).status.code(), Some(0));
     let off = told(&run);
-    let adapters = json!({ "python": "python3", "drift": "cmvk" });
+    let adapters = json!({ "python": "python3", "drift": "cmvk", "correction": "scak" });
     let run = scene(&with(file(0.9, vec![look("see", sh("true"))]), json!({ "adapters": adapters })));
     assert_eq!(ran(&mut run.start()).status.code(), Some(0));
     let on = told(&run);
-    assert!(off.contains("trust scores off, drift checks off, manifests off, context off"), "{off}");
-    assert!(on.contains("trust scores off, drift checks by cmvk, manifests off, context off"), "{on}");
+    assert!(
+        off.contains("trust scores off, drift checks off, manifests off, context off, correction off"),
+        "{off}"
+    );
+    assert!(
+        on.contains("trust scores off, drift checks by cmvk, manifests off, context off, correction by scak"),
+        "{on}"
+    );
 }
 
 #[test]

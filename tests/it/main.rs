@@ -7,6 +7,7 @@ mod crowd;
 mod denied;
 mod escalated;
 mod evidence;
+mod faults;
 mod forgery;
 mod gate;
 mod guard;

@@ -10,7 +10,7 @@ use hv_core::integrations::manifest::{Fetched, ManifestFault, ManifestSource, Pr
 use hv_core::integrations::nexus::{
     ReputationEngine, ReputationHistory, Tasks, TrustFacts, VerificationLevel,
 };
-use hv_core::integrations::trust::{ScorerFault, TrustEvent, TrustPoints, TrustScorer};
+use hv_core::integrations::trust::{ScorerFault, Severity, TrustEvent, TrustPoints, TrustScorer};
 use hv_core::session::{Expect, SessionConfig};
 use hv_core::types::{Did, Ring, SessionId, Timestamp};
 use hv_core::{Entrant, Error, Hypervisor, ManualClock, Reason, TrailEvent, read_record};
@@ -222,7 +222,10 @@ async fn f21_drift_that_is_off_is_refused_and_never_passes() {
         }
         _ => None,
     });
-    assert_eq!(on.unwrap().to_string(), "trust scores off, drift checks off, manifests off, context off");
+    assert_eq!(
+        on.unwrap().to_string(),
+        "trust scores off, drift checks off, manifests off, context off, correction off"
+    );
     // A verifier that is connected later is none of this session's.
     let hv = stage.hv.clone().with_drift("cmvk", NativeVerifier, DriftSetup::default());
     assert!(hv.check_drift(&sid(), &did("a"), sample(SAME)).await.is_err());
@@ -296,6 +299,8 @@ async fn drift_slashes_and_the_slash_reaches_the_scorer_once_whatever_happens_in
     }
     let slashes = engine.slash_history(&did("a"));
     assert_eq!(slashes.len(), 1);
+    // As bad as the drift was, also to a node that was opened again.
+    assert_eq!(slashes[0].severity, Severity::High);
     assert_eq!((slashes[0].reason.as_str(), slashes[0].score_before.get()), ("drift", 820));
     assert_eq!(scorer.told.load(Ordering::SeqCst), 0);
 }

@@ -261,6 +261,11 @@ impl State {
         for (number, saga) in slot.escalated.drain(..) {
             self.items.escalated(&slot.id, stream, number, &saga.id, &saga.machine);
         }
+        if let Some((member, severity)) = slot.adapted.take_slashed()
+            && let Some(member) = slot.session.by_ordinal(member)
+        {
+            self.outbox.drifted(&adapters::drift_evidence(slot, member.did), severity);
+        }
         let judged = std::mem::take(&mut slot.judged);
         slot.length += 1;
         if let Scoring::By { policy } = self.guards.score {

@@ -4,21 +4,25 @@
 //! feature adds a native implementation with the answers of a published package, and the adapter that turns
 //! those answers into the words of hv. Nothing here decides: a score, a drift or a hint is an input.
 //!
-//! | port | feature | same answers as | packages that it adds |
+//! | port | feature | same answers as, or speaks to | packages with it |
 //! |---|---|---|---|
-//! | [`trust`] | `nexus` | `nexus-trust-exchange` 0.1.0 | the same 5 |
-//! | [`drift`] | `cmvk` | `cmvk` 0.3.0 | the same 5 |
-//! | [`tools`] | `tools` | servers of the Model Context Protocol, both eras | 34, most of them for TLS |
-//! | [`trust`], [`drift`] | `bridge` | the packages themselves, in Python processes; SCAK too | the same 5 and rustix, bitflags, linux-raw-sys |
-//! | [`manifest`], [`context`] | `http` | an IATP sidecar and a CaaS server themselves | 28, most of them for TLS |
-//! | [`manifest`] | `iatp` | `inter-agent-trust-protocol` 0.5.0 | 5: serde_core, serde_json, itoa, memchr, zmij |
-//! | [`anchor`] | `evm` | EIP-1559 transactions over JSON-RPC | k256, sha3, ureq and what they need |
-//! | [`anchor`] | `rfc3161` | RFC 3161 over HTTP, `openssl ts` | ureq and what it needs |
+//! | [`trust`] | `nexus` | `nexus-trust-exchange` 0.1.0 | 7 |
+//! | [`drift`] | `cmvk` | `cmvk` 0.3.0 | 7 |
+//! | [`manifest`] | `iatp` | `inter-agent-trust-protocol` 0.5.0 | 7 |
+//! | [`manifest`] | `attestation` | the same, with attestation records: Ed25519, SHA-256 | 27 |
+//! | [`trust`], [`drift`], [`correction`] | `bridge` | Nexus, CMVK and SCAK themselves, in Python processes | 10 |
+//! | [`manifest`], [`context`] | `http` | an IATP sidecar and a CaaS server themselves; most of it is TLS | 28 |
+//! | [`tools`] | `tools` | servers of the Model Context Protocol, both eras; most of it is TLS | 35 |
+//! | [`anchor`] | `evm` | EIP-1559 transactions over JSON-RPC | 51 |
+//! | [`anchor`] | `rfc3161` | RFC 3161 over HTTP, `openssl ts`; most of it is TLS | 24 |
+//!
+//! The weights count the crate itself and `hv-types`, without features 2; `cargo xtask tidy` holds them.
 //!
 //! Without features the crate has one dependency, `hv-types`.
 
 pub mod anchor;
 pub mod context;
+pub mod correction;
 pub mod drift;
 pub mod manifest;
 pub mod trust;

@@ -2,7 +2,7 @@
 
 use core::fmt;
 use hv_types::wire::Reader;
-use hv_types::{Did, Digest, Sigma, Undecodable, Wire};
+use hv_types::{Did, Digest, Share, Sigma, Undecodable, Wire};
 use std::sync::Arc;
 
 /// Trust points, 0 to 1000.
@@ -137,6 +137,25 @@ impl Severity {
             Self::Medium => "medium",
             Self::High => "high",
             Self::Critical => "critical",
+        }
+    }
+
+    /// How bad it was by how much of it is the agent's own doing: a quarter of the whole for each.
+    ///
+    /// ```
+    /// use hv_integrations::trust::Severity;
+    /// use hv_types::Share;
+    ///
+    /// assert_eq!(Severity::of_fault(Share::ONE), Severity::Critical);
+    /// assert_eq!(Severity::of_fault(Share::capped(333_333)), Severity::Medium);
+    /// ```
+    #[must_use]
+    pub const fn of_fault(fault: Share) -> Self {
+        match fault.ppm() {
+            750_000.. => Self::Critical,
+            500_000.. => Self::High,
+            250_000.. => Self::Medium,
+            _ => Self::Low,
         }
     }
 

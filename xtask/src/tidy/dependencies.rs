@@ -123,7 +123,10 @@ pub(crate) fn features(workspace: &Workspace) -> Result<Findings, String> {
         let weighs = unique(&capture(&mut command)?).len();
         found.notes.push(format!("{name} with {feature}: {weighs}"));
         if weighs != *says {
-            found.problem(page, format!("says that the feature {feature} weighs {says} packages; it weighs {weighs}"));
+            found.problem(
+                page,
+                format!("says that the feature {feature} weighs {says} packages; it weighs {weighs}"),
+            );
         }
     }
     Ok(found)

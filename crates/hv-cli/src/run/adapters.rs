@@ -3,12 +3,13 @@
 use super::RunFailure;
 use crate::plan::adapters::Switch;
 use crate::plan::{BoundStep, Facts, Findings as Tells, Plan};
-use hv_core::adapters::{DriftSample, DriftSetup, DriftVerdict, TrustSetup};
+use hv_core::adapters::{Correction, DriftSample, DriftSetup, DriftVerdict, TrustSetup};
 use hv_core::saga::{Attempt, BoxFuture, Class, Executor, Outcome, Purpose, Reason, Verdict};
 use hv_core::types::{Did, SessionId, StepId};
 use hv_core::{Entrant, Error, Grant, Hypervisor};
 use hv_integrations::bridge::{CmvkBridge, NexusBridge, ScakBridge};
 use hv_integrations::context::ContextStore;
+use hv_integrations::correction::{FailureKind, FailureReport};
 use hv_integrations::drift::{Metric, Response};
 use hv_integrations::http::{CaasStore, Sidecar};
 use hv_integrations::iatp::{Attesters, ManifestDesk};
@@ -24,8 +25,6 @@ const CORRECTION: &str = "hv.correction";
 /// A node with what its session file turns on.
 pub(super) struct Connected {
     pub(super) hv: Hypervisor,
-    /// Who hears of failures.
-    pub(super) correction: Option<Arc<ScakBridge>>,
     /// With whom files are exchanged.
     pub(super) context: Option<Arc<dyn ContextStore>>,
 }
@@ -64,8 +63,9 @@ impl Connected {
             let desk = ManifestDesk::new(Sidecar::new(url, deadline)).attested_by(attesters(plan)?);
             hv = hv.with_manifests("iatp", desk, deadline);
         }
-        let correction =
-            (adapters.correction == Switch::On).then(|| Arc::new(ScakBridge::new(&python, deadline)));
+        if adapters.correction == Switch::On {
+            hv = hv.with_correction("scak", ScakBridge::new(&python, deadline), deadline);
+        }
         let context = adapters
             .context
             .as_ref()
@@ -73,7 +73,7 @@ impl Connected {
         if let Some(store) = &context {
             hv = hv.with_context("caas", Arc::clone(store), deadline);
         }
-        Ok(Self { hv, correction, context })
+        Ok(Self { hv, context })
     }
 }
 
@@ -156,7 +156,8 @@ impl Told {
 pub(super) struct Adapted<E> {
     inner: E,
     hv: Hypervisor,
-    correction: Option<Arc<ScakBridge>>,
+    /// Whether anybody hears of failures.
+    correction: Switch,
     /// The steps that tell samples.
     steps: BTreeSet<StepId>,
 }
@@ -165,7 +166,7 @@ impl<E> Adapted<E> {
     pub(super) fn new<'a>(
         inner: E,
         hv: Hypervisor,
-        correction: Option<Arc<ScakBridge>>,
+        correction: Switch,
         steps: impl Iterator<Item = &'a BoundStep>,
     ) -> Self {
         let steps = steps.filter(|step| step.findings == Tells::Samples);
@@ -186,7 +187,9 @@ impl<E> Adapted<E> {
                 _ => None,
             };
             if let Some(what) = consequence {
-                self.tell(attempt, &agent, what).await.map_err(|error| error.to_string())?;
+                self.tell(attempt, &agent, (FailureKind::Drifted, what))
+                    .await
+                    .map_err(|error| error.to_string())?;
             }
             if let DriftVerdict::Indeterminate { why } = answer.verdict {
                 return Err(at(why));
@@ -195,36 +198,50 @@ impl<E> Adapted<E> {
         Ok(())
     }
 
-    /// Tells of a failure and keeps in the trail that it was told, and what was proposed; or why it was not.
-    async fn tell(&self, attempt: &Attempt, agent: &Did, what: &str) -> Result<(), Error> {
-        let Some(scak) = self.correction.clone() else { return Ok(()) };
-        let context = json!({
-            "session": attempt.session.as_str(), "step": attempt.step.as_str(), "action": attempt.action.as_str(),
-        });
-        let (failed, error) = (agent.clone(), what.to_owned());
-        let asked = tokio::task::spawn_blocking(move || scak.failed(&failed, &error, &context)).await;
-        let answer = match asked {
-            Ok(Ok(told)) => {
-                let patch = told
-                    .proposal
-                    .map(|patch| json!({ "id": patch.id, "kind": patch.kind, "content": patch.content }));
-                json!({ "failures": told.failures, "proposal": patch })
-            }
-            Ok(Err(fault)) => json!({ "untold": fault.to_string() }),
-            Err(broken) => json!({ "untold": broken.to_string() }),
+    async fn tell(
+        &self,
+        attempt: &Attempt,
+        agent: &Did,
+        (kind, what): (FailureKind, &str),
+    ) -> Result<(), Error> {
+        let report = FailureReport {
+            agent: agent.clone(),
+            kind,
+            what: what.to_owned(),
+            step: Some(attempt.step.to_string()),
+            action: Some(attempt.action.to_string()),
         };
-        let note = json!({
-            "agent": agent.as_str(), "step": attempt.step.as_str(), "failure": what, "answer": answer,
-        });
-        self.hv.note(&attempt.session, CORRECTION, note.to_string().into_bytes()).await
+        tell(&self.hv, &attempt.session, report).await
     }
+}
+
+/// Tells of a failure and keeps in the trail that it was told, and what was proposed; or why it was not.
+pub(super) async fn tell(hv: &Hypervisor, session: &SessionId, report: FailureReport) -> Result<(), Error> {
+    let mut note = json!({
+        "agent": report.agent.as_str(), "kind": report.kind.name(), "failure": report.what, "step": report.step,
+        "action": report.action,
+    });
+    let answer = match hv.tell_failure(session, report).await? {
+        Correction::Off => return Ok(()),
+        Correction::Heard(heard) => {
+            let proposal = heard
+                .proposal
+                .map(|patch| json!({ "id": patch.id, "kind": patch.kind, "content": patch.content }));
+            json!({ "failures": heard.failures, "proposal": proposal })
+        }
+        Correction::Untold { why } => json!({ "untold": why }),
+    };
+    if let Some(fields) = note.as_object_mut() {
+        fields.insert("answer".to_owned(), answer);
+    }
+    hv.note(session, CORRECTION, note.to_string().into_bytes()).await
 }
 
 impl<E: Executor<Grant>> Executor<Grant> for Adapted<E> {
     fn run<'a>(&'a self, permit: Grant, attempt: &'a Attempt) -> BoxFuture<'a, Outcome> {
         let ran = self.inner.run(permit, attempt);
         let samples = self.steps.contains(&attempt.step);
-        if attempt.purpose != Purpose::Execute || !samples && self.correction.is_none() {
+        if attempt.purpose != Purpose::Execute || !samples && self.correction == Switch::Off {
             return ran;
         }
         Box::pin(async move {
@@ -244,9 +261,13 @@ impl<E: Executor<Grant>> Executor<Grant> for Adapted<E> {
                 };
             }
             if let Verdict::Failed(failure) = &outcome.verdict {
+                let kind = match failure.reason {
+                    Reason::TimedOut => FailureKind::TimedOut,
+                    _ => FailureKind::Failed,
+                };
                 let what = failure.reason.to_string();
                 // Where even the trail takes nothing any more, the step's own end says so.
-                let _ = self.tell(attempt, &attempt.agent, &what).await;
+                let _ = self.tell(attempt, &attempt.agent, (kind, &what)).await;
             }
             outcome
         })

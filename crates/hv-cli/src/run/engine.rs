@@ -13,6 +13,7 @@ use super::verified::verified;
 use super::watch::{show, watch};
 use super::{RunFailure, place};
 use crate::args::RunArgs;
+use crate::plan::adapters::Switch;
 use crate::plan::{Bound, BoundStep, Mode, Plan, UnprovenUndo};
 use crate::progress::{Event, Phase, Progress, Start, Style};
 use crate::report::{self, Done, ObservationReport, Outcome, Report};
@@ -28,6 +29,7 @@ use hv_core::saga::{self, Limits, SagaCommand, SagaState, StepDef};
 use hv_core::session::{ConsistencyMode, SessionConfig};
 use hv_core::types::{ActionKind, Reversibility, SagaId, SessionId};
 use hv_core::{Clock, Error, Grant, Hypervisor, Presented, SagaHost, SystemClock};
+use hv_integrations::correction::{FailureKind, FailureReport};
 use std::collections::BTreeMap;
 use std::io::Stderr;
 use std::path::{Path, PathBuf};
@@ -276,7 +278,7 @@ async fn told(
 
 impl Run {
     fn new(
-        (Connected { hv, correction, context }, session): (Connected, SessionId),
+        (Connected { hv, context }, session): (Connected, SessionId),
         plan: Plan,
         bound: Bound,
         (keys, brought): Brought,
@@ -303,7 +305,7 @@ impl Run {
         let executor = Discreet::new(router, &bound);
         let steps = bound.setup.iter().chain(&bound.steps);
         let executor = Findings::new(executor, hv.clone(), steps.clone());
-        let executor = Adapted::new(executor, hv.clone(), correction, steps);
+        let executor = Adapted::new(executor, hv.clone(), plan.adapters().correction, steps);
         Ok(Self { hv, session, plan, bound, executor, brought, keys, progress, interrupts })
     }
 
@@ -390,6 +392,7 @@ impl Run {
                 let end = match worked {
                     true => {
                         let work = self.saga(Phase::Work, WORK, &self.bound.steps, during).await?;
+                        self.tell_denials().await?;
                         self.judge(WORK, work)?
                     }
                     false => End::Outcome(Outcome::RolledBack),
@@ -405,6 +408,26 @@ impl Run {
             End::Abandoned => return Ok(End::Abandoned),
         };
         Ok(End::Outcome(outcome))
+    }
+
+    /// Lets who hears of failures know which steps the gate refused.
+    async fn tell_denials(&self) -> Result<(), RunFailure> {
+        if self.plan.adapters().correction == Switch::Off {
+            return Ok(());
+        }
+        let history = History::read(&**self.hv.log(), Some(&self.session))?;
+        for denial in history.into_iter().flat_map(|history| history.denials) {
+            let (Some(agent), Some(action)) = (denial.agent, denial.action) else { continue };
+            let report = FailureReport {
+                agent,
+                kind: FailureKind::Refused,
+                what: denial.reason,
+                step: None,
+                action: Some(action.to_string()),
+            };
+            super::adapters::tell(&self.hv, &self.session, report).await?;
+        }
+        Ok(())
     }
 
     /// Actions, members and vouches, as far as they are not there yet; then the session begins.

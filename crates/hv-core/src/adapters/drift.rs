@@ -239,15 +239,19 @@ fn may_check<'a>(
 static EVIDENCE_KEY: LazyLock<[u8; 32]> =
     LazyLock::new(|| blake3::derive_key("hv 2026 drift evidence v1", &[]));
 
-/// The slash for a drift. The record of the check is its evidence, named by the session, the agent and the place
-/// of that record. An agent without an account has nothing to lose; it is demoted all the same.
-fn slash(state: &State, slot: &Slot, (agent, member): (&Did, u32), now: Timestamp) -> Struck {
+/// What names the check that is recorded next as evidence: the session, the agent and the place of that record.
+pub(crate) fn evidence(slot: &Slot, agent: &Did) -> Digest {
     let mut bytes = Vec::new();
     slot.id.put(&mut bytes);
     agent.put(&mut bytes);
     slot.length.put(&mut bytes);
+    Digest(*blake3::keyed_hash(&EVIDENCE_KEY, &bytes).as_bytes())
+}
+
+/// The slash for a drift. The record of the check is its evidence. An agent without an account has nothing to lose; it is demoted all the same.
+fn slash(state: &State, slot: &Slot, (agent, member): (&Did, u32), now: Timestamp) -> Struck {
     let order = SlashOrder {
-        evidence: Digest(*blake3::keyed_hash(&EVIDENCE_KEY, &bytes).as_bytes()),
+        evidence: evidence(slot, agent),
         agent: agent.clone(),
         session: Some(slot.ledger_no()),
         fault: Share::ONE,

@@ -46,6 +46,7 @@
 
 mod call;
 mod context;
+mod correction;
 mod drift;
 mod manifest;
 mod outbox;
@@ -56,11 +57,13 @@ mod state;
 mod trust;
 
 pub use context::STORE;
+pub use correction::Correction;
 pub use drift::{DriftAnswer, DriftSample, DriftSetup};
 pub use outbox::{Delivered, OUTBOX_MAX};
 pub use record::{DriftRecord, DriftVerdict, PortsOn};
 pub use trust::TrustSetup;
 
+pub(crate) use drift::evidence as drift_evidence;
 pub(crate) use outbox::{Outbox, outcomes};
 pub(crate) use refresh::Asked;
 pub(crate) use scores::{Scores, lower};
@@ -69,8 +72,10 @@ pub(crate) use state::Adapted;
 use crate::event::NodeEvent;
 use crate::hypervisor::Hypervisor;
 use context::ContextPort;
+use correction::CorrectionPort;
 use drift::DriftPort;
 use hv_integrations::context::ContextStore;
+use hv_integrations::correction::SelfCorrection;
 use hv_integrations::drift::DriftVerifier;
 use hv_integrations::manifest::Reception;
 use hv_integrations::trust::TrustScorer;
@@ -92,6 +97,7 @@ struct Connected {
     drift: Option<Arc<DriftPort>>,
     manifests: Option<Arc<ManifestPort>>,
     context: Option<Arc<ContextPort>>,
+    correction: Option<Arc<CorrectionPort>>,
 }
 
 impl Ports {
@@ -116,6 +122,10 @@ impl Ports {
         self.lock().context.clone()
     }
 
+    fn correction(&self) -> Option<Arc<CorrectionPort>> {
+        self.lock().correction.clone()
+    }
+
     /// What a session that is created now has on.
     pub(crate) fn on(&self) -> PortsOn {
         let connected = self.lock();
@@ -124,6 +134,7 @@ impl Ports {
             drift: connected.drift.as_ref().map(|port| (port.name.clone(), port.hysteresis)),
             manifests: connected.manifests.as_ref().map(|port| port.name.clone()),
             context: connected.context.as_ref().map(|port| port.name.clone()),
+            correction: connected.correction.as_ref().map(|port| port.name.clone()),
         }
     }
 }
@@ -190,6 +201,18 @@ impl Hypervisor {
         S: ContextStore + 'static,
     {
         self.node().ports().lock().context = Some(Arc::new(ContextPort::new(name, store, deadline)));
+        self
+    }
+
+    /// Turns self-correction on, for the sessions that are created from now on:
+    /// [`tell_failure`](Self::tell_failure) tells it what went wrong, waiting for at most `deadline`.
+    #[must_use]
+    pub fn with_correction<S>(self, name: &str, corrector: S, deadline: Duration) -> Self
+    where
+        S: SelfCorrection + 'static,
+    {
+        let port = CorrectionPort::new(name, corrector, deadline);
+        self.node().ports().lock().correction = Some(Arc::new(port));
         self
     }
 }

@@ -53,10 +53,18 @@ impl Outbox {
         let report = SlashReport {
             agent: agent.clone(),
             reason: offence.reason.name().to_owned(),
-            severity: Severity::High,
+            severity: Severity::of_fault(offence.fault),
             evidence: Some(offence.evidence),
         };
         self.put(offence.evidence, TrustEvent::Slash(report));
+    }
+
+    /// The slash on this evidence is as bad as the drift that led to it.
+    pub(crate) fn drifted(&mut self, evidence: &Digest, how: Severity) {
+        let waiting = self.numbers.get(evidence).and_then(|number| self.waiting.get_mut(number));
+        if let Some((_, TrustEvent::Slash(report))) = waiting {
+            report.severity = how;
+        }
     }
 
     pub(crate) fn ended(&mut self, outcomes: Vec<(Did, TaskOutcome, Digest)>) {

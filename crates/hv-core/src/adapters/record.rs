@@ -16,6 +16,8 @@ pub struct PortsOn {
     pub manifests: Option<String>,
     /// Who keeps context outside of the node.
     pub context: Option<String>,
+    /// Who hears of failures.
+    pub correction: Option<String>,
 }
 
 /// A check of an agent's behaviour, as the trail keeps it.
@@ -57,11 +59,12 @@ impl fmt::Display for PortsOn {
             |name: Option<&String>| name.map_or_else(|| "off".to_owned(), |name| format!("by {name}"));
         write!(
             f,
-            "trust scores {}, drift checks {}, manifests {}, context {}",
+            "trust scores {}, drift checks {}, manifests {}, context {}, correction {}",
             named(self.trust.as_ref()),
             named(self.drift.as_ref().map(|(name, _)| name)),
             named(self.manifests.as_ref()),
-            named(self.context.as_ref())
+            named(self.context.as_ref()),
+            named(self.correction.as_ref())
         )
     }
 }
@@ -88,7 +91,7 @@ impl fmt::Display for DriftRecord {
     }
 }
 
-hv_types::wire_struct!(PortsOn { trust, drift, manifests, context });
+hv_types::wire_struct!(PortsOn { trust, drift, manifests, context, correction });
 hv_types::wire_struct!(DriftRecord { verdict, response, at });
 hv_types::wire_enum!(DriftVerdict {
     0 => Aligned { score },

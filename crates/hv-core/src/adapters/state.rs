@@ -2,6 +2,7 @@
 
 use super::record::{DriftRecord, DriftVerdict, PortsOn};
 use hv_integrations::drift::{Hysteresis, Indeterminate, Response, Verdict, Watch};
+use hv_integrations::trust::Severity;
 use hv_types::wire::Reader;
 use hv_types::{Illegal, Timestamp, Undecodable, Wire};
 use std::collections::{BTreeMap, VecDeque};
@@ -12,6 +13,8 @@ pub(crate) struct Adapted {
     on: PortsOn,
     /// By ordinal of the member.
     watches: BTreeMap<u32, Watched>,
+    /// Who was slashed by the record that is being applied, and how bad its drift was.
+    slashed: Option<(u32, Severity)>,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +64,11 @@ impl Adapted {
         Some(watch.observe(&told(verdict), *rule))
     }
 
+    /// Who was slashed by the record that is being applied; told once.
+    pub(crate) const fn take_slashed(&mut self) -> Option<(u32, Severity)> {
+        self.slashed.take()
+    }
+
     /// When the earliest of the samples was taken that called for a slash.
     pub(crate) fn since(&self, member: u32, now: Timestamp) -> Timestamp {
         let bad = self.watches.get(&member).and_then(|watched| watched.samples.iter().find(|(bad, _)| *bad));
@@ -77,6 +85,9 @@ impl Adapted {
             return Err(Illegal::new("a drift check calls for what its samples call for"));
         }
         if record.response == Response::Slash {
+            if let DriftVerdict::Drifted { severity, .. } = record.verdict {
+                self.slashed = Some((member, severity));
+            }
             watched.samples.clear();
         } else {
             watched.samples.push_back((verdict.should_slash(), record.at));

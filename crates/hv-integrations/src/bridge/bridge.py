@@ -69,7 +69,10 @@ class Nexus:
 
     def record(self, q):
         history = self.engine._history_cache.get(q["agent"])
+        slashes = [event for event in self.engine._slash_events if event.agent_did == q["agent"]]
         return {"times_slashed": history.times_slashed if history else 0,
+                "reason": slashes[-1].reason if slashes else None,
+                "severity": slashes[-1].severity if slashes else None,
                 "successful_tasks": history.successful_tasks if history else 0,
                 "failed_tasks": history.failed_tasks if history else 0}
 
@@ -113,19 +116,26 @@ class Scak:
     def __init__(self):
         from agent_kernel import SelfCorrectingAgentKernel
 
-        self.kernel = SelfCorrectingAgentKernel()
+        # A patch is a proposal: whether it is applied is not the package's to decide.
+        self.kernel = SelfCorrectingAgentKernel(config={"auto_patch": False, "log_level": "ERROR"})
 
     def failure(self, q):
         result = self.kernel.handle_failure(
             agent_id=q["agent"], error_message=q["error"], context=q.get("context", {}),
-            # A patch is a proposal: whether it is applied is not the package's to decide.
             auto_patch=False)
+        return self.heard(q["agent"], result)
+
+    def outcome(self, q):
+        return self.heard(q["agent"], self.kernel.handle_outcome(
+            agent_id=q["agent"], user_prompt=q["asked"], agent_response=q["answer"]))
+
+    def heard(self, agent, result):
         patch = result.get("patch") if isinstance(result, dict) else None
         said = None
         if patch is not None:
             said = {"id": str(getattr(patch, "patch_id", "")), "kind": str(getattr(patch, "patch_type", "")),
                     "content": json.dumps(getattr(patch, "patch_content", None), default=str)[:8192]}
-        history = self.kernel.get_failure_history(q["agent"], limit=1000)
+        history = self.kernel.get_failure_history(agent, limit=1000)
         return {"patch": said, "failures": len(history)}
 
     def failures(self, q):
@@ -152,7 +162,7 @@ def main():
             question = json.loads(line)
             number = question["id"]
             op = question["op"]
-            if op.startswith("_") or op in ("package", "score"):
+            if op.startswith("_") or op in ("package", "score", "heard"):
                 raise ValueError(f"unknown op {op}")
             say({"id": number, "ok": getattr(kernel, op)(question)})
         except Exception as error:

@@ -12,7 +12,7 @@ mod verify;
 
 pub use nexus::{NexusBridge, NexusRecord, RETOLD_MAX};
 pub use process::{ANSWER_MAX_BYTES, Bridge};
-pub use scak::{Patch, ScakBridge, Told};
+pub use scak::ScakBridge;
 pub use verify::CmvkBridge;
 
 use serde_json::Value;

@@ -24,10 +24,12 @@ pub struct NexusBridge {
 }
 
 /// What the package has on file of an agent.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NexusRecord {
     /// How often it was slashed.
     pub times_slashed: u64,
+    /// For what it was slashed last, and how bad that was, in the package's words.
+    pub last_slash: Option<(String, String)>,
     /// Its tasks that succeeded, partial ones as halves.
     pub successful_tasks: f64,
     /// Its tasks that failed, likewise.
@@ -67,10 +69,12 @@ impl NexusBridge {
     pub fn record(&self, agent: &Did) -> Result<NexusRecord, BridgeFault> {
         let said = self.bridge.ask("record", json!({ "agent": agent.as_str() }))?;
         let number = |name: &str| at(&said, name).as_f64();
+        let text = |name: &str| at(&said, name).as_str().map(str::to_owned);
+        let last_slash = text("reason").zip(text("severity"));
         let (good, bad) = (number("successful_tasks"), number("failed_tasks"));
         match (at(&said, "times_slashed").as_u64(), good, bad) {
             (Some(times_slashed), Some(successful_tasks), Some(failed_tasks)) => {
-                Ok(NexusRecord { times_slashed, successful_tasks, failed_tasks })
+                Ok(NexusRecord { times_slashed, last_slash, successful_tasks, failed_tasks })
             }
             _ => Err(BridgeFault::Garbled { kernel: Kernel::Nexus, what: "a record lacks a number" }),
         }
@@ -94,7 +98,9 @@ impl NexusBridge {
                 json!({ "agent": agent.as_str(), "what": "dispute", "outcome": outcome })
             }
             TrustEvent::Slash(SlashReport { agent, reason, severity, .. }) => {
-                json!({ "agent": agent.as_str(), "what": "slash", "reason": reason, "severity": severity.name() })
+                json!({
+                    "agent": agent.as_str(), "what": "slash", "reason": in_words(reason), "severity": severity.name(),
+                })
             }
         };
         put(&mut fields, "key", key);
@@ -104,6 +110,15 @@ impl NexusBridge {
             self.bridge.ask_first("report", fields).map_err(|fault| unreachable(&fault))?;
         }
         Ok(())
+    }
+}
+
+/// The package has its own words for why somebody is slashed; behaviour that is not what was claimed it calls a
+/// hallucination.
+fn in_words(reason: &str) -> &'static str {
+    match reason {
+        "drift" => "hallucination",
+        _ => "policy_violation",
     }
 }
 

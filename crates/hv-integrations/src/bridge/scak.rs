@@ -2,6 +2,7 @@
 
 use super::process::Bridge;
 use super::{BridgeFault, Kernel, at};
+use crate::correction::{CorrectionFault, FailureKind, FailureReport, Heard, Proposal, SelfCorrection};
 use hv_types::Did;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -11,27 +12,6 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct ScakBridge {
     bridge: Bridge,
-}
-
-/// A change that the package proposes. It is a proposal and nothing more: whoever wants it carried out asks the
-/// gate for a grant, as for everything else.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Patch {
-    /// The package's name for it.
-    pub id: String,
-    /// What sort it is.
-    pub kind: String,
-    /// What it would change, as JSON, at most 8 192 characters.
-    pub content: String,
-}
-
-/// What came of telling a failure.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
-    /// The failures of the agent that the package knows of now, at most 1 000.
-    pub failures: u64,
-    /// What it proposes, where it does.
-    pub proposal: Option<Patch>,
 }
 
 impl ScakBridge {
@@ -52,20 +32,28 @@ impl ScakBridge {
         &self.bridge
     }
 
-    /// Tells the package of a failure: a step that failed, a drift, work that was given up.
+    /// Tells the package of a failure in its own words.
     ///
     /// # Errors
     /// [`BridgeFault`].
-    pub fn failed(&self, agent: &Did, error: &str, context: &Value) -> Result<Told, BridgeFault> {
-        let question = json!({ "agent": agent.as_str(), "error": error, "context": context });
-        let said = self.bridge.ask("failure", question)?;
-        let text = |patch: &Value, name: &str| at(patch, name).as_str().unwrap_or_default().to_owned();
-        let proposal = said.get("patch").filter(|patch| patch.is_object()).map(|patch| Patch {
-            id: text(patch, "id"),
-            kind: text(patch, "kind"),
-            content: text(patch, "content"),
-        });
-        Ok(Told { failures: count(&said)?, proposal })
+    pub fn failed(&self, agent: &Did, error: &str, context: &Value) -> Result<Heard, BridgeFault> {
+        heard(
+            &self
+                .bridge
+                .ask("failure", json!({ "agent": agent.as_str(), "error": error, "context": context }))?,
+        )
+    }
+
+    /// Tells the package what an agent was asked for and what it answered, so that it hears of those that give up.
+    ///
+    /// # Errors
+    /// [`BridgeFault`].
+    pub fn answered(&self, agent: &Did, asked: &str, answer: &str) -> Result<Heard, BridgeFault> {
+        heard(
+            &self
+                .bridge
+                .ask("outcome", json!({ "agent": agent.as_str(), "asked": asked, "answer": answer }))?,
+        )
     }
 
     /// The failures of an agent that the package knows of, at most 1 000.
@@ -75,6 +63,33 @@ impl ScakBridge {
     pub fn failures(&self, agent: &Did) -> Result<u64, BridgeFault> {
         count(&self.bridge.ask("failures", json!({ "agent": agent.as_str() }))?)
     }
+}
+
+impl SelfCorrection for ScakBridge {
+    /// Put so that the package knows what it was: it classifies failures by the words in them.
+    fn hear(&self, report: &FailureReport) -> Result<Heard, CorrectionFault> {
+        let FailureReport { agent, kind, what, step, action } = report;
+        let said = match kind {
+            FailureKind::TimedOut => format!("timeout: {what}"),
+            FailureKind::Refused => format!("blocked by the control plane: {what}"),
+            FailureKind::Failed | FailureKind::Drifted | FailureKind::GaveUp => what.clone(),
+        };
+        let heard = match kind {
+            FailureKind::GaveUp => self.answered(agent, action.as_deref().unwrap_or_default(), &said),
+            _ => self.failed(agent, &said, &json!({ "step": step, "action": action })),
+        };
+        heard.map_err(|fault| CorrectionFault(fault.to_string()))
+    }
+}
+
+fn heard(said: &Value) -> Result<Heard, BridgeFault> {
+    let text = |patch: &Value, name: &str| at(patch, name).as_str().unwrap_or_default().to_owned();
+    let proposal = said.get("patch").filter(|patch| patch.is_object()).map(|patch| Proposal {
+        id: text(patch, "id"),
+        kind: text(patch, "kind"),
+        content: text(patch, "content"),
+    });
+    Ok(Heard { failures: count(said)?, proposal })
 }
 
 fn count(said: &Value) -> Result<u64, BridgeFault> {

@@ -32,6 +32,7 @@ pub(super) fn ports(on: &PortsOn) -> Told {
         .with("drift", on.drift.as_ref().map(|(name, _)| name))
         .with("manifests", on.manifests.as_ref())
         .with("context", on.context.as_ref())
+        .with("correction", on.correction.as_ref())
 }
 
 impl Scene<'_> {

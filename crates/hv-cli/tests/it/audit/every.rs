@@ -368,7 +368,8 @@ fn session() -> Vec<SessionEvent> {
         events.push(SessionEvent::DriftChecked { member: 0, check });
     }
     let drift = Some(("cmvk".to_owned(), Hysteresis::default()));
-    let on = PortsOn { trust: Some("nexus".to_owned()), drift, manifests: None, context: None };
+    let on =
+        PortsOn { trust: Some("nexus".to_owned()), drift, manifests: None, context: None, correction: None };
     events.push(SessionEvent::Ports { on });
     events.push(SessionEvent::Noted { key: "plan".to_owned() });
     events.push(SessionEvent::UndoAccepted { saga: 0, step: 1 });
