@@ -24,7 +24,7 @@ struct Watched {
     samples: VecDeque<(bool, Timestamp)>,
 }
 
-hv_types::wire_struct!(Adapted { on, watches });
+hv_types::wire_struct!(Adapted { on, watches, slashed });
 
 /// As a snapshot keeps it.
 impl Wire for Watched {
