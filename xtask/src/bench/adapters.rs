@@ -12,7 +12,7 @@ const WORKLOADS: [Workload; 7] = [
     workload("drift_euclidean", 500, Some(20.0)).alike(),
     workload("drift_manhattan", 500, Some(20.0)).alike(),
     workload("drift_chebyshev", 500, Some(20.0)).alike(),
-    workload("drift_mahalanobis", 500, Some(20.0)).alike(),
+    workload("drift_mahalanobis", 50, Some(20.0)).alike(),
     workload("trust_score", 20_000, Some(10.0)).alike(),
     workload("manifest_score", 10_000, Some(10.0)).alike(),
 ];

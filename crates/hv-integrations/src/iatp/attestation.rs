@@ -25,6 +25,8 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+type Fields = Map<String, Value>;
+
 /// How long a record counts from its timestamp on where nothing else is said: a day, as the package makes them.
 pub const ATTESTATION_LIFE: Duration = Duration::from_secs(86_400);
 
@@ -247,7 +249,7 @@ pub fn config_hash(manifest: &str) -> Option<String> {
 }
 
 /// The record and what is left of the manifest without it.
-fn parted(manifest: &str) -> Result<(Map<String, Value>, Map<String, Value>), NotAttested> {
+fn parted(manifest: &str) -> Result<(Fields, Fields), NotAttested> {
     let malformed = || NotAttested::Malformed { field: "attestation", expected: "an object in a manifest" };
     if manifest.len() > MANIFEST_MAX_BYTES {
         return Err(malformed());
@@ -322,14 +324,14 @@ fn instant(text: &str) -> Option<Timestamp> {
     Some(Timestamp(0).after(Duration::new(seconds, nanos)))
 }
 
-fn digest(fields: &Map<String, Value>) -> String {
+fn digest(fields: &Fields) -> String {
     let mut text = Vec::new();
     sorted(&mut text, fields);
     data_encoding::HEXLOWER.encode(&Sha256::digest(&text))
 }
 
 /// Sorted also where the map keeps the order in which it was read.
-fn sorted(out: &mut Vec<u8>, fields: &Map<String, Value>) {
+fn sorted(out: &mut Vec<u8>, fields: &Fields) {
     out.push(b'{');
     let fields: BTreeMap<&String, &Value> = fields.iter().collect();
     for (n, (name, value)) in fields.into_iter().enumerate() {
