@@ -1,7 +1,9 @@
 //! The log, measured by itself and beside others: `cargo xtask bench log`.
 //!
-//! A run answers nanoseconds for each call, record or root; `memory_per_delta` answers bytes. What stands beside it in
-//! the same run is the answer behind the figure. Logs are written in the current folder.
+//! A run answers nanoseconds for each call, record or root; `memory_per_delta` answers bytes. What waits for a disk or for
+//! others, and what is over in a moment, is measured by the clock on the wall; what one core does alone for longer, by what
+//! the thread got of a core, because that does not depend on who else wants it. What stands beside it in the same run is the answer behind the figure. Logs are
+//! written in the current folder.
 
 use crate::peer::{Timed, Workload, text};
 use hv_core::audit::{
@@ -121,9 +123,9 @@ fn verification(records: u64) -> Result<Timed, String> {
         append(&folder.log, 10, n).map_err(text)?;
     }
     folder.log.seal(Timestamp(records)).map_err(text)?;
-    let started = Instant::now();
+    let started = Core::now()?;
     let report = verify(folder.log.dir()).map_err(text)?;
-    let took = each(started, report.records, format!("{} records", report.records))?;
+    let took = started.each(report.records, format!("{} records", report.records))?;
     if report.verdict == Verdict::Complete { Ok(took) } else { Err(report.to_string()) }
 }
 
@@ -136,11 +138,11 @@ fn inclusion_check(calls: u64) -> Result<Timed, String> {
     let proof = InclusionProof::make::<Rfc6962>(&leaves, u64::from(at)).ok_or("there is no such leaf")?;
     let leaf = Rfc6962::leaf(&at.to_le_bytes());
     drop(leaves);
-    let started = Instant::now();
+    let started = Core::now()?;
     for _ in 0..calls {
         black_box(&proof).check::<Rfc6962>(black_box(&leaf), black_box(&root)).map_err(text)?;
     }
-    each(started, calls, "it is under it".to_owned())
+    started.each(calls, "it is under it".to_owned())
 }
 
 /// A record appended and the root over all asked for, up to 2^20 - 1 records; the same up to 2^10 is the answer.
@@ -176,22 +178,22 @@ fn root_of_10000(calls: u64) -> Result<Timed, String> {
         append(&log, 1, n).map_err(text)?;
     }
     let mut head = None;
-    let started = Instant::now();
+    let started = Core::now()?;
     for _ in 0..calls {
         head = black_box(log.head(StreamNo::LEDGER));
     }
-    each(started, calls, head.ok_or("the stream is open")?.root.to_string())
+    started.each(calls, head.ok_or("the stream is open")?.root.to_string())
 }
 
 /// The same from its leaves, without anything that was kept.
 fn root_anew(calls: u64) -> Result<Timed, String> {
     let leaves: Vec<Digest> = (0..10_000u32).map(|n| Blake3::leaf(&n.to_le_bytes())).collect();
     let mut last = Digest::default();
-    let started = Instant::now();
+    let started = Core::now()?;
     for _ in 0..calls {
         last = black_box(root::<Blake3>(black_box(&leaves)));
     }
-    each(started, calls, last.to_string())
+    started.each(calls, last.to_string())
 }
 
 /// Bytes that a record in memory takes besides its body; those that a log on the disk holds for it are the answer.
@@ -221,6 +223,29 @@ fn root<H: TreeHash>(leaves: &[Digest]) -> Digest {
     let mut range = CompactRange::<H>::new();
     leaves.iter().for_each(|leaf| range.push(*leaf));
     range.root()
+}
+
+/// What this thread got of a core so far.
+struct Core(u64);
+
+impl Core {
+    fn now() -> Result<Self, String> {
+        let told = fs::read_to_string("/proc/thread-self/schedstat").map_err(text)?;
+        let spent = told.split(' ').next().and_then(|spent| spent.parse().ok());
+        spent.map(Self).ok_or_else(|| format!("/proc/thread-self/schedstat says `{told}`"))
+    }
+
+    fn nanoseconds(&self) -> Result<f64, String> {
+        Ok(number(Self::now()?.0.saturating_sub(self.0) / 1000)? * 1e3)
+    }
+
+    fn each(&self, count: u64, answer: String) -> Result<Timed, String> {
+        let took = self.nanoseconds()?;
+        if count == 0 || took <= 0.0 {
+            return Err("nothing was timed".to_owned());
+        }
+        Ok(Timed { ns_per_call: took / number(count)?, answer })
+    }
 }
 
 fn nanoseconds(started: Instant) -> f64 {

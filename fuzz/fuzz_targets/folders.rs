@@ -1,4 +1,4 @@
-//! A whole folder: mark, segment, keys and a payload, each with its length in front, of anything. Verification ends with a
+//! A whole folder: mark, segments, keys, a snapshot and a payload, each with its length in front, of anything. Verification ends with a
 //! verdict, and says of nothing but an ended log that it is complete.
 #![no_main]
 
@@ -112,7 +112,7 @@ fn next<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 fuzz_target!(|bytes: &[u8]| {
     let (mut rest, dir) = (bytes, Path::new("t"));
     let mut files = BTreeMap::new();
-    for name in ["mark", "00000000.seg", "00000001.seg", "keys"] {
+    for name in ["mark", "00000000.seg", "00000001.seg", "keys", "0000000000000002.snap"] {
         let Some(file) = next(&mut rest) else { break };
         if !file.is_empty() {
             files.insert(dir.join(name), file.to_vec());

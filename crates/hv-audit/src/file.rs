@@ -17,6 +17,7 @@ use crate::survey::Survey;
 use crate::writer::{Cut, Work, Writer};
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::time::Duration;
 use hv_types::{Digest, Illegal, Timestamp};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -55,10 +56,11 @@ pub struct FileLog {
     appender: Mutex<Appender>,
     writer: Mutex<Writer>,
     payloads: Mutex<Vault>,
-    /// Whether somebody is writing.
-    gate: Mutex<bool>,
+    gate: Mutex<Gate>,
     /// Called when somebody stopped writing.
     turn: Condvar,
+    /// Called when as many batches wait as were written together last.
+    full: Condvar,
     appended: AtomicU64,
     durable: AtomicU64,
     poisoned: Arc<AtomicBool>,
@@ -135,6 +137,22 @@ impl fmt::Debug for FileOptions {
     }
 }
 
+/// Who may write.
+#[derive(Debug, Default)]
+struct Gate {
+    /// Whether somebody is writing, or about to.
+    writing: bool,
+    /// How many batches were written together last.
+    together: u64,
+}
+
+/// From so many batches on that were written together, the next who writes waits for as many to come again: otherwise the
+/// first who wakes up syncs alone, and everybody else waits for two syncs.
+const TOGETHER_MIN: u64 = 4;
+
+/// It waits no longer than this for each of them, about what a thread takes to wake up and to append; at most so often.
+const TOGETHER_WAIT: (Duration, u32) = (Duration::from_micros(10), 100);
+
 /// Where batches wait to be written.
 struct Appender {
     journal: Journal,
@@ -166,8 +184,9 @@ impl FileLog {
             appender: Mutex::new(appender),
             writer: Mutex::new(writer),
             payloads: Mutex::new(vault),
-            gate: Mutex::new(false),
+            gate: Mutex::default(),
             turn: Condvar::new(),
+            full: Condvar::new(),
             appended: AtomicU64::new(lsn),
             durable: AtomicU64::new(lsn),
             poisoned,
@@ -241,6 +260,11 @@ impl FileLog {
             return Err(found_at(&name, survey.end.offset, what));
         }
         Ok(last)
+    }
+
+    /// How many batches are not durable yet.
+    fn waiting(&self) -> u64 {
+        self.appended.load(Ordering::Acquire).saturating_sub(self.durable.load(Ordering::Acquire))
     }
 
     fn check(&self) -> Result<(), LogError> {
@@ -367,21 +391,33 @@ impl Log for FileLog {
         if self.durable() >= to {
             return Ok(());
         }
-        let mut writing = lock(&self.gate)?;
+        let mut gate = lock(&self.gate)?;
         loop {
             self.check()?;
             if self.durable() >= to {
                 return Ok(());
             }
-            if *writing {
-                writing = self.turn.wait(writing).map_err(|_| LogError::Poisoned)?;
+            if gate.writing {
+                if self.waiting() >= gate.together {
+                    self.full.notify_one();
+                }
+                gate = self.turn.wait(gate).map_err(|_| LogError::Poisoned)?;
                 continue;
             }
-            *writing = true;
-            drop(writing);
+            gate.writing = true;
+            if gate.together >= TOGETHER_MIN {
+                let few = |gate: &mut Gate| self.waiting() < gate.together;
+                let (each, most) = TOGETHER_WAIT;
+                let wait = each * u32::try_from(gate.together).unwrap_or(most).min(most);
+                let waited = self.full.wait_timeout_while(gate, wait, few);
+                gate = waited.map_err(|_| LogError::Poisoned)?.0;
+            }
+            let before = self.durable();
+            drop(gate);
             let led = self.poison(self.lead());
-            writing = lock(&self.gate)?;
-            *writing = false;
+            gate = lock(&self.gate)?;
+            gate.writing = false;
+            gate.together = self.durable().0.saturating_sub(before.0);
             self.turn.notify_all();
             led?;
         }

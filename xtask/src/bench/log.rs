@@ -173,9 +173,9 @@ impl Sides {
             });
         }
         let verified = self.alone("verification", 1_000_000, rounds)?;
-        let check = self.alone("inclusion_check", 20_000, rounds)?;
+        let check = self.alone("inclusion_check", 50_000, rounds)?;
         let (root, anew) =
-            (self.alone("root_of_10000", 20_000, rounds)?, self.alone("root_of_10000_anew", 20, rounds)?);
+            (self.alone("root_of_10000", 500_000, rounds)?, self.alone("root_of_10000_anew", 50, rounds)?);
         let running = self.alone("running_root", 1, rounds)?;
         let memory = self.alone("memory_per_delta", 1_000_000, 1)?;
         let mut reference = Runs::default();
