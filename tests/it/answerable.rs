@@ -228,3 +228,70 @@ fn statements_are_handed_over_and_each_counts_once() {
     assert!(words.contains("revoked"), "{words}");
     assert_eq!(office.hv(&["accept", "nowhere.json"], &[]).0, 2);
 }
+
+#[test]
+fn a_quorum_elevates_an_agent_for_named_actions_and_it_works_with_a_shell() {
+    let office = Office { folder: tempfile::tempdir().unwrap() };
+    office.ok(&["node", "configure", "--did", NODE], &[]);
+    let agents = ["a", "b", "c"].map(|name| key(name).did().to_string());
+    let join = |id: &str| {
+        office.ok(&["session", "open", "--id", id, "--allow", "push=none"], &[]);
+        for agent in &agents {
+            office.ok(&["session", "join", "--sigma", "0.97", "--agent", agent], &[]);
+        }
+        office.ok(&["session", "activate"], &[]);
+    };
+    // Who is new is on probation.
+    join("first");
+    office.ok(&["session", "close"], &[]);
+    join("live");
+    let pushed = office.path("pushed");
+    let exec = || {
+        let mut command = hv();
+        command.args(["session", "exec", "--json", "--agent", &agents[0], "--action", "push", "--data"]);
+        command.arg(office.path("trail")).args(["--", "touch"]).arg(&pushed);
+        let output = command.output().unwrap();
+        assert_calm(&output);
+        (output.status.code(), said(&output))
+    };
+    let (code, why) = exec();
+    assert_eq!((code, pushed.exists()), (Some(5), false), "{why}");
+    assert!(why.contains("a quorum"), "{why}");
+    let asked = ["elevate", "--agent", &agents[0], "--action", "push", "--reason", "ship"];
+    assert_eq!(office.hv(&asked, &[]).0, 5, "without votes");
+    assert_eq!(office.hv(&asked, &["--lasts", "61m"]).0, 2, "longer than there is");
+    let call = office.write("call.json", &office.ok(&asked, &["--ask"]).to_string());
+    let mut votes = Vec::new();
+    for (name, seed) in [("b", "b"), ("c", "c")] {
+        let mut bytes = [0; 32];
+        bytes[..1].copy_from_slice(seed.as_bytes());
+        let Content::Vote { call, verdict } =
+            Content::from_json(hv_core::identity::Kind::Vote, &std::fs::read(&call).unwrap()).unwrap()
+        else {
+            panic!("a vote")
+        };
+        votes.push(office.signed(&format!("{name}.json"), name, bytes[0], Content::Vote { call, verdict }));
+    }
+    let few = office.hv(&asked, &["--vote", &votes[0]]);
+    assert_eq!(few.0, 5, "{few:?}");
+    assert!(few.2.contains("1 of 2 consent, 2 are needed"), "{}", few.2);
+    let done = office.ok(&asked, &["--vote", &votes[0], "--vote", &votes[1]]);
+    assert_eq!((&done["agent"], &done["actions"]), (&json!(agents[0]), &json!(["push"])));
+    // Both places that say how things stand say the same.
+    let shown = office.ok(&["trust", "show", "--agent", &agents[0]], &[]);
+    assert_eq!(shown["agents"][0]["sessions"][0]["elevation"], done);
+    let status = office.ok(&["session", "status"], &[]);
+    assert_eq!(status["members"][0]["elevation"], done);
+    assert_eq!(status["members"][1]["elevation"], Value::Null);
+    let (code, why) = exec();
+    assert_eq!((code, pushed.exists()), (Some(0), true), "{why}");
+    assert_eq!(
+        office.hv(&asked, &["--vote", &votes[0], "--vote", &votes[1]]).0,
+        5,
+        "used, and one at a time"
+    );
+    // Whoever leaves has none any more, and that is seen from outside.
+    office.ok(&["session", "leave", "--agent", &agents[0]], &[]);
+    let shown = office.ok(&["trust", "show", "--agent", &agents[0]], &[]);
+    assert_eq!(shown["agents"][0]["sessions"][0]["elevation"], Value::Null);
+}

@@ -70,11 +70,16 @@ pub fn step(kind: &str, agent: &str) -> StepDef {
 
 impl Court {
     pub async fn bare() -> Self {
-        let (log, clock) = (Arc::new(MemoryLog::new()), Arc::new(ManualClock::at(START)));
         // The same agent is refused above its ring again and again here, which is not what is looked at.
         let patient = BreachPolicy { least: u32::MAX, patience: u32::MAX, ..BreachPolicy::default() };
         let fold = FoldPolicy { in_full: u32::MAX, in_full_together: u32::MAX, ..FoldPolicy::default() };
         let guards = Guards { breach: patient, fold, ..Guards::default() };
+        Self::guarded(guards)
+    }
+
+    /// A node of its own under these limits.
+    pub fn guarded(guards: Guards) -> Self {
+        let (log, clock) = (Arc::new(MemoryLog::new()), Arc::new(ManualClock::at(START)));
         let hv = Hypervisor::open_guarded(log.clone(), clock.clone(), guards).unwrap();
         Self { hv, log, clock, session: SessionId::new("s").unwrap(), nonce: AtomicU64::new(0) }
     }
@@ -169,8 +174,10 @@ impl Court {
             |_| async { Outcome::done() },
         );
         let id = SagaId::new(saga).unwrap();
-        let presented = Presented::new(self.deadline(), brought).unwrap();
-        let host = self.hv.saga(&self.session, &id).presenting(0, presented);
+        let mut host = self.hv.saga(&self.session, &id);
+        if !brought.is_empty() {
+            host = host.presenting(0, Presented::new(self.deadline(), brought).unwrap());
+        }
         let plan = Plan::new(vec![Arc::new(step)]);
         let end = drive(&host, &closures, &Control::new(), SagaCommand::begin(plan)).await.unwrap();
         (end, ran.load(Ordering::SeqCst))

@@ -5,6 +5,7 @@ mod attested;
 mod boundaries;
 mod crowd;
 mod denied;
+mod elevation;
 mod escalated;
 mod evidence;
 mod faults;

@@ -10,6 +10,7 @@ use crate::audit::history::HistoryArgs;
 use crate::audit::keeping::{HoldArgs, PurgeArgs};
 use crate::call::CallArgs;
 use crate::claimed::ManifestArgs;
+use crate::elevate::ElevateArgs;
 use crate::exit::EXIT_CODES;
 use crate::id::args::IdArgs;
 use crate::lines::LinesArgs;
@@ -58,6 +59,8 @@ pub enum Command {
     Vouch(VouchArgs),
     /// Slash an agent, on a verifier's evidence or by a witness's word
     Slash(SlashArgs),
+    /// Let a member do named actions of Ring 1 for a short time, by the votes of a quorum
+    Elevate(ElevateArgs),
     /// Say whom a node listens to, and change the supervisor by a witness's word
     Node(NodeArgs),
     /// Hand signed statements to the node: join, vouch, release, evidence, rotate, revoke

@@ -90,7 +90,12 @@ impl From<&Call> for CallText {
 
 /// What a witness of this call is asked to sign.
 pub(crate) fn asked(call: &Call) -> impl Serialize {
-    Asked { verdict: None, call: CallText::from(call) }
+    asked_for(call, None)
+}
+
+/// What a voter on this call is asked to sign, or without an answer a witness.
+pub(crate) fn asked_for(call: &Call, verdict: Option<Answer>) -> impl Serialize {
+    Asked { verdict, call: CallText::from(call) }
 }
 
 /// Prints the call.

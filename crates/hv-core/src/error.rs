@@ -4,6 +4,7 @@ use crate::event::KillTarget;
 use crate::evidence::Rejected;
 use crate::item::ItemRef;
 use hv_audit::{LogError, Lsn};
+use hv_rings::elevation::NotElevated;
 use hv_types::{ActionId, BadIdent, Did, Illegal, SagaId, SessionId, Timestamp};
 use std::fmt;
 
@@ -126,6 +127,13 @@ pub enum Reason {
     Evidence(Box<Rejected>),
     /// What was brought does not open the ring.
     Ring(hv_rings::Denial),
+    /// The agent is not elevated.
+    Elevation {
+        /// The rule that says no.
+        why: NotElevated,
+        /// How far the votes are from a quorum, where there is none.
+        short: Option<String>,
+    },
     /// The call had to be made earlier: the last point in time at which it might have.
     Late(Timestamp),
     /// The registry of keys.
@@ -167,6 +175,7 @@ impl Reason {
             Self::Configured => "configured",
             Self::Evidence(_) => "evidence",
             Self::Ring(denial) => denial.name(),
+            Self::Elevation { .. } => "elevation",
             Self::Late(_) => "late",
             Self::Key(_) => "key",
             Self::NoBond { .. } => "no_bond",
@@ -195,6 +204,7 @@ impl Reason {
             Self::NotConfigured => "a node that is configured with a witness".to_owned(),
             Self::Configured => "the word of a witness on the new configuration".to_owned(),
             Self::Ring(denial) => denial.needs().to_string(),
+            Self::Elevation { why: NotElevated::Denied { denial }, .. } => denial.needs().to_string(),
             Self::Late(_) => "a call with a later deadline".to_owned(),
             Self::Begun(_) => "a session that has not begun".to_owned(),
             Self::Retention { .. } => {
@@ -272,6 +282,8 @@ impl fmt::Display for Reason {
             Self::Configured => f.write_str("this node is configured already"),
             Self::Evidence(rejected) => fmt::Display::fmt(rejected, f),
             Self::Ring(denial) => fmt::Display::fmt(denial, f),
+            Self::Elevation { why, short: None } => fmt::Display::fmt(why, f),
+            Self::Elevation { why, short: Some(short) } => write!(f, "{why}: {short}"),
             Self::Late(deadline) => write!(f, "the call had to be made until {deadline}"),
             Self::Key(denial) => fmt::Display::fmt(denial, f),
             Self::NoBond { voucher, vouchee } => write!(f, "{voucher} does not vouch for {vouchee} there"),

@@ -9,6 +9,7 @@ use crate::item::{Retried, Settlement};
 use hv_integrations::anchor::AnchorState;
 use hv_rings::breach::Breach;
 use hv_rings::class::{Claim, Override, Source};
+use hv_rings::elevation::Elevation;
 use hv_rings::standing::Cap;
 use hv_rings::{Basis, Nonce};
 use hv_types::wire::Reader;
@@ -406,6 +407,13 @@ pub enum SessionEvent {
         /// Which, and why.
         rejected: Rejected,
     },
+    /// A member may do named actions of Ring 1 without a quorum for each, for a time.
+    Elevated {
+        /// What was asked for, and since when it holds.
+        elevation: Elevation,
+        /// Whose word it rests on, in order.
+        voices: Vec<Voice>,
+    },
     /// The undo of a step that was appended counts without proof: it is a function of the embedding program.
     UndoAccepted {
         /// The saga's number in its session.
@@ -560,6 +568,7 @@ hv_types::wire_enum!(SessionEvent {
     9 => Overridden { action, set },
     10 => Certified { saga, step, basis, until, voices },
     11 => Rejected { rejected },
+    12 => Elevated { elevation, voices },
     16 => Held { saga, step, until },
     17 => OnBehalf { saga, principals },
     24 => Rehearsal { saga },

@@ -427,6 +427,19 @@ pub(crate) fn spends(evidence: &Evidence, basis: Basis, at: Timestamp) -> Vec<No
     spent.map(|(by, nonce, deadline)| NodeEvent::Spent { by: by.clone(), nonce, deadline, at }).collect()
 }
 
+/// Whose word that was.
+pub(crate) fn voices(spent: &[NodeEvent]) -> Vec<Voice> {
+    spent.iter().filter_map(voice).collect()
+}
+
+/// Whose word was used by this, if it is that.
+pub(crate) fn voice(event: &NodeEvent) -> Option<Voice> {
+    match event {
+        NodeEvent::Spent { by, nonce, .. } => Some(Voice { by: by.clone(), nonce: *nonce }),
+        _ => None,
+    }
+}
+
 /// The register of used statements as a start sees it: what was used for this very step counts for its
 /// repetitions, and what others of the same decision use is used up.
 pub(crate) fn spent_for<'a>(spent: &'a Spent, own: &[Voice], also: &[NodeEvent]) -> Cow<'a, Spent> {

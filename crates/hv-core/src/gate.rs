@@ -1,8 +1,9 @@
 //! The facts of one call, held against the gate's rules.
 
+use crate::elevate::with_elevation;
 use crate::error::Reason;
 use crate::event::{Denial, NodeEvent};
-use crate::evidence::{self, Presented, Rejected, Voice, Weighed, call_with};
+use crate::evidence::{self, Presented, Rejected, Voice, Weighed, call_with, voice, voices};
 use crate::grant::Right;
 use crate::host::right_of;
 use crate::rates::Turnstile;
@@ -90,13 +91,16 @@ pub(crate) fn check(
     let asks = |ring: Ring| !matches!(ring, Ring::Standard | Ring::Sandbox);
     let presented = presented.filter(|_| terms.is_some_and(|terms| asks(terms.need)));
     let mut call = call_with(attempt, presented.map_or(attempt.deadline, Presented::deadline));
-    let Weighed { evidence, rejected, short } = match (presented, terms) {
+    let Weighed { mut evidence, rejected, short } = match (presented, terms) {
         (Some(presented), Some(terms)) => {
             let spent = evidence::spent_for(state.authority.spent(), own, also);
             evidence::weigh((state, Some(slot), now), &call, terms.need, presented, &spent)
         }
         _ => Weighed::default(),
     };
+    if let Some(terms) = terms.filter(|_| slot.has_elevations()) {
+        evidence = with_elevation(evidence, slot, &call, terms.need, now);
+    }
     let who = (agent, saga.principals());
     let rate = |stands| turnstile.take(attempt.ordinal, agent, stands);
     match held((state, slot, now), who, &call, (terms, sigma), &evidence, tools, rate) {
@@ -166,23 +170,25 @@ fn undo_counts_not(
 fn certified(evidence: &Evidence, basis: Basis, own: &[Voice], now: Timestamp) -> Option<Box<Certified>> {
     let mut spent = evidence::spends(evidence, basis, now);
     let voices = voices(&spent);
-    if voices.is_empty() {
+    // An elevation uses nothing up: it was given before.
+    if voices.is_empty() && basis != Basis::Elevation {
         return None;
     }
-    let used = |event: &NodeEvent| voices_of(event).is_some_and(|voice| own.contains(&voice));
+    let used = |event: &NodeEvent| voice(event).is_some_and(|voice| own.contains(&voice));
     spent.retain(|event| !used(event));
     Some(Box::new(Certified { basis, until: evidence.until(basis), voices, spent }))
 }
 
-fn voices(spent: &[NodeEvent]) -> Vec<Voice> {
-    spent.iter().filter_map(voices_of).collect()
-}
-
-fn voices_of(event: &NodeEvent) -> Option<Voice> {
-    match event {
-        NodeEvent::Spent { by, nonce, .. } => Some(Voice { by: by.clone(), nonce: *nonce }),
-        _ => None,
-    }
+/// Whether an agent may call at all now, before what it calls for is looked at; takes one call from its bucket.
+pub(crate) fn enters(
+    (state, slot, now): (&State, &Slot, Timestamp),
+    agent: &Did,
+    turnstile: &mut Turnstile<'_>,
+) -> Result<(), Box<GateDenial>> {
+    hv_rings::gate::enter(&entry(state, slot, agent, now)).map_err(Box::new)?;
+    let standing = state.standing(slot, agent, now).1.ring();
+    let limited = |limit| Box::new(GateDenial::RateLimited { standing, limit });
+    turnstile.take(0, agent, standing).map_err(limited)
 }
 
 /// Whether a call of an action that the supervisor itself offers may be made.
@@ -197,7 +203,8 @@ pub(crate) fn check_call(
     let sigma = state.sigma_eff(slot, agent, terms.reversibility, now);
     let passed = {
         let rate = |stands| turnstile.take(0, agent, stands);
-        held((state, slot, now), (agent, &[]), call, (Some(terms), sigma), &Evidence::none(), 0, rate)
+        let evidence = with_elevation(Evidence::none(), slot, call, terms.need, now);
+        held((state, slot, now), (agent, &[]), call, (Some(terms), sigma), &evidence, 0, rate)
     };
     match &passed {
         Ok(_) => turnstile.passed(agent),

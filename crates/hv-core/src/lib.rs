@@ -45,6 +45,7 @@ mod members;
 mod open_saga;
 mod origin;
 
+mod elevate;
 mod folding;
 mod gate;
 mod govern;
@@ -67,6 +68,7 @@ pub use accept::Accepted;
 pub use anchors::{AnchorBook, AnchorEntry};
 pub use authority::NodeConfig;
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use elevate::elevation_call;
 pub use elsewhere::{HISTORY_LIFE, HistorySource};
 pub use error::{Denied, Error, Reason};
 pub use evidence::{Presented, STATEMENTS_MAX, TooManyStatements, call_for};

@@ -3,6 +3,7 @@
 use crate::adapters::{self, Adapted, Outbox, Scores, outcomes};
 use crate::anchors::AnchorBook;
 use crate::authority::Authority;
+use crate::elevate::Elevations;
 use crate::error::Reason;
 use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
 use crate::evidence::Voice;
@@ -25,12 +26,13 @@ use hv_saga::reversibility::{Known as Undoing, Registry};
 use hv_saga::{Saga, SagaEvent, SagaState, StepDef};
 use hv_session::Session;
 use hv_types::{
-    ActionId, Call, Did, Digest, Illegal, Machine, Reversibility, SagaId, SessionId, Sigma, Timestamp,
+    ActionId, Call, Did, Digest, Illegal, Machine, Reversibility, Ring, SagaId, SessionId, Sigma, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 mod kept;
 mod names;
+mod rights;
 mod saga;
 mod sagas;
 mod stance;
@@ -108,6 +110,7 @@ pub(crate) struct Slot {
     overrides: BTreeMap<ActionId, Override>,
     /// Whose word the steps of running sagas started on, by saga and ordinal.
     certified: BTreeMap<(u32, u32), Vec<Voice>>,
+    elevations: Elevations,
     pub(crate) adapted: Adapted,
     /// What sagas that have just ended say of those who worked on them, for the scorer.
     outcomes: Vec<(Did, TaskOutcome, Digest)>,
@@ -179,7 +182,11 @@ impl State {
                 self.guards = **guards;
                 Ok(())
             }
-            NodeEvent::Killed { .. } | NodeEvent::KillLifted { .. } => self.kills.apply(event),
+            NodeEvent::Killed { target, .. } => {
+                self.sessions.values_mut().for_each(|slot| slot.killed(target));
+                self.kills.apply(event)
+            }
+            NodeEvent::KillLifted { .. } => self.kills.apply(event),
             NodeEvent::UndoRestored { stream, action, .. } => {
                 let slot = self.sessions.get_mut(&StreamNo(*stream));
                 let restored = slot.is_some_and(|slot| slot.undos.restore(action));
@@ -253,7 +260,7 @@ impl State {
     ) -> Result<(), Illegal> {
         let slot =
             self.sessions.get_mut(&stream).ok_or(Illegal::new("a record belongs to an open session"))?;
-        lifecycle.iter().try_for_each(|event| slot.session.apply(event))?;
+        lifecycle.iter().try_for_each(|event| slot.lives(event))?;
         events.iter().try_for_each(|event| slot.apply(event, attached))?;
         if let (0, Some(creator)) = (slot.length, slot.session.creator()) {
             *self.creators.entry(creator.clone()).or_default() += 1;
@@ -411,6 +418,7 @@ impl Slot {
             voters: BTreeSet::new(),
             overrides: BTreeMap::new(),
             certified: BTreeMap::new(),
+            elevations: Elevations::default(),
             adapted: Adapted::default(),
             outcomes: Vec::new(),
             judged: Vec::new(),
@@ -424,8 +432,11 @@ impl Slot {
 
     fn apply(&mut self, event: &SessionEvent, attached: &[PayloadRef]) -> Result<(), Illegal> {
         match event {
-            SessionEvent::Session { event } => self.session.apply(event),
-            SessionEvent::Assessed { member, caps, .. } => {
+            SessionEvent::Session { event } => self.lives(event),
+            SessionEvent::Assessed { member, ring, caps, .. } => {
+                if *ring == Ring::Sandbox {
+                    self.elevations.end(*member);
+                }
                 let index = *member as usize;
                 if self.session.by_ordinal(*member).is_none() {
                     return Err(Illegal::new("only members are assessed"));
@@ -543,6 +554,7 @@ impl Slot {
                 self.running.get_mut(saga).ok_or(unknown)?.principals.clone_from(principals);
                 Ok(())
             }
+            SessionEvent::Elevated { elevation, .. } => self.elevate(elevation),
             SessionEvent::Noted { key } => {
                 let payload = attached.first().ok_or(Illegal::new("a note has an attachment"))?;
                 self.notes.insert(key.clone(), payload.id());

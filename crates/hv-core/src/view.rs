@@ -6,6 +6,7 @@ use crate::hypervisor::Hypervisor;
 use crate::node::{Draft, Refusal};
 use crate::state::Known;
 use hv_rings::class::{Claim, Claims, Source};
+use hv_rings::elevation::Elevation;
 use hv_saga::Saga;
 use hv_session::{ConsistencyMode, SessionConfig, SessionState, Standing};
 use hv_types::{ActionId, Did, Ring, SagaId, SessionId, Sigma, Timestamp};
@@ -42,6 +43,8 @@ pub struct MemberView {
     pub sigma: Sigma,
     /// The ring in which it stands.
     pub ring: Ring,
+    /// What it may do of Ring 1 without a quorum for each call, and how long.
+    pub elevation: Option<Elevation>,
 }
 
 impl Hypervisor {
@@ -62,6 +65,7 @@ impl Hypervisor {
                     standing: member.standing,
                     sigma,
                     ring: standing.ring(),
+                    elevation: slot.elevated(member.did).filter(|it| now <= it.until()).cloned(),
                 }
             });
             Ok(SessionView {

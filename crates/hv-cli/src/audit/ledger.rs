@@ -5,10 +5,11 @@ use super::told::Told;
 use super::words::tell;
 use hv_core::audit::disk::RealDisk;
 use hv_core::audit::{Lsn, StreamNo, Verdict, verify_on};
-use hv_core::event::LedgerEvent;
+use hv_core::event::{KillTarget, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
 use hv_core::liability::{Ledger, Machine, SessionNo};
-use hv_core::types::{Did, Timestamp};
-use hv_core::{TrailEvent, read_record};
+use hv_core::rings::elevation::Elevation;
+use hv_core::types::{Did, Ring, SessionId, Timestamp};
+use hv_core::{TrailEvent, TrailRecord, read_record};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,8 @@ pub(crate) struct Trust {
     pub(crate) ledger: Ledger,
     /// The sessions, by the number of their stream; those that have ended too.
     pub(crate) sessions: BTreeMap<SessionNo, Named>,
+    /// Elevations that did not end before their time, by session and agent.
+    pub(crate) elevations: BTreeMap<(SessionNo, Did), Elevation>,
     /// What happened to it, in order.
     pub(crate) history: Vec<Happened>,
 }
@@ -91,6 +94,7 @@ impl Trust {
                 }
             };
             names.learn(&record);
+            trust.elevated(&names, &record);
             let told = (record.stream == StreamNo::LEDGER).then(|| tell(&names, &record));
             for event in &record.events {
                 if let Err(why) = trust.take(event) {
@@ -127,6 +131,47 @@ impl Trust {
             _ => {}
         }
         Ok(())
+    }
+
+    /// What begins an elevation, and what ends it before its time.
+    fn elevated(&mut self, names: &Names, record: &TrailRecord) {
+        let session = SessionNo(record.stream.0);
+        for event in &record.events {
+            let member = match event {
+                TrailEvent::Closed { stream, .. } => {
+                    self.elevations.retain(|(of, _), _| of.0 != stream.0);
+                    continue;
+                }
+                TrailEvent::Node(NodeEvent::Killed { target, .. }) => {
+                    let sessions = &self.sessions;
+                    let named = |no: &SessionNo, id: &SessionId| {
+                        sessions.get(no).is_some_and(|named| named.id == id.as_str())
+                    };
+                    self.elevations.retain(|(of, agent), _| match target {
+                        KillTarget::All {} => false,
+                        KillTarget::Session { id } => !named(of, id),
+                        KillTarget::Agent { did } => agent != did,
+                        KillTarget::Action { .. } => true,
+                    });
+                    continue;
+                }
+                TrailEvent::Session(event) => match &**event {
+                    SessionEvent::Elevated { elevation, .. } => {
+                        let agent = elevation.request().agent().clone();
+                        self.elevations.insert((session, agent), elevation.clone());
+                        continue;
+                    }
+                    SessionEvent::Session {
+                        event: MembershipEvent::Left { member } | MembershipEvent::Evicted { member, .. },
+                    }
+                    | SessionEvent::Assessed { member, ring: Ring::Sandbox, .. } => *member,
+                    _ => continue,
+                },
+                _ => continue,
+            };
+            let gone = names.member(record.stream, member).to_string();
+            self.elevations.retain(|(of, agent), _| *of != session || agent.as_str() != gone);
+        }
     }
 
     fn apply(&mut self, event: &LedgerEvent) -> Result<(), String> {

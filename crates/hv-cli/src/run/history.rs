@@ -243,6 +243,7 @@ impl History {
             | SessionEvent::VotersNamed { .. }
             | SessionEvent::Overridden { .. }
             | SessionEvent::Certified { .. }
+            | SessionEvent::Elevated { .. }
             | SessionEvent::Ports { .. }
             | SessionEvent::DriftChecked { .. }
             | SessionEvent::Rejected { .. }

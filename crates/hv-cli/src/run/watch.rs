@@ -138,6 +138,10 @@ impl Names {
                     show(Event::Notice { text: format!("{agent}: {check}") });
                 }
             }
+            SessionEvent::Elevated { elevation, .. } => {
+                let (agent, until) = (elevation.request().agent(), elevation.until());
+                show(Event::Notice { text: format!("{agent} is elevated until {until}") });
+            }
             SessionEvent::Session { .. }
             | SessionEvent::Registered { .. }
             | SessionEvent::Ports { .. }

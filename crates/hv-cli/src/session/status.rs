@@ -5,12 +5,13 @@ use super::failure::LiveFailure;
 use super::folder::Folder;
 use super::told::Answer;
 use crate::Exit;
+use crate::elevate::fields;
 use crate::run::history::History;
 use crate::run::{RunFailure, place};
 use hv_core::audit::disk::RealDisk;
 use hv_core::audit::{LogError, StreamNo, verify_on};
 use hv_core::session::Standing;
-use hv_core::types::{Did, Digest, Timestamp};
+use hv_core::types::{ActionId, Did, Digest, Timestamp};
 use hv_core::{TrailEvent, UndoView, read_record};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -80,12 +81,17 @@ pub(super) fn status(folder: &Folder, at: &At) -> Result<Answer, LiveFailure> {
     for member in &view.members {
         let standing = standing(member.standing);
         let _ = writeln!(words, "  {}  {}, σ {}, {standing}", member.did, member.ring, member.sigma);
+        if let Some(elevation) = &member.elevation {
+            let actions: Vec<&str> = elevation.request().actions().iter().map(ActionId::as_str).collect();
+            let _ = writeln!(words, "    elevated for {} until {}", actions.join(", "), elevation.until());
+        }
         members.push(json!({
             "agent": member.did,
             "ring": member.ring,
             "sigma": member.sigma,
             "standing": standing,
             "parent": member.parent,
+            "elevation": member.elevation.as_ref().map(fields),
         }));
     }
     let mut steps: Vec<Value> = Vec::new();

@@ -3,10 +3,11 @@
 use super::args::{HistoryArgs, ShowArgs, WhatIfArgs};
 use crate::Exit;
 use crate::audit::ledger::{NoLedger, Trust};
+use crate::elevate::fields;
 use crate::output::{self, Refused, one_line};
 use hv_core::liability::{Bond, Command, Machine, SessionNo, SlashOrder, SlashReason};
 use hv_core::rings::earned;
-use hv_core::types::{Did, Digest, Ring, Share, Timestamp};
+use hv_core::types::{ActionId, Did, Digest, Ring, Share, Timestamp};
 use hv_core::{Clock, SystemClock};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -73,7 +74,15 @@ pub(super) fn show(args: &ShowArgs) -> Result<Exit, Refused> {
             let sigma = trust.ledger.standing_sigma(did, *no, now);
             let ring = earned(sigma);
             line(&mut words, &format!("  in {}: σ_eff {sigma}, which earns {ring}", named.id));
-            standing.push(json!({ "session": named.id, "sigma_eff": sigma, "earns": ring }));
+            let elevation = trust.elevations.get(&(*no, did.clone())).filter(|it| now <= it.until());
+            if let Some(elevation) = elevation {
+                let actions: Vec<&str> = elevation.request().actions().iter().map(ActionId::as_str).collect();
+                let until = elevation.until();
+                line(&mut words, &format!("    elevated for {} until {until}", actions.join(", ")));
+            }
+            standing.push(json!({
+                "session": named.id, "sigma_eff": sigma, "earns": ring, "elevation": elevation.map(fields),
+            }));
         }
         agents.push(json!({
             "did": did.as_str(), "source": account.source.name(), "reputation": exposure.reputation,

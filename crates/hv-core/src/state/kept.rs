@@ -130,6 +130,7 @@ impl Wire for Slot {
             voters,
             overrides,
             certified,
+            elevations,
             adapted,
             outcomes: _,
             judged: _,
@@ -152,6 +153,7 @@ impl Wire for Slot {
         voters.put(out);
         overrides.put(out);
         certified.put(out);
+        elevations.put(out);
         adapted.put(out);
     }
 
@@ -170,6 +172,7 @@ impl Wire for Slot {
             voters: Wire::take(reader)?,
             overrides: Wire::take(reader)?,
             certified: Wire::take(reader)?,
+            elevations: Wire::take(reader)?,
             adapted: Wire::take(reader)?,
             ..Self::new(id, stream)
         })

@@ -5,6 +5,7 @@ use super::{Scene, short};
 use hv_core::NodeConfig;
 use hv_core::event::{KeyEvent, Rejected, Voice};
 use hv_core::rings::class::Override;
+use hv_core::rings::elevation::Elevation;
 use hv_core::rings::{Basis, Nonce};
 use hv_core::types::{ActionId, Did, Digest, Ring, Timestamp};
 use serde_json::Value;
@@ -49,18 +50,46 @@ impl Scene<'_> {
     ) -> Told {
         let (saga, step) = (self.names.saga(self.stream, saga), self.names.step(self.stream, saga, step));
         let by: Vec<&str> = voices.iter().map(|voice| voice.by.as_str()).collect();
-        let what = match basis {
-            Basis::Witness => "a witness",
-            _ => "a quorum",
+        let (name, words) = match basis {
+            Basis::Elevation => {
+                ("elevation", format!("step {step} may start on the elevation of its agent, until {until}"))
+            }
+            Basis::Witness => {
+                ("witness", format!("step {step} may start on the word of a witness, until {until}"))
+            }
+            _ => ("quorum", format!("step {step} may start on the word of a quorum, until {until}")),
         };
-        let words = format!("step {step} may start on the word of {what}, until {until}: {}", by.join(", "));
+        let words = if by.is_empty() { words } else { format!("{words}: {}", by.join(", ")) };
         Told::new("session.certified", words)
             .with("saga", saga)
             .with("step", step)
-            .with("basis", if basis == Basis::Witness { "witness" } else { "quorum" })
+            .with("basis", name)
             .with("until", until)
             .with("by", by)
     }
+}
+
+/// An agent that may do for a time what needs Ring 1.
+pub(super) fn elevated(elevation: &Elevation, voices: &[Voice]) -> Told {
+    let request = elevation.request();
+    let actions: Vec<&str> = request.actions().iter().map(ActionId::as_str).collect();
+    let by: Vec<&str> = voices.iter().map(|voice| voice.by.as_str()).collect();
+    let words = format!(
+        "{} is elevated to {} for {} until {}, by the word of {}: {}",
+        request.agent(),
+        Ring::Privileged,
+        actions.join(", "),
+        elevation.until(),
+        by.join(", "),
+        request.reason()
+    );
+    Told::new("session.elevated", words)
+        .with("agent", request.agent())
+        .with("actions", request.actions())
+        .with("reason", request.reason())
+        .with("since", elevation.since())
+        .with("until", elevation.until())
+        .with("by", by)
 }
 
 /// A statement that does not count.

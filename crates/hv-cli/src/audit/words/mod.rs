@@ -150,6 +150,7 @@ impl Scene<'_> {
             SessionEvent::Certified { saga, step, basis, until, voices } => {
                 self.certified((*saga, *step), *basis, *until, voices)
             }
+            SessionEvent::Elevated { elevation, voices } => evidence::elevated(elevation, voices),
             SessionEvent::Rejected { rejected } => evidence::rejection("session.rejected", rejected),
         }
     }

@@ -17,6 +17,7 @@ use hv_core::liability::{
 };
 use hv_core::rings::breach::Breach;
 use hv_core::rings::class::{Claim, Override, Source as Speaker};
+use hv_core::rings::elevation::{Elevation, LASTS, Request};
 use hv_core::rings::standing::Cap;
 use hv_core::rings::{Basis, Nonce};
 use hv_core::saga::{
@@ -253,6 +254,18 @@ fn offence() -> Offence {
     }
 }
 
+fn voice(nonce: u8) -> Voice {
+    Voice { by: did("carla"), nonce: Nonce([nonce; 16]) }
+}
+
+/// The record of one: what was asked for, and since when it holds.
+fn elevation() -> Elevation {
+    let request = Request::new(SessionId::new("release").unwrap(), did("b"), [action()], "ship 1.2", LASTS);
+    let mut bytes = request.unwrap().to_bytes();
+    later(1).put(&mut bytes);
+    Elevation::from_bytes(&bytes).unwrap()
+}
+
 fn ledger() -> Vec<LedgerEvent> {
     let (a, b, bond, session) = (AgentNo(0), AgentNo(1), BondNo { slot: 0, turn: 3 }, SessionNo(2));
     let toll = Toll {
@@ -383,7 +396,15 @@ fn session() -> Vec<SessionEvent> {
         step: 0,
         basis: Basis::Quorum,
         until: later(300),
-        voices: vec![Voice { by: did("carla"), nonce: Nonce([9; 16]) }],
+        voices: vec![voice(9)],
+    });
+    events.push(SessionEvent::Elevated { elevation: elevation(), voices: vec![voice(9)] });
+    events.push(SessionEvent::Certified {
+        saga: 0,
+        step: 0,
+        basis: Basis::Elevation,
+        until: later(300),
+        voices: vec![],
     });
     events.push(SessionEvent::Rejected { rejected: rejected() });
     events.extend(rejections().into_iter().map(|rejected| SessionEvent::Rejected { rejected }));

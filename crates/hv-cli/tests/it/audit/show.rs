@@ -337,6 +337,7 @@ fn every_event_has_words_and_a_name() {
         "session.created",
         "session.denied",
         "session.drift_checked",
+        "session.elevated",
         "session.evicted",
         "session.files",
         "session.granted",
