@@ -359,6 +359,7 @@ fn every_event_has_words_and_a_name() {
         "session.strong_forced",
         "session.undo_accepted",
         "session.voters_named",
+        "node.history_weighed",
     ];
     assert_eq!(names, BTreeSet::from(expected));
 }
