@@ -130,6 +130,17 @@ mod tests {
         }
     }
 
+    /// It is as small as it can be with a quarter of its places empty.
+    #[test]
+    fn it_grows_where_less_than_a_quarter_would_be_empty() {
+        let mut index = Index::default();
+        for rows in 1..=1000 {
+            index.insert(rows, u64::from);
+            let least = (rows as usize * 4).div_ceil(3).next_power_of_two().max(PLACES_MIN);
+            assert_eq!(index.places.len(), least, "{rows}");
+        }
+    }
+
     #[test]
     fn an_empty_one_has_allocated_nothing() {
         let mut index = Index::default();

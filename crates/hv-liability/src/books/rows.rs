@@ -216,3 +216,30 @@ pub(super) fn walk(first: u32, link: impl Fn(u32) -> Option<Link>) -> impl Itera
         Some(at)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bonds of some ten thousand vouchers for one agent do not fit into 32 bits.
+    #[test]
+    fn what_backs_an_agent_is_counted_beyond_32_bits() {
+        let mut backing = Backing::new(0, 0);
+        for times in 1..=3 {
+            backing.add(u32::MAX);
+            assert_eq!(backing.active(), times * u64::from(u32::MAX));
+        }
+        backing.subtract(7);
+        assert_eq!(backing.active(), 3 * u64::from(u32::MAX) - 7);
+    }
+
+    #[test]
+    fn days_begin_at_midnight_and_again_after_65_536() {
+        const NANOS: u64 = 86_400_000_000_000;
+        for (time, day) in
+            [(0, 0), (NANOS - 1, 0), (NANOS, 1), (20_000 * NANOS + 5, 20_000), (65_537 * NANOS, 1)]
+        {
+            assert_eq!(Day::of(Timestamp(time)), Day(day), "{time}");
+        }
+    }
+}
