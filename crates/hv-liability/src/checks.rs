@@ -194,7 +194,11 @@ mod tests {
     }
 
     fn slashed() -> (Ledger, Ledger, Slashed) {
-        let before = sound();
+        slashed_in(sound())
+    }
+
+    /// Bob is slashed.
+    fn slashed_in(before: Ledger) -> (Ledger, Ledger, Slashed) {
         let mut after = before.clone();
         let order = SlashOrder {
             evidence: Digest([1; 32]),
@@ -240,6 +244,16 @@ mod tests {
         breach("L3", &|ledger| ledger.books.misstate_backing(1, SessionNo(0), 1_000));
     }
 
+    /// Lent at its whole weight, trust is what it was, and that is no breach.
+    #[test]
+    fn l8_trust_that_only_moves_is_none_created() {
+        let mut whole = sound();
+        whole.policy.weights.full = Share::ONE;
+        let standing = |name| u64::from(whole.standing_sigma(&did(name), SessionNo(0), NOW).ppm());
+        assert_eq!(["ada", "bob", "cy"].map(standing).iter().sum::<u64>(), 3 * 800_000);
+        assert_eq!(ledger(&whole, NOW), Ok(()));
+    }
+
     #[test]
     fn each_breach_of_a_slash_is_named() {
         let (before, after, sound) = slashed();
@@ -264,6 +278,16 @@ mod tests {
         });
         breach("L12", &|after, _| after.verdicts.clear());
         breach("L14", &|after, _| after.books.account_mut(1).unwrap().quarantine = Timestamp(0));
+        // Where nobody vouched for anybody, there is no session to look into.
+        let mut alone = Ledger::default();
+        for name in ["ada", "bob"] {
+            let (agent, sigma) = (did(name), Sigma::capped(800_000));
+            give(&mut alone, &Command::Endow { agent, sigma, source: Source::Scored });
+        }
+        let (before_alone, mut after_alone, of_bob) = slashed_in(alone);
+        after_alone.books.account_mut(0).unwrap().reputation += 1;
+        let answer = slash(&before_alone, &after_alone, &of_bob);
+        assert_eq!(answer.map_err(|breach| breach.invariant), Err("L7"));
         // A loss that the bonds cover, however it is spread over them, is no breach.
         let mut spread = sound.clone();
         spread.toll.cuts[0].burned = Sigma::capped(130_000);
