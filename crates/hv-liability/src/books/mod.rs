@@ -463,6 +463,24 @@ mod tests {
         assert_eq!(sizes, [56, 64, 36]);
     }
 
+    /// What backed an agent in a session, and the session, go with the last bond there.
+    #[test]
+    fn f22_rows_of_what_ended_are_used_again() {
+        let mut books = Books::default();
+        for name in ["did:mesh:a", "did:mesh:b"] {
+            books.open(Did::new(name).unwrap(), Source::Scored, Sigma::ONE).unwrap();
+        }
+        for session in (0..100).map(SessionNo) {
+            let row = BondRow::new(1, Timestamp(0), Timestamp(9));
+            books.lock((0, 1), session, &row, &Fit::Agrees).unwrap();
+            assert!(books.find_backing(1, session).is_some() && books.find_session(session).is_some());
+            books.pay_back(0);
+            assert_eq!((books.find_backing(1, session), books.find_session(session)), (None, None));
+            let rows = [books.bonds.len(), books.backings.rows.len(), books.sessions.rows.len()];
+            assert_eq!((rows, books.backings_of(1).count()), ([1; 3], 0));
+        }
+    }
+
     /// The number of a place's bonds ends before it would come again.
     #[test]
     fn a_place_whose_numbers_are_used_up_is_used_no_more() {
