@@ -11,6 +11,7 @@
 mod attribution;
 mod boundaries;
 mod failures;
+mod interleavings;
 mod invariants;
 mod matrix;
 mod model;
