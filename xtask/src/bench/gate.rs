@@ -99,7 +99,9 @@ fn compressions(written: &str) -> u32 {
     for line in written.lines() {
         let named = line.strip_prefix("cfn=").or_else(|| line.strip_prefix("fn="));
         if let Some((number, name)) = named.and_then(|named| named.split_once(')')) {
-            if name.contains("compress_in_place") || name.contains("compress_xof") {
+            // What only chooses among them by the machine is none of them, and is inlined here and there.
+            let chooses = name.contains("platform::");
+            if !chooses && (name.contains("compress_in_place") || name.contains("compress_xof")) {
                 numbers.insert(number);
             }
             compressing = numbers.contains(number);
@@ -146,7 +148,8 @@ mod tests {
     fn compressions_are_the_calls_of_the_functions_that_are_named_so() {
         let written = "fn=(1) capture\n16 3\ncfn=(2) blake3_compress_in_place_sse41\ncalls=3 0\n16 9\n\
                        cfn=(3) memcpy\ncalls=70 0\n16 9\nfn=(4) push\ncfn=(2)\ncalls=4 0\n16 9\n\
-                       cfn=(5) blake3_compress_xof_avx512\ncalls=1 0\ntotals: 80\n";
+                       cfn=(5) blake3_compress_xof_avx512\ncalls=1 0\n16 9\n\
+                       cfn=(6) blake3::platform::Platform::compress_in_place\ncalls=9 0\ntotals: 80\n";
         assert_eq!(compressions(written), 8);
         assert_eq!(means(written, "2"), Ok(Counts { instructions: 40.0, compressions: 4.0 }));
     }
