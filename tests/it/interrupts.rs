@@ -7,6 +7,7 @@ use crate::scene::{
 };
 use crate::support::{Run, json as report_of, look as look_at};
 use hv_audit::{Verdict, verify};
+use hv_core::event::{KillAnswer, NodeEvent};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Output;
@@ -387,4 +388,41 @@ fn ctrl_c_at_any_moment_of_a_release_leaves_it_done_or_undone() {
     }
     println!("exit codes: {codes:?}");
     assert!(codes.contains(&3), "{codes:?}");
+}
+
+/// `hv kill` from another process reaches a run: it is recorded there, what runs is stopped and undone, and the answer
+/// comes back.
+#[test]
+fn a_kill_reaches_a_run_and_is_recorded_by_it() {
+    let run = scene(&file(0.9, vec![long("one", 0.0), long("two", 600.0)]));
+    let child = in_the_middle(&run, "two");
+    let pid = written(&run.work().join("two.pid"));
+    let mut kill = crate::support::hv();
+    kill.arg("kill").arg("--data").arg(run.data()).args(["--all", "--reason", "it leaks", "--json"]);
+    let killed = ran(&mut kill);
+    assert_eq!(code(&killed), 0, "{}", said(&killed));
+    assert_eq!(report_of(&killed)["target"], "everything");
+    let output = ended(child);
+    let report = report_of(&output);
+    assert_eq!(code(&output), 3, "{report:#}");
+    assert_eq!(log(&run), ["begin one", "end one", "begin two", "undo two", "undo one"]);
+    assert!(!runs(&pid), "it is gone");
+    let told = crate::scene::trail(&run.data());
+    let events: Vec<_> = told.iter().flat_map(|record| &record.events).collect();
+    let killed =
+        |event: &&&hv_core::TrailEvent| matches!(event, hv_core::TrailEvent::Node(NodeEvent::Killed { .. }));
+    let answered = |event: &&&hv_core::TrailEvent| {
+        matches!(
+            event,
+            hv_core::TrailEvent::Node(NodeEvent::KillAnswered { answer: KillAnswer::Stopped {}, .. })
+        )
+    };
+    assert_eq!(events.iter().filter(killed).count(), 1);
+    assert_eq!(events.iter().filter(answered).count(), 1);
+    assert_complete(&run);
+    let beside = std::fs::read_dir(run.folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(
+        beside.into_iter().all(|name| !name.to_string_lossy().contains("kill")),
+        "nothing is left beside"
+    );
 }

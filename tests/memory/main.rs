@@ -215,3 +215,64 @@ fn resumed(sagas: usize, steps: Steps) -> usize {
     });
     held / sagas
 }
+
+/// Opens these sessions, each with a member and active, many at once; ends them again where that is asked for.
+async fn sessions(hv: &Hypervisor, names: std::ops::Range<usize>, end: bool) {
+    let next = Arc::new(Mutex::new(names));
+    let tasks: Vec<_> = (0..AT_ONCE)
+        .map(|_| {
+            let (hv, next) = (hv.clone(), next.clone());
+            tokio::spawn(async move {
+                loop {
+                    let n = next.lock().unwrap().next();
+                    let Some(n) = n else { break };
+                    let id = session(&hv, &format!("session-{n:09}")).await;
+                    if end {
+                        hv.terminate_session(&id).await.unwrap();
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+#[test]
+fn an_open_session_holds_four_kilobytes_at_most() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let open = deep(5_000, 100_000);
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let hv = node(&folder.path().join("trail"));
+        hv.limit_open_sessions(u32::MAX);
+        sessions(&hv, 0..100, true).await;
+        let before = MEMORY.current_usage();
+        sessions(&hv, 100..100 + open, false).await;
+        let held = growth(before);
+        println!("{open} open sessions: {} bytes each", held / open);
+        assert_eq!(hv.open_sessions().unwrap().len(), open);
+        assert!(held > open * 64, "{held} bytes: are they there?");
+        assert!(held <= open * 4096, "{held} bytes for {open} open sessions");
+    });
+}
+
+#[test]
+fn a_closed_session_holds_nothing() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let closed = deep(10_000, 1_000_000);
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let hv = node(&folder.path().join("trail"));
+        sessions(&hv, 0..1_000, true).await;
+        let before = MEMORY.current_usage();
+        sessions(&hv, 1_000..1_000 + closed, true).await;
+        let held = growth(before);
+        println!("{closed} closed sessions: {held} bytes");
+        assert!(held <= 256 << 10, "{held} bytes for {closed} sessions that are closed");
+        // What they were is on the trail.
+        let last = SessionId::new(&format!("session-{:09}", 999 + closed)).unwrap();
+        assert_eq!(hv.closed_sessions(&last).unwrap().len(), 1);
+    });
+}

@@ -86,7 +86,9 @@ impl FileLog {
         let mut vault = Vault::new(Arc::clone(&disk), dir, entropy, mark.nonce, slots, folder);
         let mut recovery = Recovery { disk: &*disk, dir, vault: &mut vault, loose };
         recovery.remove_unfinished(&survey.folder)?;
-        recovery.remove_snapshots(&survey.folder, read.as_ref().map(|(lsn, _)| *lsn))?;
+        if snapshots {
+            recovery.remove_snapshots(&survey.folder, read.as_ref().map(|(lsn, _)| *lsn))?;
+        }
         recovery.vault.tidy(&inventory.keys)?;
         let ended = survey.says_ended();
         let segment =

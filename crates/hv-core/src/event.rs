@@ -184,6 +184,17 @@ pub enum NodeEvent {
         /// Why.
         why: String,
     },
+    /// A write to a file was answered before it was durable, and a crash took it; somebody has shown the receipt.
+    WriteLost {
+        /// The session.
+        session: SessionId,
+        /// Its stream.
+        stream: u32,
+        /// The place that its record had there; another one may have it now.
+        seq: u64,
+        /// The hash of its record.
+        record: Digest,
+    },
     /// Contents are purged; the log's own record names them.
     Purged {
         /// Those of this session.
@@ -538,6 +549,7 @@ hv_types::wire_enum!(NodeEvent {
     21 => KillAnswered { target, answer },
     22 => KillLifted { target, by, reason },
     23 => SnapshotUnusable { batch, why },
+    24 => WriteLost { session, stream, seq, record },
     33 => Purged { session, subject, older_than, contents, bytes },
     34 => Held { hold, session, subject, reason },
     35 => HoldReleased { hold },

@@ -1,12 +1,13 @@
 //! The file space of a session behind the gate: reading is open to members, changing needs Ring 2.
 
+use crate::early::{Proof, Receipt, Written};
 use crate::error::{Error, Reason};
 use crate::gate;
 use crate::hypervisor::Hypervisor;
 use crate::node::{Draft, Refusal};
 use crate::rates::Turnstile;
 use crate::state::{Slot, State};
-use hv_audit::PayloadRef;
+use hv_audit::{Lsn, PayloadRef, StreamNo};
 use hv_rings::class::Class;
 use hv_session::{Content, Expect, FileCommand, FilePath, SessionCommand};
 use hv_types::{ActionId, ActionKind, Call, Did, Digest, Machine, Reversibility, SessionId, Timestamp};
@@ -46,6 +47,9 @@ impl Hypervisor {
     /// `path` is relative or below `/sessions/<id>/`. The content is kept outside the records, which hold a
     /// keyed id of it, so that it can be purged and not be guessed afterwards.
     ///
+    /// In the strong mode the write is durable when this returns. In the eventual mode its content is, and its record
+    /// soon after: at most [`EARLY_MAX`](crate::EARLY_MAX) writes of a node are answered and not durable yet.
+    ///
     /// # Errors
     /// [`Reason::Gate`] where the agent lacks Ring 2, [`Reason::Path`] where the path is none of the session's,
     /// [`Reason::Session`] where an ACL, a quota or a newer version is in the way; [`Error::Log`],
@@ -60,12 +64,29 @@ impl Hypervisor {
     ) -> Result<(), Error> {
         let payload = self.node().put_payload(content).await?;
         let content = Content { id: payload.id(), length: payload.length() };
-        self.change_file(session, agent, path, Some(payload), |path| FileCommand::Write {
-            path,
-            content,
-            expect,
-        })
-        .await
+        let attached = (Some(payload), Proof::NotWanted);
+        let write = |path| FileCommand::Write { path, content, expect };
+        self.change_file(session, agent, path, attached, write).await.map(drop)
+    }
+
+    /// As [`write_file`](Self::write_file); gives what proves that the write was answered.
+    ///
+    /// # Errors
+    /// Those of [`write_file`](Self::write_file).
+    pub async fn write_file_with_receipt(
+        &self,
+        session: &SessionId,
+        agent: &Did,
+        path: &str,
+        content: Vec<u8>,
+        expect: Expect,
+    ) -> Result<Receipt, Error> {
+        let payload = self.node().put_payload(content).await?;
+        let content = Content { id: payload.id(), length: payload.length() };
+        let attached = (Some(payload), Proof::Wanted);
+        let write = |path| FileCommand::Write { path, content, expect };
+        let receipt = self.change_file(session, agent, path, attached, write).await?;
+        receipt.ok_or_else(|| Error::NoSession(session.clone()))
     }
 
     /// As [`write_file`](Self::write_file), for a content that the embedding program keeps itself: of it, only
@@ -81,8 +102,8 @@ impl Hypervisor {
         content: Content,
         expect: Expect,
     ) -> Result<(), Error> {
-        self.change_file(session, agent, path, None, |path| FileCommand::Write { path, content, expect })
-            .await
+        let write = |path| FileCommand::Write { path, content, expect };
+        self.change_file(session, agent, path, (None, Proof::NotWanted), write).await.map(drop)
     }
 
     /// Deletes a file of the session; its versions stay.
@@ -96,7 +117,8 @@ impl Hypervisor {
         path: &str,
         expect: Expect,
     ) -> Result<(), Error> {
-        self.change_file(session, agent, path, None, |path| FileCommand::Delete { path, expect }).await
+        let delete = |path| FileCommand::Delete { path, expect };
+        self.change_file(session, agent, path, (None, Proof::NotWanted), delete).await.map(drop)
     }
 
     /// Reads a file of the session; `None` where there is none.
@@ -141,27 +163,37 @@ impl Hypervisor {
         session: &SessionId,
         agent: &Did,
         path: &str,
-        attached: Option<PayloadRef>,
+        (attached, proof): (Option<PayloadRef>, Proof),
         command: impl FnOnce(FilePath) -> FileCommand,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Receipt>, Error> {
         self.node().refresh(session, |_| vec![agent.clone()]).await?;
-        self.node()
-            .commit(|state, now| {
+        let recorded = self.node().run(
+            |state, now| {
                 let (slot, path, entered) = enter(state, now, session, agent, path, Access::Change)?;
                 let command = SessionCommand::file(entered, command(path));
                 let events = slot.session.decide(&command, now);
                 let events =
                     events.map_err(|denial| slot.refuse_session("change_file", Some(agent), denial))?;
                 let draft = Draft::default().lifecycle(slot.stream, events);
+                let written = Written { stream: slot.stream, mode: slot.session.mode(), proof };
                 Ok((
                     match attached {
                         Some(payload) => draft.attaching(payload),
                         None => draft,
                     },
-                    (),
+                    written,
                 ))
-            })
-            .await
+            },
+            |_, Written { stream, mode, proof }| (mode, self.receipt(session, stream, proof)),
+        )?;
+        self.node().settle_write(recorded).await
+    }
+
+    /// What proves the record that was appended last to a stream; the node's lock is held.
+    fn receipt(&self, session: &SessionId, stream: StreamNo, proof: Proof) -> Option<Receipt> {
+        let head = if proof == Proof::Wanted { self.log().head(stream)? } else { return None };
+        let (session, lsn) = (session.clone(), Lsn(0));
+        Some(Receipt { session, stream, seq: head.length.saturating_sub(1), lsn, hash: head.tip })
     }
 }
 

@@ -79,6 +79,12 @@ impl SagaHost {
         Self { node, session, saga, unproven, principals, actions, rehearsal, brought, place, refused }
     }
 
+    /// The saga's name.
+    #[must_use]
+    pub const fn id(&self) -> &SagaId {
+        &self.saga
+    }
+
     /// The same as a rehearsal, where the saga begins through this host.
     pub(crate) fn rehearsing(self) -> Self {
         Self { rehearsal: true, ..self }

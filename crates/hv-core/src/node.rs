@@ -2,6 +2,7 @@
 
 use crate::adapters::Ports;
 use crate::clock::Clock;
+use crate::early::Early;
 use crate::elsewhere::Elsewhere;
 use crate::error::{Denied, Error, Reason};
 use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, Rejected, SessionEvent};
@@ -54,6 +55,7 @@ struct Shared {
     notices: OnceLock<broadcast::Sender<Arc<Notice>>>,
     ports: Ports,
     keeping: Keeping,
+    early: Early,
 }
 
 /// Sessions that one creator may have open where nothing else was said.
@@ -385,6 +387,7 @@ impl Node {
             elsewhere: Elsewhere::default(),
             notices: OnceLock::new(),
             keeping,
+            early: Early::default(),
         };
         let node = Self { shared: Arc::new(shared), origin: None };
         let set = (guards != kept).then(|| NodeEvent::Guarded { guards: Box::new(guards) });
@@ -554,7 +557,11 @@ impl Node {
         blocking(move || log.destroy(now)).await.inspect_err(|_| self.poison())
     }
 
-    async fn sync(&self, lsn: Lsn) -> Result<(), Error> {
+    pub(crate) fn early(&self) -> &Early {
+        &self.shared.early
+    }
+
+    pub(crate) async fn sync(&self, lsn: Lsn) -> Result<(), Error> {
         let log = Arc::clone(&self.shared.log);
         blocking(move || log.sync(lsn)).await.inspect_err(|_| self.poison())
     }
@@ -629,6 +636,14 @@ pub(crate) struct Recorded<T> {
 }
 
 impl<T> Recorded<T> {
+    /// What will be answered, where it is no refusal.
+    pub(crate) const fn revealed(&self) -> Option<&T> {
+        match &self.value {
+            Ok(value) => Some(value),
+            Err(_) => None,
+        }
+    }
+
     pub(crate) const fn lsn(&self) -> Lsn {
         self.made.lsn
     }

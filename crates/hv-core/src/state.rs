@@ -200,7 +200,8 @@ impl State {
             | NodeEvent::Spent { .. }
             | NodeEvent::Rejected { .. }
             | NodeEvent::Governed { .. } => self.authority.apply(event),
-            NodeEvent::Denied { .. }
+            NodeEvent::WriteLost { .. }
+            | NodeEvent::Denied { .. }
             | NodeEvent::KillAnswered { .. }
             | NodeEvent::Purged { .. }
             | NodeEvent::HistoryWeighed { .. } => Ok(()),

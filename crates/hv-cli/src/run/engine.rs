@@ -17,6 +17,7 @@ use crate::plan::adapters::Switch;
 use crate::plan::{Bound, BoundStep, Mode, Plan, UnprovenUndo};
 use crate::progress::{Event, Phase, Progress, Start, Style};
 use crate::report::{self, Done, ObservationReport, Outcome, Report};
+use crate::session::request;
 use hv_core::audit::{FileLog, Log, LogError};
 use hv_core::identity::Envelope;
 use hv_core::liability::Stake;
@@ -51,6 +52,7 @@ const SURVIVORS: Duration = Duration::from_secs(300);
 /// One run, new or resumed.
 struct Run {
     hv: Hypervisor,
+    data: PathBuf,
     session: SessionId,
     plan: Plan,
     bound: Bound,
@@ -136,7 +138,7 @@ async fn begin(
         token: place::token::<16>()?,
     };
     drop(hv);
-    let run = Run::new((connected, session), plan, bound, brought, &begun, progress, interrupts)?;
+    let run = Run::new((connected, session, &data), plan, bound, brought, &begun, progress, interrupts)?;
     run.announce(&data, Start::New);
     let watcher = tokio::spawn(watch(run.hv.subscribe(), Arc::clone(&run.progress)));
     let marks = Marks::begin(marker, args.mark_every, log.clone(), &run.progress);
@@ -222,7 +224,7 @@ async fn resume(
     let entrants = entrants(&plan)?;
     let brought = brought(&plan, &bound)?;
     let connected = Connected::to(hv, &plan)?;
-    let run = Run::new((connected, session), plan, bound, brought, &begun, progress, interrupts)?;
+    let run = Run::new((connected, session, &data), plan, bound, brought, &begun, progress, interrupts)?;
     run.announce(&data, Start::Resumed);
     let watcher = tokio::spawn(watch(run.hv.subscribe(), Arc::clone(&run.progress)));
     let marks = Marks::begin(marker, args.mark_every, log.clone(), &run.progress);
@@ -278,7 +280,7 @@ async fn told(
 
 impl Run {
     fn new(
-        (Connected { hv, context }, session): (Connected, SessionId),
+        (Connected { hv, context }, session, data): (Connected, SessionId, &Path),
         plan: Plan,
         bound: Bound,
         (keys, brought): Brought,
@@ -306,7 +308,8 @@ impl Run {
         let steps = bound.setup.iter().chain(&bound.steps);
         let executor = Findings::new(executor, hv.clone(), steps.clone());
         let executor = Adapted::new(executor, hv.clone(), plan.adapters().correction, steps);
-        Ok(Self { hv, session, plan, bound, executor, brought, keys, progress, interrupts })
+        let data = data.to_owned();
+        Ok(Self { hv, data, session, plan, bound, executor, brought, keys, progress, interrupts })
     }
 
     fn tell(&self, event: &Event) {
@@ -539,7 +542,21 @@ impl Run {
     ) -> Result<SagaState, RunFailure> {
         self.tell(&Event::Phase(phase));
         let control = self.interrupts.control(phase);
+        let (finished, over) = tokio::sync::watch::channel(false);
+        let scene = request::Scene {
+            data: self.data.clone(),
+            session: self.session.clone(),
+            machine: self.hv.saga_machine(&self.session, host.id())?,
+            control: control.clone(),
+            over,
+        };
+        let watcher = tokio::spawn(request::watch(self.hv.clone(), scene));
         let state = drive(host, &self.executor, &control, first).await;
+        let _ = finished.send(true);
+        // A kill that was begun is recorded to its end.
+        if let Ok(Err(failure)) = watcher.await {
+            self.tell(&Event::Notice { text: format!("a kill was not carried out as asked: {failure}") });
+        }
         state.map_err(|halt| match halt {
             saga::Halt::Host(error) => match error.downcast::<Error>() {
                 Ok(error) => RunFailure::Node(error),

@@ -4,7 +4,7 @@ pub mod args;
 
 mod failure;
 mod folder;
-mod request;
+pub(crate) mod request;
 mod status;
 mod steps;
 mod told;

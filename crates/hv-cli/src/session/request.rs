@@ -27,13 +27,13 @@ const INTERVAL: Duration = Duration::from_millis(50);
 const LONGEST: u64 = 64 << 10;
 
 /// What runs while somebody may ask for a kill.
-pub(super) struct Scene {
-    pub(super) data: PathBuf,
-    pub(super) session: SessionId,
-    pub(super) machine: Option<Saga>,
-    pub(super) control: Control,
+pub(crate) struct Scene {
+    pub(crate) data: PathBuf,
+    pub(crate) session: SessionId,
+    pub(crate) machine: Option<Saga>,
+    pub(crate) control: Control,
     /// Whether it has ended.
-    pub(super) over: tokio::sync::watch::Receiver<bool>,
+    pub(crate) over: tokio::sync::watch::Receiver<bool>,
 }
 
 /// A kill that is asked of whoever works on the folder.
@@ -57,7 +57,7 @@ struct Reply {
 }
 
 /// Looks for requests until what runs has ended.
-pub(super) async fn watch(hv: Hypervisor, scene: Scene) -> Result<(), LiveFailure> {
+pub(crate) async fn watch(hv: Hypervisor, scene: Scene) -> Result<(), LiveFailure> {
     let mut over = scene.over.clone();
     loop {
         tokio::select! {

@@ -172,6 +172,16 @@ fn node(scene: &Scene<'_>, event: &NodeEvent) -> Told {
     let by_words = |by: &Option<Did>| by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
     match event {
         NodeEvent::Denied { denial } => denied("node.denied", denial),
+        NodeEvent::WriteLost { session, stream, seq, record } => {
+            let words = format!(
+                "a write in {session} was answered and lost in a crash: it was record {seq}, {record}"
+            );
+            Told::new("node.write_lost", words)
+                .with("session", session)
+                .with("stream", stream)
+                .with("seq", seq)
+                .with("record", record)
+        }
         NodeEvent::SnapshotUnusable { batch, why } => {
             let words = format!("the node was opened by reading everything: {why}");
             Told::new("node.snapshot_unusable", words).with("batch", batch).with("why", why)

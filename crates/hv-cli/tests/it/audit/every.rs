@@ -170,6 +170,12 @@ fn node() -> Vec<NodeEvent> {
     let held = Held { key: key(3), from, until: Timestamp::MAX, revoked: Some(until) };
     let mut events = vec![
         NodeEvent::Denied { denial: denial() },
+        NodeEvent::WriteLost {
+            session: SessionId::new("sample").unwrap(),
+            stream: 2,
+            seq: 9,
+            record: Digest([0xe9; 32]),
+        },
         NodeEvent::SnapshotUnusable { batch: 7, why: "it is not there".to_owned() },
         NodeEvent::Configured { config: config.clone(), by: did("operator"), witness: None },
         NodeEvent::Configured { config, by: did("operator"), witness: Some(did("human")) },

@@ -331,6 +331,7 @@ fn every_event_has_words_and_a_name() {
         "saga.sealed",
         "saga.started",
         "saga.turned",
+        "node.write_lost",
         "session.assessed",
         "session.certified",
         "session.complete",

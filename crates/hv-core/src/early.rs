@@ -1,0 +1,135 @@
+//! Writes to files that are answered before they are durable: in the eventual mode, and nothing else anywhere.
+//!
+//! At most [`EARLY_MAX`] of them are under way at once; the next one waits for the disk. Each begins to be made durable
+//! when it is answered, so a crash takes those of the last two syncs at most.
+
+use crate::error::Error;
+use crate::event::NodeEvent;
+use crate::hypervisor::Hypervisor;
+use crate::node::{Draft, Node, Recorded};
+use hv_audit::{Lsn, StreamNo};
+use hv_session::ConsistencyMode;
+use hv_types::{Digest, SessionId};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// So many writes of a node are answered and not durable, at most.
+pub const EARLY_MAX: usize = 64;
+
+/// What proves that a write was answered. It is durable once [`Hypervisor::lost_writes`] does not name it after the
+/// node was opened again, or once [`Hypervisor::is_durable`] says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The session.
+    pub session: SessionId,
+    /// The number of its stream.
+    pub stream: StreamNo,
+    /// The place of the write's record in it, from 0.
+    pub seq: u64,
+    /// The batch.
+    pub lsn: Lsn,
+    /// The hash of the record.
+    pub hash: Digest,
+}
+
+/// What a decision about a file answers.
+pub(crate) struct Written {
+    pub(crate) stream: StreamNo,
+    pub(crate) mode: ConsistencyMode,
+    /// Whether somebody wants to prove it.
+    pub(crate) proof: Proof,
+}
+
+/// Whether a write gives a receipt. It costs a hash for each level of the session's tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proof {
+    Wanted,
+    NotWanted,
+}
+
+/// How many writes may still be answered early.
+#[derive(Debug)]
+pub(crate) struct Early(Arc<Semaphore>);
+
+impl Default for Early {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(EARLY_MAX)))
+    }
+}
+
+impl Node {
+    /// Reveals a write: at once in the eventual mode, as long as few enough are under way; otherwise when it is durable.
+    pub(crate) async fn settle_write(
+        &self,
+        recorded: Recorded<(ConsistencyMode, Option<Receipt>)>,
+    ) -> Result<Option<Receipt>, Error> {
+        let lsn = recorded.lsn();
+        let waits = self.log().durable() < lsn;
+        let early = waits && recorded.revealed().is_some_and(|(mode, _)| *mode == ConsistencyMode::Eventual);
+        let room = if early { Arc::clone(&self.early().0).try_acquire_owned().ok() } else { None };
+        let runtime = tokio::runtime::Handle::try_current();
+        let receipt = |receipt: Option<Receipt>| receipt.map(|receipt| Receipt { lsn, ..receipt });
+        match (room, runtime) {
+            (Some(room), Ok(runtime)) => {
+                let answer = recorded.revealed().and_then(|(_, receipt)| receipt.clone());
+                let node = self.clone();
+                drop(runtime.spawn(async move {
+                    // Where that fails, the node is poisoned, and says so to whoever comes next.
+                    let _ = node.settle(recorded).await;
+                    drop(room);
+                }));
+                Ok(receipt(answer))
+            }
+            _ => self.settle(recorded).await.map(|(_, answer)| receipt(answer)),
+        }
+    }
+}
+
+impl Hypervisor {
+    /// Whether a write is durable by now. In the strong mode it is when it is answered.
+    #[must_use]
+    pub fn is_durable(&self, receipt: &Receipt) -> bool {
+        self.log().durable() >= receipt.lsn
+    }
+
+    /// Waits until everything that was answered is durable.
+    ///
+    /// # Errors
+    /// [`Error::Log`], [`Error::Poisoned`].
+    pub async fn flush(&self) -> Result<(), Error> {
+        self.node().sync(Lsn(u64::MAX)).await
+    }
+
+    /// Which of these writes a crash took: answered by the node before it was opened again, and not on its trail.
+    /// That is recorded, each once however often it is asked. Goes through the whole trail.
+    ///
+    /// # Errors
+    /// [`Error::Log`], [`Error::Poisoned`].
+    pub async fn lost_writes(&self, receipts: &[Receipt]) -> Result<Vec<Receipt>, Error> {
+        let mut lost: Vec<&Receipt> = receipts.iter().collect();
+        let mut told = Vec::new();
+        self.log().replay(&mut |entry| {
+            lost.retain(|receipt| receipt.hash != entry.hash);
+            if entry.stream == StreamNo::NODE && lost.iter().any(|lost| entry.lsn >= lost.lsn) {
+                let events: Vec<NodeEvent> = crate::event::read_body(entry.body).unwrap_or_default();
+                told.extend(events.into_iter().filter_map(|event| match event {
+                    NodeEvent::WriteLost { record, .. } => Some(record),
+                    _ => None,
+                }));
+            }
+            Ok(())
+        })?;
+        let lost: Vec<Receipt> = lost.into_iter().cloned().collect();
+        let new = lost.iter().filter(|receipt| !told.contains(&receipt.hash));
+        let events: Vec<NodeEvent> = new
+            .map(|receipt| NodeEvent::WriteLost {
+                session: receipt.session.clone(),
+                stream: receipt.stream.0,
+                seq: receipt.seq,
+                record: receipt.hash,
+            })
+            .collect();
+        self.node().commit(|_, _| Ok((Draft::default().node(events), ()))).await?;
+        Ok(lost)
+    }
+}

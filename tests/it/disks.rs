@@ -1,0 +1,114 @@
+//! The disk of the operating system in other moods: slow to sync, held up in the middle, or careless.
+
+use hv_core::Guards;
+use hv_core::audit::disk::{Access, Disk, DiskFile, Listed, RealDisk};
+use hv_core::rings::rate::{Limits, PerRing, Rate};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How a disk is.
+#[derive(Debug, Clone)]
+pub struct Mood {
+    /// How long a sync takes at least.
+    pub takes: Duration,
+    /// Whether it syncs at all. What the operating system has is enough for a test that ends its process in order.
+    pub syncs: bool,
+    /// As long as this is set, nothing is written to a segment.
+    pub held: Arc<AtomicBool>,
+}
+
+impl Mood {
+    pub fn slow(takes: Duration) -> Self {
+        Self { takes, syncs: true, held: Arc::default() }
+    }
+
+    /// For filling long logs.
+    pub fn careless() -> Self {
+        Self { takes: Duration::ZERO, syncs: false, held: Arc::default() }
+    }
+
+    pub fn hold(&self, held: bool) {
+        self.held.store(held, Ordering::SeqCst);
+    }
+
+    fn sync(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        std::thread::sleep(self.takes);
+        if self.syncs { sync() } else { Ok(()) }
+    }
+
+    fn file(&self, path: &Path, file: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
+        let segment = path.extension().is_some_and(|extension| extension == "seg");
+        Box::new(MoodyFile { file, mood: self.clone(), segment })
+    }
+}
+
+#[derive(Debug)]
+struct MoodyFile {
+    file: Box<dyn DiskFile>,
+    mood: Mood,
+    segment: bool,
+}
+
+impl Disk for Mood {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        RealDisk.create(path).map(|file| self.file(path, file))
+    }
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
+        RealDisk.open(path, access).map(|file| self.file(path, file))
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove(path)
+    }
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        RealDisk.create_dir(path)
+    }
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove_dir(path)
+    }
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.sync(|| RealDisk.sync_dir(path))
+    }
+    fn list(&self, path: &Path) -> io::Result<Vec<Listed>> {
+        RealDisk.list(path)
+    }
+}
+
+impl DiskFile for MoodyFile {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read_at(offset, buffer)
+    }
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        while self.segment && self.mood.held.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.file.write_at(offset, bytes)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        self.mood.sync(|| self.file.sync_data())
+    }
+    fn sync_all(&self) -> io::Result<()> {
+        self.mood.sync(|| self.file.sync_all())
+    }
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)
+    }
+    fn length(&self) -> io::Result<u64> {
+        self.file.length()
+    }
+    fn try_lock(&self) -> io::Result<bool> {
+        self.file.try_lock()
+    }
+}
+
+/// Guards that ask nobody how often it calls.
+pub fn unhurried() -> Guards {
+    let rate = Rate { per_second: 1_000_000, burst: 1_000_000 };
+    let rate = PerRing { root: rate, privileged: rate, standard: rate, sandbox: rate };
+    Guards { limits: Limits { rate, ..Limits::default() }, ..Guards::default() }
+}
