@@ -14,6 +14,7 @@ mod faults;
 mod forgery;
 mod gate;
 mod guard;
+mod handover;
 mod input;
 mod interrupts;
 mod kernels;

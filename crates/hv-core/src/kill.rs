@@ -5,6 +5,8 @@ use crate::error::{Error, Reason};
 use crate::event::{KillAnswer, KillTarget, NodeEvent};
 use crate::hypervisor::Hypervisor;
 use crate::node::{Draft, Refusal};
+use hv_saga::Purpose;
+use hv_saga::drive::Control;
 use hv_session::{Eviction, SessionCommand};
 use hv_types::{ActionId, Did, Illegal, Machine, SessionId, Timestamp};
 use std::collections::BTreeMap;
@@ -13,6 +15,9 @@ use std::time::Duration;
 
 /// How long the callback of a kill may take; then its answer is [`KillAnswer::Late`].
 pub const KILL_CALLBACK: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether a relieved agent still executes something.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// How many kills may be in force at once.
 pub const KILLS_MAX: usize = 100_000;
@@ -157,6 +162,38 @@ impl Hypervisor {
             self.put_out(did).await?;
         }
         Ok(answer)
+    }
+
+    /// What ends the work of a killed agent in sagas that are driven under `control`, for the callback of
+    /// [`kill`](Self::kill): it is relieved, so that what it executes is stopped, and what it has not finished is handed
+    /// over to the substitutes that its steps name, or else settled and undone. Ends when it executes nothing in the
+    /// session any more.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`].
+    pub async fn relieved(&self, session: &SessionId, control: &Control, agent: &Did) -> Result<(), Error> {
+        control.relieve(agent.clone());
+        while self.executes(session, agent)? {
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Whether an agent executes something in a session, as far as that is recorded; in one that is over, nothing.
+    /// O(attempts that run).
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`].
+    pub fn executes(&self, session: &SessionId, agent: &Did) -> Result<bool, Error> {
+        self.node().read(|state, _| {
+            state.slot(session).is_some_and(|slot| {
+                let executes = |saga: &hv_saga::Saga| {
+                    let mut running = saga.running();
+                    running.any(|run| run.purpose == Purpose::Execute && saga.agent(run.step) == Some(agent))
+                };
+                slot.running_sagas().any(|saga| executes(&saga.machine))
+            })
+        })
     }
 
     /// Lifts a kill. An agent that was put out of a session has to be readmitted there.

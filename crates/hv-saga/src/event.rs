@@ -290,7 +290,8 @@ pub struct StepRun {
     pub probes: u32,
     /// Probes since something was executed or undone.
     pub asked: u32,
-    /// Crashes of the supervisor while an attempt ran, counted up to the limit.
+    /// Crashes of the supervisor while an attempt ran, counted up to the limit, and hand-overs of what had begun: they
+    /// cost no repetition.
     pub crashes: u32,
     /// Whether an execution ended in doubt and nothing has shown since that it left nothing behind.
     pub doubtful: bool,

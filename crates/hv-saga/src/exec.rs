@@ -3,6 +3,8 @@
 //! Each redeems its permit before any effect, and reads what is only named (`env:`, `file:`) at that moment.
 
 mod closure;
+#[cfg(any(feature = "command", feature = "http"))]
+mod encodings;
 mod router;
 #[cfg(any(feature = "command", feature = "http"))]
 mod secrets;

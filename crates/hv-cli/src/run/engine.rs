@@ -37,6 +37,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+mod paused;
 mod rehearsal;
 
 /// The name of the saga that does the work.
@@ -530,7 +531,8 @@ impl Run {
         if state.is_terminal() {
             return Ok(state);
         }
-        self.driven(phase, &host, first).await
+        let state = self.driven(phase, &host, first).await?;
+        self.unpaused(phase, &host, state).await
     }
 
     /// Drives a saga to where nothing is left to do.

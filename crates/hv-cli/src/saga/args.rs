@@ -1,8 +1,10 @@
 //! The arguments of `hv saga`.
 
+use crate::id::args::duration;
 use clap::{Args, Subcommand};
 use hv_core::types::Did;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Arguments of `hv saga`.
 #[derive(Debug, Args)]
@@ -53,6 +55,15 @@ Exit codes: 0 it makes sense, 1 it does not, 2 bad input"
     /// Try once more to undo what could not be undone
     #[command(after_help = SETTLE_HELP)]
     Retry(SettleArgs),
+    /// Let whoever drives it start nothing more, until it is resumed
+    #[command(after_help = STEER_HELP)]
+    Pause(SteerArgs),
+    /// Let whoever drives it start again what is ready
+    #[command(after_help = STEER_HELP)]
+    Resume(SteerArgs),
+    /// Take the work from an agent: it goes to the substitutes that its steps name, or is undone
+    #[command(after_help = STEER_HELP)]
+    Relieve(RelieveArgs),
     /// Let the undo of an action count again in an open session where it failed
     #[command(after_help = RESTORE_HELP)]
     Restore(SettleArgs),
@@ -70,6 +81,19 @@ Example:
 
 Exit codes: 0 settled, or the call was printed; 1 hv failed; 2 bad input;
 4 tried once more, and still not undone; 5 denied";
+
+const STEER_HELP: &str = "\
+It reaches the saga that is being driven in the folder, and is recorded there.
+Where nothing is driven there is nothing to hold back: `hv run --resume` goes on
+with what was interrupted, paused or not.
+
+Example:
+  hv saga pause ~/.local/share/hv/runs/release/trail
+  hv saga resume ~/.local/share/hv/runs/release/trail
+  hv saga relieve DIR --agent did:mesh:releaser
+
+Exit codes: 0 recorded, 1 it was asked for and is not recorded yet, 2 nothing is
+driven there";
 
 const RESTORE_HELP: &str = "\
 ITEM is SESSION/ACTION, or the action alone where that is clear. It takes the
@@ -136,6 +160,28 @@ pub struct ReplayArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `hv saga pause` and `resume`.
+#[derive(Debug, Args)]
+pub struct SteerArgs {
+    /// The folder of the trail
+    #[arg(value_name = "DIR")]
+    pub data: PathBuf,
+    /// How long to wait for whoever drives the saga
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    pub wait: Duration,
+}
+
+/// Arguments of `hv saga relieve`.
+#[derive(Debug, Args)]
+pub struct RelieveArgs {
+    /// Where.
+    #[command(flatten)]
+    pub steer: SteerArgs,
+    /// Who
+    #[arg(long, value_name = "DID")]
+    pub agent: Did,
 }
 
 /// Arguments of `hv saga resolve`, `skip`, `retry` and `restore`.

@@ -8,10 +8,13 @@ mod told;
 mod trail;
 
 use crate::output::{self, Refused};
+use crate::session::steer::{self, Word};
 use crate::{Exit, plan::PlanError};
 use args::{SagaArgs, SagaCommand};
 use hv_core::Settlement;
-use std::time::Duration;
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 use trail::Trail;
 
 /// How often a trail is looked at anew.
@@ -71,6 +74,9 @@ pub fn run(args: &SagaArgs) -> Result<Exit, Refused> {
         SagaCommand::Resolve(args) => settle::settle(args, Settlement::Resolved {}),
         SagaCommand::Skip(args) => settle::settle(args, Settlement::Skipped {}),
         SagaCommand::Retry(args) => settle::settle(args, Settlement::Retried {}),
+        SagaCommand::Pause(args) => steer(args, Word::Pause),
+        SagaCommand::Resume(args) => steer(args, Word::Resume),
+        SagaCommand::Relieve(args) => steer(&args.steer, Word::Relieve(args.agent.clone())),
         SagaCommand::Restore(args) => settle::restore(args),
     };
     let (exit, message) = match done {
@@ -85,10 +91,29 @@ pub fn run(args: &SagaArgs) -> Result<Exit, Refused> {
     Ok(exit)
 }
 
+/// Asks whoever drives a saga of the folder.
+fn steer(args: &args::SteerArgs, word: Word) -> Result<Exit, Failure> {
+    if !args.data.is_dir() {
+        return Err(Failure::Input(format!(
+            "{}: there is no such folder; check the path",
+            args.data.display()
+        )));
+    }
+    let asked = steer::ask(&args.data, word, args.wait);
+    let (words, done) = asked.map_err(|failure| Failure::Input(failure.to_string()))?;
+    output::print(&format_args!("{words}\n"))?;
+    Ok(if done { Exit::Done } else { Exit::Failed })
+}
+
 /// Prints what moves until nothing runs any more.
 fn watch(args: &args::PickArgs) -> Result<Exit, Failure> {
     let mut before: Vec<String> = Vec::new();
+    let mut seen = Seen::default();
     loop {
+        if !seen.may_have_changed(&args.data) {
+            std::thread::sleep(LOOK);
+            continue;
+        }
         let trail = Trail::read(&args.data)?;
         let lines = told::lines(&trail, args.saga.as_deref());
         let new: Vec<&String> = lines.iter().filter(|line| !before.contains(line)).collect();
@@ -105,5 +130,48 @@ fn watch(args: &args::PickArgs) -> Result<Exit, Failure> {
         }
         before = lines;
         std::thread::sleep(LOOK);
+    }
+}
+
+/// How the files of a trail looked from outside when they were last read.
+#[derive(Debug, Default)]
+struct Seen {
+    files: Vec<(OsString, u64, Option<SystemTime>)>,
+    /// Whether they looked the same the time before: what is written within one tick of the clock shows only then.
+    twice: bool,
+}
+
+impl Seen {
+    /// Whether something may have been written since.
+    fn may_have_changed(&mut self, data: &Path) -> bool {
+        let files = std::fs::read_dir(data).into_iter().flatten().flatten().filter_map(|file| {
+            let about = file.metadata().ok()?;
+            Some((file.file_name(), about.len(), about.modified().ok()))
+        });
+        let mut files: Vec<_> = files.collect();
+        files.sort();
+        let same = !files.is_empty() && files == self.files;
+        let unchanged = same && self.twice;
+        (self.files, self.twice) = (files, same);
+        !unchanged
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trail_to_which_nothing_is_written_is_not_read_again() {
+        let folder = std::env::temp_dir().join(format!("hv-seen-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        let mut seen = Seen::default();
+        assert!(seen.may_have_changed(&folder), "nothing there yet is no reason to wait");
+        std::fs::write(folder.join("a"), "1").unwrap();
+        let looks = [(); 4].map(|()| seen.may_have_changed(&folder));
+        assert_eq!(looks, [true, true, false, false], "once more than it changed, then not");
+        std::fs::write(folder.join("a"), "22").unwrap();
+        assert!(seen.may_have_changed(&folder));
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

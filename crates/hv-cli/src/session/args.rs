@@ -313,8 +313,9 @@ pub struct CloseArgs {
 #[command(group = ArgGroup::new("target").required(true).args(["agent", "action", "session", "all"]))]
 #[command(after_help = "\
 From the record of it on, nothing of the target starts, whatever was granted
-before, and a command that runs under `hv session exec` is stopped and undone.
-What came of that is recorded too. Undo still runs.
+before, and what runs under `hv session exec` or `hv run` is stopped and undone;
+where its step names a substitute, that one takes over from a killed agent. What
+came of that is recorded too. Undo still runs.
 
 Examples:
   hv kill --data trail --agent did:mesh:coder --reason 'it deletes branches'

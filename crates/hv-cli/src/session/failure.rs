@@ -49,6 +49,11 @@ pub enum LiveFailure {
         /// Why.
         why: String,
     },
+    /// Nobody drives a saga in the folder.
+    NothingDriven {
+        /// The folder.
+        data: PathBuf,
+    },
     /// A kill was asked of the command that works on the folder, and it did not answer.
     NoAnswer {
         /// The folder.
@@ -127,6 +132,13 @@ impl fmt::Display for LiveFailure {
             }
             Self::NothingToUndo { step: None } => f.write_str("there is nothing to undo"),
             Self::Input { why } => f.write_str(why),
+            Self::NothingDriven { data } => write!(
+                f,
+                "nobody drives a saga in {} now, or takes no word for it; `hv run --resume --data {}` goes on with what \
+                 was interrupted",
+                data.display(),
+                data.display()
+            ),
             Self::NoAnswer { data } => write!(
                 f,
                 "another command works on {} and takes no kill; nothing was recorded. Stop that command, then try \

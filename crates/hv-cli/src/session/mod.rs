@@ -6,6 +6,7 @@ mod failure;
 mod folder;
 pub(crate) mod request;
 mod status;
+pub(crate) mod steer;
 mod steps;
 mod told;
 

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How often somebody looks for a request, or for its answer.
-const INTERVAL: Duration = Duration::from_millis(50);
+pub(super) const INTERVAL: Duration = Duration::from_millis(50);
 /// The longest request or answer that is read, in bytes.
 const LONGEST: u64 = 64 << 10;
 
@@ -65,11 +65,13 @@ pub(crate) async fn watch(hv: Hypervisor, scene: Scene) -> Result<(), LiveFailur
             _ = over.wait_for(|over| *over) => return Ok(()),
             () = tokio::time::sleep(INTERVAL) => {}
         }
+        super::steer::look(&hv, &scene.data, &scene.session, &scene.control).await?;
         let file = beside(&scene.data, "kill");
         let Some(request) = read::<Request>(&file) else { continue };
         let _ = fs::remove_file(&file);
         let order = request.order();
-        let (words, exit) = match carry_out(&hv, &order, request.lift, stop(&scene, &order.target)).await {
+        let stop = stop(hv.clone(), &scene, &order.target);
+        let (words, exit) = match carry_out(&hv, &order, request.lift, stop).await {
             Ok(told) => told,
             Err(LiveFailure::Denied(denied)) => (denied.reason.to_string(), Exit::Denied),
             Err(failure) => return Err(failure),
@@ -164,8 +166,21 @@ where
     Ok((format!("{target} is killed; {answer}"), exit))
 }
 
-/// Stops what runs, if the kill is meant for it, and waits for its end.
-fn stop(scene: &Scene, target: &KillTarget) -> impl Future<Output = io::Result<()>> + Send + 'static {
+/// Stops what runs, if the kill is meant for it, and waits for its end. Where others are named to take over from a
+/// killed agent, its work is handed to them, and only what it executes is waited for.
+fn stop(
+    hv: Hypervisor,
+    scene: &Scene,
+    target: &KillTarget,
+) -> impl Future<Output = io::Result<()>> + Send + 'static {
+    let handed = match target {
+        KillTarget::Agent { did } => {
+            let mut steps = scene.machine.iter().flat_map(|saga| saga.steps());
+            let handed = steps.any(|step| step.agent == *did && step.substitute.is_some());
+            handed.then(|| (did.clone(), scene.session.clone()))
+        }
+        _ => None,
+    };
     let steps = scene.machine.iter().flat_map(|saga| saga.steps());
     let meant = match target {
         KillTarget::All {} => true,
@@ -175,6 +190,9 @@ fn stop(scene: &Scene, target: &KillTarget) -> impl Future<Output = io::Result<(
     };
     let (control, mut over) = (scene.control.clone(), scene.over.clone());
     async move {
+        if let Some((agent, session)) = handed {
+            return hv.relieved(&session, &control, &agent).await.map_err(io::Error::other);
+        }
         if meant {
             control.cancel(Duration::ZERO);
             over.wait_for(|over| *over).await.map_err(io::Error::other)?;
@@ -218,12 +236,12 @@ impl Request {
 }
 
 /// A file beside the folder of the trail; in it, every file that is not the trail's would count as tampering.
-fn beside(data: &Path, what: &str) -> PathBuf {
+pub(super) fn beside(data: &Path, what: &str) -> PathBuf {
     let name = data.file_name().unwrap_or_default().to_string_lossy();
     data.with_file_name(format!(".{name}.{what}"))
 }
 
-fn read<T: for<'de> Deserialize<'de>>(file: &Path) -> Option<T> {
+pub(super) fn read<T: for<'de> Deserialize<'de>>(file: &Path) -> Option<T> {
     let length = fs::symlink_metadata(file).ok().filter(fs::Metadata::is_file)?.len();
     if length > LONGEST {
         return None;
@@ -232,7 +250,7 @@ fn read<T: for<'de> Deserialize<'de>>(file: &Path) -> Option<T> {
 }
 
 /// Writes a file as a whole or not at all.
-fn write(file: &Path, what: &impl Serialize) -> Result<(), LiveFailure> {
+pub(super) fn write(file: &Path, what: &impl Serialize) -> Result<(), LiveFailure> {
     let io = |error: io::Error| RunFailure::Io { path: file.to_owned(), doing: "write", error };
     let text = serde_json::to_vec(what).map_err(|error| io(io::Error::other(error)))?;
     let mut whole = file.as_os_str().to_owned();

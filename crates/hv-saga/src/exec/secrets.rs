@@ -1,11 +1,20 @@
 //! Reading what is only named, and cutting it out of whatever is shown or kept.
 
+use super::encodings;
 use crate::{Reason, Value};
 use std::io::Read;
+use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStringExt;
 
 /// The longest secret that is read, in bytes.
 const LONGEST: u64 = 1_048_576;
+
+/// Secrets, and lines of them, of so many bytes are looked for in other encodings too; shorter ones would be found
+/// where they are not.
+const ENCODED: RangeInclusive<usize> = 6..=4096;
+
+/// So many forms of one secret are looked for in other encodings.
+const ENCODED_FORMS: usize = 64;
 
 /// What takes the place of a secret.
 const REDACTED: &[u8] = b"[redacted]";
@@ -47,12 +56,14 @@ impl Secrets {
         }
     }
 
-    /// Takes note of a secret, as it is and as a program may print it: trimmed, or line by line.
+    /// Takes note of a secret, as it is and as a program may print it: trimmed, line by line, and encoded.
     fn learn(&mut self, secret: Vec<u8>) -> Vec<u8> {
         let lines =
             secret.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| line.len() >= 8);
         let forms = [secret.as_slice(), secret.trim_ascii()].into_iter().chain(lines);
         let forms: Vec<_> = forms.filter(|form| !form.is_empty()).map(<[u8]>::to_vec).collect();
+        let encoded = forms.iter().filter(|form| ENCODED.contains(&form.len())).take(ENCODED_FORMS);
+        self.values.extend(encoded.flat_map(|form| encodings::of(form)));
         self.values.extend(forms);
         self.values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         self.values.dedup();

@@ -305,6 +305,8 @@ impl Saga {
         }
         if let Some(super::Slot { run, .. }) = self.slots.get_mut(step as usize) {
             run.handed = true;
+            // What was taken from somebody in the middle is not what whoever takes it over has used up.
+            run.crashes = run.crashes.saturating_add(u32::from(run.executes > 0));
         }
         Ok(())
     }

@@ -110,16 +110,17 @@ fn what_a_relieved_agent_was_doing_is_settled_and_handed_over() {
     // In the middle of a step with a probe: the probe tells, and the substitute does it.
     let def = || declared(step(0, vec![]), 1).with_substitute(did("did:mesh:b"));
     let relieve = || SagaCommand::Relieve { agent: did("did:mesh:a"), refused: vec![] };
-    let def = || StepDef { retry: Retry { max: 1, base: Duration::ZERO, cap: Duration::ZERO }, ..def() };
     let mut fates = done(1);
     fates[0].refused_again = false;
+    // It is nobody's repetition: none is allowed here.
+    assert_eq!(def().retry.max, 0);
     let mut run = run([def()], fates);
     run.commit(relieve());
     assert_eq!(run.saga.agent(0), Some(&did("did:mesh:b")));
     assert_eq!(run.saga.running().next().unwrap().purpose.name(), "probe");
     end_first(&mut run);
-    assert_eq!(run.saga.step(0).unwrap().1.executes, 2);
     run.finish(|_| Turn::End(0));
+    assert_eq!(run.saga.step(0).unwrap().1.executes, 2);
     assert_eq!(run.saga.state(), SagaState::Completed);
     assert_eq!(run.world.made, [1], "done once, by the substitute");
 }

@@ -1,0 +1,151 @@
+//! An agent is killed, or relieved, in the middle of what it does: whoever is named takes over, or it is undone. A saga
+//! that is paused starts nothing until it is resumed.
+
+use crate::scene::{
+    AGENT, assert_complete, change, ended, file, ran, said, scene, sh, spawn, step, trail, wait_for, with,
+    written,
+};
+use crate::support::{Run, hv, json as report_of};
+use hv_core::TrailEvent;
+use hv_core::event::{KillAnswer, NodeEvent, SagaEvent, SessionEvent};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const OTHER: &str = "did:mesh:b";
+
+/// What the steps of a run wrote down, in order.
+fn log(run: &Run) -> Vec<String> {
+    let text = std::fs::read_to_string(run.work().join("LOG")).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// A step that says when it begins and ends; the first time somebody does it, it does not end by itself.
+fn stuck(id: &str) -> Value {
+    let line = format!(
+        "echo $$ > {id}.pid; echo begin {id} >> LOG; test -e AGAIN || (touch AGAIN; exec sleep 600); echo end {id} >> LOG"
+    );
+    with(change(id, sh(&line), sh(&format!("echo undo {id} >> LOG"))), json!({ "agent": OTHER }))
+}
+
+fn quick(id: &str) -> Value {
+    change(id, sh(&format!("echo do {id} >> LOG")), sh(&format!("echo undo {id} >> LOG")))
+}
+
+/// Three steps, the second of which another agent does and does not come to an end with.
+fn three(second: Value) -> Run {
+    let session = file(0.9, vec![quick("one"), second, quick("three")]);
+    let agents = json!([{ "did": AGENT, "sigma": 0.9 }, { "did": OTHER, "sigma": 0.9 }]);
+    scene(&with(session, json!({ "agent": agents })))
+}
+
+fn events(run: &Run) -> Vec<TrailEvent> {
+    trail(&run.data()).into_iter().flat_map(|record| record.events).collect()
+}
+
+fn handed_over(events: &[TrailEvent]) -> usize {
+    let handed = |event: &&TrailEvent| {
+        let TrailEvent::Session(event) = event else { return false };
+        matches!(**event, SessionEvent::Saga { event: SagaEvent::HandedOver { .. }, .. })
+    };
+    events.iter().filter(handed).count()
+}
+
+fn kill(run: &Run) -> std::process::Output {
+    let mut kill = hv();
+    kill.arg("kill").arg("--data").arg(run.data());
+    ran(kill.args(["--agent", OTHER, "--reason", "it hangs"]))
+}
+
+fn word(run: &Run, words: &[&str]) -> std::process::Output {
+    let mut saga = hv();
+    saga.args(["saga", words[0]]).arg(run.data()).args(&words[1..]);
+    ran(&mut saga)
+}
+
+#[test]
+fn what_a_killed_agent_does_is_handed_over_to_whom_its_step_names() {
+    let probe = sh("grep -q 'end two' LOG");
+    let run = three(with(stuck("two"), json!({ "substitute": AGENT, "probe": probe })));
+    let child = spawn(&mut run.start());
+    let pid = written(&run.work().join("two.pid"));
+    let killed = kill(&run);
+    assert_eq!(killed.status.code(), Some(0), "{}", said(&killed));
+    let output = ended(child);
+    let report = report_of(&output);
+    assert_eq!(output.status.code(), Some(0), "{report:#}");
+    assert_eq!(log(&run), ["do one", "begin two", "begin two", "end two", "do three"]);
+    assert_eq!(step(&report, "two")["agent"], AGENT);
+    assert!(!crate::scene::runs(&pid), "what the killed agent had started is gone");
+    let events = events(&run);
+    assert_eq!(handed_over(&events), 1);
+    let stopped = |event: &TrailEvent| {
+        matches!(event, TrailEvent::Node(NodeEvent::KillAnswered { answer: KillAnswer::Stopped {}, .. }))
+    };
+    assert!(events.iter().any(stopped), "that it was stopped is on the trail");
+    assert_complete(&run);
+}
+
+#[test]
+fn what_a_killed_agent_does_is_undone_where_nobody_is_named() {
+    let run = three(stuck("two"));
+    let child = spawn(&mut run.start());
+    written(&run.work().join("two.pid"));
+    let killed = kill(&run);
+    assert_eq!(killed.status.code(), Some(0), "{}", said(&killed));
+    let output = ended(child);
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert_eq!(log(&run), ["do one", "begin two", "undo two", "undo one"]);
+    assert_complete(&run);
+}
+
+#[test]
+fn an_agent_is_relieved_from_a_shell() {
+    let probe = sh("grep -q 'end two' LOG");
+    let run = three(with(stuck("two"), json!({ "substitute": AGENT, "probe": probe })));
+    let child = spawn(&mut run.start());
+    written(&run.work().join("two.pid"));
+    let relieved = word(&run, &["relieve", "--agent", OTHER]);
+    assert_eq!(relieved.status.code(), Some(0), "{}", said(&relieved));
+    let output = ended(child);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(handed_over(&events(&run)), 1);
+    assert_complete(&run);
+}
+
+#[test]
+fn a_saga_that_is_paused_from_a_shell_starts_nothing_until_it_is_resumed() {
+    let slow = change("two", sh("echo $$ > two.pid; sleep 3; echo do two >> LOG"), sh("true"));
+    let run = scene(&file(0.9, vec![quick("one"), slow, quick("three")]));
+    let child = spawn(&mut run.start());
+    written(&run.work().join("two.pid"));
+    let paused = word(&run, &["pause"]);
+    assert_eq!(paused.status.code(), Some(0), "{}", said(&paused));
+    wait_for("the end of what ran", || log(&run).len() == 2);
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(log(&run), ["do one", "do two"], "nothing more starts");
+    let resumed = word(&run, &["resume"]);
+    assert_eq!(resumed.status.code(), Some(0), "{}", said(&resumed));
+    let output = ended(child);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(log(&run), ["do one", "do two", "do three"]);
+    assert_complete(&run);
+    // Where nothing is driven, there is nothing to hold back.
+    let nobody = word(&run, &["pause", "--wait", "200ms"]);
+    assert_eq!(nobody.status.code(), Some(2), "{}", said(&nobody));
+}
+
+#[test]
+fn whoever_resumes_a_run_resumes_what_was_paused_in_it() {
+    let slow = change("two", sh("echo $$ > two.pid; sleep 3; echo do two >> LOG"), sh("true"));
+    let run = scene(&file(0.9, vec![quick("one"), slow, quick("three")]));
+    let child = spawn(&mut run.start());
+    written(&run.work().join("two.pid"));
+    assert_eq!(word(&run, &["pause"]).status.code(), Some(0));
+    wait_for("the end of what ran", || log(&run).len() == 2);
+    crate::scene::signal(&child, "TERM");
+    assert_eq!(ended(child).status.code(), Some(130));
+    let output = ran(&mut run.resume());
+    assert_eq!(output.status.code(), Some(0), "{:#}", report_of(&output));
+    assert_eq!(log(&run), ["do one", "do two", "do three"]);
+    assert_complete(&run);
+}
