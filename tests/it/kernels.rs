@@ -5,7 +5,9 @@
 //! `HV_KERNELS_VENV` names a virtual environment that has them. Without it these tests are skipped, loudly; with
 //! `HV_REQUIRE_SERVICES=1` they fail instead.
 
-use crate::scene::{assert_complete, denials, file, look, names, ran, scene, sh, step, trail, with};
+use crate::scene::{
+    AGENT, assert_complete, change, denials, file, look, names, ran, scene, sh, step, trail, with,
+};
 use crate::support::{Run, json as document, workspace};
 use hv_core::adapters::{Correction, DriftSample, DriftSetup, TrustSetup};
 use hv_core::audit::{FileLog, FileOptions, Verdict, verify};
@@ -558,6 +560,35 @@ async fn whatever_a_server_does_nobody_joins_by_it_nothing_is_written_and_the_tr
         })
         .unwrap();
         assert_eq!(denials, ["join", "context", "context"], "{what}");
+    }
+}
+
+#[test]
+fn a_store_that_says_no_or_nothing_is_given_nothing_and_the_run_turns_back() {
+    let nowhere = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    // Whoever has no such file and no such gateway has not said yes.
+    for (store, denied, said) in [
+        (answering(response(404, "{}"), Duration::ZERO), 1, "refused with status 404"),
+        (nowhere, 0, "gave no answer"),
+    ] {
+        let path = |does: &str| json!({ "context": { does: "plan.txt" } });
+        let share = json!({
+            "id": "share", "agent": AGENT, "action": "change", "execute": path("write"),
+            "undo": path("remove"), "probe": path("look"),
+        });
+        let plan = change("plan", sh("printf 'the plan' > plan.txt"), sh("rm plan.txt"));
+        let adapters = json!({ "adapters": { "context": store, "deadline": "5s" } });
+        let run = scene(&with(file(0.9, vec![plan, share]), adapters));
+        let output = ran(&mut run.start());
+        let report = document(&output);
+        assert_eq!(output.status.code(), Some(3), "{report:#}");
+        assert!(step(&report, "share").to_string().contains(said), "{report:#}");
+        let requests: Vec<_> = denials(&run.data()).into_iter().map(|denial| denial.request).collect();
+        assert_eq!(requests, vec!["context"; denied], "{said}");
+        assert_complete(&run);
     }
 }
 

@@ -11,6 +11,7 @@ use hv_integrations::context::{CONTEXT_MAX_BYTES, ContextFault, ContextStore, ou
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a file of the session needs on its way to the store and back.
 #[derive(Clone)]
@@ -19,6 +20,21 @@ struct Exchange {
     store: Arc<dyn ContextStore>,
     work: PathBuf,
     path: String,
+    asked: Arc<Asked>,
+}
+
+/// How far the first attempt of a step came. Where it ended before the store was told anything, there is nothing to look
+/// for and nothing to take away, and a store that cannot be reached is not needed to know it.
+#[derive(Debug, Default)]
+struct Asked {
+    first: AtomicBool,
+    told: AtomicBool,
+}
+
+impl Asked {
+    fn nothing(&self) -> bool {
+        self.first.load(Ordering::Acquire) && !self.told.load(Ordering::Acquire)
+    }
 }
 
 /// The functions of the steps that exchange files with this store.
@@ -31,12 +47,14 @@ pub(super) fn functions(hv: &Hypervisor, store: &Arc<dyn ContextStore>, bound: &
             store: Arc::clone(store),
             work: PathBuf::from(&bound.work),
             path: path.to_owned(),
+            asked: Arc::default(),
         };
         if let Some(path) = name.strip_prefix(READ) {
             let taking = exchange(path);
             functions.add_read_only(name, move |attempt| taking.clone().take(attempt));
         } else if let Some(path) = name.strip_prefix(WRITE) {
-            let (giving, removing, looking) = (exchange(path), exchange(path), exchange(path));
+            let giving = exchange(path);
+            let (removing, looking) = (giving.clone(), giving.clone());
             functions.add(
                 name,
                 move |attempt| giving.clone().give(attempt),
@@ -64,6 +82,8 @@ impl Exchange {
 
     async fn give(self, attempt: Attempt) -> Outcome {
         let never = |why: &str| Outcome::failed(Class::Permanent, Reason::other(why));
+        // An earlier attempt, perhaps of a process that was killed, may have told the store.
+        self.asked.first.store(attempt.number == 1, Ordering::Release);
         let text = match text(&self.work.join(&self.path)) {
             Ok(text) => text,
             Err(why) => return never(&why),
@@ -81,10 +101,16 @@ impl Exchange {
         {
             return never(&error.to_string());
         }
+        self.asked.told.store(true, Ordering::Release);
         match self.hv.publish_file(session, agent, &self.path).await {
             Ok(()) => Outcome::done(),
             Err(error) => {
-                let class = if may_have_written(&error) { Class::Unknown } else { Class::Permanent };
+                let class = if may_have_written(&error) {
+                    Class::Unknown
+                } else {
+                    self.asked.told.store(false, Ordering::Release);
+                    Class::Permanent
+                };
                 Outcome::failed(class, Reason::other(&error.to_string()))
             }
         }
@@ -109,6 +135,9 @@ impl Exchange {
 
     /// What the session itself recorded of the file stays: it is history.
     async fn remove(self, attempt: Attempt) -> Outcome {
+        if self.asked.nothing() {
+            return Outcome::done();
+        }
         let by = attempt.agent.clone();
         match self.ask(&attempt, move |store, at| store.remove(at, &by)).await {
             Ok(()) => Outcome::done(),
@@ -117,6 +146,9 @@ impl Exchange {
     }
 
     async fn look(self, attempt: Attempt) -> Outcome {
+        if self.asked.nothing() {
+            return Outcome { verdict: Verdict::Answer(ProbeAnswer::Absent), output: None };
+        }
         let answer = match self.ask(&attempt, |store, at| store.read(at)).await {
             Ok(Some(_)) => ProbeAnswer::Present,
             Ok(None) => ProbeAnswer::Absent,
