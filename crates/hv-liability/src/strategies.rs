@@ -167,6 +167,16 @@ mod tests {
     }
 
     #[test]
+    fn policies_differ_in_each_of_their_times() {
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        let some: Vec<_> = (0..100).map(|_| policy().new_tree(&mut runner).unwrap().current()).collect();
+        let count = |time: fn(&VouchPolicy) -> Duration| {
+            some.iter().map(time).collect::<std::collections::BTreeSet<_>>().len()
+        };
+        assert!(count(|policy| policy.unbonding) > 20 && count(|policy| policy.grace) > 20);
+    }
+
+    #[test]
     fn ledgers_have_bonds_and_slashes() {
         let mut runner = proptest::test_runner::TestRunner::deterministic();
         let some = (0..200).map(|_| ledger(60).new_tree(&mut runner).unwrap().current().0);

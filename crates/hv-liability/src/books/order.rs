@@ -465,6 +465,14 @@ mod tests {
         }
     }
 
+    /// There is room for many labels behind each agent that becomes known, and none moves for it.
+    #[test]
+    fn agents_become_known_with_room_between_them() {
+        let labels: Vec<u64> = order_of(1000).places.iter().map(|place| place.label).collect();
+        let expected: Vec<u64> = (0..1000).map(|nth| FIRST + nth * (GAP / 2)).collect();
+        assert_eq!((labels, FIRST, GAP), (expected, 1 << 60, 1 << 40));
+    }
+
     #[test]
     fn ten_thousand_moves_to_one_place_keep_the_order() {
         let mut order = order_of(10_001);
