@@ -406,6 +406,9 @@ mod tests {
     use super::*;
     use crate::tests::cases;
     use hv_types::{Wire, wire::Reader};
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    use std::vec::Vec;
 
     fn there_and_back<T: Wire + PartialEq + core::fmt::Debug>(value: &T) -> Result<(), TestCaseError> {
         let bytes = value.to_bytes();
@@ -478,6 +481,18 @@ mod tests {
             };
             prop_assert_eq!(fit(evidence.quorum().map(Quorum::call)), brought.quorum);
             prop_assert_eq!(fit(evidence.witness().map(Witness::call)), brought.witness);
+        }
+    }
+
+    #[test]
+    fn needs_are_those_of_each_ring_with_and_without_a_cap() {
+        let mut runner = TestRunner::deterministic();
+        let some: Vec<Needs> = (0..200).map(|_| needs().new_tree(&mut runner).unwrap().current()).collect();
+        for ring in Ring::ALL {
+            let of = |needs: &&Needs| Needs { uncapped: None, ..**needs } == Needs::of(ring);
+            let capped = some.iter().filter(of).filter(|needs| needs.uncapped.is_some()).count();
+            let free = some.iter().filter(of).filter(|needs| needs.uncapped.is_none()).count();
+            assert!(capped > 5 && free > 5, "{ring}: {capped} capped, {free} free");
         }
     }
 }
