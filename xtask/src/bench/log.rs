@@ -90,9 +90,14 @@ impl Row {
         let goal = self.judged().map(|(met, goal)| format!("{goal}: {}", if met { "met" } else { "missed" }));
         eprintln!("{name:<38}{value:>14.2} {unit:<12}{}", goal.unwrap_or_default());
         for (what, other) in &self.beside {
-            eprintln!("  {what:<36}{other:>14.2} {unit:<12}{:.3} times", value / other);
+            eprintln!("  {what:<36}{other:>14.2} {unit:<12}{}", times(value / other));
         }
     }
+}
+
+/// How often one is the other, in words that can be read where it is a small part of it.
+fn times(times: f64) -> String {
+    if times < 0.1 { format!("1/{:.0} of that", 1.0 / times) } else { format!("{times:.2} times that") }
 }
 
 fn rounded(value: f64) -> f64 {
@@ -282,6 +287,12 @@ mod tests {
             assert_eq!(row.judged().map(|(met, _)| met), Some(met), "{}", row.json());
             assert_eq!(row.json()["met"], json!(met));
         }
+    }
+
+    #[test]
+    fn a_small_part_is_told_as_one() {
+        assert_eq!(times(0.35 / 23_621.0), "1/67489 of that");
+        assert_eq!(times(1.048), "1.05 times that");
     }
 
     #[test]
