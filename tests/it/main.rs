@@ -7,6 +7,7 @@ mod crowd;
 mod denied;
 mod disks;
 mod early;
+mod deputies;
 mod elevation;
 mod escalated;
 mod evidence;

@@ -16,8 +16,8 @@ use hv_rings::class::{Claim, Claims, Source};
 use hv_rings::gate::GateDenial;
 use hv_rings::rate::Limited;
 use hv_saga::{
-    Attempt, BoxFuture, Class, Halt, Host, Machine, Outcome, Output, Progress, Purpose, Report, SagaCommand,
-    SagaDenial, SagaEvent, SagaState, StepDef,
+    Attempt, Begin, BoxFuture, Class, Halt, Host, Machine, Outcome, Output, Plan, Progress, Purpose, Report,
+    SagaCommand, SagaDenial, SagaEvent, SagaState, StepDef,
 };
 use hv_types::{ActionId, Call, Did, SagaId, SessionId, Timestamp, Wire};
 use std::collections::{BTreeMap, VecDeque};
@@ -120,6 +120,16 @@ impl SagaHost {
     pub fn presenting(mut self, step: u32, presented: Presented) -> Self {
         self.brought.insert(step, presented);
         self
+    }
+
+    /// Creates the saga; nothing of it starts yet.
+    ///
+    /// # Errors
+    /// [`Reason::Saga`] where the definition is refused or the name is taken; [`Error::NoSession`],
+    /// [`Error::Log`], [`Error::Poisoned`].
+    pub async fn create(self, plan: Plan) -> Result<Self, Error> {
+        self.carry_out(SagaCommand::Create { plan, begin: Begin::Later, refused: Vec::new() }, None).await?;
+        Ok(self)
     }
 
     /// The saga's name.

@@ -19,7 +19,7 @@ use hv_liability::{
 };
 use hv_rings::class::{Claim, Override, Source};
 use hv_rings::standing::{Cap, standing};
-use hv_saga::{Begin, Plan, SagaCommand, SagaState};
+use hv_saga::{Plan, SagaCommand, SagaState};
 use hv_session::{ConsistencyMode, SessionCommand, SessionConfig, SessionState};
 use hv_types::{ActionId, Did, Digest, Machine, Reversibility, Ring, SagaId, SessionId, Sigma, Timestamp};
 use std::collections::BTreeSet;
@@ -143,6 +143,12 @@ impl Hypervisor {
     /// Those of [`open`](Self::open).
     pub fn open_guarded(log: Arc<dyn Log>, clock: Arc<dyn Clock>, guards: Guards) -> Result<Self, Error> {
         Ok(Self { node: Arc::new(Node::open(log, clock, Some(guards))?) })
+    }
+
+    /// The limits that hold on this node.
+    #[must_use]
+    pub fn guards(&self) -> Guards {
+        self.node.guards()
     }
 
     /// Another handle to the same node, for requests that come from there.
@@ -394,9 +400,7 @@ impl Hypervisor {
         plan: Plan,
         unproven: Vec<u32>,
     ) -> Result<SagaHost, Error> {
-        let host = self.saga(session, saga).accepting(unproven);
-        host.carry_out(SagaCommand::Create { plan, begin: Begin::Later, refused: Vec::new() }, None).await?;
-        Ok(host)
+        self.saga(session, saga).accepting(unproven).create(plan).await
     }
 
     /// A saga of a session, for a driver.

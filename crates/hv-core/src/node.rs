@@ -416,6 +416,11 @@ impl Node {
         &self.shared.ports
     }
 
+    /// The limits that hold.
+    pub(crate) fn guards(&self) -> Guards {
+        self.shared.guards
+    }
+
     pub(crate) fn log(&self) -> &Arc<dyn Log> {
         &self.shared.log
     }

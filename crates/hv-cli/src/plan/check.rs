@@ -41,6 +41,7 @@ pub(super) fn plan(source: &Source) -> Result<Plan, Located> {
     let (adapters, of_adapters) = super::adapters::adapters(file.adapters.as_ref(), &agents, source)?;
     let vouches = vouches(&file.vouch, &agents)?;
     let limits = run_limits(&file.limits.unwrap_or_default())?;
+    let rates = file.rates.as_ref().map(super::rights::rates).transpose()?;
     // The work folder is not known yet; `/` stands for it while the tasks are checked.
     let places = places(source, "/", &paths);
     let mut checker = Checker {
@@ -70,6 +71,7 @@ pub(super) fn plan(source: &Source) -> Result<Plan, Located> {
         source: source.clone(),
         session,
         limits,
+        rates,
         paths,
         node,
         adapters,
@@ -101,6 +103,8 @@ fn amounts(file: &SessionFile) -> Result<(), Located> {
     no_more(&file.action, "actions", MAX_ENTRIES)?;
     no_more(&file.r#override, "overrides", MAX_ENTRIES)?;
     no_more(file.session.as_ref().map_or(&[], |session| &session.voters), "voters", MAX_ENTRIES)?;
+    let principals = file.session.as_ref().map_or(&[][..], |session| &session.on_behalf_of);
+    no_more(principals, "principals in on_behalf_of", MAX_ENTRIES)?;
     if let Some(node) = &file.node {
         for (list, what) in
             [(&node.witnesses, "witnesses"), (&node.verifiers, "verifiers"), (&node.keys, "keys")]
@@ -137,7 +141,9 @@ fn paths(raw: &BTreeMap<String, At<String>>) -> Result<BTreeMap<String, String>,
 
 fn agents(raw: &[At<RawAgent>], source: &Source) -> Result<Vec<Agent>, Located> {
     let (mut agents, mut lines) = (Vec::new(), BTreeMap::new());
-    for At { line, value: RawAgent { did, sigma, manifest, fetch_manifest, codebase, facts } } in raw {
+    for At { line, value: agent } in raw {
+        let parent = super::rights::parent(agent, &agents)?;
+        let RawAgent { did, parent: _, sigma, manifest, fetch_manifest, codebase, facts } = agent;
         let id = value::ident(did, Did::new)?;
         if let Some(first) = lines.insert(id.clone(), did.line) {
             return fail(did.line, Fault::Duplicate { kind: Kind::Agent, name: id.to_string(), first });
@@ -157,13 +163,23 @@ fn agents(raw: &[At<RawAgent>], source: &Source) -> Result<Vec<Agent>, Located> 
         };
         let facts = facts.as_ref().map(super::adapters::facts);
         let codebase = codebase.as_ref().map(super::task::pinned).transpose()?;
-        agents.push(Agent { did: id, trust, codebase, facts, line: *line });
+        agents.push(Agent { did: id, parent, trust, codebase, facts, line: *line });
     }
     Ok(agents)
 }
 
 fn session(raw: RawSession, agents: &[Agent]) -> Result<Session, Located> {
-    let RawSession { id, mode, max_participants, duration, min_sigma, creator, base_url, voters } = raw;
+    let RawSession {
+        id,
+        mode,
+        max_participants,
+        duration,
+        min_sigma,
+        creator,
+        base_url,
+        on_behalf_of,
+        voters,
+    } = raw;
     let count = max_participants.as_ref().map(|count| At { line: count.line, value: count.value.into() });
     let max_participants = value::count(count.as_ref(), "max_participants", 10, 1..=1000)?;
     let max_participants = u32::try_from(max_participants).unwrap_or(u32::MAX);
@@ -190,6 +206,10 @@ fn session(raw: RawSession, agents: &[Agent]) -> Result<Session, Located> {
         min_sigma: min_sigma.unwrap_or(Sigma::capped(600_000)),
         creator,
         base_url: base_url.map(base).transpose()?,
+        on_behalf_of: on_behalf_of
+            .iter()
+            .map(|principal| value::ident(principal, Did::new))
+            .collect::<Result<_, _>>()?,
         voters: voters.iter().map(|voter| value::ident(voter, Did::new)).collect::<Result<_, _>>()?,
     })
 }

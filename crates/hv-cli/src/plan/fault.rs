@@ -404,6 +404,18 @@ pub enum Fault {
         /// How many steps it waits for.
         of: usize,
     },
+    /// A parent that is no agent above its child.
+    Parent {
+        /// The child.
+        agent: String,
+        /// As it stands there.
+        parent: String,
+    },
+    /// A child that joins by a manifest that is fetched.
+    FetchedChild {
+        /// The child.
+        agent: String,
+    },
     /// A step that is to be taken over by its own agent.
     Substitute {
         /// The step.

@@ -68,6 +68,9 @@ pub(super) struct SessionFile {
     pub(super) observe: Vec<At<RawObserve>>,
     /// Limits of the run.
     pub(super) limits: Option<RawLimits>,
+    /// How often agents may call, by the ring in which they stand, on this trail from this run on. What is left out
+    /// is as usual; without any of it, what was set last holds.
+    pub(super) rates: Option<RawRates>,
 }
 
 /// Settings of the session.
@@ -92,6 +95,10 @@ pub(super) struct RawSession {
     pub(super) creator: Option<At<String>>,
     /// What goes before every url that is only a path, such as http://127.0.0.1:8080.
     pub(super) base_url: Option<At<String>>,
+    /// The DIDs of those for whom the agents act: what an agent does, each of these could do itself at that moment.
+    #[serde(default)]
+    #[schemars(length(max = 1000))]
+    pub(super) on_behalf_of: Vec<At<String>>,
     /// The DIDs of the humans that vote, besides the members in Ring 2, on what needs Ring 1.
     #[serde(default)]
     #[schemars(length(max = 1000))]
@@ -240,6 +247,9 @@ pub(super) enum RawMode {
 pub(super) struct RawAgent {
     /// Its decentralized identifier, such as did:mesh:alpha.
     pub(super) did: At<String>,
+    /// The DID of the agent above it that made it and for which it acts: it never stands above that one, and what
+    /// it does that one could do itself.
+    pub(super) parent: Option<At<String>>,
     /// Its trust score, 0 to 1.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub(super) sigma: Option<At<f64>>,
@@ -464,4 +474,33 @@ pub(super) struct RawLimits {
     pub(super) retries: Option<At<u64>>,
     /// How long the work may go forward, up to 7 d; then what was done is undone.
     pub(super) within: Option<At<RawDuration>>,
+}
+
+/// How often agents may call, over all sessions, by the ring in which they stand.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRates {
+    /// Ring 0.
+    pub(super) root: Option<RawRate>,
+    /// Ring 1.
+    pub(super) privileged: Option<RawRate>,
+    /// Ring 2.
+    pub(super) standard: Option<RawRate>,
+    /// Ring 3.
+    pub(super) sandbox: Option<RawRate>,
+}
+
+/// The limits of a ring.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRate {
+    /// Calls a second in the long run, 1 to 1000000. A step that comes too early waits.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(super) per_second: Option<At<u64>>,
+    /// Calls at once, 1 to 1000000.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(super) burst: Option<At<u64>>,
+    /// Steps that run at once, 1 to 1000000.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(super) tools: Option<At<u64>>,
 }

@@ -130,6 +130,17 @@ pub(super) fn write(fault: &Fault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             "`{}` of {of} steps cannot be needed; write \"all\", \"majority\", \"any\", or a number from \"1\" to \"{of}\"",
             short(text)
         ),
+        Fault::Parent { agent, parent } => write!(
+            f,
+            "agent `{}` has the parent `{}`, and no agent above it has this did; a parent joins before its children",
+            short(agent),
+            short(parent)
+        ),
+        Fault::FetchedChild { agent } => write!(
+            f,
+            "agent `{}` has a parent and fetches its manifest; give it sigma or manifest instead",
+            short(agent)
+        ),
         Fault::Substitute { step } => {
             write!(f, "the substitute of step `{step}` is its own agent; name another one or none")
         }

@@ -34,6 +34,7 @@ mod toml;
 mod tree;
 
 mod file;
+mod rights;
 
 mod check;
 mod source;
@@ -52,6 +53,7 @@ pub use tree::MAX_DEPTH;
 
 use hv_core::NodeConfig;
 use hv_core::rings::class::Override;
+use hv_core::rings::rate;
 use hv_saga::StepDef;
 use hv_types::{ActionDescriptor, ActionId, Did, Digest, SessionId, Share, Sigma};
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,6 +72,7 @@ pub struct Plan {
     source: Source,
     session: Session,
     limits: Limits,
+    rates: Option<rate::Limits>,
     paths: BTreeMap<String, String>,
     node: Option<NodePlan>,
     adapters: Adapters,
@@ -102,6 +105,8 @@ pub struct Session {
     pub creator: Did,
     /// What goes before every URL that is only a path.
     pub base_url: Option<String>,
+    /// For whom the agents act.
+    pub on_behalf_of: Vec<Did>,
     /// The humans that vote.
     pub voters: BTreeSet<Did>,
 }
@@ -160,6 +165,8 @@ pub struct Limits {
 pub struct Agent {
     /// Its identifier.
     pub did: Did,
+    /// The agent above it for which it acts.
+    pub parent: Option<Did>,
     /// What it is trusted on.
     pub trust: Trust,
     /// The SHA-256 of the code that its attestation has to be for.
@@ -371,6 +378,12 @@ impl Plan {
     #[must_use]
     pub const fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// How often agents may call, where the file says so.
+    #[must_use]
+    pub const fn rates(&self) -> Option<&rate::Limits> {
+        self.rates.as_ref()
     }
 
     /// Whom the node listens to, where the file says so.

@@ -22,14 +22,13 @@ use hv_core::audit::{FileLog, Log, LogError};
 use hv_core::identity::Envelope;
 use hv_core::liability::Stake;
 use hv_core::rings::class::Claim;
-use hv_core::rings::rate;
 use hv_core::saga::drive::drive;
 use hv_core::saga::exec::survivors::{settle, survivors};
 use hv_core::saga::exec::{CommandExecutor, HttpExecutor, Router};
 use hv_core::saga::{self, Limits, SagaCommand, SagaState, StepDef};
 use hv_core::session::{ConsistencyMode, SessionConfig};
 use hv_core::types::{ActionKind, Reversibility, SagaId, SessionId};
-use hv_core::{Clock, Error, Grant, Hypervisor, Presented, SagaHost, SystemClock};
+use hv_core::{Clock, Error, Grant, Guards, Hypervisor, Presented, SagaHost, SystemClock};
 use hv_integrations::correction::{FailureKind, FailureReport};
 use std::collections::BTreeMap;
 use std::io::Stderr;
@@ -115,7 +114,14 @@ async fn begin(
     place::check_work(&work, &data)?;
     let marker = marker(args, &data)?;
     let log: Arc<FileLog> = Arc::new(place::open_or_create(&data, Duration::ZERO)?);
-    let connected = Connected::to(Hypervisor::open(log.clone(), Arc::new(SystemClock))?, &plan)?;
+    let (clock, rates) = (Arc::new(SystemClock), plan.rates());
+    let hv = match rates {
+        Some(limits) => {
+            Hypervisor::open_guarded(log.clone(), clock, Guards { limits: *limits, ..Guards::default() })?
+        }
+        None => Hypervisor::open(log.clone(), clock)?,
+    };
+    let connected = Connected::to(hv, &plan)?;
     let hv = connected.hv.clone();
     if let Some(open) = hv.open_sessions()?.into_iter().next() {
         return Err(RunFailure::Unfinished { data, session: open.to_string() });
@@ -521,8 +527,9 @@ impl Run {
             let concurrency = self.concurrency(&defs, parallel)?;
             let seed = u64::from_le_bytes(place::random()?);
             let plan = saga::Plan { seed, limits: self.limits(phase, concurrency), ..saga::Plan::new(defs) };
-            let host = self.hv.create_saga(&self.session, &id, plan, unproven).await?;
-            (host, SagaCommand::advance())
+            let host = self.hv.saga(&self.session, &id).accepting(unproven);
+            let principals = self.plan.session().on_behalf_of.clone();
+            (host.on_behalf_of(principals).create(plan).await?, SagaCommand::advance())
         };
         let presenting =
             |host: SagaHost, (step, presented): (&u32, &Presented)| host.presenting(*step, presented.clone());
@@ -594,7 +601,7 @@ impl Run {
 
     /// As many attempts at once as the file allows and the agents may use.
     fn concurrency(&self, defs: &[Arc<StepDef>], parallel: u32) -> Result<u32, RunFailure> {
-        let limits = rate::Limits::default();
+        let limits = self.hv.guards().limits;
         let mut most = parallel;
         for def in defs {
             let (_, ring) = self.hv.standing(&self.session, &def.agent)?;

@@ -17,6 +17,10 @@ pub(super) fn entrants(plan: &Plan) -> Result<Vec<Joining>, RunFailure> {
 
 fn entrant(plan: &Plan, agent: &Agent) -> Result<Joining, PlanError> {
     let entrant = Entrant::new(agent.did.clone());
+    let entrant = match &agent.parent {
+        Some(parent) => entrant.with_parent(parent.clone()),
+        None => entrant,
+    };
     let manifest = match (&agent.trust, plan.manifest(agent)?) {
         (Trust::Sigma(sigma), _) => return Ok(Joining::Presented(entrant.with_sigma(*sigma))),
         (Trust::Fetched, _) => return Ok(Joining::Fetched(agent.did.clone())),
