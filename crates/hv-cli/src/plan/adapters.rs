@@ -173,7 +173,7 @@ impl fmt::Display for BadAdapter {
                 "this exchanges a file with a store of context, and there is none; set `context` in [adapters]",
             ),
             Self::NotOneFile => {
-                f.write_str("`context` takes one of `write`, `read`, `remove` and `look`, with a path")
+                f.write_str("`context` takes one of `write`, `read`, `remove` and `look`; give it one, with a path")
             }
             Self::ContextPath { path } => {
                 write!(f, "`{path}` is no path of a file in a session; write one such as notes/plan.txt")
