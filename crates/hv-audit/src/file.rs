@@ -59,7 +59,7 @@ pub struct FileLog {
     gate: Mutex<Gate>,
     /// Called when somebody stopped writing.
     turn: Condvar,
-    /// Called when as many batches wait as were written together last.
+    /// Called when as many wait as were served together last.
     full: Condvar,
     appended: AtomicU64,
     durable: AtomicU64,
@@ -137,18 +137,25 @@ impl fmt::Debug for FileOptions {
     }
 }
 
+/// What came of waiting for the gate, and the gate; it fails where nobody knows what became of that.
+type Turned<'a> = Result<(MutexGuard<'a, Gate>, Result<(), LogError>), LogError>;
+
 /// Who may write.
 #[derive(Debug, Default)]
 struct Gate {
     /// Whether somebody is writing, or about to.
     writing: bool,
-    /// How many batches were written together last.
-    together: u64,
+    /// How often somebody began to.
+    round: u64,
+    /// How many came since the last one began.
+    came: u32,
+    /// How many the last one served.
+    together: u32,
 }
 
-/// From so many batches on that were written together, the next who writes waits for as many to come again: otherwise the
-/// first who wakes up syncs alone, and everybody else waits for two syncs.
-const TOGETHER_MIN: u64 = 4;
+/// From so many on who were served together, the next who writes waits for as many to come again: otherwise the first who
+/// wakes up syncs alone, and everybody else waits for two syncs.
+const TOGETHER_MIN: u32 = 4;
 
 /// It waits no longer than this for each of them, about what a thread takes to wake up and to append; at most so often.
 const TOGETHER_WAIT: (Duration, u32) = (Duration::from_micros(10), 100);
@@ -262,9 +269,42 @@ impl FileLog {
         Ok(last)
     }
 
-    /// How many batches are not durable yet.
-    fn waiting(&self) -> u64 {
-        self.appended.load(Ordering::Acquire).saturating_sub(self.durable.load(Ordering::Acquire))
+    /// Waits until everything up to this batch is durable, and writes where nobody else does.
+    fn in_turn<'a>(&'a self, mut gate: MutexGuard<'a, Gate>, to: Lsn) -> Turned<'a> {
+        loop {
+            if let Err(poisoned) = self.check() {
+                return Ok((gate, Err(poisoned)));
+            }
+            if self.durable() >= to {
+                return Ok((gate, Ok(())));
+            }
+            if gate.writing {
+                if gate.came >= gate.together {
+                    self.full.notify_one();
+                }
+                gate = self.turn.wait(gate).map_err(|_| LogError::Poisoned)?;
+                continue;
+            }
+            gate.writing = true;
+            if gate.together >= TOGETHER_MIN {
+                let few = |gate: &mut Gate| gate.came < gate.together;
+                let (each, most) = TOGETHER_WAIT;
+                let wait = each * gate.together.min(most);
+                let waited = self.full.wait_timeout_while(gate, wait, few);
+                gate = waited.map_err(|_| LogError::Poisoned)?.0;
+            }
+            // Whoever came had appended before, and so is served.
+            gate.together = core::mem::take(&mut gate.came);
+            gate.round = gate.round.wrapping_add(1);
+            drop(gate);
+            let led = self.poison(self.lead());
+            gate = lock(&self.gate)?;
+            gate.writing = false;
+            self.turn.notify_all();
+            if led.is_err() {
+                return Ok((gate, led));
+            }
+        }
     }
 
     fn check(&self) -> Result<(), LogError> {
@@ -392,35 +432,14 @@ impl Log for FileLog {
             return Ok(());
         }
         let mut gate = lock(&self.gate)?;
-        loop {
-            self.check()?;
-            if self.durable() >= to {
-                return Ok(());
-            }
-            if gate.writing {
-                if self.waiting() >= gate.together {
-                    self.full.notify_one();
-                }
-                gate = self.turn.wait(gate).map_err(|_| LogError::Poisoned)?;
-                continue;
-            }
-            gate.writing = true;
-            if gate.together >= TOGETHER_MIN {
-                let few = |gate: &mut Gate| self.waiting() < gate.together;
-                let (each, most) = TOGETHER_WAIT;
-                let wait = each * u32::try_from(gate.together).unwrap_or(most).min(most);
-                let waited = self.full.wait_timeout_while(gate, wait, few);
-                gate = waited.map_err(|_| LogError::Poisoned)?.0;
-            }
-            let before = self.durable();
-            drop(gate);
-            let led = self.poison(self.lead());
-            gate = lock(&self.gate)?;
-            gate.writing = false;
-            gate.together = self.durable().0.saturating_sub(before.0);
-            self.turn.notify_all();
-            led?;
+        let round = gate.round;
+        gate.came = gate.came.saturating_add(1);
+        let (mut gate, done) = self.in_turn(gate, to)?;
+        if gate.round == round {
+            // Nobody counted it.
+            gate.came = gate.came.saturating_sub(1);
         }
+        done
     }
 
     fn durable(&self) -> Lsn {

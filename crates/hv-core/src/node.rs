@@ -18,11 +18,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockRea
 use tokio::sync::broadcast;
 
 mod keeping;
+mod turn;
 mod turnaway;
 
 pub use keeping::Kept;
 
 use keeping::Keeping;
+use turn::Turn;
 use turnaway::folded;
 
 /// One handle to a node: all handles share what is behind the lock, and each knows where its requests come from.
@@ -43,6 +45,7 @@ struct Shared {
     /// The time of the last record; the next one is not before it. Written under the lock.
     last: AtomicU64,
     inner: Mutex<Inner>,
+    turn: Turn,
     /// Held for reading while an effect begins, for writing while a kill is recorded.
     launches: RwLock<()>,
     /// How many sessions one creator may have open.
@@ -380,6 +383,7 @@ impl Node {
             guards,
             last: AtomicU64::new(last.0),
             inner: Mutex::new(inner),
+            turn: Turn::default(),
             launches: RwLock::new(()),
             open_sessions: AtomicU32::new(OPEN_SESSIONS),
             ports: Ports::default(),
@@ -564,11 +568,6 @@ impl Node {
 
     pub(crate) fn early(&self) -> &Early {
         &self.shared.early
-    }
-
-    pub(crate) async fn sync(&self, lsn: Lsn) -> Result<(), Error> {
-        let log = Arc::clone(&self.shared.log);
-        blocking(move || log.sync(lsn)).await.inspect_err(|_| self.poison())
     }
 
     /// Stores bytes outside the records, durable when this returns.
