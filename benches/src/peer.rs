@@ -297,7 +297,7 @@ pub(crate) fn text(error: impl Display) -> String {
     error.to_string()
 }
 
-fn debug(error: impl core::fmt::Debug) -> String {
+pub(crate) fn debug(error: impl core::fmt::Debug) -> String {
     format!("{error:?}")
 }
 

@@ -1,28 +1,38 @@
 //! The workloads of the comparison with steno, a saga engine in Rust, under one name on both sides.
 //!
-//! `benches/steno` does the same work with that engine. Sagas are of three steps with undo, one after another; here
-//! behind the gate, with a grant for every step and a subscriber that is told everything.
+//! `benches/steno` does the same work with that engine. Sagas are of three steps with undo, alone or side by side; here
+//! behind the gate, with a grant for every step and a subscriber that is told everything. What is beside
+//! the disk and beside a future is measured on this side only.
 
-use crate::peer::{Stage, Timed, Workload, text, undoable, unlimited};
+use crate::peer::{Stage, Timed, Workload, debug, text, undoable, unlimited};
 use hv_core::audit::{FileLog, FileOptions, Log, MemoryLog};
-use hv_core::saga::{Outcome, Plan, SagaCommand, SagaState};
+use hv_core::saga::{Outcome, Plan, Report, Saga, SagaCommand, SagaState, Verdict};
 use hv_core::{Clock, Hypervisor, SystemClock, entropy};
-use hv_types::SagaId;
+use hv_types::{SagaId, Solo, Timestamp};
 use std::cell::{Cell, RefCell};
 use std::fs;
 use std::future::{pending, poll_fn};
+use std::hint::black_box;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Every workload that this side runs. Logs are written in the current folder.
 pub const WORKLOADS: &[Workload] = &[
     Workload { name: "saga_in_memory", run: saga_in_memory },
     Workload { name: "saga_on_log", run: saga_on_log },
+    Workload { name: "saga_on_log_64", run: saga_on_log_64 },
     Workload { name: "saga_recovery", run: saga_recovery },
+    Workload { name: "saga_beside_disk", run: saga_beside_disk },
+    Workload { name: "saga_beside_future", run: saga_beside_future },
 ];
+
+/// So many sagas run side by side.
+const AT_ONCE: u64 = 64;
 
 fn saga_in_memory(calls: u64) -> Result<Timed, String> {
     sagas(calls, Arc::new(MemoryLog::new()))
@@ -34,6 +44,136 @@ fn saga_on_log(calls: u64) -> Result<Timed, String> {
     let timed = sagas(calls, Arc::new(log(folder)?));
     fs::remove_dir_all(folder).map_err(text)?;
     timed
+}
+
+/// The same, so many of them side by side on one thread.
+fn saga_on_log_64(calls: u64) -> Result<Timed, String> {
+    let stage = Arc::new(Stage::new()?);
+    let steps = (0..3).map(|n| stage.step(n, n.checked_sub(1))).collect::<Result<Vec<_>, _>>()?;
+    let folder = Path::new("hv.log");
+    let took = stage.runtime.block_on(async {
+        let hv = stage.begin(unlimited(Arc::new(log(folder)?))?).await?;
+        let mut told = hv.subscribe();
+        let next = Arc::new(AtomicU64::new(0));
+        let started = Instant::now();
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..AT_ONCE {
+            let (stage, hv, steps, next) = (Arc::clone(&stage), hv.clone(), steps.clone(), Arc::clone(&next));
+            tasks.spawn(async move {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    if n >= calls {
+                        return Ok::<_, String>(());
+                    }
+                    let name = format!("g{n}");
+                    stage.saga(&hv, &name, steps.clone(), vec![0, 1, 2], undoable()).await?;
+                }
+            });
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.map_err(text)??;
+            while told.try_recv().is_ok() {}
+        }
+        Ok::<_, String>(started.elapsed())
+    })?;
+    fs::remove_dir_all(folder).map_err(text)?;
+    let answer = format!("{} at once completed", AT_ONCE.min(calls));
+    Ok(Timed { ns_per_call: each(took, calls)?, answer })
+}
+
+/// One saga alone on a log, taking turns with as many waits for the same disk of as many bytes: the middle one of each.
+fn saga_beside_disk(calls: u64) -> Result<Timed, String> {
+    const WAITS: u64 = 4;
+    let stage = Stage::new()?;
+    let steps = (0..3).map(|n| stage.step(n, n.checked_sub(1))).collect::<Result<Vec<_>, _>>()?;
+    let folder = Path::new("hv.log");
+    let hv = stage.runtime.block_on(stage.begin(unlimited(Arc::new(log(folder)?))?))?;
+    let saga = |name: String| {
+        let started = Instant::now();
+        stage.runtime.block_on(stage.saga(&hv, &name, steps.clone(), vec![0, 1, 2], undoable()))?;
+        Ok::<_, String>(started.elapsed())
+    };
+    // What a few of them write.
+    let written = || {
+        let bytes = fs::read(folder.join("00000000.seg")).map_err(text)?;
+        Ok::<_, String>(bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0))
+    };
+    let before = written()?;
+    (0..10).try_for_each(|n| saga(format!("w{n}")).map(drop))?;
+    let bytes = vec![7; (written()? - before) / 10 / 4];
+    let bare = Path::new("hv.bare");
+    let file = fs::File::create(bare).map_err(text)?;
+    let room = usize::try_from(calls * WAITS + 1).map_err(text)? * bytes.len();
+    file.write_all_at(&vec![0; room], 0).and_then(|()| file.sync_all()).map_err(text)?;
+    let (mut ours, mut theirs, mut end) = (Vec::new(), Vec::new(), 0);
+    for n in 0..calls {
+        ours.push(saga(format!("g{n}"))?);
+        let started = Instant::now();
+        for _ in 0..WAITS {
+            file.write_all_at(&bytes, end).and_then(|()| file.sync_data()).map_err(text)?;
+            end += bytes.len() as u64;
+        }
+        theirs.push(started.elapsed());
+    }
+    drop(hv);
+    fs::remove_file(bare).and_then(|()| fs::remove_dir_all(folder)).map_err(text)?;
+    let (ours, theirs) = (middle(ours)?, middle(theirs)?);
+    let answer = format!(
+        "{:.0} us for a saga, {:.0} us for {WAITS} bare fdatasyncs of {} bytes beside it: {:.2} times",
+        ours.as_secs_f64() * 1e6,
+        theirs.as_secs_f64() * 1e6,
+        bytes.len(),
+        ours.as_secs_f64() / theirs.as_secs_f64()
+    );
+    Ok(Timed { ns_per_call: each(ours, 1)?, answer })
+}
+
+/// A step of a saga beside a boxed future that is awaited: the machine alone, and all of it, in memory.
+fn saga_beside_future(calls: u64) -> Result<Timed, String> {
+    let stage = Stage::new()?;
+    let steps = (0..3).map(|n| stage.step(n, n.checked_sub(1))).collect::<Result<Vec<_>, _>>()?;
+    let started = Instant::now();
+    stage.runtime.block_on(async {
+        for _ in 0..calls * 3 {
+            let future: Pin<Box<dyn Future<Output = Outcome> + Send>> = Box::pin(async { Outcome::done() });
+            let _ = black_box(black_box(future).await);
+        }
+    });
+    let future = each(started.elapsed(), calls * 3)?;
+    let started = Instant::now();
+    for n in 0..calls {
+        let mut saga = Solo::<Saga>::default();
+        saga.run(&SagaCommand::begin(Plan::new(steps.clone())), Timestamp(n)).map_err(debug)?;
+        loop {
+            let at = saga.state().running().next();
+            let Some(at) = at else { break };
+            saga.run(&Report::of(at, Verdict::Done).into(), Timestamp(n)).map_err(debug)?;
+        }
+        if black_box(&saga).state().state() != SagaState::Completed {
+            return Err("a saga of the machine alone is not completed".to_owned());
+        }
+    }
+    let machine = each(started.elapsed(), calls * 3)? - future;
+    let all = saga_in_memory(calls)?.ns_per_call / 3.0 - future;
+    let answer = format!(
+        "a step takes {machine:.0} ns more than a boxed future ({future:.0} ns) in the machine alone, {all:.0} ns more \
+         with gate, grant and log"
+    );
+    Ok(Timed { ns_per_call: machine, answer })
+}
+
+fn each(took: Duration, calls: u64) -> Result<f64, String> {
+    let calls = u32::try_from(calls).map_err(text)?;
+    if calls == 0 {
+        Err("no calls, so nothing to time".to_owned())
+    } else {
+        Ok(took.as_secs_f64() * 1e9 / f64::from(calls))
+    }
+}
+
+fn middle(mut of: Vec<Duration>) -> Result<Duration, String> {
+    of.sort_unstable();
+    of.get(of.len() / 2).copied().ok_or_else(|| "no calls, so nothing to time".to_owned())
 }
 
 /// Sagas one after another, from their definition to their end.
@@ -76,8 +216,7 @@ fn saga_recovery(sagas: u64) -> Result<Timed, String> {
     if ready != sagas || sagas == 0 {
         return Err(format!("{ready} of {sagas} sagas are ready"));
     }
-    let sagas = u32::try_from(sagas).map_err(text)?;
-    Ok(Timed { ns_per_call: took.as_secs_f64() * 1e9 / f64::from(sagas), answer: format!("{ready} ready") })
+    Ok(Timed { ns_per_call: each(took, sagas)?, answer: format!("{ready} ready") })
 }
 
 fn name(n: u64) -> Result<SagaId, String> {

@@ -274,6 +274,13 @@ impl Side {
         Ok(answer.trim().to_owned())
     }
 
+    /// What one run answers.
+    pub(super) fn answer(&mut self, name: &str, calls: u64) -> Result<String, String> {
+        let mut runs = Runs::default();
+        self.run(name, calls, &mut runs)?;
+        Ok(runs.answer)
+    }
+
     pub(super) fn run(&mut self, name: &str, calls: u64, runs: &mut Runs) -> Result<(), String> {
         let answer = self.ask(&format!("run {name} {calls}"))?;
         let mut words = answer.splitn(3, ' ');

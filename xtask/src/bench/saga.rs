@@ -1,19 +1,24 @@
 //! Our sagas beside those of steno, a saga engine in Rust, on the same work, in one run; taking turns as in
 //! [`peer`](super::peer).
 //!
-//! Both write their logs in one folder under the target folder, so that they meet the same disk. A goal that is missed
-//! fails nothing.
+//! Both write their logs in one folder under the target folder, so that they meet the same disk: one saga after another
+//! (`saga_on_log`), and 64 side by side (`saga_on_log_64`). A goal that is missed fails nothing. Behind the comparison
+//! stands what ours costs beside a bare disk, and beside a bare future.
 
 use super::peer::{Options, Side, Workload, compared, workload};
 use crate::command::{cargo, program, stream};
 use crate::report::{Passed, Report};
 use crate::workspace::Workspace;
 
-const WORKLOADS: [Workload; 3] = [
+const WORKLOADS: [Workload; 4] = [
     workload("saga_in_memory", 2_000, Some(3.0)),
     workload("saga_on_log", 25, Some(5.0)),
+    workload("saga_on_log_64", 1_280, Some(5.0)),
     workload("saga_recovery", 1_000, Some(10.0)),
 ];
+
+/// What is measured on our side only, and how often.
+const BESIDE: [(&str, u64); 2] = [("saga_beside_disk", 100), ("saga_beside_future", 2_000)];
 
 pub(crate) fn options<'a>(words: &mut impl Iterator<Item = &'a str>) -> Result<Options, String> {
     Options::of("saga", &WORKLOADS, words)
@@ -32,6 +37,11 @@ pub(crate) fn run(workspace: &Workspace, report: &mut Report, options: &Options)
         std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         let side =
             |name: &str| Side::start(&mut program(workspace.target.join("release").join(name), &folder));
-        compared(&mut side("hv-bench-saga")?, &mut side("steno-bench")?, &WORKLOADS, options)
+        let mut ours = side("hv-bench-saga")?;
+        compared(&mut ours, &mut side("steno-bench")?, &WORKLOADS, options)?;
+        for (name, calls) in BESIDE {
+            eprintln!("{name}: {}", ours.answer(name, calls)?);
+        }
+        Ok(())
     });
 }
