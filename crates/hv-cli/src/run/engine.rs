@@ -8,6 +8,7 @@ use super::entrants::entrants;
 use super::findings::Findings;
 use super::history::{History, printed};
 use super::interrupts::Interrupts;
+use super::killable::{halted, killable};
 use super::marks::{Marks, marker};
 use super::verified::verified;
 use super::watch::{show, watch};
@@ -17,7 +18,6 @@ use crate::plan::adapters::Switch;
 use crate::plan::{Bound, BoundStep, Mode, Plan, UnprovenUndo};
 use crate::progress::{Event, Phase, Progress, Start, Style};
 use crate::report::{self, Done, ObservationReport, Outcome, Report};
-use crate::session::request;
 use hv_core::audit::{FileLog, Log, LogError};
 use hv_core::identity::Envelope;
 use hv_core::liability::Stake;
@@ -551,36 +551,13 @@ impl Run {
     ) -> Result<SagaState, RunFailure> {
         self.tell(&Event::Phase(phase));
         let control = self.interrupts.control(phase);
-        let (finished, over) = tokio::sync::watch::channel(false);
-        let scene = request::Scene {
-            data: self.data.clone(),
-            session: self.session.clone(),
-            machine: self.hv.saga_machine(&self.session, host.id())?,
-            control: control.clone(),
-            over,
-        };
-        let watcher = tokio::spawn(request::watch(self.hv.clone(), scene));
-        let state = drive(host, &self.executor, &control, first).await;
-        let _ = finished.send(true);
-        // A kill that was begun is recorded to its end.
-        if let Ok(Err(failure)) = watcher.await {
-            self.tell(&Event::Notice { text: format!("a kill was not carried out as asked: {failure}") });
+        let work = drive(host, &self.executor, &control, first);
+        let (state, warning) =
+            killable((&self.hv, &self.data), (&self.session, host.id()), &control, work).await?;
+        if let Some(text) = warning {
+            self.tell(&Event::Notice { text });
         }
-        state.map_err(|halt| match halt {
-            saga::Halt::Host(error) => match error.downcast::<Error>() {
-                Ok(error) => RunFailure::Node(error),
-                Err(error) => RunFailure::Io {
-                    path: PathBuf::from("the saga"),
-                    doing: "drive",
-                    error: std::io::Error::other(error),
-                },
-            },
-            halt => RunFailure::Io {
-                path: PathBuf::from("the saga"),
-                doing: "drive",
-                error: std::io::Error::other(halt.to_string()),
-            },
-        })
+        state.map_err(halted)
     }
 
     /// The limits of a saga; what the file says of the work holds for the work alone.

@@ -10,6 +10,7 @@ mod entrants;
 mod findings;
 pub(crate) mod history;
 mod interrupts;
+mod killable;
 mod marks;
 pub(crate) mod place;
 mod verified;
