@@ -28,7 +28,7 @@ use hv_core::saga::exec::{CommandExecutor, HttpExecutor, Router};
 use hv_core::saga::{self, Limits, SagaCommand, SagaState, StepDef};
 use hv_core::session::{ConsistencyMode, SessionConfig};
 use hv_core::types::{ActionKind, Reversibility, SagaId, SessionId};
-use hv_core::{Clock, Error, Grant, Guards, Hypervisor, Presented, SagaHost, SystemClock};
+use hv_core::{Clock, Error, Grant, Hypervisor, Presented, SagaHost, SystemClock};
 use hv_integrations::correction::{FailureKind, FailureReport};
 use std::collections::BTreeMap;
 use std::io::Stderr;
@@ -36,6 +36,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+mod pace;
 mod paused;
 mod rehearsal;
 
@@ -114,13 +115,7 @@ async fn begin(
     place::check_work(&work, &data)?;
     let marker = marker(args, &data)?;
     let log: Arc<FileLog> = Arc::new(place::open_or_create(&data, Duration::ZERO)?);
-    let (clock, rates) = (Arc::new(SystemClock), plan.rates());
-    let hv = match rates {
-        Some(limits) => {
-            Hypervisor::open_guarded(log.clone(), clock, Guards { limits: *limits, ..Guards::default() })?
-        }
-        None => Hypervisor::open(log.clone(), clock)?,
-    };
+    let hv = pace::open(log.clone(), &plan)?;
     let connected = Connected::to(hv, &plan)?;
     let hv = connected.hv.clone();
     if let Some(open) = hv.open_sessions()?.into_iter().next() {
@@ -574,17 +569,6 @@ impl Run {
             }
             Phase::Setup | Phase::Rehearsal | Phase::ObservingBefore | Phase::ObservingAfter => limits,
         }
-    }
-
-    /// As many attempts at once as the file allows and the agents may use.
-    fn concurrency(&self, defs: &[Arc<StepDef>], parallel: u32) -> Result<u32, RunFailure> {
-        let limits = self.hv.guards().limits;
-        let mut most = parallel;
-        for def in defs {
-            let (_, ring) = self.hv.standing(&self.session, &def.agent)?;
-            most = most.min(*limits.tools.get(ring));
-        }
-        Ok(most.max(1))
     }
 
     /// What the end of a saga means for the run.
