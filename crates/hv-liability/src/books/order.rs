@@ -10,6 +10,8 @@
 //! a whole chain each time its head is extended.
 
 use super::NIL;
+use foldhash::fast::RandomState;
+use std::collections::HashSet;
 
 /// One agent's place: its label, and who stands before and after it.
 #[derive(Debug, Clone, Copy)]
@@ -87,9 +89,8 @@ impl Order {
             return Fit::MoveBefore(vec![tail]);
         }
         let between = |agent: u32| self.label(agent).is_some_and(|label| bottom <= label && label <= top);
-        let agents = self.places.len();
-        let mut down = Search::new(head, agents, |agent| edges.heads(agent));
-        let mut up = Search::new(tail, agents, |agent| edges.tails(agent));
+        let mut down = Search::new(head, |agent| edges.heads(agent));
+        let mut up = Search::new(tail, |agent| edges.tails(agent));
         loop {
             match down.step(between, &up.found) {
                 Step::Met(at) => return Fit::Cycle(join(at, &down.found, &up.found)),
@@ -219,46 +220,36 @@ impl Order {
     }
 }
 
-/// Who was found, in the order of finding: a list that is looked through while it is short, then a bit for
-/// each agent that there is.
+/// Who was found, in the order of finding: a list that is looked through while it is short, and a set beside it
+/// from then on. Costs what was found, however many agents there are.
 #[derive(Debug)]
 struct Found {
     /// Each agent with the place in the list of the one from whom it was found; the start with its own.
     list: Vec<(u32, usize)>,
-    bits: Vec<u64>,
-    agents: usize,
+    many: HashSet<u32, RandomState>,
 }
 
 /// How long the list may be to be looked through.
 const SHORT: usize = 16;
 
 impl Found {
-    fn new(start: u32, agents: usize) -> Self {
-        Self { list: vec![(start, 0)], bits: Vec::new(), agents }
+    fn new(start: u32) -> Self {
+        Self { list: vec![(start, 0)], many: HashSet::default() }
     }
 
     fn has(&self, agent: u32) -> bool {
-        if self.bits.is_empty() {
+        if self.many.is_empty() {
             return self.list.iter().any(|found| found.0 == agent);
         }
-        self.bits.get(agent as usize / 64).is_some_and(|bits| bits >> (agent % 64) & 1 == 1)
+        self.many.contains(&agent)
     }
 
     fn add(&mut self, agent: u32, from: usize) {
         self.list.push((agent, from));
-        if self.list.len() > SHORT && self.bits.is_empty() {
-            self.bits = vec![0; self.agents / 64 + 1];
-            for at in 0..self.list.len() {
-                self.mark(self.list.get(at).map_or(agent, |found| found.0));
-            }
-        } else if !self.bits.is_empty() {
-            self.mark(agent);
-        }
-    }
-
-    fn mark(&mut self, agent: u32) {
-        if let Some(bits) = self.bits.get_mut(agent as usize / 64) {
-            *bits |= 1 << (agent % 64);
+        if !self.many.is_empty() {
+            self.many.insert(agent);
+        } else if self.list.len() > SHORT {
+            self.many.extend(self.list.iter().map(|found| found.0));
         }
     }
 
@@ -290,8 +281,8 @@ enum Step {
 }
 
 impl<I: Iterator<Item = Option<u32>>, E: Fn(u32) -> I> Search<E, I> {
-    fn new(start: u32, agents: usize, edges: E) -> Self {
-        Self { found: Found::new(start, agents), done: 0, edges, from: None }
+    fn new(start: u32, edges: E) -> Self {
+        Self { found: Found::new(start), done: 0, edges, from: None }
     }
 
     /// Follows one edge.
@@ -453,13 +444,13 @@ mod tests {
 
         #[test]
         fn who_was_found_is_a_set_that_is_short_at_first(agents in prop::collection::vec(0u32..300, 1..60)) {
-            let mut found = Found::new(agents[0], 300);
+            let mut found = Found::new(agents[0]);
             let mut model = std::collections::BTreeSet::from([agents[0]]);
             for &agent in &agents {
                 if model.insert(agent) {
                     found.add(agent, 0);
                 }
-                prop_assert_eq!(found.bits.is_empty(), model.len() <= SHORT);
+                prop_assert_eq!(found.many.is_empty(), model.len() <= SHORT);
             }
             prop_assert!((0..300).all(|agent| found.has(agent) == model.contains(&agent)));
         }
