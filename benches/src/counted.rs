@@ -2,14 +2,20 @@
 //!
 //! Each is called `measured_…` and never inlined, because the count goes on when such a function is entered and
 //! off when it is left. It is called once for every case of its table, so the count for a call is a mean over
-//! the table; the table's cases take every way through the function.
+//! the table; the table's cases take every way through the function. What the hypervisor does as a whole is counted
+//! with the workloads of [`peer`](crate::peer), each many times in a row and the runtime with them.
 
+use crate::peer::Stage;
+use hv_core::Hypervisor;
 use hv_core::audit::{Log, LogError, MemoryLog, StreamNo};
+use hv_core::saga::StepDef;
 use hv_rings::quorum::{Electorate, Verdict, Vote, tally};
 use hv_rings::{Denial, Evidence, Nonce, Scope, Spent, Statement, decide, earned, witness};
 use hv_types::{ActionId, BadIdent, Call, Did, Digest, Ring, SessionId, Sigma, Timestamp};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
+use std::sync::Arc;
 
 /// A function whose instructions are counted.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +32,9 @@ pub const COUNTED: &[Counted] = &[
     Counted { name: "measured_ring_decision", run: ring_decision },
     Counted { name: "measured_certified_decision", run: certified_decision },
     Counted { name: "measured_record_captured", run: record_captured },
+    Counted { name: "measured_session_lifecycle", run: session_lifecycle },
+    Counted { name: "measured_saga_of_three_steps", run: saga_of_three_steps },
+    Counted { name: "measured_governance_pipeline", run: governance_pipeline },
 ];
 
 #[inline(never)]
@@ -109,6 +118,62 @@ fn record_captured() -> Result<u64, String> {
         measured_record_captured(&log, Timestamp(now), &body).map_err(|e| e.to_string())?;
     }
     Ok(RECORDS)
+}
+
+/// So often a workload is called, and before that for the first time.
+const CALLS: (u64, u64) = (10, 50);
+
+/// Calls a workload so often.
+fn repeated<T>(stage: &Stage, calls: u64, call: impl AsyncFn() -> Result<T, String>) -> Result<u64, String> {
+    stage.runtime.block_on(async {
+        for _ in 0..calls {
+            black_box(call().await?);
+        }
+        Ok(calls)
+    })
+}
+
+#[inline(never)]
+fn measured_session_lifecycle(stage: &Stage, calls: u64) -> Result<u64, String> {
+    repeated(stage, calls, || stage.lifecycle())
+}
+
+/// A node, a session, a member, its activation and its end.
+fn session_lifecycle() -> Result<u64, String> {
+    let stage = Stage::new()?;
+    repeated(&stage, CALLS.0, || stage.lifecycle())?;
+    measured_session_lifecycle(&stage, black_box(CALLS.1))
+}
+
+#[inline(never)]
+fn measured_saga_of_three_steps(
+    stage: &Stage,
+    (hv, steps, n): (&Hypervisor, &[Arc<StepDef>], &Cell<u64>),
+    calls: u64,
+) -> Result<u64, String> {
+    repeated(stage, calls, || stage.next_saga(hv, steps, n))
+}
+
+/// A saga of three steps with undo, in a session that goes on.
+fn saga_of_three_steps() -> Result<u64, String> {
+    let stage = Stage::new()?;
+    let (steps, n) = (stage.three_steps()?, Cell::new(0));
+    let hv = stage.runtime.block_on(stage.busy_session())?;
+    repeated(&stage, CALLS.0, || stage.next_saga(&hv, &steps, &n))?;
+    measured_saga_of_three_steps(&stage, (&hv, &steps, &n), black_box(CALLS.1))
+}
+
+#[inline(never)]
+fn measured_governance_pipeline(stage: &Stage, step: &Arc<StepDef>, calls: u64) -> Result<u64, String> {
+    repeated(stage, calls, || stage.pipeline(step))
+}
+
+/// A node, a session, a member, its activation, three files, a saga of one step, and its end.
+fn governance_pipeline() -> Result<u64, String> {
+    let stage = Stage::new()?;
+    let step = stage.look()?;
+    repeated(&stage, CALLS.0, || stage.pipeline(&step))?;
+    measured_governance_pipeline(&stage, &step, black_box(CALLS.1))
 }
 
 fn call() -> Result<Call, BadIdent> {

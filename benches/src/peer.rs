@@ -173,23 +173,16 @@ const fn content(n: u8) -> Content {
 /// A node, a session, one member, its activation and its end; each of them recorded.
 fn session_lifecycle(calls: u64) -> Result<Timed, String> {
     let stage = Stage::new()?;
-    stage.timed(calls, async || {
-        let hv = stage.active_session().await?;
-        hv.terminate_session(&stage.session).await.map_err(text)
-    })
+    stage.timed(calls, || stage.lifecycle())
 }
 
 /// A saga of three steps with undo, from its definition to its end.
 fn saga_3_steps(calls: u64) -> Result<Timed, String> {
     let stage = Stage::new()?;
-    let steps = (0..3).map(|n| stage.step(n, n.checked_sub(1))).collect::<Result<Vec<_>, _>>()?;
+    let steps = stage.three_steps()?;
     let hv = stage.runtime.block_on(stage.busy_session())?;
     let n = Cell::new(0);
-    let undoable = undoable();
-    stage.timed(calls, async || {
-        n.set(n.get() + 1);
-        stage.saga(&hv, &format!("g{}", n.get()), steps.clone(), vec![0, 1, 2], undoable).await
-    })
+    stage.timed(calls, || stage.next_saga(&hv, &steps, &n))
 }
 
 /// A node, a session, one member, its activation, three changes of files, a saga of one step, and the root.
@@ -198,17 +191,8 @@ fn saga_3_steps(calls: u64) -> Result<Timed, String> {
 /// here that takes a step that only reads.
 fn full_governance_pipeline(calls: u64) -> Result<Timed, String> {
     let stage = Stage::new()?;
-    let step = StepDef { kind: ActionKind::ReadOnly, undo: None, ..(*stage.step(0, None)?).clone() };
-    let step = Arc::new(step);
-    let look = Claim { kind: Some(ActionKind::ReadOnly), ..Claim::default() };
-    stage.timed(calls, async || {
-        let hv = stage.active_session().await?;
-        for (n, path) in (0..).zip(["f0", "f1", "f2"]) {
-            stage.change(&hv, path, n).await?;
-        }
-        stage.saga(&hv, "saga", vec![Arc::clone(&step)], vec![], look).await?;
-        hv.terminate_session(&stage.session).await.map_err(text)
-    })
+    let step = stage.look()?;
+    stage.timed(calls, || stage.pipeline(&step))
 }
 
 /// What the workloads of the composed hypervisor have in common.
@@ -231,12 +215,51 @@ impl Stage {
         })
     }
 
+    /// One call of `session_lifecycle`.
+    pub(crate) async fn lifecycle(&self) -> Result<Digest, String> {
+        let hv = self.active_session().await?;
+        hv.terminate_session(&self.session).await.map_err(text)
+    }
+
+    /// One call of `saga_3_steps`; `n` counts them.
+    pub(crate) async fn next_saga(
+        &self,
+        hv: &Hypervisor,
+        steps: &[Arc<StepDef>],
+        n: &Cell<u64>,
+    ) -> Result<SagaState, String> {
+        n.set(n.get() + 1);
+        self.saga(hv, &format!("g{}", n.get()), steps.to_vec(), vec![0, 1, 2], undoable()).await
+    }
+
+    /// One call of `full_governance_pipeline`.
+    pub(crate) async fn pipeline(&self, step: &Arc<StepDef>) -> Result<Digest, String> {
+        let look = Claim { kind: Some(ActionKind::ReadOnly), ..Claim::default() };
+        let hv = self.active_session().await?;
+        for (n, path) in (0..).zip(["f0", "f1", "f2"]) {
+            self.change(&hv, path, n).await?;
+        }
+        self.saga(&hv, "saga", vec![Arc::clone(step)], vec![], look).await?;
+        hv.terminate_session(&self.session).await.map_err(text)
+    }
+
+    /// A step that only reads.
+    pub(crate) fn look(&self) -> Result<Arc<StepDef>, String> {
+        let step = self.step(0, None)?;
+        Ok(Arc::new(StepDef { kind: ActionKind::ReadOnly, undo: None, ..(*step).clone() }))
+    }
+
+    /// Three steps with undo, one after another.
+    pub(crate) fn three_steps(&self) -> Result<Vec<Arc<StepDef>>, String> {
+        (0..3).map(|n| self.step(n, n.checked_sub(1))).collect()
+    }
+
     async fn active_session(&self) -> Result<Hypervisor, String> {
         self.begin(Hypervisor::in_memory().map_err(text)?).await
     }
 
     /// The same for more calls than the agent's rate allows: what is measured is not waiting.
-    async fn busy_session(&self) -> Result<Hypervisor, String> {
+    pub(crate) async fn busy_session(&self) -> Result<Hypervisor, String> {
         self.begin(unlimited(Arc::new(MemoryLog::new()))?).await
     }
 

@@ -55,8 +55,24 @@ impl Batch<'_> {
     /// # Errors
     /// [`LogError::NeverCloses`] for the node's and the ledger's stream, and those of [`push`](Self::push).
     pub fn close(&mut self, stream: StreamNo) -> Result<Digest, LogError> {
+        self.close_with(stream, |_| {})
+    }
+
+    /// The same with something of the caller's in the record that closes the stream; the root is over what stands
+    /// before it.
+    ///
+    /// # Errors
+    /// Those of [`close`](Self::close).
+    pub fn close_with(
+        &mut self,
+        stream: StreamNo,
+        body: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Digest, LogError> {
         let Head { length, root, .. } = self.journal.closable(stream)?;
-        let close = self.journal.push(stream, Tag::Close, &[], |out| put_close(length, &root, out))?;
+        let close = self.journal.push(stream, Tag::Close, &[], |out| {
+            put_close(length, &root, out);
+            body(out);
+        })?;
         self.journal.close(stream);
         let closed = |out: &mut Vec<u8>| put_closed(stream, length, &root, &close, out);
         self.journal.push(StreamNo::NODE, Tag::StreamClosed, &[], closed)?;

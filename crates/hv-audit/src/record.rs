@@ -66,7 +66,7 @@ pub enum Kind<'a> {
         /// What the caller calls the stream.
         label: &'a str,
     },
-    /// The last record of a closed stream.
+    /// The last record of a closed stream, with what the caller said last.
     Close {
         /// The number of records before this one.
         size: u64,
@@ -273,7 +273,10 @@ fn take_kind<'a>(tag: u8, reader: &mut Reader<'a>) -> Result<(Kind<'a>, &'a [u8]
     let kind = match tag {
         0 => return Ok((Kind::Data, reader.rest())),
         1 => return Ok((Kind::Genesis { label: take_label(reader)? }, reader.rest())),
-        2 => Kind::Close { size: reader.varint()?, root: Digest::take(reader)? },
+        2 => {
+            let kind = Kind::Close { size: reader.varint()?, root: Digest::take(reader)? };
+            return Ok((kind, reader.rest()));
+        }
         3 => Kind::StreamOpened {
             stream: StreamNo(u32::take(reader)?),
             label: take_label(reader)?,
@@ -340,7 +343,7 @@ pub(crate) fn put_genesis(label: &str, out: &mut Vec<u8>) {
     put_bytes(label.as_bytes(), out);
 }
 
-/// The content of a [`Kind::Close`] record.
+/// The content of a [`Kind::Close`] record up to the caller's part.
 pub(crate) fn put_close(size: u64, root: &Digest, out: &mut Vec<u8>) {
     put_varint(size, out);
     root.put(out);

@@ -132,7 +132,7 @@ pub(crate) struct Ending {
 pub(crate) struct Streams {
     node: Stream,
     ledger: Stream,
-    sessions: HashMap<u32, Stream, BuildHasherDefault<NumberHasher>>,
+    sessions: Sessions,
     /// How many sessions were ever opened.
     opened: u32,
 }
@@ -140,14 +140,14 @@ pub(crate) struct Streams {
 impl Streams {
     pub(crate) fn new() -> Self {
         let (node, ledger) = (Stream::new(StreamNo::NODE), Stream::new(StreamNo::LEDGER));
-        Self { node, ledger, sessions: HashMap::default(), opened: 0 }
+        Self { node, ledger, sessions: Sessions::default(), opened: 0 }
     }
 
     pub(crate) fn get(&self, stream: StreamNo) -> Result<&Stream, LogError> {
         match stream {
             StreamNo::NODE => Ok(&self.node),
             StreamNo::LEDGER => Ok(&self.ledger),
-            StreamNo(number) => self.sessions.get(&number).ok_or_else(|| absent(stream, self.opened)),
+            StreamNo(number) => self.sessions.get(number).ok_or_else(|| absent(stream, self.opened)),
         }
     }
 
@@ -156,7 +156,7 @@ impl Streams {
         match stream {
             StreamNo::NODE => Ok(&mut self.node),
             StreamNo::LEDGER => Ok(&mut self.ledger),
-            StreamNo(number) => self.sessions.get_mut(&number).ok_or_else(|| absent(stream, self.opened)),
+            StreamNo(number) => self.sessions.get_mut(number).ok_or_else(|| absent(stream, self.opened)),
         }
     }
 
@@ -176,14 +176,14 @@ impl Streams {
     /// Forgets the sessions opened since there were so many.
     pub(crate) fn unopen(&mut self, opened: u32) {
         for number in opened..self.opened {
-            self.sessions.remove(&number.saturating_add(StreamNo::FIRST_SESSION.0));
+            self.sessions.remove(number.saturating_add(StreamNo::FIRST_SESSION.0));
         }
         self.opened = opened;
     }
 
     /// Nothing follows a closed stream, so nothing of it stays in memory.
     pub(crate) fn remove(&mut self, stream: StreamNo) {
-        self.sessions.remove(&stream.0);
+        self.sessions.remove(stream.0);
     }
 
     /// Where every open stream ends in the log, so that [`resume`](Self::resume) goes on there; between batches.
@@ -208,7 +208,7 @@ impl Streams {
             match number {
                 StreamNo::NODE => streams.node = stream,
                 StreamNo::LEDGER => streams.ledger = stream,
-                StreamNo(number) => drop(streams.sessions.insert(number, stream)),
+                StreamNo(number) => streams.sessions.insert(number, stream),
             }
         }
         Some(streams)
@@ -225,6 +225,58 @@ impl Streams {
         heads.extend(self.sessions.iter_mut().map(|(number, stream)| (StreamNo(*number), stream.head())));
         heads.sort_by_key(|(stream, _)| *stream);
         heads
+    }
+}
+
+/// Streams by number: a few are compared one by one, more are hashed. All lie in the list or all in the table.
+#[derive(Debug, Clone, Default)]
+struct Sessions {
+    list: Vec<(u32, Stream)>,
+    table: HashMap<u32, Stream, BuildHasherDefault<NumberHasher>>,
+}
+
+/// So many streams are compared one by one.
+const FEW: usize = 4;
+
+impl Sessions {
+    #[inline]
+    fn get(&self, number: u32) -> Option<&Stream> {
+        if self.table.is_empty() {
+            return self.list.iter().find(|(known, _)| *known == number).map(|(_, stream)| stream);
+        }
+        self.table.get(&number)
+    }
+
+    #[inline]
+    fn get_mut(&mut self, number: u32) -> Option<&mut Stream> {
+        if self.table.is_empty() {
+            return self.list.iter_mut().find(|(known, _)| *known == number).map(|(_, stream)| stream);
+        }
+        self.table.get_mut(&number)
+    }
+
+    /// Adds one that is not there.
+    fn insert(&mut self, number: u32, stream: Stream) {
+        if self.table.is_empty() && self.list.len() < FEW {
+            self.list.push((number, stream));
+        } else {
+            self.table.extend(self.list.drain(..));
+            self.table.insert(number, stream);
+        }
+    }
+
+    fn remove(&mut self, number: u32) {
+        self.list.retain(|(known, _)| *known != number);
+        self.table.remove(&number);
+    }
+
+    fn len(&self) -> usize {
+        self.list.len() + self.table.len()
+    }
+
+    /// In no order that means anything.
+    fn iter_mut(&mut self) -> impl Iterator<Item = (&u32, &mut Stream)> {
+        self.list.iter_mut().map(|(number, stream)| (&*number, stream)).chain(&mut self.table)
     }
 }
 

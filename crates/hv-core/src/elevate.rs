@@ -93,7 +93,7 @@ fn decided(
     let asking = Asking {
         call: &call,
         digest,
-        sigma: state.sigma_eff(slot, agent, hv_types::Reversibility::None, now),
+        sigma: state.sigma_of(slot, &state.party(slot, agent), hv_types::Reversibility::None, now),
         cap: state.standing(slot, agent, now).1.limit(),
         evidence: &evidence,
         last: slot.elevated(agent),

@@ -10,7 +10,7 @@ use crate::hypervisor::{Entrant, Hypervisor, find};
 use crate::node::Draft;
 use hv_audit::{BadHistory, HISTORY_LENGTH, HistoryProof, NoteVerifier, ProvenHistory, VerifierKey};
 use hv_identity::PublicKey;
-use hv_rings::standing::{Cap, standing};
+use hv_rings::standing::{Cap, standing_under};
 use hv_types::{Did, Ring, SessionId, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -233,8 +233,8 @@ impl Hypervisor {
                 .filter(|cap| !matches!(cap, Cap::UnreachableHistory | Cap::Probation));
             let caps: Vec<Cap> = others.cloned().chain(weighed.cap()).collect();
             let (sigma, _) = state.standing(slot, agent, now);
-            let seen = state.caps_now(slot, agent, None, sigma, now);
-            let ring = standing(sigma, &caps.iter().cloned().chain(seen).collect::<Vec<_>>(), now).ring();
+            let seen = state.caps_now(slot, &state.party(slot, agent), None, sigma, now);
+            let ring = standing_under(sigma, caps.iter().chain(seen.iter().flatten()), now).ring();
             let assessed = SessionEvent::Assessed { member, sigma, ring, caps };
             let draft = Draft::default().node(weighed.event(agent).into_iter().collect());
             Ok((draft.session(slot.stream, vec![assessed]), Some(ring)))

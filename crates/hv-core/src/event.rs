@@ -488,6 +488,7 @@ pub struct Denial {
 }
 
 impl Denial {
+    #[cold]
     pub(crate) fn of(request: &str, agent: Option<&Did>, action: Option<&ActionId>, reason: &Reason) -> Self {
         Self {
             agent: agent.cloned(),

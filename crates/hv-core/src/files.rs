@@ -10,7 +10,7 @@ use crate::state::{Slot, State};
 use hv_audit::{Lsn, PayloadRef, StreamNo};
 use hv_rings::class::Class;
 use hv_session::{Content, Expect, FileCommand, FilePath, SessionCommand};
-use hv_types::{ActionId, ActionKind, Call, Did, Digest, Machine, Reversibility, SessionId, Timestamp};
+use hv_types::{ActionId, ActionKind, Call, Did, Digest, Reversibility, SessionId, Timestamp};
 use std::sync::LazyLock;
 
 /// What is done to a file, as far as the gate asks.
@@ -171,7 +171,7 @@ impl Hypervisor {
             |state, now| {
                 let (slot, path, entered) = enter(state, now, session, agent, path, Access::Change)?;
                 let command = SessionCommand::file(entered, command(path));
-                let events = slot.session.decide(&command, now);
+                let events = state.decided(&slot.session, &command, now);
                 let events =
                     events.map_err(|denial| slot.refuse_session("change_file", Some(agent), denial))?;
                 let draft = Draft::default().lifecycle(slot.stream, events);
@@ -211,7 +211,7 @@ pub(crate) fn enter<'a>(
     };
     let path = slot.session.path(path);
     let path = path.map_err(|bad| slot.refuse("file", Some(agent), None, Reason::Path(Box::new(bad))))?;
-    let (slot, agent) = pass(state, now, session, agent, access)?;
+    let agent = pass_in((state, slot, now), agent, access)?;
     Ok((slot, path, agent))
 }
 
@@ -226,22 +226,30 @@ pub(crate) fn pass<'a>(
     let Some(slot) = state.slot(session) else {
         return Err(Refusal::no_session("file", Some(agent), session));
     };
+    Ok((slot, pass_in((state, slot, now), agent, access)?))
+}
+
+fn pass_in(
+    (state, slot, now): (&State, &Slot, Timestamp),
+    agent: &Did,
+    access: Access,
+) -> Result<Did, Box<Refusal>> {
     let refuse = |action: Option<&ActionId>, reason| slot.refuse("file", Some(agent), action, reason);
     let action = access.action().map_err(|bad| refuse(None, Reason::Ident(bad)))?;
     let call = Call {
-        session: session.clone(),
+        session: slot.id.clone(),
         agent: agent.clone(),
         action: action.clone(),
         // No grant and no certificate is bound to it: what is done to a file is the record itself.
         params: Digest::default(),
         deadline: now,
     };
-    if let Some(killed) = state.kills.hit(session, agent, Some(action)) {
+    if let Some(killed) = state.kills.hit(&slot.id, agent, Some(action)) {
         return Err(refuse(Some(action), killed));
     }
     let mut turnstile = Turnstile::new((state, slot, now));
     match gate::check_call((state, slot, now), agent, &call, access.class(), &mut turnstile) {
-        Ok(_) => Ok((slot, call.agent)),
+        Ok(_) => Ok(call.agent),
         Err(denial) => Err(refuse(Some(action), Reason::Gate(denial)).leading_to(turnstile.into_trips())),
     }
 }

@@ -5,7 +5,7 @@ use crate::guards::Guards;
 use crate::origin::Origin;
 use hv_audit::StreamNo;
 use hv_rings::fold::{Fold, Form, Tally};
-use hv_rings::rate::{Buckets, Limited};
+use hv_rings::rate::{Buckets, Limited, SourceLimits};
 use hv_types::{Did, Timestamp};
 use std::fmt;
 
@@ -110,6 +110,8 @@ type Asker = (Option<Did>, StreamNo);
 /// What is kept of those who knock.
 #[derive(Debug, Default)]
 pub(crate) struct Door {
+    /// Set when the log is opened.
+    guards: Guards,
     requests: Buckets<Origin>,
     refused: Buckets<Origin>,
     fold: Fold<Source, Kind, Asker>,
@@ -123,22 +125,27 @@ pub(crate) struct Told {
 }
 
 impl Door {
+    /// Sets the limits that hold from here on.
+    pub(crate) const fn guard(&mut self, guards: Guards) {
+        self.guards = guards;
+    }
+
     /// Whether an origin is listened to now. Every request asks once.
-    pub(crate) fn admit(&mut self, guards: &Guards, origin: &Origin, now: Timestamp) -> Result<(), Limited> {
-        self.requests.take(origin, guards.sources.requests, now)?;
-        self.refused.check(origin, guards.sources.refused, now)
+    pub(crate) fn admit(&mut self, origin: &Origin, now: Timestamp) -> Result<(), Limited> {
+        self.requests.take(origin, self.guards.sources.requests, now)?;
+        self.refused.check(origin, self.guards.sources.refused, now)
     }
 
     /// Whether an origin would be listened to now; nothing is taken from its buckets.
-    pub(crate) fn listens(&self, guards: &Guards, origin: &Origin, now: Timestamp) -> bool {
-        let requests = self.requests.check(origin, guards.sources.requests, now);
-        requests.and_then(|()| self.refused.check(origin, guards.sources.refused, now)).is_ok()
+    pub(crate) fn listens(&self, origin: &Origin, now: Timestamp) -> bool {
+        let SourceLimits { requests, refused } = self.guards.sources;
+        let requests = self.requests.check(origin, requests, now);
+        requests.and_then(|()| self.refused.check(origin, refused, now)).is_ok()
     }
 
     /// Notes a refusal.
     pub(crate) fn refused(
         &mut self,
-        guards: &Guards,
         source: &Source,
         (request, reason): (&'static str, &Reason),
         asker: &Asker,
@@ -146,9 +153,9 @@ impl Door {
     ) -> Told {
         if let Source::Origin { origin } = source {
             // One that is not listened to already has an empty bucket; it need not know how empty.
-            let _ = self.refused.take(origin, guards.sources.refused, now);
+            let _ = self.refused.take(origin, self.guards.sources.refused, now);
         }
-        let telling = self.fold.refused(&guards.fold, source, (request, reason.rule()), asker, now);
+        let telling = self.fold.refused(&self.guards.fold, source, (request, reason.rule()), asker, now);
         Told { form: telling.form, due: telling.due.into_iter().map(Folded::from).collect() }
     }
 
@@ -158,8 +165,8 @@ impl Door {
     }
 
     /// The counts whose windows have ended.
-    pub(crate) fn due(&mut self, guards: &Guards, now: Timestamp) -> Vec<Folded> {
-        self.fold.due(&guards.fold, now).into_iter().map(Folded::from).collect()
+    pub(crate) fn due(&mut self, now: Timestamp) -> Vec<Folded> {
+        self.fold.due(&self.guards.fold, now).into_iter().map(Folded::from).collect()
     }
 
     /// Every count that was not told yet.

@@ -3,11 +3,11 @@
 use crate::elevate::with_elevation;
 use crate::error::Reason;
 use crate::event::{Denial, NodeEvent};
-use crate::evidence::{self, Presented, Rejected, Voice, Weighed, call_with, voice, voices};
+use crate::evidence::{self, Presented, Rejected, Voice, call_with, voice, voices};
 use crate::grant::Right;
 use crate::host::right_of;
 use crate::rates::Turnstile;
-use crate::state::{NamedSaga, Slot, State};
+use crate::state::{NamedSaga, Party, Slot, State};
 use hv_rings::class::{Claims, Class, Terms};
 use hv_rings::gate::{
     Acquaintance, Entry, Facts, GateDenial, Identity, Life, Membership, Phase, Principal, Quarantine, Unfit,
@@ -19,6 +19,9 @@ use hv_saga::reversibility::Known;
 use hv_saga::{Attempt, StepDef};
 use hv_session::SessionState;
 use hv_types::{Call, Did, Reversibility, Ring, Sigma, Timestamp};
+
+/// What is brought for most calls.
+static NO_EVIDENCE: Evidence = Evidence::none();
 
 /// That a call passed, and what was known when it did.
 #[derive(Debug, Clone)]
@@ -72,10 +75,11 @@ pub(crate) fn check(
     turnstile: &mut Turnstile<'_>,
 ) -> Result<(Call, Pass), Box<Refused>> {
     let agent = &attempt.agent;
+    let party = state.party(slot, agent);
     let overrides = state.override_of(slot, &attempt.action);
     let class = |claims| slot.class(saga, &claims, (attempt.ordinal, step), agent);
     let terms = claims.map(|claims| class(claims).terms(&overrides));
-    let sigma = terms.map_or(Sigma::ZERO, |terms| state.sigma_eff(slot, agent, terms.reversibility, now));
+    let sigma = terms.map_or(Sigma::ZERO, |terms| state.sigma_of(slot, &party, terms.reversibility, now));
     let right = right_of(attempt.purpose);
     if right == Right::Earlier {
         let ring = terms.map_or(Ring::Sandbox, |terms| terms.need);
@@ -91,23 +95,26 @@ pub(crate) fn check(
     let asks = |ring: Ring| !matches!(ring, Ring::Standard | Ring::Sandbox);
     let presented = presented.filter(|_| terms.is_some_and(|terms| asks(terms.need)));
     let mut call = call_with(attempt, presented.map_or(attempt.deadline, Presented::deadline));
-    let Weighed { mut evidence, rejected, short } = match (presented, terms) {
-        (Some(presented), Some(terms)) => {
-            let spent = evidence::spent_for(state.authority.spent(), own, also);
-            evidence::weigh((state, Some(slot), now), &call, terms.need, presented, &spent)
-        }
-        _ => Weighed::default(),
-    };
+    let mut weighed = presented.zip(terms).map(|(presented, terms)| {
+        let spent = evidence::spent_for(state.authority.spent(), own, also);
+        evidence::weigh((state, Some(slot), now), &call, terms.need, presented, &spent)
+    });
     if let Some(terms) = terms.filter(|_| slot.has_elevations()) {
-        evidence = with_elevation(evidence, slot, &call, terms.need, now);
+        let weighed = weighed.get_or_insert_default();
+        let evidence = std::mem::take(&mut weighed.evidence);
+        weighed.evidence = with_elevation(evidence, slot, &call, terms.need, now);
     }
-    let who = (agent, saga.principals());
+    let evidence = weighed.as_ref().map_or(&NO_EVIDENCE, |weighed| &weighed.evidence);
+    let who = (&party, saga.principals());
     let rate = |stands| turnstile.take(attempt.ordinal, agent, stands);
-    match held((state, slot, now), who, &call, (terms, sigma), &evidence, tools, rate) {
-        Ok((ring, basis)) => {
-            let certified = certified(&evidence, basis, own, now);
+    let held = held((state, slot, now), who, &call, (terms, sigma), evidence, tools, rate);
+    let until = |basis| evidence.until(basis);
+    let passed = held.map(|(ring, basis)| (ring, until(basis), certified(evidence, basis, own, now)));
+    let (rejected, short) = weighed.map_or_else(Default::default, |w| (w.rejected, w.short));
+    match passed {
+        Ok((ring, until, certified)) => {
             // It may start as long as the attempt has time, and as long as what it rests on counts.
-            call.deadline = attempt.deadline.min(evidence.until(basis));
+            call.deadline = attempt.deadline.min(until);
             Ok((call, Pass { ring, sigma, right, certified, rejected }))
         }
         Err(denial) => {
@@ -185,7 +192,7 @@ pub(crate) fn enters(
     agent: &Did,
     turnstile: &mut Turnstile<'_>,
 ) -> Result<(), Box<GateDenial>> {
-    hv_rings::gate::enter(&entry(state, slot, agent, now)).map_err(Box::new)?;
+    hv_rings::gate::enter(&entry(state, slot, &state.party(slot, agent), now)).map_err(Box::new)?;
     let standing = state.standing(slot, agent, now).1.ring();
     let limited = |limit| Box::new(GateDenial::RateLimited { standing, limit });
     turnstile.take(0, agent, standing).map_err(limited)
@@ -200,11 +207,14 @@ pub(crate) fn check_call(
     turnstile: &mut Turnstile<'_>,
 ) -> Result<Ring, Box<GateDenial>> {
     let terms = class.terms(&state.override_of(slot, &call.action));
-    let sigma = state.sigma_eff(slot, agent, terms.reversibility, now);
+    let party = state.party(slot, agent);
+    let sigma = state.sigma_of(slot, &party, terms.reversibility, now);
     let passed = {
         let rate = |stands| turnstile.take(0, agent, stands);
-        let evidence = with_elevation(Evidence::none(), slot, call, terms.need, now);
-        held((state, slot, now), (agent, &[]), call, (Some(terms), sigma), &evidence, 0, rate)
+        let elevated =
+            slot.has_elevations().then(|| with_elevation(Evidence::none(), slot, call, terms.need, now));
+        let evidence = elevated.as_ref().unwrap_or(&NO_EVIDENCE);
+        held((state, slot, now), (&party, &[]), call, (Some(terms), sigma), evidence, 0, rate)
     };
     match &passed {
         Ok(_) => turnstile.passed(agent),
@@ -215,7 +225,7 @@ pub(crate) fn check_call(
 
 fn held(
     (state, slot, now): (&State, &Slot, Timestamp),
-    (agent, principals): (&Did, &[Did]),
+    (party, principals): (&Party<'_>, &[Did]),
     call: &Call,
     (terms, sigma): (Option<Terms>, Sigma),
     evidence: &Evidence,
@@ -224,15 +234,15 @@ fn held(
 ) -> Result<(Ring, Basis), Box<GateDenial>> {
     let full = match terms {
         Some(terms) if terms.reversibility == Reversibility::Full => sigma,
-        _ => state.sigma_eff(slot, agent, Reversibility::Full, now),
+        _ => state.sigma_of(slot, party, Reversibility::Full, now),
     };
-    let standing = state.standing_at(slot, agent, full, now);
-    let entry = entry(state, slot, agent, now);
+    let standing = state.standing_of(slot, party, full, now);
+    let entry = entry(state, slot, party, now);
     // Nobody empties the bucket of an agent that it only pretends to be.
     let rate = if hv_rings::gate::enter(&entry).is_ok() { rate(standing.ring()) } else { Ok(()) };
     let class = terms.map_or(Reversibility::None, |terms| terms.reversibility);
-    let principals: Vec<Stand<'_>> = state
-        .answerable(slot, agent, principals)
+    let principals: Vec<Stand<'_>> = slot
+        .answerable(party.seat, principals)
         .map(|did| Stand::of((state, slot, now), did, class))
         .collect();
     let on_behalf_of: Vec<Principal<'_>> = principals.iter().map(Stand::principal).collect();
@@ -253,11 +263,10 @@ fn held(
 }
 
 /// What can be said before the call itself is looked at.
-fn entry(state: &State, slot: &Slot, agent: &Did, now: Timestamp) -> Entry {
-    let member = slot.session.known(agent);
+fn entry(state: &State, slot: &Slot, party: &Party<'_>, now: Timestamp) -> Entry {
     Entry {
         now,
-        acquaintance: if member.is_none() && state.ledger.agent(agent).is_none() {
+        acquaintance: if party.seat.is_none() && party.account.is_none() {
             Acquaintance::Unknown
         } else {
             Acquaintance::Known
@@ -271,18 +280,18 @@ fn entry(state: &State, slot: &Slot, agent: &Did, now: Timestamp) -> Entry {
             SessionState::Active | SessionState::Archived => Phase::Over,
             SessionState::Terminating => Phase::Ending,
         },
-        membership: match member {
+        membership: match party.seat {
             None => Membership::Stranger,
-            Some(member) if member.is_present() => Membership::Member,
+            Some(seat) if seat.is_present() => Membership::Member,
             Some(_) => Membership::Left,
         },
-        quarantine: quarantine(state, agent, now),
-        life: life(state, agent),
+        quarantine: quarantine(state, party, now),
+        life: life(state, party.did),
     }
 }
 
-fn quarantine(state: &State, agent: &Did, now: Timestamp) -> Quarantine {
-    match state.ledger.quarantined(agent, now) {
+fn quarantine(state: &State, party: &Party<'_>, now: Timestamp) -> Quarantine {
+    match party.account.and_then(|account| state.ledger.quarantine_of(account, now)) {
         None => Quarantine::Free,
         Some(hv_liability::Quarantine::Until(until)) => Quarantine::Until(until),
         Some(hv_liability::Quarantine::UntilRehabilitated | hv_liability::Quarantine::Charged) => {
@@ -307,14 +316,19 @@ struct Stand<'a> {
 
 impl<'a> Stand<'a> {
     fn of((state, slot, now): (&State, &Slot, Timestamp), did: &'a Did, class: Reversibility) -> Self {
-        let known = state.knows(did, slot.stream);
+        let party = state.party(slot, did);
+        let sigma = |class| state.sigma_of(slot, &party, class, now);
         Self {
             did,
-            acquaintance: if known { Acquaintance::Known } else { Acquaintance::Unknown },
-            quarantine: quarantine(state, did, now),
+            acquaintance: if party.account.is_some() || party.seat.is_some() {
+                Acquaintance::Known
+            } else {
+                Acquaintance::Unknown
+            },
+            quarantine: quarantine(state, &party, now),
             life: life(state, did),
-            sigma: state.sigma_eff(slot, did, class, now),
-            standing: state.standing(slot, did, now).1,
+            sigma: sigma(class),
+            standing: state.standing_of(slot, &party, sigma(Reversibility::Full), now),
         }
     }
 

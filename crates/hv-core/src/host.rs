@@ -16,8 +16,8 @@ use hv_rings::class::{Claim, Claims, Source};
 use hv_rings::gate::GateDenial;
 use hv_rings::rate::Limited;
 use hv_saga::{
-    Attempt, Begin, BoxFuture, Class, Halt, Host, Machine, Outcome, Output, Plan, Progress, Purpose, Report,
-    SagaCommand, SagaDenial, SagaEvent, SagaState, StepDef,
+    Attempt, Begin, BoxFuture, Class, Decided as SagaDecided, Halt, Host, Outcome, Output, Plan, Progress, Purpose,
+    Report, Saga, SagaCommand, SagaDenial, SagaEvent, SagaState, StepDef,
 };
 use hv_types::{ActionId, Call, Did, SagaId, SessionId, Timestamp, Wire};
 use std::collections::{BTreeMap, VecDeque};
@@ -220,9 +220,9 @@ impl SagaHost {
             // What the saga waits for next is told by the state that the record has made.
             let slot = state.open(stream);
             let running = slot.and_then(|slot| slot.running_saga(number)).map(|saga| &saga.machine);
-            let next_wake = running.and_then(hv_saga::Saga::next_wake);
+            let next_wake = running.and_then(Saga::next_wake);
             let ended = || slot.and_then(|slot| slot.ended(number)).unwrap_or_default();
-            let state = running.map_or_else(ended, hv_saga::Saga::state);
+            let state = running.map_or_else(ended, Saga::state);
             Answer { starts, stream, next_wake, held, state }
         })?;
         let lsn = recorded.lsn();
@@ -279,7 +279,7 @@ impl SagaHost {
         };
         let said = if known.is_none() { self.actions.as_slice() } else { &[] };
         let (number, saga, mut out) = match (known, &command) {
-            (Some(Known::Running(number, saga)), _) => (number, saga, Vec::new()),
+            (Some(Known::Running(number, saga)), _) => (number, saga, state.room()),
             (Some(Known::Ended(_)), SagaCommand::Create { .. }) => {
                 return Err(denied(SagaDenial::AlreadyCreated));
             }
@@ -295,7 +295,8 @@ impl SagaHost {
                     claim: *claim,
                 });
                 // With room for what most sagas begin with.
-                let mut out = Vec::with_capacity(said.len() + 7);
+                let mut out = state.room();
+                out.reserve(said.len() + 7);
                 out.extend(registered.chain([opened]));
                 let number = slot.next_saga();
                 out.extend(self.rehearsal.then_some(SessionEvent::Rehearsal { saga: number }));
@@ -311,7 +312,8 @@ impl SagaHost {
         let mut held: Vec<(u32, Timestamp)> = Vec::new();
         loop {
             let holding: Vec<u32> = held.iter().map(|(step, _)| *step).collect();
-            let events = saga.machine.decide_holding(&command, &holding, now).map_err(denied)?;
+            let decided = saga.machine.decide_holding(&command, &holding, now).map_err(denied)?;
+            let SagaDecided { events, after } = decided;
             let starts = saga.machine.starts(&self.session, &self.saga, &events);
             let mut passed: Vec<Start> = Vec::with_capacity(starts.len());
             let (mut refused, mut later) = (Vec::new(), Vec::new());
@@ -343,22 +345,26 @@ impl SagaHost {
                 for start in passed.iter().filter(|start| start.pass.right == Right::Standing) {
                     turnstile.passed(&start.attempt.agent);
                 }
-                let slashes = escalation(state, slot, saga, &events, now);
-                let earned = scoring::consequences((state, slot, now), saga, &events);
+                let slashes = escalation(state, slot, saga, (&events, &after), now);
+                let earned = scoring::consequences((state, slot, now), saga, (&events, &after));
                 if ends(&events) {
                     held.clear();
                 }
                 let until = held.iter().map(|(_, until)| *until).min();
                 write(number, events, &mut passed, &mut out);
-                let told = held.into_iter().filter(|(step, _)| !saga.holds(*step));
-                out.extend(told.map(|(step, until)| SessionEvent::Held { saga: number, step, until }));
+                if !held.is_empty() {
+                    let told = held.into_iter().filter(|(step, _)| !saga.holds(*step));
+                    out.extend(told.map(|(step, until)| SessionEvent::Held { saga: number, step, until }));
+                }
                 let trips = turnstile.into_trips();
                 let mut follows = consequence::of_slashes(state, &slashes, now);
-                follows.extend(consequence::of_outcomes(state, &earned, now));
-                follows.extend(consequence::of_trips(state, &trips, now));
-                spent.extend(trips);
-                let draft = Draft::default().node(spent).ledger([slashes, earned].concat());
-                let draft = draft.session_with(slot.stream, out, attached).also(follows);
+                add(&mut follows, consequence::of_outcomes(state, &earned, now));
+                add(&mut follows, consequence::of_trips(state, &trips, now));
+                add(&mut spent, trips);
+                let mut ledger = slashes;
+                add(&mut ledger, earned);
+                let draft = Draft::default().node(spent).ledger(ledger);
+                let draft = draft.session_with(slot.stream, out, attached).also(follows).ahead(number, after);
                 let place = Place { stream: slot.stream, number };
                 return Ok((draft, Decided { starts: passed, place, held: until }));
             }
@@ -378,6 +384,13 @@ impl SagaHost {
                 }
             }
         }
+    }
+}
+
+/// Appends what mostly is nothing.
+fn add<T>(to: &mut Vec<T>, more: Vec<T>) {
+    if !more.is_empty() {
+        to.extend(more);
     }
 }
 
@@ -444,7 +457,7 @@ fn escalation(
     state: &State,
     slot: &Slot,
     saga: &NamedSaga,
-    events: &[SagaEvent],
+    (events, after): (&[SagaEvent], &Saga),
     now: Timestamp,
 ) -> Vec<LedgerEvent> {
     let escalated =
@@ -452,12 +465,7 @@ fn escalation(
     if !events.iter().any(escalated) {
         return Vec::new();
     }
-    let mut after = saga.machine.clone();
-    match events.iter().try_for_each(|event| after.apply(event)) {
-        Ok(()) => slash::for_escalation(state, slot, &saga.id, &after, now),
-        // The record that holds these events will be refused, and poison the node.
-        Err(_) => Vec::new(),
-    }
+    slash::for_escalation(state, slot, &saga.id, after, now)
 }
 
 /// A step of the saga, also one that the command is about to append.

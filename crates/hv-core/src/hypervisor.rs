@@ -18,9 +18,9 @@ use hv_liability::{
     Command as LedgerCommand, Event as LedgerEvent, Source as TrustSource, Stake, VouchOrder,
 };
 use hv_rings::class::{Claim, Override, Source};
-use hv_rings::standing::{Cap, standing};
+use hv_rings::standing::{Cap, standing_under};
 use hv_saga::{Plan, SagaCommand, SagaState};
-use hv_session::{ConsistencyMode, SessionCommand, SessionConfig, SessionState};
+use hv_session::{ConsistencyMode, Session, SessionCommand, SessionConfig, SessionState};
 use hv_types::{ActionId, Did, Digest, Machine, Reversibility, Ring, SagaId, SessionId, Sigma, Timestamp};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -227,10 +227,12 @@ impl Hypervisor {
                     let reason = Reason::TooManySessions { limit };
                     return Err(Refusal::on_node("create_session", Some(creator), reason));
                 }
-                let events = hv_session::Session::default().decide(&create, now).map_err(|denial| {
+                let events = state.decided(&Session::default(), &create, now).map_err(|denial| {
                     Refusal::on_node("create_session", Some(creator), Reason::Session(Box::new(denial)))
                 })?;
-                Ok((Draft::default().open(id.clone(), events, vec![SessionEvent::Ports { on }]), ()))
+                let mut ports = state.room();
+                ports.push(SessionEvent::Ports { on });
+                Ok((Draft::default().open(id.clone(), events, ports), ()))
             })
             .await?;
         Ok(SessionHandle::new(self.clone(), id.clone()))
@@ -258,7 +260,7 @@ impl Hypervisor {
         self.node
             .commit(|state, now| {
                 let slot = find(state, "activate_session", session)?;
-                let events = slot.session.decide(&SessionCommand::Activate, now);
+                let events = state.decided(&slot.session, &SessionCommand::Activate, now);
                 let events =
                     events.map_err(|denial| slot.refuse_session("activate_session", None, denial))?;
                 Ok((Draft::default().lifecycle(slot.stream, events), ()))
@@ -467,7 +469,7 @@ impl Hypervisor {
                     let reason = Reason::SagaUnfinished(saga.id.clone());
                     return Err(slot.refuse("terminate_session", None, None, reason));
                 }
-                let events = slot.session.decide(&SessionCommand::End, now);
+                let events = state.decided(&slot.session, &SessionCommand::End, now);
                 let events =
                     events.map_err(|denial| slot.refuse_session("terminate_session", None, denial))?;
                 let release = LedgerCommand::ReleaseSession { session: slot.ledger_no() };
@@ -487,7 +489,7 @@ impl Hypervisor {
     async fn finish_sagas(&self, session: &SessionId) -> Result<(), Error> {
         let none =
             |state: &State| state.slot(session).is_none_or(|slot| slot.running_sagas().next().is_none());
-        if self.node.read(|state, _| none(state))? {
+        if self.node.look(none)? {
             return Ok(());
         }
         self.node
@@ -584,7 +586,7 @@ pub(crate) fn join(
         }
         _ => SessionCommand::join(did.clone()),
     };
-    let joined = slot.session.decide(&join, now);
+    let joined = state.decided(&slot.session, &join, now);
     let joined = joined.map_err(|denial| slot.refuse_session("join", Some(did), denial))?;
     let refuse_ledger = |denial| slot.refuse("join", Some(did), None, Reason::Ledger(Box::new(denial)));
     let mut endowed = Vec::new();
@@ -625,16 +627,17 @@ pub(crate) fn join(
     }
     caps.extend(state.histories.cap(did, history.as_deref()));
     caps.extend(elsewhere.as_ref().and_then(Weighed::cap));
-    let known = slot.session.known(did).map(|member| member.ordinal);
+    let party = state.party(slot, did);
+    let known = party.seat.map(|seat| seat.ordinal);
     let member = known.unwrap_or(u32::try_from(slot.session.roster().count()).unwrap_or(u32::MAX));
     let unscored = matches!(answer, Some(NodeEvent::Unscored { .. })).then_some(Cap::Unscored);
     let drifted = known.is_some_and(|member| slot.adapted.drifted(member)).then_some(Cap::Drift);
-    let more = [unscored, drifted].into_iter().flatten();
+    let more = [unscored, drifted];
     // Whether the scorer's answer counts is settled by what it has just said.
-    let others = state.caps_now(slot, did, parent.as_ref(), sigma, now);
-    let more = more.chain(others.into_iter().filter(|cap| *cap != Cap::Unscored));
-    let ring = standing(sigma, &caps.iter().cloned().chain(more).collect::<Vec<_>>(), now).ring();
-    let mut events = Vec::with_capacity(1 + claims.len());
+    let others = state.caps_now(slot, &party, parent.as_ref(), sigma, now);
+    let others = others.iter().flatten().filter(|cap| **cap != Cap::Unscored);
+    let ring = standing_under(sigma, caps.iter().chain(more.iter().flatten()).chain(others), now).ring();
+    let mut events = state.room();
     events.push(SessionEvent::Assessed { member, sigma, ring, caps });
     events.extend(claims.iter().map(|(action, claim)| SessionEvent::Registered {
         action: action.clone(),

@@ -34,6 +34,7 @@ mod early;
 mod elsewhere;
 mod error;
 mod evidence;
+mod few;
 mod file_space;
 mod files;
 #[cfg(feature = "folder")]

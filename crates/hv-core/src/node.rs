@@ -12,6 +12,7 @@ use crate::origin::Origin;
 use crate::state::State;
 use crate::trail::TrailEvent;
 use hv_audit::{Batch, Expect, Log, LogError, Lsn, PayloadRef, StreamNo};
+use hv_saga::Saga;
 use hv_types::{ActionId, Did, Digest, Illegal, SessionId, Timestamp};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
@@ -40,8 +41,6 @@ pub(crate) struct Node {
 struct Shared {
     log: Arc<dyn Log>,
     clock: Arc<dyn Clock>,
-    /// Set when the log is opened.
-    guards: Guards,
     /// The time of the last record; the next one is not before it. Written under the lock.
     last: AtomicU64,
     inner: Mutex<Inner>,
@@ -54,6 +53,8 @@ struct Shared {
     door: Mutex<Door>,
     /// What is known of other nodes.
     elsewhere: Elsewhere,
+    /// When the next counts at the door are due, so that whoever passes need not look behind it.
+    counts_due: AtomicU64,
     /// Made when somebody subscribes.
     notices: OnceLock<broadcast::Sender<Arc<Notice>>>,
     ports: Ports,
@@ -78,7 +79,7 @@ pub struct Notice {
     pub parts: Vec<(StreamNo, Vec<TrailEvent>)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Inner {
     state: State,
     /// Set for good when record and state may disagree.
@@ -94,12 +95,27 @@ pub(crate) struct Draft {
     /// What the session's own machine says; it stands first in the record.
     lifecycle: Vec<MembershipEvent>,
     events: Vec<SessionEvent>,
-    attached: Option<PayloadRef>,
     end: End,
+    /// What most batches do not have.
+    more: Option<Box<More>>,
+}
+
+#[derive(Debug, Default)]
+struct More {
+    attached: Option<PayloadRef>,
     /// What is said of further sessions.
     others: Vec<Part>,
     /// Contents to be purged; then the node's events say so.
     purge: Vec<Digest>,
+    ahead: Option<Ahead>,
+}
+
+/// A saga of the batch's session, as what the batch says of it was applied to it when that was decided. Whoever
+/// replays the batch applies it again.
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    pub(crate) number: u32,
+    pub(crate) machine: Saga,
 }
 
 /// What is said of one open session besides the one that a batch concerns.
@@ -127,67 +143,111 @@ enum End {
 }
 
 impl Draft {
+    #[inline(always)]
     pub(crate) fn node(mut self, mut node: Vec<NodeEvent>) -> Self {
-        self.node.append(&mut node);
+        if self.node.is_empty() {
+            self.node = node;
+        } else {
+            self.node.append(&mut node);
+        }
+        self
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+
+    fn attached(&self) -> &[PayloadRef] {
+        self.more.as_deref().map_or(&[], |more| more.attached.as_slice())
+    }
+
+    fn others(&self) -> &[Part] {
+        self.more.as_deref().map_or(&[], |more| &more.others)
+    }
+
+    fn purge(&self) -> &[Digest] {
+        self.more.as_deref().map_or(&[], |more| &more.purge)
+    }
+
+    /// With the state to which what is said of a saga leads.
+    pub(crate) fn ahead(mut self, number: u32, machine: Saga) -> Self {
+        self.more().ahead = Some(Ahead { number, machine });
         self
     }
 
     /// What is said of sessions besides. What concerns the session of the draft itself joins what is said of it:
     /// the lifecycle behind what its machine says, the events behind everything else.
-    pub(crate) fn also(mut self, parts: Vec<Part>) -> Self {
+    #[inline]
+    pub(crate) fn also(self, parts: Vec<Part>) -> Self {
+        if parts.is_empty() { self } else { self.joined(parts) }
+    }
+
+    fn joined(mut self, parts: Vec<Part>) -> Self {
         for mut part in parts {
             match self.session {
                 Some(Target::Open(stream)) if stream == part.stream => {
                     self.lifecycle.append(&mut part.lifecycle);
                     self.events.append(&mut part.events);
                 }
-                _ => match self.others.iter_mut().find(|other| other.stream == part.stream) {
-                    Some(other) => {
-                        other.lifecycle.append(&mut part.lifecycle);
-                        other.events.append(&mut part.events);
+                _ => {
+                    let others = &mut self.more().others;
+                    match others.iter_mut().find(|other| other.stream == part.stream) {
+                        Some(other) => {
+                            other.lifecycle.append(&mut part.lifecycle);
+                            other.events.append(&mut part.events);
+                        }
+                        None => others.push(part),
                     }
-                    None => self.others.push(part),
-                },
+                }
             }
         }
         self
     }
 
+    #[inline(always)]
     pub(crate) fn ledger(mut self, ledger: Vec<LedgerEvent>) -> Self {
         self.ledger = ledger;
         self
     }
 
     /// Purges contents; the event goes into the log's own record of it, behind what the node says before.
-    pub(crate) fn purging(self, purge: Vec<Digest>, purged: NodeEvent) -> Self {
-        Self { purge, ..self }.node(vec![purged])
+    pub(crate) fn purging(mut self, purge: Vec<Digest>, purged: NodeEvent) -> Self {
+        self.more().purge = purge;
+        self.node(vec![purged])
     }
 
+    #[inline(always)]
     pub(crate) fn session(self, stream: StreamNo, events: Vec<SessionEvent>) -> Self {
         self.session_with(stream, events, None)
     }
 
     /// What the session's own machine says, before everything else of the session.
+    #[inline(always)]
     pub(crate) fn lifecycle(mut self, stream: StreamNo, lifecycle: Vec<MembershipEvent>) -> Self {
         (self.session, self.lifecycle) = (Some(Target::Open(stream)), lifecycle);
         self
     }
 
     pub(crate) fn attaching(mut self, attached: PayloadRef) -> Self {
-        self.attached = Some(attached);
+        self.more().attached = Some(attached);
         self
     }
 
+    #[inline(always)]
     pub(crate) fn session_with(
         mut self,
         stream: StreamNo,
         events: Vec<SessionEvent>,
         attached: Option<PayloadRef>,
     ) -> Self {
-        (self.session, self.events, self.attached) = (Some(Target::Open(stream)), events, attached);
-        self
+        (self.session, self.events) = (Some(Target::Open(stream)), events);
+        match attached {
+            Some(attached) => self.attaching(attached),
+            None => self,
+        }
     }
 
+    #[inline(always)]
     pub(crate) fn open(
         mut self,
         id: SessionId,
@@ -198,7 +258,8 @@ impl Draft {
         self
     }
 
-    /// Closes the session's stream behind its last record.
+    /// Closes the session's stream with what is said of it, which may refer to no payload.
+    #[inline(always)]
     pub(crate) fn closing(mut self) -> Self {
         self.end = End::Closed;
         self
@@ -206,7 +267,7 @@ impl Draft {
 
     fn is_empty(&self) -> bool {
         let here = self.node.is_empty() && self.ledger.is_empty() && self.says_nothing();
-        here && self.end == End::Open && self.others.is_empty()
+        here && self.end == End::Open && self.others().is_empty()
     }
 
     /// Whether nothing is said of a session.
@@ -223,8 +284,8 @@ impl Draft {
             Some(Target::New(_)) | None => None,
         };
         match session {
-            _ if !self.others.is_empty() => {
-                let others = self.others.iter().filter_map(|part| expect(part.stream));
+            _ if !self.others().is_empty() => {
+                let others = self.others().iter().filter_map(|part| expect(part.stream));
                 show(&std::iter::once(ledger).chain(session).chain(others).collect::<Vec<_>>())
             }
             Some(session) => show(&[ledger, session]),
@@ -233,8 +294,8 @@ impl Draft {
     }
 
     fn write(&self, batch: &mut Batch<'_>, made: &mut Made) -> Result<(), LogError> {
-        if !self.purge.is_empty() {
-            batch.purge(&self.purge, |out| event::put_body(&self.node, out))?;
+        if !self.purge().is_empty() {
+            batch.purge(self.purge(), |out| event::put_body(&self.node, out))?;
         } else if !self.node.is_empty() {
             batch.push(StreamNo::NODE, &[], |out| event::put_body(&self.node, out))?;
         }
@@ -248,38 +309,45 @@ impl Draft {
                 Some(stream)
             }
             Some(Target::Open(stream)) => {
-                if !self.says_nothing() {
+                // What is said last stands in the record that closes the stream.
+                if !self.says_nothing() && self.end == End::Open {
                     let body = |out: &mut Vec<u8>| event::put_session(&self.lifecycle, &self.events, out);
-                    batch.push(*stream, self.attached.as_slice(), body)?;
+                    batch.push(*stream, self.attached(), body)?;
                 }
                 Some(*stream)
             }
             None => None,
         };
         made.stream = stream;
-        for Part { stream, lifecycle, events } in &self.others {
+        for Part { stream, lifecycle, events } in self.others() {
             batch.push(*stream, &[], |out| event::put_session(lifecycle, events, out))?;
         }
         if let (End::Closed, Some(stream)) = (&self.end, stream) {
-            made.root = Some(batch.close(stream)?);
+            let last = matches!(self.session, Some(Target::Open(_))) && !self.says_nothing();
+            made.root = Some(batch.close_with(stream, |out| {
+                if last {
+                    event::put_session(&self.lifecycle, &self.events, out);
+                }
+            })?);
         }
         Ok(())
     }
 
-    fn apply(&self, state: &mut State, made: &Made) -> Result<(), Illegal> {
+    fn apply(&mut self, state: &mut State, made: &Made) -> Result<(), Illegal> {
         self.node.iter().try_for_each(|event| state.apply_node(event))?;
         if !self.ledger.is_empty() {
             state.apply_ledger(&self.ledger)?;
         }
-        for Part { stream, lifecycle, events } in &self.others {
-            state.apply_session(*stream, lifecycle, events, &[])?;
+        for Part { stream, lifecycle, events } in self.others() {
+            state.apply_session(*stream, (lifecycle, events), &[], None)?;
         }
         let Some(stream) = made.stream else { return Ok(()) };
         if let Some(Target::New(id)) = &self.session {
             state.open_session(stream, id)?;
         }
         if !self.says_nothing() {
-            state.apply_session(stream, &self.lifecycle, &self.events, self.attached.as_slice())?;
+            let ahead = self.more.as_deref_mut().and_then(|more| more.ahead.take());
+            state.apply_session(stream, (&self.lifecycle, &self.events), self.attached(), ahead)?;
         }
         if self.end == End::Closed {
             state.close_session(stream, made.root.unwrap_or_default())
@@ -299,7 +367,7 @@ impl Draft {
         if let Some(stream) = stream {
             parts.push((stream, told(self.lifecycle, self.events)));
         }
-        let others = self.others.into_iter();
+        let others = self.more.map(|more| more.others).unwrap_or_default().into_iter();
         parts.extend(others.map(|part| (part.stream, told(part.lifecycle, part.events))));
         parts
     }
@@ -334,6 +402,7 @@ impl Refusal {
         Self::on_node(request, agent, Reason::NoSession(session.clone()))
     }
 
+    #[cold]
     pub(crate) fn on(
         stream: StreamNo,
         request: &'static str,
@@ -373,27 +442,33 @@ impl Node {
         clock: Arc<dyn Clock>,
         guards: Option<Guards>,
     ) -> Result<Self, Error> {
-        let keeping::Opened { state, last, unusable, keeping } = keeping::opened(&*log)?;
-        let inner = Inner { state, poisoned: false };
-        let kept = inner.state.guards;
-        let guards = guards.unwrap_or(kept);
-        let shared = Shared {
+        // The state is made where it stays, because it is large.
+        let shared = Arc::new(Shared {
             log,
             clock,
-            guards,
-            last: AtomicU64::new(last.0),
-            inner: Mutex::new(inner),
+            last: AtomicU64::default(),
+            inner: Mutex::default(),
             turn: Turn::default(),
             launches: RwLock::new(()),
             open_sessions: AtomicU32::new(OPEN_SESSIONS),
             ports: Ports::default(),
             door: Mutex::default(),
             elsewhere: Elsewhere::default(),
+            counts_due: AtomicU64::new(Timestamp::MAX.0),
             notices: OnceLock::new(),
-            keeping,
+            keeping: Keeping::default(),
             early: Early::default(),
+        });
+        let node = Self { shared, origin: None };
+        let (unusable, kept) = {
+            let Shared { log, last, keeping, .. } = &*node.shared;
+            let state = &mut node.lock()?.state;
+            let opened = keeping::opened(&**log, state, keeping)?;
+            last.store(opened.last.0, Ordering::Release);
+            (opened.unusable, state.guards)
         };
-        let node = Self { shared: Arc::new(shared), origin: None };
+        let guards = guards.unwrap_or(kept);
+        node.door()?.guard(guards);
         let set = (guards != kept).then(|| NodeEvent::Guarded { guards: Box::new(guards) });
         if unusable.is_some() || set.is_some() {
             let draft = Draft { node: unusable.into_iter().chain(set).collect(), ..Draft::default() };
@@ -454,6 +529,11 @@ impl Node {
         Ok(look(&inner.state, self.now()))
     }
 
+    /// Looks at what the time does not matter to.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, Error> {
+        Ok(look(&self.lock()?.state))
+    }
+
     /// Looks at the state as of a time that the caller has read, or of the last record where that is later.
     pub(crate) fn read_at<T>(
         &self,
@@ -484,29 +564,42 @@ impl Node {
                 let made = self.record(&mut inner, draft, now)?;
                 Ok(Recorded { value: Ok(reveal(&inner.state, decided)), made })
             }
-            Err(refusal) => {
-                let source = match &self.origin {
-                    Some(origin) => Source::Origin { origin: origin.clone() },
-                    None => refusal.source(&inner.state),
-                };
-                let told = self.count(&mut *self.door()?, &source, &refusal, now);
-                self.tell(&mut inner, *refusal, told, now)
-            }
+            Err(refusal) => self.turn_down(&mut inner, *refusal, now),
         }
+    }
+
+    #[cold]
+    fn turn_down<T>(
+        &self,
+        inner: &mut Inner,
+        refusal: Refusal,
+        now: Timestamp,
+    ) -> Result<Recorded<T>, Error> {
+        let source = match &self.origin {
+            Some(origin) => Source::Origin { origin: origin.clone() },
+            None => refusal.source(&inner.state),
+        };
+        let told = self.count(&mut *self.door()?, &source, &refusal, now);
+        self.tell(inner, refusal, told, now)
     }
 
     /// Waits until the batch is durable, then reveals what was decided.
     pub(crate) async fn settle<T>(&self, recorded: Recorded<T>) -> Result<T, Error> {
-        let Recorded { value, made } = recorded;
-        if self.shared.log.durable() < made.lsn {
-            self.sync(made.lsn).await?;
+        if self.shared.log.durable() < recorded.made.lsn {
+            self.sync(recorded.made.lsn).await?;
         }
+        self.reveal(recorded)
+    }
+
+    /// What was decided, once the batch is durable.
+    fn reveal<T>(&self, recorded: Recorded<T>) -> Result<T, Error> {
+        let Recorded { value, made } = recorded;
         self.keep_where_due(made.lsn);
         if let (Some(notice), Some(notices)) = (made.notice, self.shared.notices.get()) {
             // Nobody may be listening any more.
             let _ = notices.send(notice);
         }
-        value.map_err(Error::from)
+        value.map_err(|denied| Error::from(*denied))
     }
 
     /// [`run`](Self::run) and [`settle`](Self::settle).
@@ -515,7 +608,10 @@ impl Node {
         decide: impl FnOnce(&State, Timestamp) -> Result<(Draft, T), Box<Refusal>>,
     ) -> Result<T, Error> {
         let recorded = self.run(decide, |_, decided| decided)?;
-        self.settle(recorded).await
+        if self.shared.log.durable() < recorded.made.lsn {
+            self.sync(recorded.made.lsn).await?;
+        }
+        self.reveal(recorded)
     }
 
     /// As long as this is held, no kill is recorded. Nothing may be waited for meanwhile.
@@ -594,7 +690,7 @@ impl Node {
 
     /// Appends and applies. State changes only after the log has taken the batch; if it then does not take
     /// the event, record and state disagree, and nothing may go on.
-    fn record(&self, inner: &mut Inner, draft: Draft, now: Timestamp) -> Result<Made, Error> {
+    fn record(&self, inner: &mut Inner, mut draft: Draft, now: Timestamp) -> Result<Made, Error> {
         let mut made = Made::default();
         if draft.is_empty() {
             return Ok(made);
@@ -617,6 +713,8 @@ impl Node {
         if self.shared.notices.get().is_some_and(|notices| notices.receiver_count() > 0) {
             let parts = draft.told(made.stream);
             made.notice = Some(Arc::new(Notice { lsn: made.lsn, time: now, parts }));
+        } else {
+            inner.state.spare(draft.lifecycle, draft.events);
         }
         Ok(made)
     }
@@ -635,7 +733,7 @@ struct Made {
 #[derive(Debug)]
 #[must_use = "what was recorded may only be revealed through `settle`"]
 pub(crate) struct Recorded<T> {
-    value: Result<T, Denied>,
+    value: Result<T, Box<Denied>>,
     made: Made,
 }
 

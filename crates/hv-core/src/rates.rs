@@ -60,23 +60,29 @@ pub(crate) struct Turnstile<'a> {
     state: &'a State,
     slot: &'a Slot,
     now: Timestamp,
-    drawn: Vec<(u32, Did, Result<(), Limited>)>,
+    drawn: Option<Drawn>,
+    /// Those before it; most decisions ask for one attempt alone.
+    earlier: Vec<Drawn>,
     /// The breakers that opened.
     trips: Vec<NodeEvent>,
 }
 
+/// What an agent's bucket gave for the attempt of a number.
+type Drawn = (u32, Did, Result<(), Limited>);
+
 impl<'a> Turnstile<'a> {
     pub(crate) const fn new((state, slot, now): (&'a State, &'a Slot, Timestamp)) -> Self {
-        Self { state, slot, now, drawn: Vec::new(), trips: Vec::new() }
+        Self { state, slot, now, drawn: None, earlier: Vec::new(), trips: Vec::new() }
     }
 
     /// Takes one call from an agent's bucket, for the attempt of this number.
     pub(crate) fn take(&mut self, attempt: u32, agent: &Did, stands: Ring) -> Result<(), Limited> {
-        if let Some((.., drawn)) = self.drawn.iter().find(|(of, by, _)| *of == attempt && by == agent) {
+        let mut before = self.drawn.iter().chain(&self.earlier);
+        if let Some((.., drawn)) = before.find(|(of, by, _)| *of == attempt && by == agent) {
             return *drawn;
         }
         let drawn = self.state.meters.take(&self.state.guards, agent, stands, self.now);
-        self.drawn.push((attempt, agent.clone(), drawn));
+        self.earlier.extend(self.drawn.replace((attempt, agent.clone(), drawn)));
         drawn
     }
 

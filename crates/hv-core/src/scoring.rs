@@ -5,23 +5,22 @@ use crate::guards::Scoring;
 use crate::state::{NamedSaga, Slot, State};
 use hv_liability::{Demand, Outcome, Went};
 use hv_rings::class::Override;
-use hv_saga::{Machine, SagaEvent, SagaState, StepState};
+use hv_saga::{Machine, Saga, SagaEvent, SagaState, StepState};
 use hv_types::{Did, Ring, Timestamp};
-use std::collections::BTreeMap;
 
-/// The outcomes of a saga, by who worked.
-pub(crate) type Outcomes = BTreeMap<Did, Vec<Outcome>>;
+/// The outcomes of a saga, by who worked, in the order of names.
+pub(crate) type Outcomes = Vec<(Did, Vec<Outcome>)>;
 
 /// What the saga says that has ended: a step speaks for its agent where the whole saga was done, and against it
 /// where it failed for good. What was undone because somebody else failed says nothing, and for an undo that failed
 /// the ledger is asked anyway. A rehearsal says nothing.
-pub(crate) fn outcomes(slot: &Slot, saga: &NamedSaga) -> Outcomes {
+pub(crate) fn outcomes(slot: &Slot, saga: &NamedSaga, ended: &Saga) -> Outcomes {
     let mut outcomes = Outcomes::new();
     if saga.rehearsal {
         return outcomes;
     }
-    let done = saga.machine.state() == SagaState::Completed;
-    for (ordinal, (step, run)) in (0u32..).zip(saga.machine.steps().iter().zip(saga.machine.runs())) {
+    let done = ended.state() == SagaState::Completed;
+    for (ordinal, (step, run)) in (0u32..).zip(ended.steps().iter().zip(ended.runs())) {
         let went = match run.state {
             StepState::Committed if done => Went::Well,
             StepState::Failed => Went::Badly,
@@ -31,7 +30,12 @@ pub(crate) fn outcomes(slot: &Slot, saga: &NamedSaga) -> Outcomes {
         let terms = saga.class(claims, ordinal, step).terms(&Override::default());
         let demand = if terms.need == Ring::Sandbox { Demand::Nothing } else { Demand::Trust };
         let outcome = Outcome { went, risk: terms.risk, demand };
-        outcomes.entry(step.agent.clone()).or_default().push(outcome);
+        let place = outcomes.binary_search_by(|(agent, _)| agent.cmp(&step.agent));
+        match place.map(|at| outcomes.get_mut(at)) {
+            Ok(Some((_, of_agent))) => of_agent.push(outcome),
+            Ok(None) => {}
+            Err(at) => outcomes.insert(at, (step.agent.clone(), vec![outcome])),
+        }
     }
     outcomes
 }
@@ -41,7 +45,7 @@ pub(crate) fn outcomes(slot: &Slot, saga: &NamedSaga) -> Outcomes {
 pub(crate) fn consequences(
     (state, slot, now): (&State, &Slot, Timestamp),
     saga: &NamedSaga,
-    events: &[SagaEvent],
+    (events, after): (&[SagaEvent], &Saga),
 ) -> Vec<LedgerEvent> {
     let Scoring::By { policy } = state.guards.score else { return Vec::new() };
     let ended = |event: &SagaEvent| {
@@ -50,13 +54,8 @@ pub(crate) fn consequences(
     if slot.scored_elsewhere() || !events.iter().any(ended) {
         return Vec::new();
     }
-    let mut after = saga.clone();
-    if events.iter().try_for_each(|event| after.machine.apply(event)).is_err() {
-        // The record that holds these events will be refused, and poison the node.
-        return Vec::new();
-    }
     let mut ledger: Vec<LedgerEvent> = Vec::new();
-    for (agent, outcomes) in outcomes(slot, &after) {
+    for (agent, outcomes) in outcomes(slot, saga, after) {
         for command in state.track.consequences(&policy, &state.ledger, &agent, &outcomes, now) {
             // Whoever cannot earn or lose now does not; nobody asked for it.
             for event in state.ledger.decide(&command, now).unwrap_or_default() {

@@ -7,11 +7,12 @@ use crate::elevate::Elevations;
 use crate::error::Reason;
 use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
 use crate::evidence::Voice;
+use crate::few::Few;
 use crate::guards::{Guards, Scoring};
 use crate::history::Histories;
 use crate::item::Items;
 use crate::kill::Kills;
-use crate::node::Refusal;
+use crate::node::{Ahead, Refusal};
 use crate::purge::{Hold, apply_hold};
 use crate::rates::Meters;
 use crate::scoring::{self, Outcomes};
@@ -24,10 +25,8 @@ use hv_rings::class::{Claims, Class, Override, Undo, Unproven};
 use hv_rings::standing::Cap;
 use hv_saga::reversibility::{Known as Undoing, Registry};
 use hv_saga::{Saga, SagaEvent, SagaState, StepDef};
-use hv_session::Session;
-use hv_types::{
-    ActionId, Call, Did, Digest, Illegal, Machine, Reversibility, Ring, SagaId, SessionId, Sigma, Timestamp,
-};
+use hv_session::{MemberRef, Session};
+use hv_types::{ActionId, Call, Did, Digest, Illegal, Machine, Ring, SagaId, SessionId, Sigma, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 mod kept;
@@ -35,14 +34,18 @@ mod names;
 mod rights;
 mod saga;
 mod sagas;
+mod spare;
 mod stance;
 
 pub(crate) use kept::{keep, restore};
 use names::Names;
 pub(crate) use sagas::Known;
+pub(crate) use stance::Party;
 
 /// The σ of an agent of whom nothing is known. It earns Ring 3, and is never posted as a reputation.
 pub(crate) const UNKNOWN_SIGMA: Sigma = Sigma::capped(500_000);
+
+const NO_SAGA: Illegal = Illegal::new("a saga is opened first, and nothing happens to it after its end");
 
 /// So many breakers are remembered before closed ones are looked for, and so many sagas may have room before some of it
 /// is given back.
@@ -56,6 +59,8 @@ pub(crate) struct State {
     pub(crate) guards: Guards,
     /// What is not replayed: how often agents call, and how far above their ring.
     pub(crate) meters: Meters,
+    /// Nor is this.
+    spare: spare::Spare,
     /// What ended sagas say about those who worked in them.
     pub(crate) track: hv_liability::Scores,
     /// Until when the breakers of agents are open.
@@ -71,16 +76,16 @@ pub(crate) struct State {
     /// The number that the next hold gets.
     pub(crate) next_hold: u32,
     /// How many open sessions each creator has.
-    creators: HashMap<Did, u32, RandomState>,
+    creators: Few<Did, u32, RandomState>,
     /// What the scorer said, and what it is to be told.
     pub(crate) scores: Scores,
     pub(crate) outbox: Outbox,
     pub(crate) items: Items,
     /// The last snapshot of which it was said that it could not be used.
     pub(crate) unusable: u64,
-    names: HashMap<SessionId, StreamNo, RandomState>,
+    names: Few<SessionId, StreamNo, RandomState>,
     /// The log itself gives these numbers, so nobody can choose them to collide.
-    sessions: HashMap<StreamNo, Box<Slot>, FixedState>,
+    sessions: Few<StreamNo, Box<Slot>, FixedState>,
     /// Sessions that are over, as long as their bonds answer for what happened in them.
     answering: BTreeMap<SessionId, SessionNo>,
 }
@@ -155,9 +160,15 @@ impl State {
                 }
                 let events: Vec<SessionEvent> = event::read_body(entry.body).map_err(|_| UNREADABLE)?;
                 let attached: Vec<PayloadRef> = entry.attachments.collect();
-                self.apply_session(stream, &[], &events, &attached)
+                self.apply_session(stream, (&[], &events), &attached, None)
             }
-            (Kind::Close { root, .. }, stream) => self.close_session(stream, root),
+            (Kind::Close { root, .. }, stream) => {
+                if !entry.body.is_empty() {
+                    let events: Vec<SessionEvent> = event::read_body(entry.body).map_err(|_| UNREADABLE)?;
+                    self.apply_session(stream, (&[], &events), &[], None)?;
+                }
+                self.close_session(stream, root)
+            }
             _ => Ok(()),
         }
     }
@@ -252,35 +263,45 @@ impl State {
         Ok(())
     }
 
+    /// `lifecycle` is what the session's machine has just decided, and `ahead` a saga to which the events were applied
+    /// already.
     pub(crate) fn apply_session(
         &mut self,
         stream: StreamNo,
-        lifecycle: &[MembershipEvent],
-        events: &[SessionEvent],
+        (lifecycle, events): (&[MembershipEvent], &[SessionEvent]),
         attached: &[PayloadRef],
+        mut ahead: Option<Ahead>,
     ) -> Result<(), Illegal> {
         let slot =
             self.sessions.get_mut(&stream).ok_or(Illegal::new("a record belongs to an open session"))?;
-        lifecycle.iter().try_for_each(|event| slot.lives(event))?;
-        events.iter().try_for_each(|event| slot.apply(event, attached))?;
-        if let (0, Some(creator)) = (slot.length, slot.session.creator()) {
-            *self.creators.entry(creator.clone()).or_default() += 1;
+        lifecycle.iter().try_for_each(|event| slot.lives(event, Session::apply_decided))?;
+        events.iter().try_for_each(|event| slot.apply(event, attached, &mut ahead))?;
+        if let Some(Ahead { number, machine }) = ahead {
+            let known = slot.running.get_mut(&number).ok_or(NO_SAGA)?;
+            known.machine = machine;
         }
-        for (number, saga) in slot.escalated.drain(..) {
-            self.items.escalated(&slot.id, stream, number, &saga.id, &saga.machine);
+        if let (0, Some(creator)) = (slot.length, slot.session.creator()) {
+            count(&mut self.creators, creator);
         }
         if let Some((member, severity)) = slot.adapted.take_slashed()
             && let Some(member) = slot.session.by_ordinal(member)
         {
             self.outbox.drifted(&adapters::drift_evidence(slot, member.did), severity);
         }
-        let judged = std::mem::take(&mut slot.judged);
         slot.length += 1;
-        if let Scoring::By { policy } = self.guards.score {
-            for (at, outcomes) in judged {
-                for (agent, outcomes) in outcomes {
-                    if let Some(agent) = self.ledger.agent(&agent) {
-                        self.track.observe(&policy, agent, &outcomes, at);
+        if !slot.escalated.is_empty() {
+            for (number, saga) in slot.escalated.drain(..) {
+                self.items.escalated(&slot.id, stream, number, &saga.id, &saga.machine);
+            }
+        }
+        if !slot.judged.is_empty() {
+            let judged = std::mem::take(&mut slot.judged);
+            if let Scoring::By { policy } = self.guards.score {
+                for (at, outcomes) in judged {
+                    for (agent, outcomes) in outcomes {
+                        if let Some(agent) = self.ledger.agent(&agent) {
+                            self.track.observe(&policy, agent, &outcomes, at);
+                        }
                     }
                 }
             }
@@ -306,6 +327,10 @@ impl State {
             }
         }
         // INVARIANT (L13): ending a session is no escape. Its name leads to its bonds as long as there are any.
+        if self.ledger.bond_count() == 0 {
+            self.answering = BTreeMap::new();
+            return Ok(());
+        }
         let matrix = self.ledger.matrix(Timestamp::default());
         self.answering.retain(|_, no| !matrix.in_session(*no).is_empty());
         if !matrix.in_session(slot.ledger_no()).is_empty() {
@@ -345,12 +370,12 @@ impl State {
 
     /// The open sessions, by name.
     pub(crate) fn sessions(&self) -> BTreeSet<SessionId> {
-        self.names.keys().cloned().collect()
+        self.names.iter().map(|(name, _)| name.clone()).collect()
     }
 
     /// The open sessions, in the order in which they began.
     pub(crate) fn slots(&self) -> Vec<&Slot> {
-        let mut slots: Vec<&Slot> = self.sessions.values().map(|slot| &**slot).collect();
+        let mut slots: Vec<&Slot> = self.sessions.iter().map(|(_, slot)| &**slot).collect();
         slots.sort_unstable_by_key(|slot| slot.stream);
         slots
     }
@@ -360,12 +385,6 @@ impl State {
     pub(crate) fn ledger_no(&self, id: &SessionId) -> Option<SessionNo> {
         let open = self.slot(id).map(Slot::ledger_no);
         open.or_else(|| self.answering.get(id).copied())
-    }
-
-    /// σ_eff of an agent in a session, for a class of action. INVARIANT (R4): computed from the ledger as it
-    /// is now, never kept.
-    pub(crate) fn sigma_eff(&self, slot: &Slot, agent: &Did, class: Reversibility, now: Timestamp) -> Sigma {
-        sigma_on((&self.ledger, &self.scores), slot, agent, class, now)
     }
 
     /// What the operator set for an action: in this session, or else for the node.
@@ -387,17 +406,12 @@ impl State {
     }
 }
 
-/// σ_eff of an agent; that of a stranger where the ledger does not know it.
-fn sigma_on(
-    (ledger, scores): (&Ledger, &Scores),
-    slot: &Slot,
-    agent: &Did,
-    class: Reversibility,
-    now: Timestamp,
-) -> Sigma {
-    let Some(number) = ledger.agent(agent) else { return UNKNOWN_SIGMA };
-    let sigma = ledger.sigma_eff_of(number, slot.ledger_no(), class, now);
-    if slot.adapted.scored() { scores.lowered(agent, sigma, ledger.reputation(agent)) } else { sigma }
+/// Counts one more session that somebody has open.
+fn count(creators: &mut Few<Did, u32, RandomState>, creator: &Did) {
+    match creators.get_mut(creator) {
+        Some(count) => *count += 1,
+        None => drop(creators.insert(creator.clone(), 1)),
+    }
 }
 
 impl Slot {
@@ -431,9 +445,14 @@ impl Slot {
         SessionNo(self.stream.0)
     }
 
-    fn apply(&mut self, event: &SessionEvent, attached: &[PayloadRef]) -> Result<(), Illegal> {
+    fn apply(
+        &mut self,
+        event: &SessionEvent,
+        attached: &[PayloadRef],
+        ahead: &mut Option<Ahead>,
+    ) -> Result<(), Illegal> {
         match event {
-            SessionEvent::Session { event } => self.lives(event),
+            SessionEvent::Session { event } => self.lives(event, Session::apply),
             SessionEvent::Assessed { member, ring, caps, .. } => {
                 if *ring == Ring::Sandbox {
                     self.elevations.end(*member);
@@ -463,12 +482,26 @@ impl Slot {
                 Ok(())
             }
             SessionEvent::Saga { saga, event } => {
-                let unknown = Illegal::new("a saga is opened first, and nothing happens to it after its end");
-                let known = self.running.get_mut(saga).ok_or(unknown)?;
-                known.machine.apply(event)?;
-                self.undos.observe(&known.machine, event);
+                let known = self.running.get_mut(saga).ok_or(NO_SAGA)?;
                 if let SagaEvent::Started { step, .. } = event {
                     known.held.remove(step);
+                }
+                // Where a saga ends, that is the last event of it.
+                let ends = matches!(event, SagaEvent::Finished { .. });
+                match ahead {
+                    Some(Ahead { number, machine }) if *number == *saga => {
+                        // What is known of undos asks for names and times, which are in it the same.
+                        self.undos.observe(machine, event);
+                        if !ends {
+                            return Ok(());
+                        }
+                        std::mem::swap(&mut known.machine, machine);
+                        *ahead = None;
+                    }
+                    _ => {
+                        known.machine.apply(event)?;
+                        self.undos.observe(&known.machine, event);
+                    }
                 }
                 let state = known.machine.state();
                 if state.is_terminal() {
@@ -484,7 +517,7 @@ impl Slot {
                         (self.adapted.scored(), &ended, event)
                     {
                         let at = at.since(ended.machine.created());
-                        let outcomes = scoring::outcomes(self, ended);
+                        let outcomes = scoring::outcomes(self, ended, &ended.machine);
                         if !outcomes.is_empty() {
                             self.judged.push((at, outcomes));
                         }
@@ -595,11 +628,16 @@ impl Slot {
 
     /// The caps on a member, as they were assessed last.
     pub(crate) fn caps(&self, agent: &Did) -> &[Cap] {
-        let ordinal = self.session.known(agent).map(|member| member.ordinal as usize);
-        ordinal.and_then(|ordinal| self.caps.get(ordinal)).map_or(&[], Vec::as_slice)
+        self.caps_of(self.session.known(agent))
+    }
+
+    /// The same for one that was looked up.
+    pub(crate) fn caps_of(&self, seat: Option<MemberRef<'_>>) -> &[Cap] {
+        seat.and_then(|seat| self.caps.get(seat.ordinal as usize)).map_or(&[], Vec::as_slice)
     }
 
     /// A refusal that stands on this session's trail.
+    #[cold]
     pub(crate) fn refuse(
         &self,
         request: &'static str,
@@ -611,6 +649,7 @@ impl Slot {
     }
 
     /// The session's own refusal.
+    #[cold]
     pub(crate) fn refuse_session(
         &self,
         request: &'static str,

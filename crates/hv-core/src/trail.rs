@@ -85,7 +85,14 @@ pub fn read_record(entry: &Entry<'_>) -> Result<TrailRecord, Undecodable> {
             vec![TrailEvent::Opened { stream, label: label.to_owned(), genesis }]
         }
         (Kind::StreamClosed { stream, size, root, .. }, _) => vec![TrailEvent::Closed { stream, size, root }],
-        (Kind::Close { size, root }, stream) => vec![TrailEvent::Closed { stream, size, root }],
+        (Kind::Close { size, root }, stream) => {
+            let mut events = Vec::new();
+            if !entry.body.is_empty() {
+                events.extend(read(entry.body, |event| TrailEvent::Session(Box::new(event)))?);
+            }
+            events.push(TrailEvent::Closed { stream, size, root });
+            events
+        }
         (Kind::Destroyed { purge }, _) => vec![TrailEvent::Destroyed { purge }],
         (Kind::Snapshot { digest, length }, _) => vec![TrailEvent::Snapshot { digest, length }],
         (Kind::Purge { ids }, _) => {

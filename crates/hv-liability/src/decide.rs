@@ -41,9 +41,10 @@ pub(crate) fn decide(ledger: &Ledger, command: &Command, now: Timestamp) -> Resu
         }
         Command::ReleaseSession { session } => {
             let mut slots = ledger.books.in_session(*session);
-            let any = slots.any(|slot| {
-                ledger.view(slot, now).is_some_and(|bond| bond.state == crate::BondState::Active)
-            });
+            let any = ledger.bond_count() > 0
+                && slots.any(|slot| {
+                    ledger.view(slot, now).is_some_and(|bond| bond.state == crate::BondState::Active)
+                });
             any.then_some(Event::SessionReleased { session: *session, at: now })
         }
         Command::Slash(order) => {

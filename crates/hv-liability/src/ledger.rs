@@ -324,6 +324,12 @@ impl Ledger {
         self.agent(did).and_then(|agent| self.quarantine(agent, now))
     }
 
+    /// The same for an agent whose number is known.
+    #[must_use]
+    pub fn quarantine_of(&self, agent: AgentNo, now: Timestamp) -> Option<Quarantine> {
+        self.quarantine(agent, now)
+    }
+
     /// What came of evidence, if it was used.
     #[must_use]
     pub fn verdict(&self, evidence: &Digest) -> Option<Verdict> {

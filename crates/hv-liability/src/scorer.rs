@@ -126,6 +126,9 @@ impl TrackRecord {
     /// What is left of it on a day; rounded against the agent. A clock that runs backwards forgets nothing.
     fn on(&self, policy: &ScorePolicy, today: u32) -> Self {
         let day = self.day.max(today);
+        if day == self.day || (self.good, self.bad) == (0, 0) {
+            return Self { day, ..*self };
+        }
         let left = power(policy.remembered, day - self.day);
         let part = |sum: u64| u128::from(sum) * u128::from(left.ppm());
         let whole = u128::from(WHOLE);

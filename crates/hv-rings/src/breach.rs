@@ -7,6 +7,7 @@
 use crate::decide::Denial;
 use crate::rate::{Limited, MAX_BUCKETS};
 use crate::standing::Cap;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use core::fmt;
 use core::time::Duration;
@@ -259,7 +260,8 @@ fn nanos(duration: Duration) -> u64 {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Watches<K> {
-    watches: BTreeMap<K, Watch>,
+    /// Boxed, so that the first few agents do not take room for eleven.
+    watches: BTreeMap<K, Box<Watch>>,
     capacity: usize,
     search_at: Timestamp,
 }
@@ -315,7 +317,7 @@ impl<K: Ord + Clone> Watches<K> {
         let mut watch = Watch::default();
         let breach = watch.observe(policy, attempt, now);
         if self.watches.len() < self.capacity {
-            self.watches.insert(agent.clone(), watch);
+            self.watches.insert(agent.clone(), Box::new(watch));
         }
         breach
     }

@@ -190,7 +190,13 @@ impl Standing {
 /// ```
 #[must_use]
 pub fn standing(sigma: Sigma, caps: &[Cap], now: Timestamp) -> Standing {
-    let holding = caps.iter().filter(|cap| now <= cap.until());
+    standing_under(sigma, caps, now)
+}
+
+/// The same under caps that are kept in several places.
+#[must_use]
+pub fn standing_under<'a>(sigma: Sigma, caps: impl IntoIterator<Item = &'a Cap>, now: Timestamp) -> Standing {
+    let holding = caps.into_iter().filter(|cap| now <= cap.until());
     let cap = holding.max_by_key(|cap| (cap.ring(), cap.until(), *cap)).cloned();
     let earned = earned(sigma);
     let ring = earned.weaker(cap.as_ref().map_or(Ring::Root, Cap::ring));

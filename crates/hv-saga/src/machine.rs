@@ -49,6 +49,15 @@ pub struct Saga {
     created: Timestamp,
 }
 
+/// What a command comes to.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    /// What happens.
+    pub events: Vec<SagaEvent>,
+    /// The saga to which these events lead, made by applying them: whoever has recorded them may go on with it.
+    pub after: Saga,
+}
+
 /// Two sagas are equal where they will act the same for ever; whether a definition is shared does not matter.
 impl PartialEq for Saga {
     fn eq(&self, other: &Self) -> bool {
@@ -186,7 +195,7 @@ impl Saga {
         command: &SagaCommand,
         held: &[u32],
         now: Timestamp,
-    ) -> Result<Vec<SagaEvent>, SagaDenial> {
+    ) -> Result<Decided, SagaDenial> {
         decide::decide(self, command, held, now)
     }
 
@@ -313,7 +322,7 @@ impl Machine for Saga {
     /// Copies about 80 bytes per step; apart from that it costs time in proportion to what follows, and to
     /// the number of steps where some wait or are lost.
     fn decide(&self, command: &SagaCommand, now: Timestamp) -> Result<Vec<SagaEvent>, SagaDenial> {
-        decide::decide(self, command, &[], now)
+        decide::decide(self, command, &[], now).map(|decided| decided.events)
     }
 
     fn apply(&mut self, event: &SagaEvent) -> Result<(), Illegal> {

@@ -54,6 +54,15 @@ pub(crate) struct Actor<'a> {
     pub(crate) ordinals: u32,
 }
 
+/// Where an event comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// From a record, whoever wrote it.
+    Recorded,
+    /// From a decision in this very state.
+    Decided,
+}
+
 impl FileSpace {
     /// The file at a path; none where there is none. O(log n). Asks no ACL: see
     /// [`Session::read`](crate::Session::read).
@@ -196,7 +205,7 @@ mod tests {
         let mut space = FileSpace::default();
         let mut run = |command: &FileCommand| {
             let event = space.decide(actor, command).unwrap();
-            space.apply(actor, &event).unwrap();
+            space.apply(actor, &event, Origin::Recorded).unwrap();
             space.clone()
         };
         let content = Content { id: Digest([1; 32]), length: 1 };

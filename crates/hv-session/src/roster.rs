@@ -54,7 +54,7 @@ pub struct MemberRef<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Roster {
     seats: Vec<Seat>,
-    /// The ordinals in the order of their DIDs.
+    /// The ordinals in the order of their DIDs, once they are more than a few.
     by_did: Vec<u32>,
     present: u32,
 }
@@ -125,11 +125,21 @@ impl Roster {
 
     /// Adds an agent that was never here. O(n) where the agents do not come in the order of their names.
     pub(crate) fn add(&mut self, did: &Did, parent: Option<u32>, standing: Standing) {
-        if let Err(place) = self.place(did) {
-            let ordinal = self.len();
-            self.by_did.insert(place, ordinal);
-            self.seats.push(Seat { did: did.clone(), parent, standing });
-            self.present += u32::from(standing == Standing::Present);
+        if self.find(did).is_some() {
+            return;
+        }
+        let ordinal = self.len();
+        self.seats.push(Seat { did: did.clone(), parent, standing });
+        self.present += u32::from(standing == Standing::Present);
+        if self.seats.len() <= FEW {
+            return;
+        }
+        let first = if self.by_did.is_empty() { 0 } else { ordinal };
+        for ordinal in first..=ordinal {
+            let named = self.by_ordinal(ordinal).map_or(did, |member| member.did);
+            if let Err(place) = self.place(named) {
+                self.by_did.insert(place, ordinal);
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The session itself: one machine over its lifecycle, its members and its files.
 
-use crate::files::Actor;
+use crate::files::{Actor, Origin};
 use crate::roster::Roster;
 use crate::{
     BadMove, BadPath, BadPathCause, ConsistencyMode, Eviction, File, FileCommand, FileDenial, FileEvent,
@@ -183,37 +183,42 @@ impl Machine for Session {
     type Denial = SessionDenial;
 
     fn decide(&self, command: &SessionCommand, now: Timestamp) -> Result<Vec<SessionEvent>, SessionDenial> {
-        match (command, &self.genesis) {
-            (SessionCommand::Create { id, creator, config }, None) => Ok(vec![
-                SessionEvent::Created { id: id.clone(), creator: creator.clone(), config: *config, at: now },
-                SessionEvent::Moved { to: SessionState::Handshaking },
-            ]),
-            (SessionCommand::Create { .. }, Some(genesis)) => {
-                Err(SessionDenial::AlreadyCreated { id: genesis.id.clone() })
-            }
-            (_, None) => Err(SessionDenial::NotCreated),
-            (_, Some(_)) if self.resuming.is_some() => Err(SessionDenial::NotCreated),
-            (SessionCommand::Join { did, needs }, _) => self.join(did, None, *needs, now),
-            (SessionCommand::AddChild { parent, child, needs }, _) => {
-                self.join(child, Some(parent), *needs, now)
-            }
-            (SessionCommand::Activate, _) => self.activate(now),
-            (SessionCommand::Leave { did }, _) => self.leave(did, now),
-            (SessionCommand::Evict { did, reason }, _) => self.evict(did, *reason),
-            (SessionCommand::Readmit { did }, _) => self.readmit(did),
-            (SessionCommand::Terminate, _) => self.moved(SessionState::Terminating),
-            (SessionCommand::Archive, _) => self.moved(SessionState::Archived),
-            (SessionCommand::End, _) => self.end(),
-            (SessionCommand::ForceStrong, _) => {
-                self.in_state("force the strong mode", &OPEN)?;
-                self.in_time(now)?;
-                Ok(self.strong_forced(ConsistencyMode::Strong).into_iter().collect())
-            }
-            (SessionCommand::File { agent, command }, _) => self.file(agent, command, now),
-        }
+        let mut events = Vec::new();
+        self.decide_into(command, now, &mut events)?;
+        Ok(events)
     }
 
     fn apply(&mut self, event: &SessionEvent) -> Result<(), Illegal> {
+        self.take_up(event, Origin::Recorded)
+    }
+
+    fn compact(&self) -> Vec<SessionEvent> {
+        let Some(Genesis { id, creator, at }) = self.genesis.clone() else { return Vec::new() };
+        let (config, state, mode) = (self.config, self.state, self.mode());
+        let head = SessionEvent::Resumed { id, creator, config, at, state, mode };
+        let seats = self.roster.iter().map(|MemberRef { did, parent, standing, .. }| SessionEvent::Seated {
+            did: did.clone(),
+            parent,
+            standing,
+        });
+        let complete = self.resuming.is_none().then_some(SessionEvent::Complete);
+        let files = self.files.image().into_iter().map(|part| SessionEvent::Files { part });
+        core::iter::once(head).chain(seats).chain(files).chain(complete).collect()
+    }
+}
+
+/// How events change it.
+impl Session {
+    /// As [`apply`](Machine::apply), for events that [`decide`](Machine::decide) has just given in this very state, in
+    /// their order: what was decided about files is not decided a second time.
+    ///
+    /// # Errors
+    /// Those of [`apply`](Machine::apply), but for files.
+    pub fn apply_decided(&mut self, event: &SessionEvent) -> Result<(), Illegal> {
+        self.take_up(event, Origin::Decided)
+    }
+
+    fn take_up(&mut self, event: &SessionEvent, origin: Origin) -> Result<(), Illegal> {
         if self.genesis.is_none() {
             return self.created(event);
         }
@@ -286,35 +291,69 @@ impl Machine for Session {
                 let ordinals = self.roster.len();
                 let mode = self.mode();
                 let quotas = self.config.quotas();
-                self.files.apply(Actor { agent: *agent, at: *at, mode, quotas, ordinals }, event)
+                let actor = Actor { agent: *agent, at: *at, mode, quotas, ordinals };
+                self.files.apply(actor, event, origin)
             }
         }
-    }
-
-    fn compact(&self) -> Vec<SessionEvent> {
-        let Some(Genesis { id, creator, at }) = self.genesis.clone() else { return Vec::new() };
-        let (config, state, mode) = (self.config, self.state, self.mode());
-        let head = SessionEvent::Resumed { id, creator, config, at, state, mode };
-        let seats = self.roster.iter().map(|MemberRef { did, parent, standing, .. }| SessionEvent::Seated {
-            did: did.clone(),
-            parent,
-            standing,
-        });
-        let complete = self.resuming.is_none().then_some(SessionEvent::Complete);
-        let files = self.files.image().into_iter().map(|part| SessionEvent::Files { part });
-        core::iter::once(head).chain(seats).chain(files).chain(complete).collect()
     }
 }
 
 /// What each command comes to.
 impl Session {
-    fn join(
+    /// As [`decide`](Machine::decide), appending to events that the caller keeps room for. A refusal appends nothing.
+    ///
+    /// # Errors
+    /// Those of [`decide`](Machine::decide).
+    pub fn decide_into(
         &self,
-        did: &Did,
-        parent: Option<&Did>,
-        needs: ConsistencyMode,
+        command: &SessionCommand,
         now: Timestamp,
-    ) -> Result<Vec<SessionEvent>, SessionDenial> {
+        events: &mut Vec<SessionEvent>,
+    ) -> Result<(), SessionDenial> {
+        match (command, &self.genesis) {
+            (SessionCommand::Create { id, creator, config }, None) => {
+                let (id, creator) = (id.clone(), creator.clone());
+                events.extend([
+                    SessionEvent::Created { id, creator, config: *config, at: now },
+                    SessionEvent::Moved { to: SessionState::Handshaking },
+                ]);
+            }
+            (SessionCommand::Create { .. }, Some(genesis)) => {
+                return Err(SessionDenial::AlreadyCreated { id: genesis.id.clone() });
+            }
+            (_, None) => return Err(SessionDenial::NotCreated),
+            (_, Some(_)) if self.resuming.is_some() => return Err(SessionDenial::NotCreated),
+            (SessionCommand::Join { did, needs }, _) => {
+                events.push(self.join(did, None, now)?);
+                events.extend(self.strong_forced(*needs));
+            }
+            (SessionCommand::AddChild { parent, child, needs }, _) => {
+                events.push(self.join(child, Some(parent), now)?);
+                events.extend(self.strong_forced(*needs));
+            }
+            (SessionCommand::Activate, _) => events.push(self.activate(now)?),
+            (SessionCommand::Leave { did }, _) => events.extend(self.leave(did, now)?),
+            (SessionCommand::Evict { did, reason }, _) => events.extend(self.evict(did, *reason)?),
+            (SessionCommand::Readmit { did }, _) => events.push(self.readmit(did)?),
+            (SessionCommand::Terminate, _) => events.push(self.moved(SessionState::Terminating)?),
+            (SessionCommand::Archive, _) => events.push(self.moved(SessionState::Archived)?),
+            (SessionCommand::End, _) => {
+                if self.state != SessionState::Terminating {
+                    events.push(self.moved(SessionState::Terminating)?);
+                }
+                events.push(SessionEvent::Moved { to: SessionState::Archived });
+            }
+            (SessionCommand::ForceStrong, _) => {
+                self.in_state("force the strong mode", &OPEN)?;
+                self.in_time(now)?;
+                events.extend(self.strong_forced(ConsistencyMode::Strong));
+            }
+            (SessionCommand::File { agent, command }, _) => events.push(self.file(agent, command, now)?),
+        }
+        Ok(())
+    }
+
+    fn join(&self, did: &Did, parent: Option<&Did>, now: Timestamp) -> Result<SessionEvent, SessionDenial> {
         self.in_state("join", &OPEN)?;
         self.in_time(now)?;
         let parent = parent.map(|parent| self.present_member(parent)).transpose()?;
@@ -326,9 +365,7 @@ impl Session {
         if self.present() >= self.config.max_participants() {
             return Err(SessionDenial::Full { limit: self.config.max_participants() });
         }
-        let mut events = vec![came];
-        events.extend(self.strong_forced(needs));
-        Ok(events)
+        Ok(came)
     }
 
     fn rejoin(
@@ -352,7 +389,7 @@ impl Session {
         }
     }
 
-    fn activate(&self, now: Timestamp) -> Result<Vec<SessionEvent>, SessionDenial> {
+    fn activate(&self, now: Timestamp) -> Result<SessionEvent, SessionDenial> {
         let moved = self.moved(SessionState::Active)?;
         self.in_time(now)?;
         if self.present() == 0 { Err(SessionDenial::Nobody) } else { Ok(moved) }
@@ -380,11 +417,11 @@ impl Session {
         Ok(end.into_iter().chain(out).collect())
     }
 
-    fn readmit(&self, did: &Did) -> Result<Vec<SessionEvent>, SessionDenial> {
+    fn readmit(&self, did: &Did) -> Result<SessionEvent, SessionDenial> {
         self.in_state("readmit", &NOT_OVER)?;
         let known = self.known(did).ok_or_else(|| SessionDenial::NotAMember { did: did.clone() })?;
         match known.standing {
-            Standing::Evicted { .. } => Ok(vec![SessionEvent::Readmitted { member: known.ordinal }]),
+            Standing::Evicted { .. } => Ok(SessionEvent::Readmitted { member: known.ordinal }),
             Standing::Present | Standing::Left => Err(SessionDenial::NotEvicted { did: did.clone() }),
         }
     }
@@ -394,7 +431,7 @@ impl Session {
         agent: &Did,
         command: &FileCommand,
         now: Timestamp,
-    ) -> Result<Vec<SessionEvent>, SessionDenial> {
+    ) -> Result<SessionEvent, SessionDenial> {
         match command {
             FileCommand::Delete { .. } | FileCommand::Restore { .. } => {
                 self.in_state("change files", &[SessionState::Active, SessionState::Terminating])?;
@@ -407,19 +444,11 @@ impl Session {
         let agent = self.present_member(agent)?.ordinal;
         let (mode, quotas, ordinals) = (self.mode(), self.config.quotas(), self.roster.len());
         let actor = Actor { agent, at: now, mode, quotas, ordinals };
-        Ok(vec![SessionEvent::File { agent, at: now, event: self.files.decide(actor, command)? }])
+        Ok(SessionEvent::File { agent, at: now, event: self.files.decide(actor, command)? })
     }
 
-    fn moved(&self, to: SessionState) -> Result<Vec<SessionEvent>, SessionDenial> {
-        Ok(vec![SessionEvent::Moved { to: self.state.transition(to)? }])
-    }
-
-    fn end(&self) -> Result<Vec<SessionEvent>, SessionDenial> {
-        let archived = SessionEvent::Moved { to: SessionState::Archived };
-        if self.state == SessionState::Terminating {
-            return Ok(vec![archived]);
-        }
-        Ok(vec![SessionEvent::Moved { to: self.state.transition(SessionState::Terminating)? }, archived])
+    fn moved(&self, to: SessionState) -> Result<SessionEvent, SessionDenial> {
+        Ok(SessionEvent::Moved { to: self.state.transition(to)? })
     }
 
     fn strong_forced(&self, needs: ConsistencyMode) -> Option<SessionEvent> {

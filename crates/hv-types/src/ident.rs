@@ -176,7 +176,9 @@ identifier! {
 fn check_plain(text: &str) -> Result<(), BadIdentCause> {
     check_length(text)?;
     let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '-');
-    if let Some(bad) = text.chars().find(|&c| !inner(c)) {
+    if !text.bytes().all(is_inner)
+        && let Some(bad) = text.chars().find(|&c| !inner(c))
+    {
         return Err(BadIdentCause::Character(bad));
     }
     let ends = [text.chars().next(), text.chars().next_back()];
@@ -184,6 +186,11 @@ fn check_plain(text: &str) -> Result<(), BadIdentCause> {
         Some(bad) => Err(BadIdentCause::Character(bad)),
         None => Ok(()),
     }
+}
+
+/// What most identifiers consist of, told by one look at each byte.
+const fn is_inner(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-')
 }
 
 fn check_did(text: &str) -> Result<(), BadIdentCause> {
@@ -196,7 +203,7 @@ fn check_did(text: &str) -> Result<(), BadIdentCause> {
     if !method.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
         return Err(BadIdentCause::NoMethod);
     }
-    let mut chars = id.chars();
+    let mut chars = if id.bytes().all(is_inner) { "" } else { id }.chars();
     while let Some(c) = chars.next() {
         let hex = |c: Option<char>| c.is_some_and(|c| c.is_ascii_hexdigit());
         let ok = match c {

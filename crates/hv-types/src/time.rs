@@ -14,7 +14,9 @@ impl Timestamp {
     /// This long after; [`Timestamp::MAX`] where that cannot be told.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
+        let nanos =
+            duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos().into());
+        Self(self.0.saturating_add(nanos))
     }
 
     /// How long after `earlier` this is; nothing where it is not after it.

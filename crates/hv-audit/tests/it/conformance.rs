@@ -150,7 +150,7 @@ fn close_holds_the_root_over_all_before_it_and_nothing_follows() {
         log.append(&[], Timestamp(6), &mut |batch| {
             batch.push(stream, &[], |body| body.push(9))?;
             let head = batch.head(stream).unwrap();
-            root = batch.close(stream)?;
+            root = batch.close_with(stream, |body| body.extend_from_slice(b"last"))?;
             assert_eq!((head.length, head.root), (before.length + 1, root));
             assert_eq!(batch.head(stream), None);
             Ok(())
@@ -173,6 +173,7 @@ fn close_holds_the_root_over_all_before_it_and_nothing_follows() {
             match entry.kind {
                 Kind::Close { size, root: stated } => {
                     assert_eq!((entry.stream, entry.seq, size, stated), (stream, 7, 7, root));
+                    assert_eq!(entry.body, b"last");
                     closes += 1;
                 }
                 Kind::StreamClosed { stream: of, size, root: stated, close } => {

@@ -81,6 +81,7 @@ use hv_integrations::manifest::Reception;
 use hv_integrations::trust::TrustScorer;
 use manifest::ManifestPort;
 use scores::Answered;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use trust::TrustPort;
@@ -88,6 +89,8 @@ use trust::TrustPort;
 /// What is connected to a node.
 #[derive(Debug, Default)]
 pub(crate) struct Ports {
+    /// Whether anything ever was.
+    any: AtomicBool,
     connected: Mutex<Connected>,
 }
 
@@ -106,8 +109,13 @@ impl Ports {
         self.connected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn connect(&self) -> MutexGuard<'_, Connected> {
+        self.any.store(true, Ordering::Release);
+        self.lock()
+    }
+
     pub(crate) fn trust(&self) -> Option<Arc<TrustPort>> {
-        self.lock().trust.clone()
+        if self.any.load(Ordering::Acquire) { self.lock().trust.clone() } else { None }
     }
 
     fn drift(&self) -> Option<Arc<DriftPort>> {
@@ -128,6 +136,9 @@ impl Ports {
 
     /// What a session that is created now has on.
     pub(crate) fn on(&self) -> PortsOn {
+        if !self.any.load(Ordering::Acquire) {
+            return PortsOn::default();
+        }
         let connected = self.lock();
         PortsOn {
             trust: connected.trust.as_ref().map(|port| port.name.clone()),
@@ -166,7 +177,7 @@ impl Hypervisor {
     where
         S: TrustScorer + 'static,
     {
-        self.node().ports().lock().trust = Some(Arc::new(TrustPort::new(name, scorer, setup)));
+        self.node().ports().connect().trust = Some(Arc::new(TrustPort::new(name, scorer, setup)));
         self
     }
 
@@ -177,7 +188,7 @@ impl Hypervisor {
     where
         V: DriftVerifier + 'static,
     {
-        self.node().ports().lock().drift = Some(Arc::new(DriftPort::new(name, verifier, setup)));
+        self.node().ports().connect().drift = Some(Arc::new(DriftPort::new(name, verifier, setup)));
         self
     }
 
@@ -188,7 +199,7 @@ impl Hypervisor {
     where
         R: Reception + 'static,
     {
-        self.node().ports().lock().manifests = Some(Arc::new(ManifestPort::new(name, desk, deadline)));
+        self.node().ports().connect().manifests = Some(Arc::new(ManifestPort::new(name, desk, deadline)));
         self
     }
 
@@ -200,7 +211,7 @@ impl Hypervisor {
     where
         S: ContextStore + 'static,
     {
-        self.node().ports().lock().context = Some(Arc::new(ContextPort::new(name, store, deadline)));
+        self.node().ports().connect().context = Some(Arc::new(ContextPort::new(name, store, deadline)));
         self
     }
 

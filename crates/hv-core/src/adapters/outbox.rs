@@ -164,6 +164,6 @@ impl Hypervisor {
     /// # Errors
     /// [`Error::Poisoned`].
     pub fn reports_owed(&self) -> Result<usize, Error> {
-        self.node().read(|state, _| state.outbox.len())
+        self.node().look(|state| state.outbox.len())
     }
 }

@@ -66,7 +66,7 @@ impl Node {
 
     /// What the scorer says of somebody who wants to join; nothing where the session has no scorer.
     pub(crate) async fn asked(&self, session: &SessionId, agent: &Did) -> Result<Option<Asked>, Error> {
-        let scored = self.read(|state, _| state.slot(session).is_some_and(|slot| slot.adapted.scored()))?;
+        let scored = self.look(|state| state.slot(session).is_some_and(|slot| slot.adapted.scored()))?;
         if !scored {
             return Ok(None);
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// When the next snapshot is due, and when the last one was begun, in batches.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Keeping {
     due: AtomicU64,
     last: AtomicU64,
@@ -37,16 +37,14 @@ pub struct Kept {
 
 /// What a log says of a node.
 pub(crate) struct Opened {
-    pub(crate) state: State,
     /// The time of the last record.
     pub(crate) last: Timestamp,
     /// What is to be said of a snapshot that could not be used.
     pub(crate) unusable: Option<NodeEvent>,
-    pub(crate) keeping: Keeping,
 }
 
-/// Replays a log, from its snapshot on where there is one.
-pub(crate) fn opened(log: &dyn Log) -> Result<Opened, Error> {
+/// Replays a log, from its snapshot on where there is one, into a state of which nothing is known yet.
+pub(crate) fn opened(log: &dyn Log, state: &mut State, keeping: &Keeping) -> Result<Opened, Error> {
     let (Opening { snapshot, unusable }, kept) = log.opening();
     let mut unusable = unusable.map(|unusable| (unusable.lsn, unusable.to_string()));
     let mut from = None;
@@ -57,25 +55,29 @@ pub(crate) fn opened(log: &dyn Log) -> Result<Opened, Error> {
             Err(Unfit::State(why)) => unusable = Some((lsn, why)),
         }
     }
-    let ((state, last), since) = match from {
-        Some((opened, lsn)) => (opened, lsn.0),
-        None => (replayed(log)?, 0),
+    let (last, since) = match from {
+        Some(((resumed, last), lsn)) => {
+            *state = resumed;
+            (last, lsn.0)
+        }
+        None => (replayed(log, state)?, 0),
     };
     // Once is enough.
     let unusable = unusable.filter(|(lsn, _)| state.unusable != lsn.0);
     let unusable = unusable.map(|(lsn, why)| NodeEvent::SnapshotUnusable { batch: lsn.0, why });
     let due = if log.waits_for_disk() { since.saturating_add(EVERY) } else { u64::MAX };
-    let keeping = Keeping { due: AtomicU64::new(due), last: AtomicU64::new(since) };
-    Ok(Opened { state, last, unusable, keeping })
+    keeping.due.store(due, Ordering::Relaxed);
+    keeping.last.store(since, Ordering::Relaxed);
+    Ok(Opened { last, unusable })
 }
 
-fn replayed(log: &dyn Log) -> Result<(State, Timestamp), LogError> {
-    let (mut state, mut last) = (State::default(), Timestamp::default());
+fn replayed(log: &dyn Log, state: &mut State) -> Result<Timestamp, LogError> {
+    let mut last = Timestamp::default();
     log.replay(&mut |entry| {
         last = last.max(entry.time);
         state.replay(&entry)
     })?;
-    Ok((state, last))
+    Ok(last)
 }
 
 /// Why a snapshot led nowhere.

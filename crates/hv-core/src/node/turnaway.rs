@@ -9,6 +9,7 @@ use hv_audit::StreamNo;
 use hv_rings::fold::Form;
 use hv_rings::gate::GateDenial;
 use hv_types::Timestamp;
+use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, TryLockError};
 
 impl Node {
@@ -21,14 +22,14 @@ impl Node {
             Ok(door) => door,
             Err(error) => return Some(Err(error)),
         };
-        let limit = door.admit(&self.shared.guards, origin, now).err()?;
+        let limit = door.admit(origin, now).err()?;
         let reason = Reason::Gate(Box::new(GateDenial::SourceLimited { limit }));
         let refusal = Refusal::on_node("knock", None, reason);
         let source = Source::Origin { origin: origin.clone() };
         let told = self.count(&mut door, &source, &refusal, now);
         drop(door);
         if told.form == Form::Counted && told.due.is_empty() {
-            let denied = Denied { reason: refusal.reason, lsn: None };
+            let denied = Box::new(Denied { reason: refusal.reason, lsn: None });
             return Some(Ok(Recorded { value: Err(denied), made: Made::default() }));
         }
         Some(self.lock().and_then(|mut inner| {
@@ -40,12 +41,14 @@ impl Node {
     /// Whether a request from here would be looked at, for what is done for it before it is asked.
     pub(crate) fn listens(&self) -> bool {
         let Some(origin) = &self.origin else { return true };
-        self.door().is_ok_and(|door| door.listens(&self.shared.guards, origin, self.now()))
+        self.door().is_ok_and(|door| door.listens(origin, self.now()))
     }
 
     pub(super) fn count(&self, door: &mut Door, source: &Source, refusal: &Refusal, now: Timestamp) -> Told {
         let asker = (refusal.agent.clone(), refusal.stream);
-        door.refused(&self.shared.guards, source, (refusal.request, &refusal.reason), &asker, now)
+        let told = door.refused(source, (refusal.request, &refusal.reason), &asker, now);
+        self.shared.counts_due.store(door.next_end().0, Ordering::Release);
+        told
     }
 
     /// Records a refusal in the form in which it is told, and with it the counts that are due.
@@ -75,14 +78,21 @@ impl Node {
         }
         let made = self.record(inner, draft.also(follows), now)?;
         let lsn = (told.form == Form::InFull).then_some(made.lsn);
-        Ok(Recorded { value: Err(Denied { reason, lsn }), made })
+        Ok(Recorded { value: Err(Box::new(Denied { reason, lsn })), made })
     }
 
     /// The counts of refusals whose windows have ended. Where others are at the door, they can wait.
     pub(super) fn due(&self, now: Timestamp) -> Result<impl Iterator<Item = NodeEvent> + use<>, Error> {
+        if now.0 < self.shared.counts_due.load(Ordering::Acquire) {
+            return Ok(folded(Vec::new()));
+        }
         let due = match self.shared.door.try_lock() {
-            Ok(mut door) if door.next_end() <= now => door.due(&self.shared.guards, now),
-            Ok(_) | Err(TryLockError::WouldBlock) => Vec::new(),
+            Ok(mut door) => {
+                let due = door.due(now);
+                self.shared.counts_due.store(door.next_end().0, Ordering::Release);
+                due
+            }
+            Err(TryLockError::WouldBlock) => Vec::new(),
             Err(TryLockError::Poisoned(_)) => return Err(Error::Poisoned),
         };
         Ok(folded(due))

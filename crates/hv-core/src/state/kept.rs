@@ -38,6 +38,7 @@ impl Wire for State {
             guards,
             // Not a matter of the trail: every bucket is full again.
             meters: _,
+            spare: _,
             track,
             breakers,
             ledger,
@@ -100,7 +101,7 @@ impl Wire for State {
         };
         for slot in Vec::<Slot>::take(reader)? {
             if let Some(creator) = slot.session.creator() {
-                *state.creators.entry(creator.clone()).or_default() += 1;
+                super::count(&mut state.creators, creator);
             }
             let twice = state.names.insert(slot.id.clone(), slot.stream).is_some();
             if twice || state.sessions.insert(slot.stream, Box::new(slot)).is_some() {

@@ -3,15 +3,20 @@
 use super::Slot;
 use crate::event::{KillTarget, MembershipEvent};
 use hv_rings::elevation::Elevation;
-use hv_types::{Did, Illegal, Machine};
+use hv_session::Session;
+use hv_types::{Did, Illegal};
 
 impl Slot {
     /// What its machine says. Whoever goes has no elevation any more.
-    pub(super) fn lives(&mut self, event: &MembershipEvent) -> Result<(), Illegal> {
+    pub(super) fn lives(
+        &mut self,
+        event: &MembershipEvent,
+        apply: fn(&mut Session, &MembershipEvent) -> Result<(), Illegal>,
+    ) -> Result<(), Illegal> {
         if let MembershipEvent::Left { member } | MembershipEvent::Evicted { member, .. } = event {
             self.elevations.end(*member);
         }
-        self.session.apply(event)
+        apply(&mut self.session, event)
     }
 
     /// Whoever is killed has no elevation any more, also when the kill is lifted.

@@ -1,15 +1,62 @@
 //! Where members stand: what their trust earns, under everything that caps it now.
 
-use super::{Slot, State, sigma_on};
-use hv_liability::Ledger;
-use hv_rings::standing::{Cap, Standing, standing};
+use super::{Slot, State};
+use hv_liability::{AgentNo, Ledger};
+use hv_rings::standing::{Cap, Standing, standing_under};
+use hv_session::MemberRef;
 use hv_types::{Did, Reversibility, Ring, Sigma, Timestamp};
 
+/// An agent and what is known of it, looked up once for everything that one decision asks about it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Party<'a> {
+    pub(crate) did: &'a Did,
+    /// Its account on the ledger.
+    pub(crate) account: Option<AgentNo>,
+    /// Its place in the session, also where it is no member any more.
+    pub(crate) seat: Option<MemberRef<'a>>,
+}
+
 impl State {
+    /// Looks an agent up.
+    pub(crate) fn party<'a>(&self, slot: &'a Slot, did: &'a Did) -> Party<'a> {
+        Party { did, account: self.ledger.agent(did), seat: slot.session.known(did) }
+    }
+
+    /// σ_eff of an agent in a session, for a class of action. INVARIANT (R4): computed from the ledger as it
+    /// is now, never kept.
+    pub(crate) fn sigma_of(
+        &self,
+        slot: &Slot,
+        party: &Party<'_>,
+        class: Reversibility,
+        now: Timestamp,
+    ) -> Sigma {
+        self.sigma_on(&self.ledger, slot, party, class, now)
+    }
+
+    /// σ_eff of an agent on a ledger; that of a stranger where the ledger does not know it.
+    fn sigma_on(
+        &self,
+        ledger: &Ledger,
+        slot: &Slot,
+        party: &Party<'_>,
+        class: Reversibility,
+        now: Timestamp,
+    ) -> Sigma {
+        let Some(account) = party.account else { return super::UNKNOWN_SIGMA };
+        let sigma = ledger.sigma_eff_of(account, slot.ledger_no(), class, now);
+        if slot.adapted.scored() {
+            self.scores.lowered(party.did, sigma, ledger.reputation(party.did))
+        } else {
+            sigma
+        }
+    }
+
     /// Where a member stands now.
     pub(crate) fn standing(&self, slot: &Slot, agent: &Did, now: Timestamp) -> (Sigma, Standing) {
-        let sigma = self.sigma_eff(slot, agent, Reversibility::Full, now);
-        (sigma, self.standing_at(slot, agent, sigma, now))
+        let party = self.party(slot, agent);
+        let sigma = self.sigma_of(slot, &party, Reversibility::Full, now);
+        (sigma, self.standing_of(slot, &party, sigma, now))
     }
 
     /// Where a member would stand now on another ledger.
@@ -20,44 +67,57 @@ impl State {
         agent: &Did,
         now: Timestamp,
     ) -> (Sigma, Standing) {
-        let sigma = sigma_on((ledger, &self.scores), slot, agent, Reversibility::Full, now);
-        (sigma, self.standing_at(slot, agent, sigma, now))
+        let party = Party { account: ledger.agent(agent), ..self.party(slot, agent) };
+        let sigma = self.sigma_on(ledger, slot, &party, Reversibility::Full, now);
+        (sigma, self.standing_of(slot, &party, sigma, now))
     }
 
     /// Where a member with this σ_eff, for what can be undone entirely, stands now.
     pub(crate) fn standing_at(&self, slot: &Slot, agent: &Did, sigma: Sigma, now: Timestamp) -> Standing {
-        let breaker = if self.breakers.is_empty() { None } else { self.breakers.get(agent) };
-        let breaker = breaker.map(|until| Cap::Breaker { until: *until });
-        self.capped(slot, agent, sigma, breaker, now)
+        self.standing_of(slot, &self.party(slot, agent), sigma, now)
+    }
+
+    /// The same for an agent that was looked up.
+    pub(crate) fn standing_of(
+        &self,
+        slot: &Slot,
+        party: &Party<'_>,
+        sigma: Sigma,
+        now: Timestamp,
+    ) -> Standing {
+        self.capped(slot, party, sigma, self.breaker(party.did), now)
     }
 
     /// Where a member would stand if its breaker were closed.
     pub(crate) fn stands_but_for_the_breaker(&self, slot: &Slot, agent: &Did, now: Timestamp) -> Ring {
-        let sigma = self.sigma_eff(slot, agent, Reversibility::Full, now);
-        self.capped(slot, agent, sigma, None, now).ring()
+        let party = self.party(slot, agent);
+        let sigma = self.sigma_of(slot, &party, Reversibility::Full, now);
+        self.capped(slot, &party, sigma, None, now).ring()
+    }
+
+    fn breaker(&self, agent: &Did) -> Option<Cap> {
+        let until = if self.breakers.is_empty() { None } else { self.breakers.get(agent) };
+        until.map(|until| Cap::Breaker { until: *until })
     }
 
     fn capped(
         &self,
         slot: &Slot,
-        agent: &Did,
+        party: &Party<'_>,
         sigma: Sigma,
         breaker: Option<Cap>,
         now: Timestamp,
     ) -> Standing {
-        let caps = slot.caps(agent);
-        let more: Vec<Cap> = self.caps_seen(slot, agent, None, sigma, now).chain(breaker).collect();
-        if more.is_empty() {
-            return standing(sigma, caps, now);
-        }
-        standing(sigma, &caps.iter().cloned().chain(more).collect::<Vec<_>>(), now)
+        let seen = self.caps_seen(slot, party, None, sigma, now);
+        let caps = slot.caps_of(party.seat).iter().chain(seen.iter().flatten()).chain(&breaker);
+        standing_under(sigma, caps, now)
     }
 
     /// What the ports of a session keep an agent from: a scorer without an answer that counts, a drift.
-    fn port_caps(&self, slot: &Slot, agent: &Did, now: Timestamp) -> [Option<Cap>; 2] {
-        let unscored = if slot.adapted.scored() { self.scores.cap(agent, now) } else { None };
+    fn port_caps(&self, slot: &Slot, party: &Party<'_>, now: Timestamp) -> [Option<Cap>; 2] {
+        let unscored = if slot.adapted.scored() { self.scores.cap(party.did, now) } else { None };
         let drifted = slot.adapted.on().drift.is_some()
-            && slot.session.known(agent).is_some_and(|member| slot.adapted.drifted(member.ordinal));
+            && party.seat.is_some_and(|seat| slot.adapted.drifted(seat.ordinal));
         [unscored, drifted.then_some(Cap::Drift)]
     }
 
@@ -66,55 +126,58 @@ impl State {
     pub(crate) fn caps_now(
         &self,
         slot: &Slot,
-        agent: &Did,
+        party: &Party<'_>,
         parent: Option<&Did>,
         sigma: Sigma,
         now: Timestamp,
-    ) -> impl Iterator<Item = Cap> {
-        let breaker = self.breakers.get(agent).map(|until| Cap::Breaker { until: *until });
-        self.caps_seen(slot, agent, parent, sigma, now).chain(breaker)
+    ) -> [Option<Cap>; 5] {
+        let [minimum, unscored, drifted, parent] = self.caps_seen(slot, party, parent, sigma, now);
+        [minimum, unscored, drifted, parent, self.breaker(party.did)]
     }
 
     /// The same but for the breaker, and with what its ports keep a member from.
     fn caps_seen(
         &self,
         slot: &Slot,
-        agent: &Did,
+        party: &Party<'_>,
         parent: Option<&Did>,
         sigma: Sigma,
         now: Timestamp,
-    ) -> impl Iterator<Item = Cap> + use<> {
+    ) -> [Option<Cap>; 4] {
         let minimum = Cap::below_minimum(slot.session.config().min_sigma_eff(), sigma);
-        let [unscored, drifted] = self.port_caps(slot, agent, now);
-        let parent = self.parent_cap(slot, agent, parent, now);
-        [minimum, unscored, drifted, parent].into_iter().flatten()
+        let [unscored, drifted] = self.port_caps(slot, party, now);
+        [minimum, unscored, drifted, self.parent_cap(slot, party, parent, now)]
     }
 
     /// The cap that its parents lay on an agent: none of them stands below where it may stand.
-    fn parent_cap(&self, slot: &Slot, agent: &Did, also: Option<&Did>, now: Timestamp) -> Option<Cap> {
-        let of = also.filter(|_| slot.session.known(agent).is_none());
-        let parents = of.into_iter().chain(self.answerable(slot, of.unwrap_or(agent), &[]));
+    fn parent_cap(&self, slot: &Slot, party: &Party<'_>, also: Option<&Did>, now: Timestamp) -> Option<Cap> {
+        // One that is there already keeps the parent that it has.
+        let of = also.filter(|_| party.seat.is_none());
+        let seat = of.map_or(party.seat, |parent| slot.session.known(parent));
+        let parents = of.into_iter().chain(slot.answerable(seat, &[]));
         let above = parents.map(|parent| {
-            let sigma = self.sigma_eff(slot, parent, Reversibility::Full, now);
-            let breaker = self.breakers.get(parent).map(|until| Cap::Breaker { until: *until });
+            let party = self.party(slot, parent);
+            let sigma = self.sigma_of(slot, &party, Reversibility::Full, now);
             let minimum = Cap::below_minimum(slot.session.config().min_sigma_eff(), sigma);
-            let more = [breaker, minimum].into_iter().chain(self.port_caps(slot, parent, now)).flatten();
-            let caps: Vec<Cap> = slot.caps(parent).iter().cloned().chain(more).collect();
-            Cap::Parent { parent: parent.clone(), ring: standing(sigma, &caps, now).ring() }
+            let more = [self.breaker(parent), minimum];
+            let ports = self.port_caps(slot, &party, now);
+            let caps = slot.caps_of(party.seat).iter().chain(more.iter().chain(&ports).flatten());
+            Cap::Parent { parent: parent.clone(), ring: standing_under(sigma, caps, now).ring() }
         });
         above.max_by_key(Cap::ring)
     }
+}
 
-    /// Those for whom an agent acts in a session: its parent and the parent's parents, and those named besides.
+impl Slot {
+    /// Those for whom an agent acts in the session: its parent and the parent's parents, and those named besides.
     pub(crate) fn answerable<'a>(
-        &self,
-        slot: &'a Slot,
-        agent: &Did,
+        &'a self,
+        seat: Option<MemberRef<'_>>,
         named: &'a [Did],
     ) -> impl Iterator<Item = &'a Did> + use<'a> {
-        let first = slot.session.known(agent).and_then(|member| member.parent);
-        let parent = |of: &u32| slot.session.by_ordinal(*of).and_then(|member| member.parent);
+        let first = seat.and_then(|seat| seat.parent);
+        let parent = |of: &u32| self.session.by_ordinal(*of).and_then(|member| member.parent);
         let parents = std::iter::successors(first, parent);
-        parents.filter_map(|of| slot.session.by_ordinal(of).map(|member| member.did)).chain(named)
+        parents.filter_map(|of| self.session.by_ordinal(of).map(|member| member.did)).chain(named)
     }
 }

@@ -24,6 +24,9 @@ pub(crate) use rows::{AccountRow, Backing, BondRow, Day};
 use rows::{SessionRow, Slab, push, unlink, walk};
 use timer::Timer;
 
+/// So many names are compared one by one.
+const FEW: usize = 4;
+
 /// The number of no row.
 pub(crate) const NIL: u32 = u32::MAX;
 
@@ -31,6 +34,7 @@ pub(crate) const NIL: u32 = u32::MAX;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Books {
     accounts: Vec<AccountRow>,
+    /// Once they are more than a few.
     by_did: Index,
     bonds: Vec<BondRow>,
     /// The lowest free place is used first, so that which place a bond gets does not depend on the order in
@@ -84,8 +88,12 @@ impl Books {
         self.bond(no.slot).filter(|bond| bond.turn == no.turn)
     }
 
-    /// The account of an agent. One hash and one comparison.
+    /// The account of an agent. One hash and one comparison; a few accounts are compared one by one.
     pub(crate) fn find(&self, did: &Did) -> Option<AgentNo> {
+        if self.accounts.len() <= FEW {
+            let row = self.accounts.iter().position(|account| account.did == *did)?;
+            return u32::try_from(row).ok().map(AgentNo);
+        }
         let same = |row: u32| self.account(row).is_some_and(|account| account.did == *did);
         self.by_did.find(self.key.hash_one(did), same).map(AgentNo)
     }
@@ -111,9 +119,13 @@ impl Books {
             first_given: NIL,
             first_backing: NIL,
         });
-        let (accounts, key) = (&self.accounts, &self.key);
-        let hash_of = |row: u32| accounts.get(row as usize).map_or(0, |account| key.hash_one(&account.did));
-        self.by_did.insert(agent, hash_of);
+        if self.accounts.len() > FEW {
+            let (accounts, key) = (&self.accounts, &self.key);
+            let hash_of =
+                |row: u32| accounts.get(row as usize).map_or(0, |account| key.hash_one(&account.did));
+            let first = if accounts.len() == FEW + 1 { 0 } else { agent };
+            (first..=agent).for_each(|row| self.by_did.insert(row, hash_of));
+        }
         self.order.append();
         Some(())
     }

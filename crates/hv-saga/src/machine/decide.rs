@@ -1,6 +1,6 @@
 //! What follows from a command: the rules by which a saga goes forward, settles doubts, and turns back.
 
-use super::{Saga, drawn, elapsed};
+use super::{Decided, Saga, drawn, elapsed};
 use crate::command::{Begin, Report, SagaCommand, SagaDenial};
 use crate::definition::{Growth, Pace, Plan, StepDef, check_steps};
 use crate::event::{Cause, Micros, Move, SagaEvent, StepRun};
@@ -15,11 +15,11 @@ pub(super) fn decide(
     command: &SagaCommand,
     held: &[u32],
     now: Timestamp,
-) -> Result<Vec<SagaEvent>, SagaDenial> {
+) -> Result<Decided, SagaDenial> {
     let (events, refused) = (Vec::with_capacity(4), command.refused());
     let mut draft = Draft { saga: saga.clone(), events, now, refused, held };
     draft.run(command)?;
-    Ok(draft.events)
+    Ok(Decided { events: draft.events, after: draft.saga })
 }
 
 /// A copy of the saga that runs ahead, and the events that brought it there.

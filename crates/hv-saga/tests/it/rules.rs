@@ -3,9 +3,9 @@
 use crate::simulation::{Act, Fate, Run, Sight, Turn, declared, step};
 use Act::{Dirty, Done, LostDone, LostNot, Permanent, Retryable};
 use hv_saga::{
-    AttemptRef, Begin, Cause, Class, Failure, Growth, Idempotence, Join, Limits, Move, Pace, Plan, PlanError,
-    Purpose, Reason, Report, Retry, Saga, SagaCommand, SagaDenial, SagaEvent, SagaState, StepDef, StepState,
-    Task, TaskProblem, Verdict, limits,
+    AttemptRef, Begin, Cause, Class, Decided, Failure, Growth, Idempotence, Join, Limits, Move, Pace, Plan,
+    PlanError, Purpose, Reason, Report, Retry, Saga, SagaCommand, SagaDenial, SagaEvent, SagaState, StepDef,
+    StepState, Task, TaskProblem, Verdict, limits,
 };
 use hv_types::{Machine, Solo, Timestamp};
 use std::sync::Arc;
@@ -233,8 +233,9 @@ fn a_held_step_waits_and_everything_else_goes_on() {
     let mut saga = Saga::default();
     let begin = SagaCommand::begin(plan([step(0, vec![]), step(1, vec![]), step(2, vec![0])]));
     let mut act = |command: &SagaCommand, held: &[u32]| {
-        let events = saga.decide_holding(command, held, now).unwrap();
+        let Decided { events, after } = saga.decide_holding(command, held, now).unwrap();
         events.iter().for_each(|event| saga.apply(event).unwrap());
+        assert_eq!(saga, after);
         let started = events.iter().filter_map(|event| match event {
             SagaEvent::Started { step, .. } => Some(*step),
             _ => None,

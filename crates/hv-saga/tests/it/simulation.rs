@@ -1,8 +1,8 @@
 //! A world that a saga acts on: it knows what really happened, which the saga only learns from reports.
 
 use hv_saga::{
-    Attempt, AttemptRef, Class, Failure, Idempotence, Move, Plan, ProbeAnswer, Purpose, Reason, Report,
-    Retry, Saga, SagaCommand, SagaEvent, SagaState, StepDef, StepState, Task, Verdict,
+    Attempt, AttemptRef, Class, Decided, Failure, Idempotence, Move, Plan, ProbeAnswer, Purpose, Reason,
+    Report, Retry, Saga, SagaCommand, SagaEvent, SagaState, StepDef, StepState, Task, Verdict,
 };
 use hv_types::{ActionId, ActionKind, Did, Machine, SagaId, SessionId, StepId, Timestamp};
 use std::collections::BTreeSet;
@@ -241,7 +241,10 @@ impl Run {
     pub(crate) fn commit(&mut self, mut command: SagaCommand) {
         let (session, saga) = (SessionId::new("s").unwrap(), SagaId::new("g").unwrap());
         let events = loop {
-            let events = self.saga.decide(&command, self.now).unwrap();
+            let Decided { events, after } = self.saga.decide_holding(&command, &[], self.now).unwrap();
+            let mut applied = self.saga.clone();
+            events.iter().for_each(|event| applied.apply(event).unwrap());
+            assert_eq!(applied, after, "what was decided is what is recorded");
             let starts = self.saga.starts(&session, &saga, &events);
             let started = events.iter().filter(|event| matches!(event, SagaEvent::Started { .. })).count();
             assert_eq!(starts.len(), started, "every start gives an attempt");

@@ -1,15 +1,26 @@
 //! How an event changes the files.
 
 use super::version::{Grave, Guard};
-use super::{Actor, FileSpace, changes};
+use super::{Actor, FileSpace, Origin, changes};
 use crate::{Change, Content, File, FileEvent, FilePath, HistoryEntry, Revision, Snapshot, SnapshotName};
 use crate::{Stamp, Version};
 use hv_types::Illegal;
 use std::sync::Arc;
 
 impl FileSpace {
-    /// Takes exactly the events that [`decide`](Self::decide) gives: each is decided again first.
-    pub(crate) fn apply(&mut self, actor: Actor<'_>, event: &FileEvent) -> Result<(), Illegal> {
+    /// Takes exactly the events that [`decide`](Self::decide) gives: each is decided again first, unless that was just
+    /// done.
+    pub(crate) fn apply(
+        &mut self,
+        actor: Actor<'_>,
+        event: &FileEvent,
+        origin: Origin,
+    ) -> Result<(), Illegal> {
+        if origin == Origin::Decided {
+            debug_assert_eq!(self.decide_again(actor, event).as_ref(), Ok(event));
+            self.change(actor, event);
+            return Ok(());
+        }
         match self.decide_again(actor, event) {
             Ok(again) if again == *event => {
                 self.change(actor, event);
