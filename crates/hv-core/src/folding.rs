@@ -130,6 +130,11 @@ impl Door {
         self.guards = guards;
     }
 
+    /// The limits that hold.
+    pub(crate) const fn guards(&self) -> Guards {
+        self.guards
+    }
+
     /// Whether an origin is listened to now. Every request asks once.
     pub(crate) fn admit(&mut self, origin: &Origin, now: Timestamp) -> Result<(), Limited> {
         self.requests.take(origin, self.guards.sources.requests, now)?;

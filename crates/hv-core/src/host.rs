@@ -16,8 +16,8 @@ use hv_rings::class::{Claim, Claims, Source};
 use hv_rings::gate::GateDenial;
 use hv_rings::rate::Limited;
 use hv_saga::{
-    Attempt, Begin, BoxFuture, Class, Decided as SagaDecided, Halt, Host, Outcome, Output, Plan, Progress, Purpose,
-    Report, Saga, SagaCommand, SagaDenial, SagaEvent, SagaState, StepDef,
+    Attempt, Begin, BoxFuture, Class, Decided as SagaDecided, Halt, Host, Outcome, Output, Plan, Progress,
+    Purpose, Report, Saga, SagaCommand, SagaDenial, SagaEvent, SagaState, StepDef,
 };
 use hv_types::{ActionId, Call, Did, SagaId, SessionId, Timestamp, Wire};
 use std::collections::{BTreeMap, VecDeque};

@@ -497,7 +497,7 @@ impl Node {
 
     /// The limits that hold.
     pub(crate) fn guards(&self) -> Guards {
-        self.shared.guards
+        self.shared.door.lock().unwrap_or_else(PoisonError::into_inner).guards()
     }
 
     pub(crate) fn log(&self) -> &Arc<dyn Log> {
