@@ -5,23 +5,24 @@ use crate::clock::Clock;
 use crate::early::Early;
 use crate::elsewhere::Elsewhere;
 use crate::error::{Denied, Error, Reason};
-use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, Rejected, SessionEvent};
+use crate::event::{NodeEvent, Rejected};
 use crate::folding::{Door, Source};
 use crate::guards::Guards;
 use crate::origin::Origin;
 use crate::state::State;
 use crate::trail::TrailEvent;
-use hv_audit::{Batch, Expect, Log, LogError, Lsn, PayloadRef, StreamNo};
-use hv_saga::Saga;
+use hv_audit::{Log, LogError, Lsn, PayloadRef, StreamNo};
 use hv_types::{ActionId, Did, Digest, Illegal, SessionId, Timestamp};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::broadcast;
 
+mod draft;
 mod keeping;
 mod turn;
 mod turnaway;
 
+pub(crate) use draft::{Ahead, Draft, Part};
 pub use keeping::Kept;
 
 use keeping::Keeping;
@@ -84,298 +85,6 @@ struct Inner {
     state: State,
     /// Set for good when record and state may disagree.
     poisoned: bool,
-}
-
-/// What a decision wants recorded as one atomic batch: at most one record for each stream.
-#[derive(Debug, Default)]
-pub(crate) struct Draft {
-    node: Vec<NodeEvent>,
-    ledger: Vec<LedgerEvent>,
-    session: Option<Target>,
-    /// What the session's own machine says; it stands first in the record.
-    lifecycle: Vec<MembershipEvent>,
-    events: Vec<SessionEvent>,
-    end: End,
-    /// What most batches do not have.
-    more: Option<Box<More>>,
-}
-
-#[derive(Debug, Default)]
-struct More {
-    attached: Option<PayloadRef>,
-    /// What is said of further sessions.
-    others: Vec<Part>,
-    /// Contents to be purged; then the node's events say so.
-    purge: Vec<Digest>,
-    ahead: Option<Ahead>,
-}
-
-/// A saga of the batch's session, as what the batch says of it was applied to it when that was decided. Whoever
-/// replays the batch applies it again.
-#[derive(Debug)]
-pub(crate) struct Ahead {
-    pub(crate) number: u32,
-    pub(crate) machine: Saga,
-}
-
-/// What is said of one open session besides the one that a batch concerns.
-#[derive(Debug)]
-pub(crate) struct Part {
-    pub(crate) stream: StreamNo,
-    /// What the session's own machine says; it stands first in the record.
-    pub(crate) lifecycle: Vec<MembershipEvent>,
-    pub(crate) events: Vec<SessionEvent>,
-}
-
-/// The session that a batch concerns.
-#[derive(Debug)]
-enum Target {
-    New(SessionId),
-    Open(StreamNo),
-}
-
-/// Whether the batch closes its session's stream.
-#[derive(Debug, Default, PartialEq, Eq)]
-enum End {
-    #[default]
-    Open,
-    Closed,
-}
-
-impl Draft {
-    #[inline(always)]
-    pub(crate) fn node(mut self, mut node: Vec<NodeEvent>) -> Self {
-        if self.node.is_empty() {
-            self.node = node;
-        } else {
-            self.node.append(&mut node);
-        }
-        self
-    }
-
-    fn more(&mut self) -> &mut More {
-        self.more.get_or_insert_default()
-    }
-
-    fn attached(&self) -> &[PayloadRef] {
-        self.more.as_deref().map_or(&[], |more| more.attached.as_slice())
-    }
-
-    fn others(&self) -> &[Part] {
-        self.more.as_deref().map_or(&[], |more| &more.others)
-    }
-
-    fn purge(&self) -> &[Digest] {
-        self.more.as_deref().map_or(&[], |more| &more.purge)
-    }
-
-    /// With the state to which what is said of a saga leads.
-    pub(crate) fn ahead(mut self, number: u32, machine: Saga) -> Self {
-        self.more().ahead = Some(Ahead { number, machine });
-        self
-    }
-
-    /// What is said of sessions besides. What concerns the session of the draft itself joins what is said of it:
-    /// the lifecycle behind what its machine says, the events behind everything else.
-    #[inline]
-    pub(crate) fn also(self, parts: Vec<Part>) -> Self {
-        if parts.is_empty() { self } else { self.joined(parts) }
-    }
-
-    fn joined(mut self, parts: Vec<Part>) -> Self {
-        for mut part in parts {
-            match self.session {
-                Some(Target::Open(stream)) if stream == part.stream => {
-                    self.lifecycle.append(&mut part.lifecycle);
-                    self.events.append(&mut part.events);
-                }
-                _ => {
-                    let others = &mut self.more().others;
-                    match others.iter_mut().find(|other| other.stream == part.stream) {
-                        Some(other) => {
-                            other.lifecycle.append(&mut part.lifecycle);
-                            other.events.append(&mut part.events);
-                        }
-                        None => others.push(part),
-                    }
-                }
-            }
-        }
-        self
-    }
-
-    #[inline(always)]
-    pub(crate) fn ledger(mut self, ledger: Vec<LedgerEvent>) -> Self {
-        self.ledger = ledger;
-        self
-    }
-
-    /// Purges contents; the event goes into the log's own record of it, behind what the node says before.
-    pub(crate) fn purging(mut self, purge: Vec<Digest>, purged: NodeEvent) -> Self {
-        self.more().purge = purge;
-        self.node(vec![purged])
-    }
-
-    #[inline(always)]
-    pub(crate) fn session(self, stream: StreamNo, events: Vec<SessionEvent>) -> Self {
-        self.session_with(stream, events, None)
-    }
-
-    /// What the session's own machine says, before everything else of the session.
-    #[inline(always)]
-    pub(crate) fn lifecycle(mut self, stream: StreamNo, lifecycle: Vec<MembershipEvent>) -> Self {
-        (self.session, self.lifecycle) = (Some(Target::Open(stream)), lifecycle);
-        self
-    }
-
-    pub(crate) fn attaching(mut self, attached: PayloadRef) -> Self {
-        self.more().attached = Some(attached);
-        self
-    }
-
-    #[inline(always)]
-    pub(crate) fn session_with(
-        mut self,
-        stream: StreamNo,
-        events: Vec<SessionEvent>,
-        attached: Option<PayloadRef>,
-    ) -> Self {
-        (self.session, self.events) = (Some(Target::Open(stream)), events);
-        match attached {
-            Some(attached) => self.attaching(attached),
-            None => self,
-        }
-    }
-
-    #[inline(always)]
-    pub(crate) fn open(
-        mut self,
-        id: SessionId,
-        lifecycle: Vec<MembershipEvent>,
-        events: Vec<SessionEvent>,
-    ) -> Self {
-        (self.session, self.lifecycle, self.events) = (Some(Target::New(id)), lifecycle, events);
-        self
-    }
-
-    /// Closes the session's stream with what is said of it, which may refer to no payload.
-    #[inline(always)]
-    pub(crate) fn closing(mut self) -> Self {
-        self.end = End::Closed;
-        self
-    }
-
-    fn is_empty(&self) -> bool {
-        let here = self.node.is_empty() && self.ledger.is_empty() && self.says_nothing();
-        here && self.end == End::Open && self.others().is_empty()
-    }
-
-    /// Whether nothing is said of a session.
-    fn says_nothing(&self) -> bool {
-        self.lifecycle.is_empty() && self.events.is_empty()
-    }
-
-    /// Shows the lengths of the streams that the decision may have read: the ledger's and the sessions'.
-    fn expecting<T>(&self, state: &State, show: impl FnOnce(&[Expect]) -> T) -> T {
-        let expect = |stream| Some(Expect { stream, length: state.length(stream)? });
-        let ledger = Expect { stream: StreamNo::LEDGER, length: state.ledger_length };
-        let session = match self.session {
-            Some(Target::Open(stream)) => expect(stream),
-            Some(Target::New(_)) | None => None,
-        };
-        match session {
-            _ if !self.others().is_empty() => {
-                let others = self.others().iter().filter_map(|part| expect(part.stream));
-                show(&std::iter::once(ledger).chain(session).chain(others).collect::<Vec<_>>())
-            }
-            Some(session) => show(&[ledger, session]),
-            None => show(&[ledger]),
-        }
-    }
-
-    fn write(&self, batch: &mut Batch<'_>, made: &mut Made) -> Result<(), LogError> {
-        if !self.purge().is_empty() {
-            batch.purge(self.purge(), |out| event::put_body(&self.node, out))?;
-        } else if !self.node.is_empty() {
-            batch.push(StreamNo::NODE, &[], |out| event::put_body(&self.node, out))?;
-        }
-        if !self.ledger.is_empty() {
-            batch.push(StreamNo::LEDGER, &[], |out| event::put_body(&self.ledger, out))?;
-        }
-        let stream = match &self.session {
-            Some(Target::New(id)) => {
-                let (stream, _) = batch
-                    .genesis(id.as_str(), |out| event::put_session(&self.lifecycle, &self.events, out))?;
-                Some(stream)
-            }
-            Some(Target::Open(stream)) => {
-                // What is said last stands in the record that closes the stream.
-                if !self.says_nothing() && self.end == End::Open {
-                    let body = |out: &mut Vec<u8>| event::put_session(&self.lifecycle, &self.events, out);
-                    batch.push(*stream, self.attached(), body)?;
-                }
-                Some(*stream)
-            }
-            None => None,
-        };
-        made.stream = stream;
-        for Part { stream, lifecycle, events } in self.others() {
-            batch.push(*stream, &[], |out| event::put_session(lifecycle, events, out))?;
-        }
-        if let (End::Closed, Some(stream)) = (&self.end, stream) {
-            let last = matches!(self.session, Some(Target::Open(_))) && !self.says_nothing();
-            made.root = Some(batch.close_with(stream, |out| {
-                if last {
-                    event::put_session(&self.lifecycle, &self.events, out);
-                }
-            })?);
-        }
-        Ok(())
-    }
-
-    fn apply(&mut self, state: &mut State, made: &Made) -> Result<(), Illegal> {
-        self.node.iter().try_for_each(|event| state.apply_node(event))?;
-        if !self.ledger.is_empty() {
-            state.apply_ledger(&self.ledger)?;
-        }
-        for Part { stream, lifecycle, events } in self.others() {
-            state.apply_session(*stream, (lifecycle, events), &[], None)?;
-        }
-        let Some(stream) = made.stream else { return Ok(()) };
-        if let Some(Target::New(id)) = &self.session {
-            state.open_session(stream, id)?;
-        }
-        if !self.says_nothing() {
-            let ahead = self.more.as_deref_mut().and_then(|more| more.ahead.take());
-            state.apply_session(stream, (&self.lifecycle, &self.events), self.attached(), ahead)?;
-        }
-        if self.end == End::Closed {
-            state.close_session(stream, made.root.unwrap_or_default())
-        } else {
-            Ok(())
-        }
-    }
-
-    fn told(self, stream: Option<StreamNo>) -> Vec<(StreamNo, Vec<TrailEvent>)> {
-        let mut parts = Vec::new();
-        if !self.node.is_empty() {
-            parts.push((StreamNo::NODE, self.node.into_iter().map(TrailEvent::Node).collect()));
-        }
-        if !self.ledger.is_empty() {
-            parts.push((StreamNo::LEDGER, self.ledger.into_iter().map(TrailEvent::Ledger).collect()));
-        }
-        if let Some(stream) = stream {
-            parts.push((stream, told(self.lifecycle, self.events)));
-        }
-        let others = self.more.map(|more| more.others).unwrap_or_default().into_iter();
-        parts.extend(others.map(|part| (part.stream, told(part.lifecycle, part.events))));
-        parts
-    }
-}
-
-fn told(lifecycle: Vec<MembershipEvent>, events: Vec<SessionEvent>) -> Vec<TrailEvent> {
-    let lifecycle = lifecycle.into_iter().map(|event| SessionEvent::Session { event });
-    lifecycle.chain(events).map(|event| TrailEvent::Session(Box::new(event))).collect()
 }
 
 /// A decision against somebody: why, and on whose trail it belongs.
@@ -471,7 +180,7 @@ impl Node {
         node.door()?.guard(guards);
         let set = (guards != kept).then(|| NodeEvent::Guarded { guards: Box::new(guards) });
         if unusable.is_some() || set.is_some() {
-            let draft = Draft { node: unusable.into_iter().chain(set).collect(), ..Draft::default() };
+            let draft = Draft::default().node(unusable.into_iter().chain(set).collect());
             let now = node.now();
             let made = node.record(&mut *node.lock()?, draft, now)?;
             node.shared.log.sync(made.lsn)?;
@@ -646,7 +355,7 @@ impl Node {
     pub(crate) async fn seal(&self) -> Result<(), Error> {
         let rest = self.door()?.rest();
         if !rest.is_empty() {
-            let draft = Draft { node: folded(rest).collect(), ..Draft::default() };
+            let draft = Draft::default().node(folded(rest).collect());
             let made = self.record(&mut *self.lock()?, draft, self.now())?;
             self.settle(Recorded { value: Ok(()), made }).await?;
         }

@@ -61,7 +61,7 @@ impl Node {
     ) -> Result<Recorded<T>, Error> {
         let Refusal { stream, request, agent, action, reason, rejected, also } = refusal;
         let follows = consequence::of_trips(&inner.state, &also, now);
-        let mut draft = Draft { node: folded(told.due).chain(also).collect(), ..Draft::default() };
+        let mut draft = Draft::default().node(folded(told.due).chain(also).collect());
         if told.form == Form::InFull {
             let denial = Denial::of(request, agent.as_ref(), action.as_ref(), &reason);
             match stream {

@@ -85,7 +85,7 @@ impl State {
         sigma: Sigma,
         now: Timestamp,
     ) -> Standing {
-        self.capped(slot, party, sigma, self.breaker(party.did), now)
+        self.capped(slot, party, sigma, self.breaker(party.did).as_ref(), now)
     }
 
     /// Where a member would stand if its breaker were closed.
@@ -105,11 +105,11 @@ impl State {
         slot: &Slot,
         party: &Party<'_>,
         sigma: Sigma,
-        breaker: Option<Cap>,
+        breaker: Option<&Cap>,
         now: Timestamp,
     ) -> Standing {
         let seen = self.caps_seen(slot, party, None, sigma, now);
-        let caps = slot.caps_of(party.seat).iter().chain(seen.iter().flatten()).chain(&breaker);
+        let caps = slot.caps_of(party.seat).iter().chain(seen.iter().flatten()).chain(breaker);
         standing_under(sigma, caps, now)
     }
 
