@@ -70,8 +70,8 @@ impl World {
     /// Goes through every order of what is left; answers how many there are.
     fn orders(&self, seen: &mut BTreeMap<String, u32>) -> u32 {
         let mut orders = 0;
-        for thread in 0..THREADS.len() {
-            if self.done[thread] < THREADS[thread].len() {
+        for (thread, acts) in THREADS.iter().enumerate() {
+            if self.done[thread] < acts.len() {
                 let mut next = self.clone();
                 next.act(thread, seen);
                 orders += next.orders(seen);
