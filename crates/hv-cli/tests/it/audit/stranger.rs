@@ -4,6 +4,7 @@
 
 use super::every::every;
 use super::{Place, audit_json, trails};
+use hv_core::event::NodeEvent;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -367,7 +368,12 @@ async fn a_verifier_written_from_the_page_agrees() {
     let place = Place::finished().await;
     agree(&place.dir());
     let place = Place::new();
-    trails::of_every_event(&place.dir(), &every());
+    // What a trail says of its own checkpoints, hv holds against the trail, and these were never made from it.
+    let mut every = every();
+    every
+        .node
+        .retain(|event| !matches!(event, NodeEvent::AnchorQueued { .. } | NodeEvent::AnchorMoved { .. }));
+    trails::of_every_event(&place.dir(), &every);
     agree(&place.dir());
     let place = Place::new();
     trails::in_segments(&place.dir());
