@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 /// Far more than a package needs that is well, on a machine that has other things to do, and less than a slow one takes.
 const DEADLINE: Duration = Duration::from_secs(3);
 /// How long anything may take that meets a fault: a deadline, and what else there is to do.
-const IN_TIME: Duration = Duration::from_secs(7);
+const IN_TIME: Duration = Duration::from_secs(15);
 /// How long it may take to be well again: a start, after the longest wait before it.
 const RECOVERY: Duration = Duration::from_secs(60);
 
@@ -354,7 +354,7 @@ async fn whatever_the_real_sidecar_does_nobody_joins_by_it_until_it_is_well_agai
         assert_eq!(joined.is_err(), denied(&log) == ["join"], "{number}");
         joined.ok()
     };
-    assert_eq!(join().await, Some(Ring::Sandbox));
+    in_the_end("at first", async || join().await == Some(Ring::Sandbox)).await;
     for fault in [
         Doing::Slow,
         Doing::Cut,
@@ -368,12 +368,12 @@ async fn whatever_the_real_sidecar_does_nobody_joins_by_it_until_it_is_well_agai
         *doing.lock().unwrap() = fault.clone();
         assert_eq!(join().await, None, "{fault:?}");
         *doing.lock().unwrap() = Doing::Nothing;
-        assert_eq!(join().await, Some(Ring::Sandbox), "after {fault:?}");
+        in_the_end(&format!("after {fault:?}"), async || join().await == Some(Ring::Sandbox)).await;
     }
     signal("STOP", server.process());
     assert_eq!(join().await, None, "hung");
     signal("CONT", server.process());
-    assert_eq!(join().await, Some(Ring::Sandbox));
+    in_the_end("hung", async || join().await == Some(Ring::Sandbox)).await;
     signal("KILL", server.process());
     assert_eq!(join().await, None, "killed");
 }
@@ -393,7 +393,7 @@ async fn whatever_the_real_caas_does_nothing_is_exchanged_until_it_is_well_again
         let began = Instant::now();
         let given = hv.publish_file(&sid(), &agent, "a.txt").await;
         let taken = hv.take_file(&sid(), &agent, "a.txt").await;
-        assert!(began.elapsed() < 3 * DEADLINE + Duration::from_secs(2), "{:?}", began.elapsed());
+        assert!(began.elapsed() < 2 * IN_TIME, "{:?}", began.elapsed());
         let refused = denied(&log).split_off(before);
         assert_eq!(refused.len(), usize::from(given.is_err()) + usize::from(taken.is_err()));
         assert!(refused.iter().all(|request| request == "context"), "{refused:?}");
@@ -401,7 +401,8 @@ async fn whatever_the_real_caas_does_nothing_is_exchanged_until_it_is_well_again
         assert_eq!(kept.as_deref(), Some(&b"mine"[..]));
         (given.is_ok(), matches!(taken, Ok(true)))
     };
-    assert_eq!(exchange().await, (true, true));
+    let well = async || exchange().await == (true, true);
+    in_the_end("at first", well).await;
     for (fault, expected) in [
         (Doing::Slow, (false, false)),
         (Doing::Cut, (false, false)),
@@ -419,12 +420,12 @@ async fn whatever_the_real_caas_does_nothing_is_exchanged_until_it_is_well_again
         *doing.lock().unwrap() = fault.clone();
         assert_eq!(exchange().await, expected, "{fault:?}");
         *doing.lock().unwrap() = Doing::Nothing;
-        assert_eq!(exchange().await, (true, true), "after {fault:?}");
+        in_the_end(&format!("after {fault:?}"), well).await;
     }
     signal("STOP", server.process());
     assert_eq!(exchange().await, (false, false), "hung");
     signal("CONT", server.process());
-    assert_eq!(exchange().await, (true, true));
+    in_the_end("hung", well).await;
     signal("KILL", server.process());
     assert_eq!(exchange().await, (false, false), "killed");
 }
