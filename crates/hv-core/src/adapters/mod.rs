@@ -223,7 +223,7 @@ impl Hypervisor {
         S: SelfCorrection + 'static,
     {
         let port = CorrectionPort::new(name, corrector, deadline);
-        self.node().ports().lock().correction = Some(Arc::new(port));
+        self.node().ports().connect().correction = Some(Arc::new(port));
         self
     }
 }
