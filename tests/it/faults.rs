@@ -389,6 +389,8 @@ async fn whatever_the_real_caas_does_nothing_is_exchanged_until_it_is_well_again
     opened(&hv, &agent).await;
     assert!(written(&hv, &agent).await);
     let exchange = async || {
+        // An agent has a rate, and this is about something else.
+        tokio::time::sleep(Duration::from_millis(300)).await;
         let before = denied(&log).len();
         let began = Instant::now();
         let given = hv.publish_file(&sid(), &agent, "a.txt").await;
