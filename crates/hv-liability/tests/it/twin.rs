@@ -381,6 +381,7 @@ impl Twin {
                 assert!(model.agents[agent].is_none());
                 continue;
             };
+            assert_eq!(ledger.quarantine_of(account.agent, now), account.quarantine, "{name}");
             let quarantine = account.quarantine.map(|quarantine| match quarantine {
                 Quarantine::Until(_) => "Until",
                 Quarantine::UntilRehabilitated => "UntilRehabilitated",
