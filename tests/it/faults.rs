@@ -390,7 +390,7 @@ async fn whatever_the_real_caas_does_nothing_is_exchanged_until_it_is_well_again
     assert!(written(&hv, &agent).await);
     let exchange = async || {
         // An agent has a rate, and this is about something else.
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
         let before = denied(&log).len();
         let began = Instant::now();
         let given = hv.publish_file(&sid(), &agent, "a.txt").await;
