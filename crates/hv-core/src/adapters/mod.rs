@@ -81,18 +81,14 @@ use hv_integrations::manifest::Reception;
 use hv_integrations::trust::TrustScorer;
 use manifest::ManifestPort;
 use scores::Answered;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use trust::TrustPort;
 
-/// What is connected to a node.
+/// What is connected to a node. Nothing can be connected without being seen, and a node to which nothing ever was pays
+/// for one look.
 #[derive(Debug, Default)]
-pub(crate) struct Ports {
-    /// Whether anything ever was.
-    any: AtomicBool,
-    connected: Mutex<Connected>,
-}
+pub(crate) struct Ports(OnceLock<Mutex<Connected>>);
 
 #[derive(Debug, Default)]
 struct Connected {
@@ -104,50 +100,50 @@ struct Connected {
 }
 
 impl Ports {
-    /// Replacing a pointer cannot stop half way.
-    fn lock(&self) -> MutexGuard<'_, Connected> {
-        self.connected.lock().unwrap_or_else(PoisonError::into_inner)
+    fn connect(&self) -> MutexGuard<'_, Connected> {
+        locked(self.0.get_or_init(Mutex::default))
     }
 
-    fn connect(&self) -> MutexGuard<'_, Connected> {
-        self.any.store(true, Ordering::Release);
-        self.lock()
+    /// What of all that is connected somebody wants to know; nothing where nothing is.
+    fn connected<T: Default>(&self, known: impl FnOnce(&Connected) -> T) -> T {
+        self.0.get().map_or_else(T::default, |connected| known(&locked(connected)))
     }
 
     pub(crate) fn trust(&self) -> Option<Arc<TrustPort>> {
-        if self.any.load(Ordering::Acquire) { self.lock().trust.clone() } else { None }
+        self.connected(|connected| connected.trust.clone())
     }
 
     fn drift(&self) -> Option<Arc<DriftPort>> {
-        self.lock().drift.clone()
+        self.connected(|connected| connected.drift.clone())
     }
 
     fn manifests(&self) -> Option<Arc<ManifestPort>> {
-        self.lock().manifests.clone()
+        self.connected(|connected| connected.manifests.clone())
     }
 
     fn context(&self) -> Option<Arc<ContextPort>> {
-        self.lock().context.clone()
+        self.connected(|connected| connected.context.clone())
     }
 
     fn correction(&self) -> Option<Arc<CorrectionPort>> {
-        self.lock().correction.clone()
+        self.connected(|connected| connected.correction.clone())
     }
 
     /// What a session that is created now has on.
     pub(crate) fn on(&self) -> PortsOn {
-        if !self.any.load(Ordering::Acquire) {
-            return PortsOn::default();
-        }
-        let connected = self.lock();
-        PortsOn {
+        self.connected(|connected| PortsOn {
             trust: connected.trust.as_ref().map(|port| port.name.clone()),
             drift: connected.drift.as_ref().map(|port| (port.name.clone(), port.hysteresis)),
             manifests: connected.manifests.as_ref().map(|port| port.name.clone()),
             context: connected.context.as_ref().map(|port| port.name.clone()),
             correction: connected.correction.as_ref().map(|port| port.name.clone()),
-        }
+        })
     }
+}
+
+/// Replacing a pointer cannot stop half way.
+fn locked(connected: &Mutex<Connected>) -> MutexGuard<'_, Connected> {
+    connected.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Takes up what a scorer said, and what it was told.
