@@ -6,10 +6,11 @@
 use crate::error::Error;
 use crate::event::NodeEvent;
 use crate::hypervisor::Hypervisor;
-use crate::node::{Draft, Node, Recorded};
+use crate::node::{Draft, Node, Recorded, blocking};
 use hv_audit::{Lsn, StreamNo};
 use hv_session::ConsistencyMode;
 use hv_types::{Digest, SessionId};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -101,26 +102,34 @@ impl Hypervisor {
     }
 
     /// Which of these writes a crash took: answered by the node before it was opened again, and not on its trail.
-    /// That is recorded, each once however often it is asked. Goes through the whole trail.
+    /// That is recorded, each once however often it is asked. Nobody signs a receipt, so what is recorded is the word of
+    /// whoever shows it. Goes through the whole trail once, outside every lock.
     ///
     /// # Errors
     /// [`Error::Log`], [`Error::Poisoned`].
     pub async fn lost_writes(&self, receipts: &[Receipt]) -> Result<Vec<Receipt>, Error> {
-        let mut lost: Vec<&Receipt> = receipts.iter().collect();
-        let mut told = Vec::new();
-        self.log().replay(&mut |entry| {
-            lost.retain(|receipt| receipt.hash != entry.hash);
-            if entry.stream == StreamNo::NODE && lost.iter().any(|lost| entry.lsn >= lost.lsn) {
-                let events: Vec<NodeEvent> = crate::event::read_body(entry.body).unwrap_or_default();
-                told.extend(events.into_iter().filter_map(|event| match event {
-                    NodeEvent::WriteLost { record, .. } => Some(record),
-                    _ => None,
-                }));
-            }
-            Ok(())
-        })?;
-        let lost: Vec<Receipt> = lost.into_iter().cloned().collect();
-        let new = lost.iter().filter(|receipt| !told.contains(&receipt.hash));
+        let log = Arc::clone(self.log());
+        let mut missing: BTreeMap<Digest, Receipt> =
+            receipts.iter().map(|receipt| (receipt.hash, receipt.clone())).collect();
+        let (missing, told) = blocking(move || {
+            let mut told = BTreeSet::new();
+            log.replay(&mut |entry| {
+                missing.remove(&entry.hash);
+                if entry.stream == StreamNo::NODE {
+                    let events: Vec<NodeEvent> = crate::event::read_body(entry.body).unwrap_or_default();
+                    told.extend(events.into_iter().filter_map(|event| match event {
+                        NodeEvent::WriteLost { record, .. } => Some(record),
+                        _ => None,
+                    }));
+                }
+                Ok(())
+            })?;
+            Ok((missing, told))
+        })
+        .await?;
+        let lost: Vec<Receipt> =
+            receipts.iter().filter(|receipt| missing.contains_key(&receipt.hash)).cloned().collect();
+        let new = missing.values().filter(|receipt| !told.contains(&receipt.hash));
         let events: Vec<NodeEvent> = new
             .map(|receipt| NodeEvent::WriteLost {
                 session: receipt.session.clone(),
