@@ -19,6 +19,27 @@ impl Timestamp {
         Self(self.0.saturating_add(nanos))
     }
 
+    /// The point in time that a calendar (proleptic Gregorian, UTC) and a clock show: `[year, month, day]`,
+    /// `[hour, minute, second]`. A leap second is the second before it.
+    ///
+    /// `None` for what no calendar shows, and for years before 1970 or after 2553.
+    #[must_use]
+    pub const fn from_civil([year, month, day]: [u64; 3], [hour, minute, second]: [u64; 3]) -> Option<Self> {
+        let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+        let days = match month {
+            2 => 28 + leap as u64,
+            4 | 6 | 9 | 11 => 30,
+            1..=12 => 31,
+            _ => return None,
+        };
+        if year < 1970 || year > 2553 || day == 0 || day > days || hour > 23 || minute > 59 || second > 60 {
+            return None;
+        }
+        let second = if second == 60 { 59 } else { second };
+        let seconds = ((days_from_civil(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
+        Some(Self(seconds * 1_000_000_000))
+    }
+
     /// How long after `earlier` this is; nothing where it is not after it.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
@@ -42,6 +63,12 @@ impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// Days from 1970-01-01 to a day that is not before it, the other way round.
+const fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468
 }
 
 /// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar.
@@ -97,6 +124,35 @@ mod tests {
         }
         assert_eq!(Timestamp(1_000_000).to_string(), "1970-01-01T00:00:00.001Z");
         assert_eq!(Timestamp::MAX.to_string(), "2554-07-21T23:34:33.709Z");
+    }
+
+    #[test]
+    fn what_is_shown_is_read_back() {
+        // Every day there is, by way of both functions.
+        for day in 0..213_000 {
+            let (year, month, of_month) = civil_from_days(day);
+            let seconds = day * 86_400 + 86_399;
+            let read = Timestamp::from_civil([year, month, of_month], [23, 59, 59]);
+            assert_eq!(read, Some(Timestamp(seconds * 1_000_000_000)), "{year}-{month}-{of_month}");
+        }
+        let noon = [12, 0, 0];
+        for date in [
+            [1969, 12, 31],
+            [2554, 1, 1],
+            [2026, 0, 1],
+            [2026, 13, 1],
+            [2026, 1, 0],
+            [2026, 4, 31],
+            [2026, 2, 29],
+            [2100, 2, 29],
+        ] {
+            assert_eq!(Timestamp::from_civil(date, noon), None, "{date:?}");
+        }
+        for clock in [[24, 0, 0], [0, 60, 0], [0, 0, 61]] {
+            assert_eq!(Timestamp::from_civil([2000, 2, 29], clock), None, "{clock:?}");
+        }
+        let leap = [[23, 59, 59], [23, 59, 60]].map(|clock| Timestamp::from_civil([2016, 12, 31], clock));
+        assert!(leap[0].is_some() && leap[0] == leap[1]);
     }
 
     #[test]

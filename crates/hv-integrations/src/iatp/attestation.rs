@@ -296,32 +296,13 @@ fn instant(text: &str) -> Option<Timestamp> {
     let number = |at: core::ops::Range<usize>| whole.get(at)?.parse::<u64>().ok();
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
     let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let days_of_month = match month {
-        2 => 28 + u64::from(leap),
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => return None,
-    };
-    if !(1970..2500).contains(&year)
-        || !(1..=days_of_month).contains(&day)
-        || hour > 23
-        || minute > 59
-        || second > 59
-    {
-        return None;
-    }
     let nanos = if places.bytes().all(|byte| byte.is_ascii_digit()) {
         places.parse::<u32>().ok()? * 10_u32.pow(9 - u32::try_from(places.len()).ok()?)
     } else {
         return None;
     };
-    // Years that begin in March have their leap day at the end (Howard Hinnant, "chrono-compatible low-level date
-    // algorithms").
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
-    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
-    Some(Timestamp(0).after(Duration::new(seconds, nanos)))
+    let whole = Timestamp::from_civil([year, month, day], [hour, minute, second])?;
+    Some(whole.after(Duration::new(0, nanos)))
 }
 
 fn digest(fields: &Fields) -> String {

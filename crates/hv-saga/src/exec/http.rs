@@ -276,19 +276,8 @@ fn http_date(text: &str) -> Option<crate::Timestamp> {
     let year = number(words.next())?;
     let mut clock = words.next()?.split(':');
     let (hour, minute, second) = (number(clock.next())?, number(clock.next())?, number(clock.next())?);
-    if words.next().is_some()
-        || !(1970..=2500).contains(&year)
-        || day == 0
-        || day > 31
-        || hour > 23
-        || minute > 59
-    {
+    if words.next().is_some() || clock.next().is_some() {
         return None;
     }
-    // Years that begin in March have their leap day at the end (Howard Hinnant, "chrono-compatible low-level
-    // date algorithms").
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
-    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
-    Some(crate::Timestamp(0).after(Duration::from_secs(seconds)))
+    crate::Timestamp::from_civil([year, month, day], [hour, minute, second])
 }
