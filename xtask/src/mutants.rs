@@ -43,7 +43,7 @@ const LATER: [&str; 9] = [
     "behaves_like_a_set",
 ];
 /// After how many seconds a mutant whose tests do not end counts as noticed.
-const TIMEOUT: &str = "30";
+const TIMEOUT: &str = "90";
 /// A mutant that allocates without end stops here.
 const BYTES: &str = "--as=8589934592";
 

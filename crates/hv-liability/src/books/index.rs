@@ -130,6 +130,21 @@ mod tests {
         }
     }
 
+    /// Where no two rows hash alike, one look finds a row.
+    #[test]
+    fn a_row_is_where_its_hash_says() {
+        let mut index = Index::default();
+        (0..1000).for_each(|row| index.insert(row, u64::from));
+        for row in 0..1000 {
+            let looks = std::cell::Cell::new(0);
+            let same = |other: u32| {
+                looks.set(looks.get() + 1);
+                other == row
+            };
+            assert_eq!((index.find(u64::from(row), same), looks.get()), (Some(row), 1));
+        }
+    }
+
     /// It is as small as it can be with a quarter of its places empty.
     #[test]
     fn it_grows_where_less_than_a_quarter_would_be_empty() {
