@@ -1,8 +1,9 @@
 //! Vouches, slashes and statements through the program, on one trail, and what `hv trust` says of them.
 
+use crate::evidence::key;
 use crate::scene::{assert_calm, said};
 use crate::support::{hv, json as report_of};
-use hv_core::identity::{Content, Finding, Signer, Statement};
+use hv_core::identity::{Content, Finding, Statement};
 use hv_core::types::{Did, Digest, SessionId, Share};
 use hv_core::{Clock, SystemClock};
 use serde_json::{Value, json};
@@ -10,12 +11,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 const NODE: &str = "did:web:node.example";
-
-fn key(name: &str) -> Signer {
-    let mut seed = [0; 32];
-    seed[..name.len()].copy_from_slice(name.as_bytes());
-    Signer::new(&seed).unwrap()
-}
 
 /// A trail with a configured node, and a live session with alice (0.75), bob (0.9) and carol (0.3).
 struct Office {

@@ -6,7 +6,7 @@ use hv_core::rings::rate::{Limits, PerRing, Rate};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How a disk is.
@@ -18,23 +18,31 @@ pub struct Mood {
     pub syncs: bool,
     /// As long as this is set, nothing is written to a segment.
     pub held: Arc<AtomicBool>,
+    /// How often somebody waited for it.
+    waits: Arc<AtomicU64>,
 }
 
 impl Mood {
     pub fn slow(takes: Duration) -> Self {
-        Self { takes, syncs: true, held: Arc::default() }
+        Self { takes, syncs: true, held: Arc::default(), waits: Arc::default() }
     }
 
     /// For filling long logs.
     pub fn careless() -> Self {
-        Self { takes: Duration::ZERO, syncs: false, held: Arc::default() }
+        Self { syncs: false, ..Self::slow(Duration::ZERO) }
     }
 
     pub fn hold(&self, held: bool) {
         self.held.store(held, Ordering::SeqCst);
     }
 
+    /// How often somebody waited for it.
+    pub fn waits(&self) -> u64 {
+        self.waits.load(Ordering::SeqCst)
+    }
+
     fn sync(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        self.waits.fetch_add(1, Ordering::SeqCst);
         std::thread::sleep(self.takes);
         if self.syncs { sync() } else { Ok(()) }
     }

@@ -1,10 +1,11 @@
 //! Evidence brought by a session file, with the real program: what opens Ring 1 and Ring 0, and what does not.
 
+use crate::evidence::{did, key};
 use crate::scene::{assert_calm, assert_complete, ran, said, sh, trail, with};
 use crate::support::{Run, hv, json as report_of};
 use hv_core::TrailEvent;
 use hv_core::event::{NodeEvent, SessionEvent};
-use hv_core::identity::{Content, Envelope, Kind, Signer, Statement, Verdict};
+use hv_core::identity::{Content, Envelope, Kind, Statement, Verdict};
 use hv_core::types::{Call, Did, Digest, SessionId, Timestamp};
 use hv_core::{Clock, SystemClock};
 use serde_json::{Value, json};
@@ -13,16 +14,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const NODE: &str = "did:web:node.example";
-
-fn key(name: &str) -> Signer {
-    let mut seed = [0; 32];
-    seed[..name.len()].copy_from_slice(name.as_bytes());
-    Signer::new(&seed).unwrap()
-}
-
-fn did(name: &str) -> Did {
-    key(name).did().clone()
-}
 
 /// Agents a, b, c with 0.97 and e with 0.50, the human h, a witness, and one step of an action.
 fn file(session: &str, action: &str) -> Value {

@@ -1,15 +1,16 @@
 //! What can be undone is what was shown to be undone: an undo that fails takes the trust in its action away at once,
 //! and a rehearsal or a witness gives it back. With real programs.
 
+use crate::evidence::{action, did, key, node};
 use hv_core::audit::MemoryLog;
-use hv_core::identity::{Content, Signer, Statement};
+use hv_core::identity::{Content, Statement};
 use hv_core::rings::class::Claim;
 use hv_core::saga::drive::{Control, drive};
 use hv_core::saga::exec::CommandExecutor;
 use hv_core::saga::reversibility::CannotRehearse;
 use hv_core::saga::{CommandTask, Growth, Plan, SagaCommand, SagaState, StepDef, Task};
 use hv_core::session::SessionConfig;
-use hv_core::types::{ActionId, ActionKind, Did, Reversibility, SagaId, SessionId, StepId, Timestamp};
+use hv_core::types::{ActionKind, Reversibility, SagaId, SessionId, StepId, Timestamp};
 use hv_core::{
     Clock, Denied, Entrant, Error, Hypervisor, NodeConfig, Presented, Reason, Request, SystemClock, UndoView,
 };
@@ -17,24 +18,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-
-fn key(name: &str) -> Signer {
-    let mut seed = [0; 32];
-    seed[..name.len()].copy_from_slice(name.as_bytes());
-    Signer::new(&seed).unwrap()
-}
-
-fn did(name: &str) -> Did {
-    key(name).did().clone()
-}
-
-fn node() -> Did {
-    Did::new("did:web:node.example").unwrap()
-}
-
-fn action(name: &str) -> ActionId {
-    ActionId::new(name).unwrap()
-}
 
 fn session() -> SessionId {
     SessionId::new("desk").unwrap()

@@ -1,6 +1,6 @@
 //! What a saga costs on the disk: how often it waits for it, counted, alone and among many.
 
-use hv_core::audit::disk::{Access, Disk, DiskFile, Listed, RealDisk};
+use crate::disks::Mood;
 use hv_core::audit::{FileLog, FileOptions};
 use hv_core::liability::Stake;
 use hv_core::rings::class::Claim;
@@ -9,97 +9,9 @@ use hv_core::saga::exec::Closures;
 use hv_core::saga::{Outcome, Plan, SagaCommand, SagaState, StepDef};
 use hv_core::types::{ActionId, ActionKind, Did, Reversibility, SagaId, SessionId, StepId};
 use hv_core::{Clock, Entrant, Guards, Hypervisor, SessionConfig, SystemClock, entropy};
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-/// The disk of the operating system, each sync counted, and each of them as long as said at least.
-#[derive(Debug, Clone)]
-struct Counted {
-    syncs: Arc<AtomicU64>,
-    takes: Duration,
-}
-
-impl Counted {
-    fn new(takes: Duration) -> Self {
-        Self { syncs: Arc::default(), takes }
-    }
-
-    fn syncs(&self) -> u64 {
-        self.syncs.load(Ordering::SeqCst)
-    }
-
-    fn count(&self) {
-        self.syncs.fetch_add(1, Ordering::SeqCst);
-        std::thread::sleep(self.takes);
-    }
-
-    fn file(&self, file: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
-        Box::new(CountedFile { file, disk: self.clone() })
-    }
-}
-
-#[derive(Debug)]
-struct CountedFile {
-    file: Box<dyn DiskFile>,
-    disk: Counted,
-}
-
-impl Disk for Counted {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        RealDisk.create(path).map(|file| self.file(file))
-    }
-    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
-        RealDisk.open(path, access).map(|file| self.file(file))
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
-    }
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        RealDisk.create_dir(path)
-    }
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove_dir(path)
-    }
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.count();
-        RealDisk.sync_dir(path)
-    }
-    fn list(&self, path: &Path) -> io::Result<Vec<Listed>> {
-        RealDisk.list(path)
-    }
-}
-
-impl DiskFile for CountedFile {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file.read_at(offset, buffer)
-    }
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_at(offset, bytes)
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        self.disk.count();
-        self.file.sync_data()
-    }
-    fn sync_all(&self) -> io::Result<()> {
-        self.disk.count();
-        self.file.sync_all()
-    }
-    fn set_len(&self, length: u64) -> io::Result<()> {
-        self.file.set_len(length)
-    }
-    fn length(&self) -> io::Result<u64> {
-        self.file.length()
-    }
-    fn try_lock(&self) -> io::Result<bool> {
-        self.file.try_lock()
-    }
-}
 
 fn did(name: &str) -> Did {
     Did::new(&format!("did:mesh:{name}")).unwrap()
@@ -107,7 +19,7 @@ fn did(name: &str) -> Did {
 
 /// A node that lets an agent call as often as it likes and with 64 tools at once, and in a session of it an agent that stands where it does
 /// because another has staked reputation on it.
-async fn bonded(folder: &Path, disk: &Counted) -> (Hypervisor, SessionId) {
+async fn bonded(folder: &Path, disk: &Mood) -> (Hypervisor, SessionId) {
     let rate = Rate { per_second: u32::MAX, burst: u32::MAX };
     let rate = PerRing { root: rate, privileged: rate, standard: rate, sandbox: rate };
     let tools = PerRing { root: 64, privileged: 64, standard: 64, sandbox: 64 };
@@ -147,14 +59,14 @@ async fn saga(hv: &Hypervisor, session: &SessionId, name: &str) {
 
 #[tokio::test]
 async fn a_saga_of_three_steps_waits_for_the_disk_four_times() {
-    let (folder, disk) = (tempfile::tempdir().unwrap(), Counted::new(Duration::ZERO));
+    let (folder, disk) = (tempfile::tempdir().unwrap(), Mood::slow(Duration::ZERO));
     let (hv, session) = bonded(&folder.path().join("trail"), &disk).await;
     for n in 0..20 {
-        let before = disk.syncs();
+        let before = disk.waits();
         saga(&hv, &session, &format!("g{n}")).await;
         // Its opening with the first start, two outcomes with the next start, the last outcome with its end; the
         // trail, the gate's grants and the ledger are in the same records.
-        assert_eq!(disk.syncs() - before, 4);
+        assert_eq!(disk.waits() - before, 4);
     }
 }
 
@@ -181,10 +93,10 @@ fn sixty_four_sagas_at_once_share_their_syncs() {
 }
 
 fn syncs_of_many(runtime: &tokio::runtime::Runtime, takes: Duration) -> u64 {
-    let (folder, disk) = (tempfile::tempdir().unwrap(), Counted::new(takes));
+    let (folder, disk) = (tempfile::tempdir().unwrap(), Mood::slow(takes));
     runtime.block_on(async {
         let (hv, session) = bonded(&folder.path().join("trail"), &disk).await;
-        let before = disk.syncs();
+        let before = disk.waits();
         let sagas: Vec<_> = (0..AT_ONCE)
             .map(|task| {
                 let (hv, session) = (hv.clone(), session.clone());
@@ -198,6 +110,6 @@ fn syncs_of_many(runtime: &tokio::runtime::Runtime, takes: Duration) -> u64 {
         for saga in sagas {
             saga.await.unwrap();
         }
-        disk.syncs() - before
+        disk.waits() - before
     })
 }

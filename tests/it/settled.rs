@@ -1,13 +1,14 @@
 //! What could not be undone waits for a person, also when its session is over, and a witness's word settles it.
 
+use crate::evidence::{did, key, node};
 use hv_core::audit::MemoryLog;
-use hv_core::identity::{Content, Envelope, Signer, Statement};
+use hv_core::identity::{Content, Envelope, Statement};
 use hv_core::rings::class::Claim;
 use hv_core::saga::drive::{Control, drive};
 use hv_core::saga::exec::Closures;
 use hv_core::saga::{Class, Outcome, Plan, Reason as Why, SagaCommand, SagaState, StepDef, Task};
 use hv_core::session::SessionConfig;
-use hv_core::types::{ActionId, ActionKind, Did, Reversibility, SagaId, SessionId, StepId, Timestamp};
+use hv_core::types::{ActionId, ActionKind, Reversibility, SagaId, SessionId, StepId, Timestamp};
 use hv_core::{
     Clock, Denied, Entrant, Error, Hypervisor, ItemRef, ManualClock, NodeConfig, Presented, Reason, Request,
     Retried, Settlement,
@@ -17,20 +18,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 const START: Timestamp = Timestamp(1_769_860_800_000_000_000);
-
-fn key(name: &str) -> Signer {
-    let mut seed = [0; 32];
-    seed[..name.len()].copy_from_slice(name.as_bytes());
-    Signer::new(&seed).unwrap()
-}
-
-fn did(name: &str) -> Did {
-    key(name).did().clone()
-}
-
-fn node() -> Did {
-    Did::new("did:web:node.example").unwrap()
-}
 
 fn id(step: &str) -> ItemRef {
     ItemRef {
