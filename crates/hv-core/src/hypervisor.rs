@@ -476,8 +476,7 @@ impl Hypervisor {
                 let released = state.ledger.decide(&release, now).map_err(|denial| {
                     slot.refuse("terminate_session", None, None, Reason::Ledger(Box::new(denial)))
                 })?;
-                let draft = Draft::default().lifecycle(slot.stream, events);
-                Ok((draft.ledger(released).closing(), ()))
+                Ok((Draft::default().closing(slot.stream, events).ledger(released), ()))
             })
             .await?;
         if self.reports_owed()? > 0 {

@@ -65,7 +65,8 @@ pub enum BadConfig {
 }
 
 impl Default for SessionConfig {
-    /// Eventual, 10 participants, one hour, σ_eff at least 0.60.
+    /// Eventual, 10 participants, one hour, σ_eff at least 0.60. Whoever supervises such a session may answer a write to a
+    /// file before it is durable; ask for [`Strong`](ConsistencyMode::Strong) where that is too early.
     fn default() -> Self {
         Self {
             mode: ConsistencyMode::Eventual,

@@ -17,7 +17,6 @@ pub(crate) struct Draft {
     /// What the session's own machine says; it stands first in the record.
     pub(super) lifecycle: Vec<MembershipEvent>,
     pub(super) events: Vec<SessionEvent>,
-    end: End,
     /// What most batches do not have.
     more: Option<Box<More>>,
 }
@@ -54,14 +53,18 @@ pub(crate) struct Part {
 enum Target {
     New(SessionId),
     Open(StreamNo),
+    /// What is said of it stands in the record that closes its stream, and may refer to no payload.
+    Closing(StreamNo),
 }
 
-/// Whether the batch closes its session's stream.
-#[derive(Debug, Default, PartialEq, Eq)]
-enum End {
-    #[default]
-    Open,
-    Closed,
+impl Target {
+    /// The stream, where there is one already.
+    const fn stream(&self) -> Option<StreamNo> {
+        match self {
+            Self::New(_) => None,
+            Self::Open(stream) | Self::Closing(stream) => Some(*stream),
+        }
+    }
 }
 
 impl Draft {
@@ -106,21 +109,18 @@ impl Draft {
 
     fn joined(mut self, parts: Vec<Part>) -> Self {
         for mut part in parts {
-            match self.session {
-                Some(Target::Open(stream)) if stream == part.stream => {
-                    self.lifecycle.append(&mut part.lifecycle);
-                    self.events.append(&mut part.events);
+            if self.session.as_ref().and_then(Target::stream) == Some(part.stream) {
+                self.lifecycle.append(&mut part.lifecycle);
+                self.events.append(&mut part.events);
+                continue;
+            }
+            let others = &mut self.more().others;
+            match others.iter_mut().find(|other| other.stream == part.stream) {
+                Some(other) => {
+                    other.lifecycle.append(&mut part.lifecycle);
+                    other.events.append(&mut part.events);
                 }
-                _ => {
-                    let others = &mut self.more().others;
-                    match others.iter_mut().find(|other| other.stream == part.stream) {
-                        Some(other) => {
-                            other.lifecycle.append(&mut part.lifecycle);
-                            other.events.append(&mut part.events);
-                        }
-                        None => others.push(part),
-                    }
-                }
+                None => others.push(part),
             }
         }
         self
@@ -180,16 +180,16 @@ impl Draft {
         self
     }
 
-    /// Closes the session's stream with what is said of it, which may refer to no payload.
+    /// Closes a session's stream with what its machine says.
     #[inline(always)]
-    pub(crate) fn closing(mut self) -> Self {
-        self.end = End::Closed;
+    pub(crate) fn closing(mut self, stream: StreamNo, lifecycle: Vec<MembershipEvent>) -> Self {
+        (self.session, self.lifecycle) = (Some(Target::Closing(stream)), lifecycle);
         self
     }
 
     pub(super) fn is_empty(&self) -> bool {
         let here = self.node.is_empty() && self.ledger.is_empty() && self.says_nothing();
-        here && self.end == End::Open && self.others().is_empty()
+        here && !matches!(self.session, Some(Target::Closing(_))) && self.others().is_empty()
     }
 
     /// Whether nothing is said of a session.
@@ -201,10 +201,7 @@ impl Draft {
     pub(super) fn expecting<T>(&self, state: &State, show: impl FnOnce(&[Expect]) -> T) -> T {
         let expect = |stream| Some(Expect { stream, length: state.length(stream)? });
         let ledger = Expect { stream: StreamNo::LEDGER, length: state.ledger_length };
-        let session = match self.session {
-            Some(Target::Open(stream)) => expect(stream),
-            Some(Target::New(_)) | None => None,
-        };
+        let session = self.session.as_ref().and_then(Target::stream).and_then(expect);
         match session {
             _ if !self.others().is_empty() => {
                 let others = self.others().iter().filter_map(|part| expect(part.stream));
@@ -224,31 +221,25 @@ impl Draft {
         if !self.ledger.is_empty() {
             batch.push(StreamNo::LEDGER, &[], |out| event::put_body(&self.ledger, out))?;
         }
-        let stream = match &self.session {
-            Some(Target::New(id)) => {
-                let (stream, _) = batch
-                    .genesis(id.as_str(), |out| event::put_session(&self.lifecycle, &self.events, out))?;
-                Some(stream)
-            }
+        let body = |out: &mut Vec<u8>| event::put_session(&self.lifecycle, &self.events, out);
+        made.stream = match &self.session {
+            Some(Target::New(id)) => Some(batch.genesis(id.as_str(), body)?.0),
             Some(Target::Open(stream)) => {
-                // What is said last stands in the record that closes the stream.
-                if !self.says_nothing() && self.end == End::Open {
-                    let body = |out: &mut Vec<u8>| event::put_session(&self.lifecycle, &self.events, out);
+                if !self.says_nothing() {
                     batch.push(*stream, self.attached(), body)?;
                 }
                 Some(*stream)
             }
+            Some(Target::Closing(stream)) => Some(*stream),
             None => None,
         };
-        made.stream = stream;
         for Part { stream, lifecycle, events } in self.others() {
             batch.push(*stream, &[], |out| event::put_session(lifecycle, events, out))?;
         }
-        if let (End::Closed, Some(stream)) = (&self.end, stream) {
-            let last = matches!(self.session, Some(Target::Open(_))) && !self.says_nothing();
-            made.root = Some(batch.close_with(stream, |out| {
-                if last {
-                    event::put_session(&self.lifecycle, &self.events, out);
+        if let Some(Target::Closing(stream)) = &self.session {
+            made.root = Some(batch.close_with(*stream, |out| {
+                if !self.says_nothing() {
+                    body(out);
                 }
             })?);
         }
@@ -271,7 +262,7 @@ impl Draft {
             let ahead = self.more.as_deref_mut().and_then(|more| more.ahead.take());
             state.apply_session(stream, (&self.lifecycle, &self.events), self.attached(), ahead)?;
         }
-        if self.end == End::Closed {
+        if let Some(Target::Closing(_)) = &self.session {
             state.close_session(stream, made.root.unwrap_or_default())
         } else {
             Ok(())
