@@ -189,6 +189,10 @@ impl Executor<Grant> for Thief {
         self.0.lock().unwrap().push((permit, attempt.clone()));
         Box::pin(async { Outcome::failed(Class::Permanent, Why::NotPermitted) })
     }
+
+    fn stops_within(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 async fn stolen(stage: &Stage, name: &str) -> (Grant, hv_core::saga::Attempt) {

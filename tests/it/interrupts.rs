@@ -116,6 +116,38 @@ fn a_second_ctrl_c_stops_at_once_and_leaves_the_run_resumable() {
 }
 
 #[test]
+fn what_is_stopped_at_once_is_asked_first_and_may_clean_up_after_itself() {
+    // As git takes away the files by which it keeps others out.
+    let holds =
+        "trap 'rm LOCK; echo cleaned >> LOG; exit 7' TERM; touch LOCK; echo $$ > two.pid; sleep 600 & wait";
+    let two = change(
+        "two",
+        json!({ "command": ["bash", "-c", holds] }),
+        sh("test ! -e LOCK; echo undo two >> LOG"),
+    );
+    for (signals, end) in [(vec!["INT", "INT"], 3), (vec!["TERM"], 3)] {
+        let run = scene(&file(0.9, vec![two.clone()]));
+        let child = in_the_middle(&run, "two");
+        for name in &signals {
+            signal(&child, name);
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let output = ended(child);
+        let report = report_of(&output);
+        assert_eq!(code(&output), 130, "{report:#}");
+        assert_eq!(log(&run), ["cleaned"], "{signals:?}: it was asked, and heard out");
+        assert!(!run.work().join("LOCK").exists());
+        let attempt = &attempts(&report, "two", "execute")[0];
+        assert_eq!(attempt["outcome"], "unknown", "how it ended is on the trail already: {report:#}");
+        assert_eq!(attempt["reason"], "it was stopped", "{report:#}");
+        let output = ran(&mut run.resume());
+        assert_eq!(code(&output), end, "{}", said(&output));
+        assert_eq!(log(&run), ["cleaned", "undo two"]);
+        assert_complete(&run);
+    }
+}
+
+#[test]
 fn two_signals_in_a_row_leave_a_run_that_ends_when_it_is_resumed() {
     // As a terminal sends them when a key is held down, at any moment.
     let mut seen = Vec::new();

@@ -214,6 +214,10 @@ impl hv_core::saga::Executor<Grant> for Watched {
         let outcome = self.start(permit, attempt);
         Box::pin(std::future::ready(outcome))
     }
+
+    fn stops_within(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// So many agents are killed while they act; how many effects began, and how many of them after the kill.

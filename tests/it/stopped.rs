@@ -125,8 +125,8 @@ fn a_full_disk_in_the_middle_of_each_example_is_told_and_the_run_ends_well_when_
     }
 }
 
-/// Sends signals to a run after a pause, and resumes it where it is to be resumed. Gives both exit codes.
-fn stopped(run: &Run, pause: u64, signals: &[&str]) -> (i32, i32) {
+/// Sends signals to a run after a pause, and resumes it where it is to be resumed. Gives both exit codes and the last report.
+fn stopped(run: &Run, pause: u64, signals: &[&str]) -> (i32, i32, Value) {
     let child = spawn(&mut run.start());
     wait_for("the trail", || run.data().join("mark").exists());
     std::thread::sleep(Duration::from_millis(pause));
@@ -143,23 +143,23 @@ fn stopped(run: &Run, pause: u64, signals: &[&str]) -> (i32, i32) {
     assert_calm(&output);
     let first = code(&output);
     if first != 130 {
-        return (first, first);
+        return (first, first, json(&output));
     }
     assert_eq!(json(&output)["outcome"], "interrupted");
     let output = ran(&mut run.resume());
     assert_calm(&output);
-    (first, code(&output))
+    (first, code(&output), json(&output))
 }
 
 fn each_is_stopped(signals: &[&str], firsts: &[i32]) {
     let pauses: &[u64] = if deep() { &[0, 10, 20, 40, 60, 90, 130, 180, 250] } else { &[15, 120] };
     let mut seen = Vec::new();
     let mut check = |name: &str, end: i32, run: &Run, pause: u64| {
-        let (first, second) = stopped(run, pause, signals);
+        let (first, second, report) = stopped(run, pause, signals);
         assert!(first == end || firsts.contains(&first), "{name} after {pause} ms: {first}");
         // It was undone, or it ended as it does; what the airline does not cancel stays.
         let ends = if end == 4 { [4, 3] } else { [end, 3] };
-        assert!(ends.contains(&second), "{name} after {pause} ms: {first}, then {second}");
+        assert!(ends.contains(&second), "{name} after {pause} ms: {first}, then {second}: {report:#}");
         let verified = hv().args(["audit", "verify", "--sealed", "--json"]).arg(run.data()).output().unwrap();
         assert_eq!(json(&verified)["verdict"], "complete", "{name} after {pause} ms");
         seen.push(first);

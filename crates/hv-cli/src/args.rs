@@ -150,7 +150,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 const RUN_HELP: &str = "\
 Progress goes to stderr, the report to stdout. The first Ctrl-C undoes what
-was done; a second one stops at once and leaves the run resumable.
+was done; a second one gives what runs one second and leaves the run resumable.
 
 Examples:
   hv run examples/release.toml

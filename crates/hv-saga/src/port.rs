@@ -81,10 +81,9 @@ pub trait Executor<P>: Send + Sync {
     fn run<'a>(&'a self, permit: P, attempt: &'a Attempt) -> BoxFuture<'a, Outcome>;
 
     /// How long attempts may take to stop in order once they were asked to; nothing for an executor whose
-    /// attempts cannot be asked and are dropped.
-    fn stops_within(&self) -> Duration {
-        Duration::ZERO
-    }
+    /// attempts cannot be asked and are dropped. Who wraps an executor passes on what that one says, which is why
+    /// there is no answer by default.
+    fn stops_within(&self) -> Duration;
 }
 
 /// Makes events durable and hands out permits: the side of a saga that governs.

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The name under which a session keeps what SCAK was told and what it proposed.
 const CORRECTION: &str = "hv.correction";
@@ -271,5 +272,9 @@ impl<E: Executor<Grant>> Executor<Grant> for Adapted<E> {
             }
             outcome
         })
+    }
+
+    fn stops_within(&self) -> Duration {
+        self.inner.stops_within()
     }
 }

@@ -6,6 +6,7 @@ use hv_core::saga::{Attempt, BoxFuture, Class, Executor, Outcome, Purpose, Reaso
 use hv_core::types::StepId;
 use hv_core::{Grant, Hypervisor};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// An executor that hands what verifiers found to the node before it says that the step is done, so that whoever
 /// is slashed by it does nothing afterwards.
@@ -61,5 +62,9 @@ impl<E: Executor<Grant>> Executor<Grant> for Findings<E> {
                 },
             }
         })
+    }
+
+    fn stops_within(&self) -> Duration {
+        self.inner.stops_within()
     }
 }

@@ -17,6 +17,9 @@ use tokio::signal::unix::{SignalKind, signal};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long what runs may end by itself after SIGTERM, before it is stopped.
 const GRACE: Duration = Duration::from_secs(5);
+/// The same after a second Ctrl-C: enough for what takes a moment, such as a step of git, which asked in the middle may
+/// leave what keeps it from ever being undone.
+pub(crate) const MOMENT: Duration = Duration::from_secs(1);
 
 /// What the person at the terminal asks for.
 #[derive(Debug, Clone)]
@@ -31,7 +34,7 @@ pub(super) struct Interrupts {
 
 impl Interrupts {
     /// Ctrl-C undoes. SIGTERM lets what runs end within a grace, records how, and leaves the run resumable; a second
-    /// Ctrl-C does so without the grace. From the return on, no signal is missed.
+    /// Ctrl-C does so within a moment. From the return on, no signal is missed.
     pub(super) fn listen(progress: &Arc<Mutex<Progress<Stderr>>>) -> Result<Self, RunFailure> {
         let heard = |kind| {
             let io = |error| RunFailure::Io { path: PathBuf::from("signals"), doing: "listen to", error };
@@ -58,7 +61,7 @@ impl Interrupts {
                     break GRACE;
                 }
                 if own.asked.fetch_add(1, SeqCst) > 0 {
-                    break Duration::ZERO;
+                    break MOMENT;
                 }
                 notice("interrupted: undoing what was done; once more to stop at once, to be resumed");
                 own.work.cancel(PATIENCE);

@@ -7,7 +7,7 @@ use super::request;
 use super::told::Answer;
 use crate::Exit;
 use crate::output;
-use crate::run::RunFailure;
+use crate::run::{MOMENT, RunFailure};
 use hv_core::Grant;
 use hv_core::event::Denial;
 use hv_core::rings::class::{Claim, Undo, Unproven};
@@ -32,16 +32,21 @@ const SURVIVORS: Duration = Duration::from_secs(10);
 /// How long a command may go on after Ctrl-C.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// An executor that keeps what the execution said.
+/// An executor that keeps what the execution said, and the handle by which it is stopped.
 struct Kept {
     inner: CommandExecutor,
+    control: Control,
     said: Mutex<Option<Output>>,
 }
 
 impl Kept {
     fn new(live: &Live, pass: &[String]) -> Self {
-        let inner = CommandExecutor::new(&live.token).with_output_bytes(KEPT).with_passed(pass.to_vec());
-        Self { inner, said: Mutex::new(None) }
+        let control = Control::new();
+        let inner = CommandExecutor::new(&live.token)
+            .with_output_bytes(KEPT)
+            .with_passed(pass.to_vec())
+            .with_stopping(control.stopping());
+        Self { inner, control, said: Mutex::new(None) }
     }
 
     fn take(&self) -> Option<Output> {
@@ -59,6 +64,10 @@ impl Executor<Grant> for Kept {
             }
             outcome
         })
+    }
+
+    fn stops_within(&self) -> Duration {
+        Executor::<Grant>::stops_within(&self.inner)
     }
 }
 
@@ -251,7 +260,7 @@ async fn driven(
     executor: &Kept,
     first: SagaCommand,
 ) -> Result<SagaState, LiveFailure> {
-    let control = Control::new();
+    let control = &executor.control;
     let heard = |kind| {
         let io = |error| RunFailure::Io { path: PathBuf::from("signals"), doing: "listen to", error };
         signal(kind).map_err(io)
@@ -266,7 +275,7 @@ async fn driven(
                 _ = terminate.recv() => {}
             }
             if asked {
-                listening.abandon();
+                listening.suspend(MOMENT);
                 return;
             }
             asked = true;
@@ -283,7 +292,7 @@ async fn driven(
         over,
     };
     let watcher = tokio::spawn(request::watch(folder.hv.clone(), scene));
-    let state = drive(host, executor, &control, first).await;
+    let state = drive(host, executor, control, first).await;
     let _ = finished.send(true);
     listener.abort();
     // A kill that was begun is recorded to its end.

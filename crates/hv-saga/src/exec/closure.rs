@@ -8,6 +8,7 @@ use crate::{
 };
 use core::fmt;
 use core::future::ready;
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 type Function = Box<dyn Fn(Attempt) -> BoxFuture<'static, Outcome> + Send + Sync>;
@@ -107,5 +108,10 @@ impl<P: Permit> Executor<P> for Closures {
             let outcome = tokio::time::timeout(left, function(attempt.clone())).await;
             outcome.unwrap_or_else(|_| Outcome::failed(Class::Unknown, Reason::TimedOut))
         })
+    }
+
+    /// A closure is dropped.
+    fn stops_within(&self) -> Duration {
+        Duration::ZERO
     }
 }

@@ -221,7 +221,10 @@ impl CommandExecutor {
     /// Ends a program whose time is over.
     async fn stop(&self, group: &Group, child: &mut Child, capture: &mut Capture) -> Option<ExitStatus> {
         group.terminate();
-        if let Ok(status) = timeout(self.grace, capture.until_exit(child)).await {
+        let until = Instant::now() + self.grace;
+        if let Ok(status) = timeout_at(until, capture.until_exit(child)).await {
+            // Those that do not end within the grace either are ended with the group.
+            let _ = timeout_at(until, group.emptied()).await;
             return status;
         }
         group.kill();

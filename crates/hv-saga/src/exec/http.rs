@@ -219,6 +219,11 @@ impl<P: Permit> Executor<P> for HttpExecutor {
             }
         })
     }
+
+    /// A request that is under way is given up at once.
+    fn stops_within(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// What a status means.

@@ -8,7 +8,7 @@
 
 use core::fmt;
 use core::time::Duration;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal, test_kill_process_group};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -118,11 +118,28 @@ fn look(pid: i32, run: &str) -> Option<Survivor> {
     if pid == i32::try_from(std::process::id()).ok()? || value("HV_RUN")? != run.as_bytes() {
         return None;
     }
-    let stat = fs::read_to_string(folder.join("stat")).ok()?;
-    // The name in brackets may hold anything; the group is the third field after it.
-    let pgid = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(2)?.parse().ok()?;
+    let (_, pgid) = standing(&folder)?;
     let key = String::from_utf8_lossy(value("HV_IDEMPOTENCY_KEY").unwrap_or_default()).into_owned();
     Some(Survivor { pid, pgid, key })
+}
+
+/// The state of a process, as one letter, and its group.
+fn standing(folder: &Path) -> Option<(char, i32)> {
+    let stat = fs::read_to_string(folder.join("stat")).ok()?;
+    // The name in brackets may hold anything; the state follows it, then the parent, then the group.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    Some((fields.next()?.chars().next()?, fields.nth(1)?.parse().ok()?))
+}
+
+/// Whether somebody in a process group is still at work. Who has ended and waits to be collected is not, however long
+/// that takes.
+pub(super) fn any_alive(group: Pid) -> bool {
+    if test_kill_process_group(group).is_err() {
+        return false;
+    }
+    let Ok(processes) = fs::read_dir("/proc") else { return true };
+    let mut standings = processes.flatten().filter_map(|entry| standing(&entry.path()));
+    standings.any(|(state, pgid)| pgid == group.as_raw_nonzero().get() && !matches!(state, 'Z' | 'X'))
 }
 
 /// Signals a process through a handle that is taken before the process is looked at once more, so that

@@ -111,6 +111,10 @@ async fn an_executor_that_never_answers_is_given_up() {
             let execute = attempt.purpose == Purpose::Execute;
             Box::pin(async move { if execute { std::future::pending().await } else { Outcome::done() } })
         }
+
+        fn stops_within(&self) -> Duration {
+            Duration::ZERO
+        }
     }
     let began = Instant::now();
     let (state, _) = run(plan([step(0, vec![])]), &Deaf, &Control::new()).await;

@@ -149,6 +149,23 @@ async fn a_program_that_is_late_is_asked_to_end() {
     assert_eq!(stdout(&outcome), "hello\nbye\n");
 }
 
+/// Who was asked to end may clean up, also when the program that started it has ended already.
+#[tokio::test]
+async fn what_a_late_program_started_is_asked_too_and_heard_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let lock = folder.path().join("lock");
+    let script = format!(
+        "(trap 'sleep 0.3; rm {lock}; exit' TERM; touch {lock}; sleep 30 & wait) & sleep 30",
+        lock = lock.display()
+    );
+    let attempt = attempt(shell(&script), Purpose::Execute, Duration::from_millis(300));
+    let began = Instant::now();
+    let outcome = CommandExecutor::new("r").run(Slip::Good, &attempt).await;
+    assert_eq!(outcome.verdict, failed(Class::Unknown, Reason::TimedOut));
+    assert!(!lock.exists(), "it was killed in the middle of that");
+    assert!(began.elapsed() < Duration::from_secs(3), "it had ended long before: {:?}", began.elapsed());
+}
+
 /// One that ignores SIGTERM, with a child that does too, is killed with its group.
 #[tokio::test]
 async fn a_program_that_ignores_the_request_is_killed_with_its_group() {

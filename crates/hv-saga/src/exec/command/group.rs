@@ -1,7 +1,13 @@
 //! The process group of one program.
 
+use crate::exec::survivors::any_alive;
+use core::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Child;
+use tokio::time::sleep;
+
+/// How often a group is looked at that was asked to end.
+const INTERVAL: Duration = Duration::from_millis(5);
 
 /// The group that a program leads. Dropping it kills what is left of the group.
 #[derive(Debug)]
@@ -16,6 +22,14 @@ impl Group {
     /// Asks the group to end.
     pub(super) fn terminate(&self) {
         self.signal(Signal::TERM);
+    }
+
+    /// Ends when nobody is left in the group: what its leader started may still be cleaning up when the leader has
+    /// ended.
+    pub(super) async fn emptied(&self) {
+        while self.0.is_some_and(any_alive) {
+            sleep(INTERVAL).await;
+        }
     }
 
     /// Ends the group.
