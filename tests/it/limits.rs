@@ -3,7 +3,7 @@
 use hv_core::audit::MemoryLog;
 use hv_core::session::{Expect, SessionDenial};
 use hv_core::types::{Did, SessionId, Timestamp};
-use hv_core::{Entrant, Error, Hypervisor, ManualClock, QUARANTINE, Reason, SessionConfig};
+use hv_core::{Entrant, Error, Guards, Hypervisor, ManualClock, QUARANTINE, Reason, SessionConfig};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,8 +44,9 @@ fn reason<T: std::fmt::Debug>(result: Result<T, Error>) -> Reason {
 
 #[tokio::test]
 async fn one_creator_has_so_many_sessions_open_and_no_more() {
-    let (hv, log, clock) = node();
-    hv.limit_open_sessions(3);
+    let (log, clock) = (Arc::new(MemoryLog::new()), Arc::new(ManualClock::at(Timestamp(1_000_000_000))));
+    let guards = Guards { open_sessions: 3, ..Guards::default() };
+    let hv = Hypervisor::open_guarded(log.clone(), clock.clone(), guards).unwrap();
     let create = async |name: &str, creator: &str| {
         hv.create_session(&id(name), SessionConfig::default(), &did(creator)).await.map(|_| ())
     };
@@ -56,9 +57,8 @@ async fn one_creator_has_so_many_sessions_open_and_no_more() {
     create("other", "somebody").await.unwrap();
     hv.terminate_session(&id("two")).await.unwrap();
     create("four", "admin").await.unwrap();
-    // A node that replays the log counts the same.
+    // A node that replays the log counts the same, and up to the same limit.
     let again = Hypervisor::open(log, clock).unwrap();
-    again.limit_open_sessions(3);
     let fifth = again.create_session(&id("five"), SessionConfig::default(), &did("admin")).await;
     assert_eq!(reason(fifth), Reason::TooManySessions { limit: 3 });
 }

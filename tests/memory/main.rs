@@ -39,7 +39,7 @@ fn node(folder: &Path) -> Hypervisor {
     let rate = Rate { per_second: u32::MAX, burst: u32::MAX };
     let rate = PerRing { root: rate, privileged: rate, standard: rate, sandbox: rate };
     let tools = PerRing { root: u32::MAX, privileged: u32::MAX, standard: u32::MAX, sandbox: u32::MAX };
-    let guards = Guards { limits: Limits { rate, tools }, ..Guards::default() };
+    let guards = Guards { limits: Limits { rate, tools }, open_sessions: u32::MAX, ..Guards::default() };
     let (now, options) = (SystemClock.now(), FileOptions::new(entropy().unwrap()));
     let log = if folder.exists() {
         FileLog::open(folder, now, options)
@@ -246,7 +246,6 @@ fn an_open_session_holds_four_kilobytes_at_most() {
     let folder = tempfile::tempdir().unwrap();
     runtime().block_on(async {
         let hv = node(&folder.path().join("trail"));
-        hv.limit_open_sessions(u32::MAX);
         sessions(&hv, 0..100, true).await;
         let before = MEMORY.current_usage();
         sessions(&hv, 100..100 + open, false).await;

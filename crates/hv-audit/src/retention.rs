@@ -31,6 +31,8 @@ pub struct Retention {
     pub file: Duration,
 }
 
+hv_types::wire_struct!(Retention { output, note, file });
+
 impl Retention {
     /// Half a year: 184 days, as many as the longest two quarters have.
     pub const USUAL: Duration = Duration::from_secs(184 * 86_400);

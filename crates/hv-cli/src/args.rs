@@ -10,6 +10,7 @@ use crate::audit::history::HistoryArgs;
 use crate::audit::keeping::{HoldArgs, PurgeArgs};
 use crate::call::CallArgs;
 use crate::claimed::ManifestArgs;
+use crate::config::args::{ConfigArgs, ConfigCommandArgs};
 use crate::elevate::ElevateArgs;
 use crate::exit::EXIT_CODES;
 use crate::id::args::IdArgs;
@@ -63,6 +64,8 @@ pub enum Command {
     Elevate(ElevateArgs),
     /// Say whom a node listens to, and change the supervisor by a witness's word
     Node(NodeArgs),
+    /// Print and check what is said of a node's limits, by a file or the environment
+    Config(ConfigCommandArgs),
     /// Hand signed statements to the node: join, vouch, release, evidence, rotate, revoke
     Accept(AcceptArgs),
     /// Print the call that a step will make, for those who are asked to sign for it
@@ -135,6 +138,9 @@ pub struct RunArgs {
     /// How long a mark may be old while the run goes on, such as 30s; at most a twentieth of the time goes into marks
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub mark_every: Duration,
+    /// What is said of the node's limits.
+    #[command(flatten)]
+    pub config: ConfigArgs,
     /// Print the report as one JSON document on stdout, and no progress
     #[arg(long)]
     pub json: bool,

@@ -8,6 +8,7 @@ pub mod args;
 pub mod audit;
 pub mod call;
 pub mod claimed;
+pub mod config;
 pub mod elevate;
 pub mod id;
 pub mod lines;

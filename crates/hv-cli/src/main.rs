@@ -19,6 +19,7 @@ fn main() -> Exit {
         Command::Vouch(args) => hv_cli::answerable::vouch(&args),
         Command::Slash(args) => hv_cli::answerable::slash(&args),
         Command::Elevate(args) => hv_cli::elevate::run(&args),
+        Command::Config(args) => hv_cli::config::run(&args),
         Command::Node(args) => hv_cli::node::run(&args),
         Command::Accept(args) => hv_cli::answerable::accept(&args),
         Command::Call(args) => hv_cli::call::run(&args).map(|()| Exit::Done),

@@ -1,5 +1,6 @@
 //! What is printed, and where: answers on stdout, errors on stderr.
 
+use crate::config::BadConfig;
 use crate::exit::Exit;
 use crate::id::IdFailure;
 use crate::lines::LinesFailure;
@@ -26,6 +27,8 @@ pub enum Refused {
     Lines(LinesFailure),
     /// A tool server that could not be looked at.
     Tools(Box<ToolsFailure>),
+    /// What is said of a node's limits cannot be.
+    Config(Box<BadConfig>),
     /// stdout does not take what is printed.
     Output(io::Error),
 }
@@ -40,6 +43,7 @@ impl Refused {
             Self::Session(failure) => (failure.exit(), format!("hv: {failure}")),
             Self::Id(failure) => (failure.exit(), failure.to_string()),
             Self::Tools(failure) => (failure.exit(), failure.to_string()),
+            Self::Config(bad) => (Exit::BadInput, bad.to_string()),
             Self::Lines(failure) => (Exit::BadInput, failure.to_string()),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return Exit::Done,
             Self::Output(error) => {
@@ -48,6 +52,12 @@ impl Refused {
         };
         error(&message);
         exit
+    }
+}
+
+impl From<BadConfig> for Refused {
+    fn from(bad: BadConfig) -> Self {
+        Self::Config(Box::new(bad))
     }
 }
 

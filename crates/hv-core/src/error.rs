@@ -21,6 +21,8 @@ pub enum Error {
     Log(LogError),
     /// The operating system has no random numbers, without which no trail is begun.
     NoRandomness,
+    /// What the configuration says does not go together.
+    Setting(Box<crate::config::BadSetting>),
     /// The record and the state disagree. Nothing more is done; open the log again.
     Illegal(Illegal),
     /// An earlier failure left open what is durable. Nothing more is done; open the log again.
@@ -208,7 +210,7 @@ impl Reason {
             Self::Late(_) => "a call with a later deadline".to_owned(),
             Self::Begun(_) => "a session that has not begun".to_owned(),
             Self::Retention { .. } => {
-                "leaving out what is younger than 184 days, or the word of a witness on exactly this purge"
+                "leaving out what is younger than the retention of the node, or the word of a witness on exactly this purge"
                     .to_owned()
             }
             Self::Quarantined(_) => "the end of the quarantine, or rehabilitation".to_owned(),
@@ -225,6 +227,7 @@ impl fmt::Display for Error {
             Self::NoSaga(id) => write!(f, "the session has no saga `{id}`"),
             Self::Log(error) => fmt::Display::fmt(error, f),
             Self::NoRandomness => f.write_str("the operating system has no random numbers; no trail is begun"),
+            Self::Setting(bad) => fmt::Display::fmt(bad, f),
             Self::Illegal(illegal) => write!(f, "{illegal}; nothing more is done until the log is opened again"),
             Self::Poisoned => f.write_str(
                 "an earlier failure left open what is durable; nothing more is done until the log is opened again",
@@ -298,6 +301,7 @@ impl std::error::Error for Error {
         match self {
             Self::Log(error) => Some(error),
             Self::Illegal(illegal) => Some(illegal),
+            Self::Setting(bad) => Some(&**bad),
             _ => None,
         }
     }

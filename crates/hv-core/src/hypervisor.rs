@@ -2,6 +2,7 @@
 
 use crate::adapters::{Asked, lower};
 use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
 use crate::consequence;
 use crate::elsewhere::Weighed;
 use crate::error::{Error, Reason};
@@ -133,7 +134,7 @@ impl Hypervisor {
     /// # Errors
     /// [`Error::Log`] where the log cannot be read or holds what no honest run could have written.
     pub fn open(log: Arc<dyn Log>, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        Ok(Self { node: Arc::new(Node::open(log, clock, None)?) })
+        Ok(Self { node: Arc::new(Node::open(log, clock, |kept| Ok(*kept))?) })
     }
 
     /// As [`open`](Self::open), under these limits from here on; that they changed is recorded. Without it, those hold
@@ -142,7 +143,30 @@ impl Hypervisor {
     /// # Errors
     /// Those of [`open`](Self::open).
     pub fn open_guarded(log: Arc<dyn Log>, clock: Arc<dyn Clock>, guards: Guards) -> Result<Self, Error> {
-        Ok(Self { node: Arc::new(Node::open(log, clock, Some(guards))?) })
+        Ok(Self { node: Arc::new(Node::open(log, clock, |_| Ok(guards))?) })
+    }
+
+    /// As [`open`](Self::open), under the limits that this makes of those that were set last; that they changed is
+    /// recorded.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where what is said does not go together; those of [`open`](Self::open).
+    pub fn open_configured(log: Arc<dyn Log>, clock: Arc<dyn Clock>, config: &Config) -> Result<Self, Error> {
+        let over = |kept: &Guards| config.over(kept).map_err(|bad| Error::Setting(Box::new(bad)));
+        Self::open_with(log, clock, over)
+    }
+
+    /// As [`open`](Self::open), under the limits that are made of those that were set last; that they changed is
+    /// recorded.
+    ///
+    /// # Errors
+    /// What making them fails with; those of [`open`](Self::open).
+    pub fn open_with(
+        log: Arc<dyn Log>,
+        clock: Arc<dyn Clock>,
+        set: impl FnOnce(&Guards) -> Result<Guards, Error>,
+    ) -> Result<Self, Error> {
+        Ok(Self { node: Arc::new(Node::open(log, clock, set)?) })
     }
 
     /// The limits that hold on this node.
@@ -195,12 +219,6 @@ impl Hypervisor {
         self.node.read(|state, _| state.sessions().into_iter().collect())
     }
 
-    /// Lets one creator have so many sessions open at once; 10 000 where nothing is said. Sessions that are open
-    /// already stay.
-    pub fn limit_open_sessions(&self, limit: u32) {
-        self.node.limit_open_sessions(limit);
-    }
-
     /// Creates a session that agents can join.
     ///
     /// # Errors
@@ -222,7 +240,7 @@ impl Hypervisor {
                     let reason = Reason::SessionExists(id.clone());
                     return Err(Refusal::on_node("create_session", Some(creator), reason));
                 }
-                let limit = self.node.open_sessions();
+                let limit = state.guards.open_sessions;
                 if state.opened_by(creator) >= limit {
                     let reason = Reason::TooManySessions { limit };
                     return Err(Refusal::on_node("create_session", Some(creator), reason));

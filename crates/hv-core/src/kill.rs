@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-/// How long the callback of a kill may take; then its answer is [`KillAnswer::Late`].
+/// How long the callback of a kill may take where [`Guards`](crate::Guards) say nothing else; then its answer is
+/// [`KillAnswer::Late`].
 pub const KILL_CALLBACK: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether a relieved agent still executes something.
@@ -125,8 +126,8 @@ impl Hypervisor {
     /// Kills: from the record of it on, nothing of the target starts, whatever was granted before. An agent is
     /// put out of every session too. Undo and probes of what was done still run.
     ///
-    /// Then `stop` is run, which is to end what is under way, for [`KILL_CALLBACK`] at most; what it answers, or
-    /// that it did not, is recorded. Without a runtime nothing can be run, and that is recorded too; the kill holds.
+    /// Then `stop` is run, which is to end what is under way, for as long as
+    /// [`Guards::kill_callback`](crate::Guards::kill_callback) at most; what it answers, or that it did not, is recorded. Without a runtime nothing can be run, and that is recorded too; the kill holds.
     /// O(open sessions).
     ///
     /// # Errors
@@ -153,7 +154,7 @@ impl Hypervisor {
             })
             .await?;
         let answer = match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => stopped(runtime.spawn(stop)).await,
+            Ok(runtime) => stopped(runtime.spawn(stop), self.guards().kill_callback).await,
             Err(_) => KillAnswer::Failed { why: "there is no runtime to stop it on".to_owned() },
         };
         let answered = NodeEvent::KillAnswered { target: target.clone(), answer: answer.clone() };
@@ -244,9 +245,12 @@ impl Hypervisor {
     }
 }
 
-/// What came of a callback, [`KILL_CALLBACK`] after it began at the latest.
-async fn stopped<E: fmt::Display>(mut stopping: tokio::task::JoinHandle<Result<(), E>>) -> KillAnswer {
-    match tokio::time::timeout(KILL_CALLBACK, &mut stopping).await {
+/// What came of a callback, so long after it began at the latest.
+async fn stopped<E: fmt::Display>(
+    mut stopping: tokio::task::JoinHandle<Result<(), E>>,
+    most: Duration,
+) -> KillAnswer {
+    match tokio::time::timeout(most, &mut stopping).await {
         Ok(Ok(Ok(()))) => KillAnswer::Stopped {},
         Ok(Ok(Err(error))) => KillAnswer::Failed { why: cut(&error.to_string()) },
         Ok(Err(_)) => KillAnswer::Failed { why: "the callback panicked".to_owned() },

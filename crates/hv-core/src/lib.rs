@@ -22,6 +22,7 @@
 //! undo in `hv-saga`, members and files in `hv-session`, the log in `hv-audit`.
 
 pub mod adapters;
+pub mod config;
 pub mod event;
 
 mod accept;
@@ -82,7 +83,7 @@ pub use file_space::{AclRule, FileDiff, FileMoment, FileVersion, FileView, Snaps
 pub use folder::entropy;
 pub use govern::{NODE_SESSION, Request};
 pub use grant::{Grant, Mismatch};
-pub use guards::{Guards, Scoring};
+pub use guards::{Cadence, Guards, Scoring};
 pub use handle::SessionHandle;
 pub use history::EndedSessions;
 pub use host::SagaHost;

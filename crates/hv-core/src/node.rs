@@ -13,7 +13,7 @@ use crate::state::State;
 use crate::trail::TrailEvent;
 use hv_audit::{Log, LogError, Lsn, PayloadRef, StreamNo};
 use hv_types::{ActionId, Did, Digest, Illegal, SessionId, Timestamp};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::broadcast;
 
@@ -48,8 +48,6 @@ struct Shared {
     turn: Turn,
     /// Held for reading while an effect begins, for writing while a kill is recorded.
     launches: RwLock<()>,
-    /// How many sessions one creator may have open.
-    open_sessions: AtomicU32,
     /// Taken alone or behind the lock of `inner`, never before it.
     door: Mutex<Door>,
     /// What is known of other nodes.
@@ -62,9 +60,6 @@ struct Shared {
     keeping: Keeping,
     early: Early,
 }
-
-/// Sessions that one creator may have open where nothing else was said.
-const OPEN_SESSIONS: u32 = 10_000;
 
 /// Durable records that a subscriber may fall behind before it misses some.
 const NOTICES: usize = 1024;
@@ -145,11 +140,11 @@ impl Refusal {
 }
 
 impl Node {
-    /// Replays the log.
+    /// Replays the log; from then on those limits hold that are made of those that held before.
     pub(crate) fn open(
         log: Arc<dyn Log>,
         clock: Arc<dyn Clock>,
-        guards: Option<Guards>,
+        set: impl FnOnce(&Guards) -> Result<Guards, Error>,
     ) -> Result<Self, Error> {
         // The state is made where it stays, because it is large.
         let shared = Arc::new(Shared {
@@ -159,7 +154,6 @@ impl Node {
             inner: Mutex::default(),
             turn: Turn::default(),
             launches: RwLock::new(()),
-            open_sessions: AtomicU32::new(OPEN_SESSIONS),
             ports: Ports::default(),
             door: Mutex::default(),
             elsewhere: Elsewhere::default(),
@@ -176,7 +170,8 @@ impl Node {
             last.store(opened.last.0, Ordering::Release);
             (opened.unusable, state.guards)
         };
-        let guards = guards.unwrap_or(kept);
+        let guards = set(&kept)?;
+        node.shared.keeping.pace(&*node.shared.log, guards.snapshots);
         node.door()?.guard(guards);
         let set = (guards != kept).then(|| NodeEvent::Guarded { guards: Box::new(guards) });
         if unusable.is_some() || set.is_some() {
@@ -211,15 +206,6 @@ impl Node {
 
     pub(crate) fn log(&self) -> &Arc<dyn Log> {
         &self.shared.log
-    }
-
-    /// How many sessions one creator may have open.
-    pub(crate) fn open_sessions(&self) -> u32 {
-        self.shared.open_sessions.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn limit_open_sessions(&self, limit: u32) {
-        self.shared.open_sessions.store(limit, Ordering::Relaxed);
     }
 
     /// The time now, not before the last record.

@@ -56,6 +56,7 @@ pub struct Contents {
     /// The saga of an output, by its place in `kept`.
     of_saga: BTreeMap<usize, (StreamNo, u32)>,
     unreadable: u64,
+    retention: Retention,
 }
 
 /// Who has a number in a session.
@@ -96,6 +97,9 @@ impl Contents {
                 TrailEvent::Purged { ids } => self.purged.extend(ids),
                 TrailEvent::Node(event) => {
                     apply_hold(&mut self.holds, event);
+                    if let NodeEvent::Guarded { guards } = event {
+                        self.retention = guards.retention;
+                    }
                     evidence = true;
                 }
                 TrailEvent::Session(event) => {
@@ -216,7 +220,7 @@ impl Contents {
     #[must_use]
     pub fn plan(&self, request: &PurgeRequest, now: Timestamp) -> PurgePlan {
         let holds: Vec<Scope> = self.holds.values().map(|hold| hold.scope.clone()).collect();
-        PurgePlan::of(self.kept(), request, now, &holds, Early::Stays)
+        PurgePlan::of(self.kept(), request, now, (&self.retention, &holds), Early::Stays)
     }
 }
 
@@ -251,12 +255,12 @@ impl PurgePlan {
         kept: impl Iterator<Item = Kept>,
         request: &PurgeRequest,
         now: Timestamp,
-        holds: &[Scope],
+        (retention, holds): (&Retention, &[Scope]),
         early: Early,
     ) -> Self {
         let mut plan = Self::default();
         for kept in kept {
-            let fate = fate(&kept, now, &request.scope, request.older_than, &Retention::default(), holds);
+            let fate = fate(&kept, now, &request.scope, request.older_than, retention, holds);
             if fate == Fate::Due || (fate == Fate::Early && early == Early::Goes) {
                 plan.due.push(kept);
             } else {
@@ -359,7 +363,13 @@ impl Hypervisor {
                         None => Draft::default(),
                     };
                     let holds: Vec<Scope> = state.holds.values().map(|hold| hold.scope.clone()).collect();
-                    let plan = PurgePlan::of(chunk.iter().cloned(), request, now, &holds, passes);
+                    let plan = PurgePlan::of(
+                        chunk.iter().cloned(),
+                        request,
+                        now,
+                        (&state.guards.retention, &holds),
+                        passes,
+                    );
                     if plan.due.is_empty() {
                         return Ok((draft, plan));
                     }
@@ -387,7 +397,7 @@ impl Hypervisor {
     fn plan_under_lock(&self, kept: &[Kept], request: &PurgeRequest) -> Result<PurgePlan, Error> {
         self.node().read(|state, now| {
             let holds: Vec<Scope> = state.holds.values().map(|hold| hold.scope.clone()).collect();
-            PurgePlan::of(kept.iter().cloned(), request, now, &holds, Early::Stays)
+            PurgePlan::of(kept.iter().cloned(), request, now, (&state.guards.retention, &holds), Early::Stays)
         })
     }
 

@@ -11,8 +11,8 @@ impl Hypervisor {
     /// Keeps what the node has made of its trail, in a file beside it whose digest is on the trail; `None` where the
     /// log keeps none, as in memory. Opening the node then begins there.
     ///
-    /// Taken by itself every 100 000 batches, and by [`seal`](Self::seal) where more than 10 000 were appended
-    /// since. Costs time in proportion to the open sessions, the agents and their bonds; nothing is decided
+    /// Taken by itself every so many batches as [`Guards::snapshots`](crate::Guards::snapshots) say, and by
+    /// [`seal`](Self::seal) where enough were appended since. Costs time in proportion to the open sessions, the agents and their bonds; nothing is decided
     /// while they are encoded.
     ///
     /// # Errors

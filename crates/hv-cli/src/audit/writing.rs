@@ -1,6 +1,7 @@
 //! Commands that add to a trail: they take the writer's lock, and end the trail again behind what they add.
 
 use super::Failure;
+use crate::config::args::ConfigArgs;
 use hv_core::audit::{FileLog, FileOptions, LogError};
 use hv_core::{Clock, Error, Hypervisor, SystemClock, entropy};
 use std::future::Future;
@@ -16,10 +17,11 @@ pub(super) struct Writer {
 impl Writer {
     /// Opens a trail. With `again`, what was purged and is there again is destroyed once more.
     pub(super) fn open(data: &Path, again: bool) -> Result<Self, Failure> {
+        let config = ConfigArgs::default().read().map_err(|bad| Failure::BadInput(bad.to_string()))?;
         let options = FileOptions::new(entropy()?);
         let options = if again { options.destroying_again() } else { options };
         let log = FileLog::open(data, SystemClock.now(), options)?;
-        let hv = Hypervisor::open(Arc::new(log), Arc::new(SystemClock))?;
+        let hv = Hypervisor::open_configured(Arc::new(log), Arc::new(SystemClock), &config)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(|error| Failure::Hv(format!("the runtime does not start: {error}")))?;
         Ok(Self { hv, runtime })

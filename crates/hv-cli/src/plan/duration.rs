@@ -1,6 +1,7 @@
 //! Durations as people write them: `"30s"`, `"250ms"`, or a number of seconds.
 
 use super::fault::BadDuration;
+use hv_core::config::BadTime;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use std::borrow::Cow;
@@ -31,32 +32,11 @@ impl RawDuration {
 
 /// Reads `<digits>[.<digits>]<unit>` exactly, to the nanosecond.
 pub(crate) fn read_text(text: &str) -> Result<Duration, BadDuration> {
-    let unreadable = || BadDuration::Unreadable(text.into());
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = (text.get(..split).unwrap_or_default(), text.get(split..).unwrap_or_default());
-    let (whole, places) = number.split_once('.').unwrap_or((number, "0"));
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    if !digits(whole) || !digits(places) {
-        return Err(unreadable());
-    }
-    let unit: u128 = match unit.trim() {
-        "ms" => 1_000_000,
-        "s" => 1_000_000_000,
-        "m" => 60_000_000_000,
-        "h" => 3_600_000_000_000,
-        "d" => 86_400_000_000_000,
-        "" => return Err(BadDuration::NoUnit(number.into())),
-        _ => return Err(unreadable()),
-    };
-    let too_long = || BadDuration::TooLong(text.into());
-    let whole: u64 = whole.parse().map_err(|_| too_long())?;
-    let mut nanos = u128::from(whole) * unit;
-    let mut place = unit;
-    for digit in places.bytes() {
-        place /= 10;
-        nanos += u128::from(digit - b'0') * place;
-    }
-    u64::try_from(nanos).map(Duration::from_nanos).map_err(|_| too_long())
+    hv_core::config::read_time(text).map_err(|bad| match bad {
+        BadTime::Unreadable => BadDuration::Unreadable(text.into()),
+        BadTime::NoUnit => BadDuration::NoUnit(text.trim_end().into()),
+        BadTime::TooLong => BadDuration::TooLong(text.into()),
+    })
 }
 
 impl<'de> Deserialize<'de> for RawDuration {

@@ -19,6 +19,7 @@ use crate::plan::{Bound, BoundStep, Mode, Plan, UnprovenUndo};
 use crate::progress::{Event, Phase, Progress, Start, Style};
 use crate::report::{self, Done, ObservationReport, Outcome, Report};
 use hv_core::audit::{FileLog, Log, LogError};
+use hv_core::config::Config;
 use hv_core::identity::Envelope;
 use hv_core::liability::Stake;
 use hv_core::rings::class::Claim;
@@ -72,7 +73,12 @@ enum End {
     Abandoned,
 }
 
-pub(super) fn run(args: &RunArgs, plan: Option<Plan>, style: Style) -> Result<Report, RunFailure> {
+pub(super) fn run(
+    args: &RunArgs,
+    config: &Config,
+    plan: Option<Plan>,
+    style: Style,
+) -> Result<Report, RunFailure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| RunFailure::Io {
         path: PathBuf::from("the asynchronous runtime"),
@@ -83,8 +89,8 @@ pub(super) fn run(args: &RunArgs, plan: Option<Plan>, style: Style) -> Result<Re
     let ran = runtime.block_on(async {
         let interrupts = Interrupts::listen(&progress)?;
         match (args.resume, plan) {
-            (false, Some(plan)) => begin(args, plan, progress, interrupts).await,
-            (_, plan) => resume(args, plan, progress, interrupts).await,
+            (false, Some(plan)) => begin((args, config), plan, progress, interrupts).await,
+            (_, plan) => resume((args, config), plan, progress, interrupts).await,
         }
     });
     // A request that was sent cannot be called back; whoever stops at once does not wait for its answer.
@@ -93,7 +99,7 @@ pub(super) fn run(args: &RunArgs, plan: Option<Plan>, style: Style) -> Result<Re
 }
 
 async fn begin(
-    args: &RunArgs,
+    (args, config): (&RunArgs, &Config),
     plan: Plan,
     progress: Arc<Mutex<Progress<Stderr>>>,
     interrupts: Interrupts,
@@ -115,7 +121,7 @@ async fn begin(
     place::check_work(&work, &data)?;
     let marker = marker(args, &data)?;
     let log: Arc<FileLog> = Arc::new(place::open_or_create(&data, Duration::ZERO)?);
-    let hv = pace::open(log.clone(), &plan)?;
+    let hv = pace::open(log.clone(), config, &plan)?;
     let connected = Connected::to(hv, &plan)?;
     let hv = connected.hv.clone();
     if let Some(open) = hv.open_sessions()?.into_iter().next() {
@@ -166,7 +172,7 @@ fn placed(
 }
 
 async fn resume(
-    args: &RunArgs,
+    (args, config): (&RunArgs, &Config),
     plan: Option<Plan>,
     progress: Arc<Mutex<Progress<Stderr>>>,
     interrupts: Interrupts,
@@ -177,7 +183,7 @@ async fn resume(
     let (log, plan): (Arc<FileLog>, _) = match (place::reopen(&data), plan) {
         (Ok(log), plan) => (Arc::new(log), plan),
         (Err(RunFailure::Log(LogError::NoLog { .. })), Some(plan)) => {
-            return Box::pin(begin(args, plan, progress, interrupts)).await;
+            return Box::pin(begin((args, config), plan, progress, interrupts)).await;
         }
         // Interrupted between the folder and the first byte in it.
         (Err(RunFailure::Log(LogError::NoLog { .. })), None) if place::is_empty_folder(&data) => {
@@ -185,12 +191,12 @@ async fn resume(
         }
         (Err(failure), _) => return Err(failure),
     };
-    let hv = Hypervisor::open(log.clone(), Arc::new(SystemClock))?;
+    let hv = Hypervisor::open_configured(log.clone(), Arc::new(SystemClock), config)?;
     let open = hv.open_sessions()?.into_iter().next();
     let Some(history) = History::read(&*log, open.as_ref())? else {
         if let Some(plan) = plan {
             drop((hv, log));
-            return Box::pin(begin(args, plan, progress, interrupts)).await;
+            return Box::pin(begin((args, config), plan, progress, interrupts)).await;
         }
         // Interrupted before there was a session: nothing was done, so there is nothing to undo.
         hv.seal().await?;

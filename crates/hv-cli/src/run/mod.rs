@@ -17,6 +17,7 @@ mod verified;
 mod watch;
 
 use crate::args::RunArgs;
+use crate::config::BadConfig;
 use crate::output::{self, Refused};
 use crate::plan::PlanError;
 use crate::progress::Style;
@@ -69,7 +70,8 @@ pub(crate) fn reported(args: &RunArgs) -> Result<Report, Refused> {
         }
         None => None,
     };
-    engine::run(args, plan, style).map_err(|failure| Refused::Run(Box::new(failure)))
+    let config = args.config.read()?;
+    engine::run(args, &config, plan, style).map_err(|failure| Refused::Run(Box::new(failure)))
 }
 
 /// Why there is no report.
@@ -77,6 +79,8 @@ pub(crate) fn reported(args: &RunArgs) -> Result<Report, Refused> {
 pub enum RunFailure {
     /// The session file, or something that it refers to, cannot be used.
     Plan(PlanError),
+    /// What is said of the node's limits cannot be.
+    Config(Box<BadConfig>),
     /// The folder holds a run that was interrupted.
     Unfinished {
         /// The folder of the trail.
@@ -168,6 +172,7 @@ impl RunFailure {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Plan(_)
+            | Self::Config(_)
             | Self::Unfinished { .. }
             | Self::Entangled { .. }
             | Self::WorkNotEmpty { .. }
@@ -192,6 +197,7 @@ impl fmt::Display for RunFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Plan(error) => fmt::Display::fmt(error, f),
+            Self::Config(bad) => fmt::Display::fmt(bad, f),
             Self::Unfinished { data, session } => write!(
                 f,
                 "{} holds an unfinished run of session `{session}`; go on with `hv run --resume --data {}`, \
@@ -280,6 +286,12 @@ fn room(error: &LogError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 impl std::error::Error for RunFailure {}
 
+impl From<BadConfig> for RunFailure {
+    fn from(bad: BadConfig) -> Self {
+        Self::Config(Box::new(bad))
+    }
+}
+
 impl From<PlanError> for RunFailure {
     fn from(error: PlanError) -> Self {
         Self::Plan(error)
@@ -294,6 +306,9 @@ impl From<LogError> for RunFailure {
 
 impl From<hv_core::Error> for RunFailure {
     fn from(error: hv_core::Error) -> Self {
-        Self::Node(Box::new(error))
+        match error {
+            hv_core::Error::Setting(bad) => BadConfig::from(*bad).into(),
+            error => Self::Node(Box::new(error)),
+        }
     }
 }

@@ -4,6 +4,7 @@ use super::Failure;
 use super::args::SettleArgs;
 use super::trail::Trail;
 use crate::call::CallText;
+use crate::config::args::ConfigArgs;
 use crate::output;
 use crate::run::{begun, undoing};
 use crate::{Exit, plan::Plan};
@@ -120,10 +121,11 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 fn opened(data: &Path) -> Result<Hypervisor, Failure> {
+    let config = ConfigArgs::default().read().map_err(|bad| Failure::Input(bad.to_string()))?;
     let failed = |error: &dyn std::fmt::Display| Failure::Hv(format!("{}: {error}", data.display()));
     let options = FileOptions::new(entropy().map_err(|error| failed(&error))?);
     let log = FileLog::open(data, SystemClock.now(), options).map_err(|error| failed(&error))?;
-    Ok(Hypervisor::open(Arc::new(log), Arc::new(SystemClock))?)
+    Ok(Hypervisor::open_configured(Arc::new(log), Arc::new(SystemClock), &config)?)
 }
 
 /// The open item of this name; the step alone where only one is called so.

@@ -1,6 +1,7 @@
 //! The arguments of `hv session` and `hv kill`.
 
 use crate::args::ReversibilityArg;
+use crate::config::args::ConfigArgs;
 use crate::id::args::duration;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use hv_core::rings::class::Claim;
@@ -78,6 +79,9 @@ pub struct Place {
     /// How long to wait for another command that works on the folder
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s")]
     pub wait: Duration,
+    /// What is said of the node's limits.
+    #[command(flatten)]
+    pub config: ConfigArgs,
     /// Print the answer as one JSON document
     #[arg(long)]
     pub json: bool,

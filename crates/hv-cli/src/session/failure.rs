@@ -1,6 +1,7 @@
 //! Why a command on a session did not do what it was asked.
 
 use crate::Exit;
+use crate::config::BadConfig;
 use crate::run::RunFailure;
 use hv_core::Error;
 use hv_core::audit::LogError;
@@ -150,6 +151,12 @@ impl fmt::Display for LiveFailure {
 }
 
 impl std::error::Error for LiveFailure {}
+
+impl From<BadConfig> for LiveFailure {
+    fn from(bad: BadConfig) -> Self {
+        Self::Run(bad.into())
+    }
+}
 
 impl From<RunFailure> for LiveFailure {
     fn from(failure: RunFailure) -> Self {

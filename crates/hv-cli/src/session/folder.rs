@@ -3,12 +3,14 @@
 use super::args::{At, Place};
 use super::failure::LiveFailure;
 use crate::run::place;
-use hv_core::audit::Log;
+use hv_core::audit::{FileLog, Log};
+use hv_core::config::Config;
 use hv_core::types::{ActionId, SessionId};
 use hv_core::{Hypervisor, SystemClock};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The name under which a session keeps what every command on it has to know.
 const NOTE: &str = "hv.live";
@@ -32,16 +34,26 @@ pub(crate) struct Live {
 impl Folder {
     /// Waits for the folder as long as it is told to.
     pub(crate) fn open(place: &Place) -> Result<Self, LiveFailure> {
-        let data = place::absolute(&place.data)?;
-        let log = place::open(&data, place.wait)?;
-        Ok(Self { hv: Hypervisor::open(Arc::new(log), Arc::new(SystemClock))?, data })
+        Self::open_under(&place.config.read()?, &place.data, place.wait)
+    }
+
+    /// The same, under what was read already.
+    pub(crate) fn open_under(config: &Config, data: &Path, wait: Duration) -> Result<Self, LiveFailure> {
+        let data = place::absolute(data)?;
+        let log = place::open(&data, wait)?;
+        Self::on(log, config, data)
+    }
+
+    fn on(log: FileLog, config: &Config, data: PathBuf) -> Result<Self, LiveFailure> {
+        Ok(Self { hv: Hypervisor::open_configured(Arc::new(log), Arc::new(SystemClock), config)?, data })
     }
 
     /// The same, in a new folder where there is none.
     pub(crate) fn open_or_create(place: &Place) -> Result<Self, LiveFailure> {
+        let config = place.config.read()?;
         let data = place::absolute(&place.data)?;
         let log = place::open_or_create(&data, place.wait)?;
-        Ok(Self { hv: Hypervisor::open(Arc::new(log), Arc::new(SystemClock))?, data })
+        Self::on(log, &config, data)
     }
 
     /// The session that is meant.

@@ -8,6 +8,7 @@ use super::folder::Folder;
 use super::told::Answer;
 use crate::Exit;
 use crate::run::{RunFailure, place};
+use hv_core::config::Config;
 use hv_core::event::{KillAnswer, KillTarget};
 use hv_core::saga::Saga;
 use hv_core::saga::drive::Control;
@@ -88,8 +89,13 @@ pub(super) async fn kill(args: &KillArgs) -> Result<Answer, LiveFailure> {
     let (file, reply) = (beside(&data, "kill"), beside(&data, &format!("kill.{}", request.id)));
     let until = Instant::now() + args.place.wait;
     let mut asked = false;
+    // Nothing that somebody misspelt holds a kill back.
+    let config = args.place.config.read().unwrap_or_else(|bad| {
+        crate::output::error(&format!("{bad}; what the trail says holds"));
+        Config::default()
+    });
     loop {
-        match Folder::open(&super::args::Place { data: data.clone(), wait: Duration::ZERO, json: false }) {
+        match Folder::open_under(&config, &data, Duration::ZERO) {
             Ok(folder) => {
                 let _ = fs::remove_file(&file);
                 let answer = match read::<Reply>(&reply) {

@@ -6,6 +6,7 @@ mod compare;
 
 use crate::Exit;
 use crate::args::RunArgs;
+use crate::config::args::ConfigArgs;
 use crate::output::{self, Refused};
 use crate::run::{RunFailure, place, reported};
 use crate::session::LiveFailure;
@@ -141,6 +142,7 @@ impl Scenario {
             mark: None,
             mark_key: None,
             mark_every: Duration::MAX,
+            config: ConfigArgs::default(),
             json: true,
             quiet: true,
         };

@@ -10,6 +10,7 @@
 
 mod audit;
 mod commands;
+mod config;
 mod examples;
 mod fuzz;
 mod id;

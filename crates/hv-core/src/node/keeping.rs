@@ -3,6 +3,7 @@
 use super::{Node, blocking};
 use crate::error::Error;
 use crate::event::NodeEvent;
+use crate::guards::Cadence;
 use crate::state::{State, keep, restore};
 use hv_audit::{Log, LogError, Lsn, Opening};
 use hv_types::{Digest, Timestamp};
@@ -14,17 +15,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct Keeping {
     due: AtomicU64,
     last: AtomicU64,
+    every: AtomicU64,
+    at_the_end: AtomicU64,
 }
 
-/// A snapshot is taken after so many batches; later, where the one before was large: it costs about as much as
-/// what was appended meanwhile.
-const EVERY: u64 = 100_000;
+impl Keeping {
+    /// From here on by this measure.
+    pub(super) fn pace(&self, log: &dyn Log, Cadence { every, at_the_end }: Cadence) {
+        self.every.store(every, Ordering::Relaxed);
+        self.at_the_end.store(at_the_end, Ordering::Relaxed);
+        let due = self.last.load(Ordering::Relaxed).saturating_add(every);
+        self.due.store(if log.waits_for_disk() { due } else { u64::MAX }, Ordering::Relaxed);
+    }
+
+    fn every(&self) -> u64 {
+        self.every.load(Ordering::Relaxed)
+    }
+}
 
 /// So many bytes of a snapshot are worth one batch.
 const BYTES_A_BATCH: u64 = 64;
-
-/// A node that ends takes one where opening it would have to read more batches than this.
-const AT_THE_END: u64 = 10_000;
 
 /// A snapshot that was kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +75,6 @@ pub(crate) fn opened(log: &dyn Log, state: &mut State, keeping: &Keeping) -> Res
     // Once is enough.
     let unusable = unusable.filter(|(lsn, _)| state.unusable != lsn.0);
     let unusable = unusable.map(|(lsn, why)| NodeEvent::SnapshotUnusable { batch: lsn.0, why });
-    let due = if log.waits_for_disk() { since.saturating_add(EVERY) } else { u64::MAX };
-    keeping.due.store(due, Ordering::Relaxed);
     keeping.last.store(since, Ordering::Relaxed);
     Ok(Opened { last, unusable })
 }
@@ -119,14 +127,17 @@ impl Node {
             self.shared.last.fetch_max(now.0, Ordering::AcqRel);
             pending
         };
-        let Keeping { due, last } = &self.shared.keeping;
+        let Keeping { due, last, .. } = &self.shared.keeping;
         let Some(pending) = pending else {
             due.store(u64::MAX, Ordering::Relaxed);
             return Ok(None);
         };
         let kept = Kept { lsn: pending.lsn(), bytes: pending.size() };
         last.store(kept.lsn.0, Ordering::Relaxed);
-        due.store(kept.lsn.0.saturating_add(EVERY.max(kept.bytes / BYTES_A_BATCH)), Ordering::Relaxed);
+        due.store(
+            kept.lsn.0.saturating_add(self.shared.keeping.every().max(kept.bytes / BYTES_A_BATCH)),
+            Ordering::Relaxed,
+        );
         let log = Arc::clone(&self.shared.log);
         blocking(move || log.finish_snapshot(pending)).await?;
         Ok(Some(kept))
@@ -149,7 +160,8 @@ impl Node {
             self.shared.keeping.due.fetch_min(due, Ordering::Relaxed);
             return;
         }
-        self.shared.keeping.due.store(lsn.0.saturating_add(EVERY), Ordering::Relaxed);
+        let Keeping { due, .. } = &self.shared.keeping;
+        due.store(lsn.0.saturating_add(self.shared.keeping.every()), Ordering::Relaxed);
         let node = self.clone();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             drop(runtime.spawn(async move { node.keep_snapshot().await.map(drop) }));
@@ -159,8 +171,8 @@ impl Node {
     /// Takes a snapshot of a node that ends, where it is worth it.
     pub(crate) async fn keep_at_the_end(&self) {
         let since = self.shared.keeping.last.load(Ordering::Relaxed);
-        if self.shared.log.waits_for_disk() && self.shared.log.durable().0.saturating_sub(since) > AT_THE_END
-        {
+        let most = self.shared.keeping.at_the_end.load(Ordering::Relaxed);
+        if self.shared.log.waits_for_disk() && self.shared.log.durable().0.saturating_sub(since) > most {
             // Without it, opening reads more.
             let _ = self.keep_snapshot().await;
         }

@@ -55,7 +55,8 @@ pub(super) fn tripped(agent: &Did, breach: &Breach, until: Timestamp) -> Told {
 }
 
 pub(super) fn guarded(guards: &Guards) -> Told {
-    let Guards { limits, breach, fold, sources, score } = guards;
+    let Guards { limits, breach, fold, sources, score, open_sessions, kill_callback, snapshots, retention } =
+        guards;
     let scoring = match score {
         Scoring::Off => "outcomes do not become reputation",
         Scoring::By { .. } => "outcomes become reputation",
@@ -94,6 +95,18 @@ pub(super) fn guarded(guards: &Guards) -> Told {
             object([("requests", rate(sources.requests)), ("refused", rate(sources.refused))])
         })
         .with("score", score)
+        .with("open_sessions", *open_sessions)
+        .with("kill_callback_s", seconds(*kill_callback))
+        .with("snapshots", {
+            object([("every", json(snapshots.every)), ("at_the_end", json(snapshots.at_the_end))])
+        })
+        .with("retention", {
+            object([
+                ("output_s", seconds(retention.output)),
+                ("note_s", seconds(retention.note)),
+                ("file_s", seconds(retention.file)),
+            ])
+        })
 }
 
 fn rate(Rate { per_second, burst }: Rate) -> Value {

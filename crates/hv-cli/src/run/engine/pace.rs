@@ -3,17 +3,17 @@
 use super::{Run, RunFailure};
 use crate::plan::Plan;
 use hv_core::audit::FileLog;
+use hv_core::config::Config;
 use hv_core::saga::StepDef;
 use hv_core::{Error, Guards, Hypervisor, SystemClock};
 use std::sync::Arc;
 
-/// The node on its log, under the rates of the file where it sets some.
-pub(super) fn open(log: Arc<FileLog>, plan: &Plan) -> Result<Hypervisor, Error> {
-    let clock = Arc::new(SystemClock);
-    match plan.rates() {
-        Some(limits) => Hypervisor::open_guarded(log, clock, Guards { limits: *limits, ..Guards::default() }),
-        None => Hypervisor::open(log, clock),
-    }
+/// The node on its log, under what is said of its limits, and under the rates of the session file where it sets some.
+pub(super) fn open(log: Arc<FileLog>, config: &Config, plan: &Plan) -> Result<Hypervisor, Error> {
+    Hypervisor::open_with(log, Arc::new(SystemClock), |kept| {
+        let guards = config.over(kept).map_err(|bad| Error::Setting(Box::new(bad)))?;
+        Ok(Guards { limits: plan.rates().copied().unwrap_or(guards.limits), ..guards })
+    })
 }
 
 impl Run {

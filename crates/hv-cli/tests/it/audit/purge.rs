@@ -107,7 +107,7 @@ async fn before_its_time_nothing_is_purged_and_the_denial_is_on_the_trail() {
     let refused = stage.hv.purge(&asked).await.unwrap_err();
     let Error::Denied(denied) = &refused else { panic!("{refused}") };
     assert!(matches!(denied.reason, Reason::Retention { contents } if contents > 3), "{refused}");
-    assert!(denied.reason.needs().contains("younger than 184 days"));
+    assert!(denied.reason.needs().contains("younger than the retention"));
     // Without asking for it nothing is due yet, to the last second.
     stage.clock.advance(Duration::from_secs(183 * 86_400));
     let plan = stage.hv.purge(&PurgeRequest::default()).await.unwrap();
