@@ -17,7 +17,7 @@ pub struct Mood {
     /// Whether it syncs at all. What the operating system has is enough for a test that ends its process in order.
     pub syncs: bool,
     /// As long as this is set, nothing is written to a segment.
-    pub held: Arc<AtomicBool>,
+    held: Arc<AtomicBool>,
     /// How often somebody waited for it.
     waits: Arc<AtomicU64>,
 }
@@ -32,8 +32,10 @@ impl Mood {
         Self { syncs: false, ..Self::slow(Duration::ZERO) }
     }
 
-    pub fn hold(&self, held: bool) {
-        self.held.store(held, Ordering::SeqCst);
+    /// Holds everything up until what this gives is dropped, also by a test that fails: nothing would end otherwise.
+    pub fn hold(&self) -> Hold<'_> {
+        self.held.store(true, Ordering::SeqCst);
+        Hold(&self.held)
     }
 
     /// How often somebody waited for it.
@@ -50,6 +52,17 @@ impl Mood {
     fn file(&self, path: &Path, file: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
         let segment = path.extension().is_some_and(|extension| extension == "seg");
         Box::new(MoodyFile { file, mood: self.clone(), segment })
+    }
+}
+
+/// As long as this is there, nothing is written to a segment.
+#[must_use]
+#[derive(Debug)]
+pub struct Hold<'a>(&'a AtomicBool);
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
     }
 }
 

@@ -94,7 +94,7 @@ async fn only_writes_are_answered_early_and_only_so_many() {
     let hv = node(&folder.path().join("trail"), &mood);
     let eventual = session(&hv, "eventual", ConsistencyMode::Eventual).await;
     let strong = session(&hv, "strong", ConsistencyMode::Strong).await;
-    mood.hold(true);
+    let held = mood.hold();
     assert!(!answered(record(&hv, &strong, 0)).await, "a strong write");
     let newcomer = Entrant::new(did("b")).with_sigma("0.85".parse().unwrap());
     assert!(!answered(hv.join_session(&eventual, &newcomer)).await, "a join");
@@ -106,7 +106,7 @@ async fn only_writes_are_answered_early_and_only_so_many() {
     assert!(!answered(record(&hv, &eventual, 200)).await, "one too many");
     // What is read is what was written, durable or not.
     assert_eq!(hv.list_files(&eventual).unwrap().len(), EARLY_MAX + 1);
-    mood.hold(false);
+    drop(held);
     hv.flush().await.unwrap();
     assert!(answered(record(&hv, &eventual, 201)).await);
     hv.seal().await.unwrap();
@@ -129,7 +129,7 @@ async fn c2_what_a_crash_took_of_answered_writes_is_said_and_nothing_strong_is_a
     assert!(hv.is_durable(&kept[0]));
     hv.flush().await.unwrap();
     assert!(hv.is_durable(&kept[1]));
-    mood.hold(true);
+    let held = mood.hold();
     let mut lost = Vec::new();
     for n in 2..7 {
         lost.push(write(&eventual, n).await);
@@ -147,7 +147,7 @@ async fn c2_what_a_crash_took_of_answered_writes_is_said_and_nothing_strong_is_a
     assert_eq!(after.list_files(&eventual).unwrap(), ["f1"]);
     assert_eq!(after.list_files(&strong).unwrap(), ["f0"]);
     // Had the power not failed, nothing would have been lost.
-    mood.hold(false);
+    drop(held);
     hv.flush().await.unwrap();
     kept.extend(lost);
     assert!(kept.iter().all(|receipt| hv.is_durable(receipt)));

@@ -10,7 +10,7 @@ use crate::node::{Draft, Node, Recorded, blocking};
 use hv_audit::{Lsn, StreamNo};
 use hv_session::ConsistencyMode;
 use hv_types::{Digest, SessionId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -101,7 +101,7 @@ impl Hypervisor {
         self.node().sync(Lsn(u64::MAX)).await
     }
 
-    /// Which of these writes a crash took: answered by the node before it was opened again, and not on its trail.
+    /// Which of these writes a crash took, in the order given and each once: answered by the node before it was opened again, and not on its trail.
     /// That is recorded, each once however often it is asked. Nobody signs a receipt, so what is recorded is the word of
     /// whoever shows it. Goes through the whole trail once, outside every lock.
     ///
@@ -109,9 +109,8 @@ impl Hypervisor {
     /// [`Error::Log`], [`Error::Poisoned`].
     pub async fn lost_writes(&self, receipts: &[Receipt]) -> Result<Vec<Receipt>, Error> {
         let log = Arc::clone(self.log());
-        let mut missing: BTreeMap<Digest, Receipt> =
-            receipts.iter().map(|receipt| (receipt.hash, receipt.clone())).collect();
-        let (missing, told) = blocking(move || {
+        let mut missing: BTreeSet<Digest> = receipts.iter().map(|receipt| receipt.hash).collect();
+        let (mut missing, told) = blocking(move || {
             let mut told = BTreeSet::new();
             log.replay(&mut |entry| {
                 missing.remove(&entry.hash);
@@ -127,9 +126,10 @@ impl Hypervisor {
             Ok((missing, told))
         })
         .await?;
+        // In the order in which they are shown, each once.
         let lost: Vec<Receipt> =
-            receipts.iter().filter(|receipt| missing.contains_key(&receipt.hash)).cloned().collect();
-        let new = missing.values().filter(|receipt| !told.contains(&receipt.hash));
+            receipts.iter().filter(|receipt| missing.remove(&receipt.hash)).cloned().collect();
+        let new = lost.iter().filter(|receipt| !told.contains(&receipt.hash));
         let events: Vec<NodeEvent> = new
             .map(|receipt| NodeEvent::WriteLost {
                 session: receipt.session.clone(),
