@@ -3,14 +3,18 @@
 //! `cost replay [AGENTS] [BONDS]` replays a ledger from its events and says how fast and how large. `cost SHAPE [SIZE]` builds
 //! a vouch graph of a shape and then makes a thousand calls of `measured_vouch` and of `measured_sigma_eff`;
 //! run it under `valgrind --tool=callgrind --collect-atstart=no --toggle-collect='*measured_vouch*'` and divide
-//! by the calls. Shapes: `sparse`, `chain`, `chain-backwards`, `chain-shuffled`, `star-out`, `star-in`,
-//! `ladder`.
+//! by the calls. Shapes: `chain`, `chain-backwards`, `chain-shuffled`, `star-out`, `star-in`, `ladder`.
+//!
+//! `cost sparse [SIZE]` does so for random graphs with as many bonds as agents, where one agent vouches for one other
+//! on average, and `cost sparser [SIZE]` for half as many bonds. What a vouch costs there depends on how many bonds
+//! an agent has, so graphs of every size are measured at the same number: while the last hundredth of their bonds is
+//! made, over as many graphs as it takes for ten thousand calls.
 
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "it prints what it measured, or stops")]
 
 use hv_liability::{AgentNo, BondNo, Command, Denial, Event, Ledger, SessionNo, Source, Stake, VouchOrder};
 use hv_types::{Did, Machine, Reversibility, Sigma, Timestamp, Wire};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const CALLS: u32 = 1000;
 
@@ -20,6 +24,8 @@ fn main() {
         |at: usize, default: u32| args.get(at).map_or(default, |text| text.parse().expect("a number"));
     match args.first().map(String::as_str) {
         None | Some("replay") => replay(number(1, 1_000_000), number(2, 1_000_000)),
+        Some("sparse") => random_graphs(1, number(1, 100_000)),
+        Some("sparser") => random_graphs(2, number(1, 100_000)),
         Some(shape) => calls(shape, number(1, 100_000)),
     }
 }
@@ -154,6 +160,29 @@ fn resident() -> usize {
     text.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4096
 }
 
+/// Random graphs of so many bonds, and `sparseness` times as many agents.
+fn random_graphs(sparseness: u32, bonds: u32) {
+    let (agents, last) = (sparseness * bonds, (bonds / 100).max(1));
+    let (names, graphs) = (names(agents), (10 * CALLS).div_ceil(last));
+    let (mut made, mut took) = (0, Duration::ZERO);
+    for graph in 1..=graphs {
+        let mut random = random(u64::from(graph) << 32);
+        let (mut ledger, _) = open(&names);
+        for no in 0..bonds {
+            let order = order(&names, 0, random(agents), random(agents));
+            if no < bonds - last {
+                let _ = run(&mut ledger, &order);
+                continue;
+            }
+            let start = Instant::now();
+            made += u32::from(measured_vouch(&mut ledger, &order));
+            took += start.elapsed();
+        }
+    }
+    let calls = graphs * last;
+    println!("{bonds} bonds, {agents} agents: {made} of {calls} vouches made, {:?} each", took / calls);
+}
+
 fn calls(shape: &str, size: u32) {
     let agents = size + 2 * CALLS;
     let names = names(agents);
@@ -193,7 +222,6 @@ fn calls(shape: &str, size: u32) {
 fn edges(shape: &str, size: u32) -> Vec<(u32, u32)> {
     let mut random = random(11);
     match shape {
-        "sparse" => (0..size).map(|_| (random(size), random(size))).collect(),
         "chain" => (0..size).map(|no| (no, no + 1)).collect(),
         "chain-backwards" => (0..size).map(|no| (no + 1, no)).collect(),
         "chain-shuffled" => {

@@ -4,7 +4,7 @@
 //! do not follow from what is recorded before it is refused.
 
 use crate::books::{BondRow, Day, Fit};
-use crate::decide::{is_used, never_ended};
+use crate::decide::is_used;
 use crate::ledger::{Stage, ppm};
 use crate::{
     AgentNo, BondNo, BondState, Case, Event, Ledger, Offence, SessionNo, Slashed, Source, Standing, Verdict,
@@ -209,7 +209,7 @@ fn vouched(
     check(amount > Sigma::ZERO && amount <= left, "a bond is within the exposure limit")?;
     check(ledger.books.next_bond() == Some(bond), "a bond gets the next number")?;
     // INVARIANT (L10)
-    let fit = ledger.books.fit(voucher.0, vouchee.0, &never_ended);
+    let fit = ledger.books.fit(voucher.0, vouchee.0);
     check(!matches!(fit, Fit::Cycle(_)), "nobody answers for itself through others")?;
     let ends = expires.unwrap_or(Timestamp::MAX);
     let row = BondRow::new(amount.ppm(), at, ends);

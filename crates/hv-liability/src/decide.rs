@@ -1,6 +1,6 @@
 //! What each command would change, or why it is refused.
 
-use crate::books::{BondRow, Day, Fit, next_turn};
+use crate::books::{BondRow, Day, next_turn};
 use crate::denial::CYCLE_NAMES_MAX;
 use crate::ledger::ppm;
 use crate::{
@@ -174,8 +174,8 @@ pub(crate) fn check_vouch(
         return Err(Denial::Exposure { agent: agent.clone(), asked: amount, left, bonded, limit });
     }
     let over = |bond: &BondRow| ledger.paid_back(bond, now);
-    let over: &dyn Fn(&BondRow) -> bool = if ledger.overdue(now) { &over } else { &never_ended };
-    if let Fit::Cycle(path) = ledger.books.fit(voucher.0, vouchee.0, over) {
+    let over: Option<&dyn Fn(&BondRow) -> bool> = if ledger.overdue(now) { Some(&over) } else { None };
+    if let Some(path) = ledger.books.cycle(voucher.0, vouchee.0, over) {
         return Err(cycle(ledger, &path));
     }
     let bond = ledger.bond_after_settling(now).ok_or(Denial::Full { what: "bonds" })?;
@@ -296,11 +296,6 @@ impl Ledger {
         let gained = self.row(agent).filter(|row| row.gain_day == Day::of(at)).map_or(0, |row| row.gained);
         self.policy.gain_per_day.saturating_sub(ppm(gained))
     }
-}
-
-/// Used by applying, where nothing is overdue.
-pub(crate) const fn never_ended(_: &BondRow) -> bool {
-    false
 }
 
 /// Whether evidence was used, or is under a charge.

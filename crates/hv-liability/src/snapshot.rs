@@ -2,7 +2,6 @@
 
 use crate::apply::{check, open_case};
 use crate::books::{BondRow, Day, Fit, NIL};
-use crate::decide::never_ended;
 use crate::ledger::{Stage, ppm};
 use crate::{
     AccountKept, AgentNo, BondKept, BondNo, BondState, Event, Ledger, SessionNo, Source, Totals, Verdict,
@@ -132,7 +131,7 @@ fn keep_bond(ledger: &mut Ledger, bond: &BondKept) -> Result<(), Illegal> {
     let stopped = bond.released.is_none_or(|released| released <= ledger.clock);
     let on_time = bond.since <= ledger.clock && stopped && (bond.ends > ledger.clock || held);
     check(on_time, "a bond that is kept is not over")?;
-    let fit = ledger.books.fit(bond.voucher.0, bond.vouchee.0, &never_ended);
+    let fit = ledger.books.fit(bond.voucher.0, bond.vouchee.0);
     check(!matches!(fit, Fit::Cycle(_)), "nobody answers for itself through others")?;
     let mut row = BondRow::new(bond.initial.ppm(), bond.since, bond.ends);
     row.remaining = bond.remaining.ppm();

@@ -16,6 +16,7 @@ use foldhash::quality::RandomState;
 use hv_types::{Did, Sigma, Timestamp};
 use std::collections::BinaryHeap;
 use std::hash::BuildHasher;
+use std::sync::{Mutex, PoisonError};
 
 use index::Index;
 pub(crate) use order::Fit;
@@ -48,6 +49,7 @@ pub(crate) struct Books {
     by_session: Index,
     timer: Timer,
     order: Order,
+    searched: Searched,
     /// The key of the hash indexes: agents choose their names, and must not be able to choose their places.
     key: RandomState,
 }
@@ -164,7 +166,7 @@ impl Books {
             self.bonds.push(BondRow::free());
         }
         self.hang(no, ends, session, row, bonded);
-        self.order.make_room(ends.0, ends.1, fit);
+        self.order.make_room(fit);
         Some(())
     }
 
@@ -181,7 +183,7 @@ impl Books {
         let bonded = self.bonded_with(ends, row.remaining)?;
         self.bonds.push(BondRow::free());
         self.hang(BondNo { slot, turn }, ends, session, row, bonded);
-        self.order.make_room(ends.0, ends.1, fit);
+        self.order.make_room(fit);
         Some(())
     }
 
@@ -200,6 +202,7 @@ impl Books {
         bonded: u32,
     ) {
         self.live_bonds += 1;
+        self.searched.forget();
         let at = self.backing_for(vouchee, session);
         if let Some(backing) = self.backings.rows.get_mut(at as usize) {
             if row.state() == BondState::Active {
@@ -369,9 +372,29 @@ impl Books {
         self.backings.rows[at as usize].add(by);
     }
 
-    /// How an edge fits the order, where the edges that `ended` names count no more.
-    pub(crate) fn fit(&self, voucher: u32, vouchee: u32, ended: &dyn Fn(&BondRow) -> bool) -> Fit {
-        self.order.fit(voucher, vouchee, &Graph { books: self, ended })
+    /// The path from the vouchee to the voucher that a bond would close to a cycle, if there is one.
+    ///
+    /// Where `ended` says which bonds count no more, though they are there still, those are left out.
+    pub(crate) fn cycle(
+        &self,
+        voucher: u32,
+        vouchee: u32,
+        ended: Option<&dyn Fn(&BondRow) -> bool>,
+    ) -> Option<Vec<u32>> {
+        let graph = Graph { books: self, ended: ended.unwrap_or(&|_| false) };
+        match self.order.fit(voucher, vouchee, &graph) {
+            Fit::Cycle(path) => return Some(path),
+            fit @ Fit::Move { .. } if ended.is_none() => self.searched.keep(voucher, vouchee, fit),
+            _ => {}
+        }
+        None
+    }
+
+    /// How a bond fits the order; what was searched for already is not searched for again.
+    pub(crate) fn fit(&self, voucher: u32, vouchee: u32) -> Fit {
+        self.searched
+            .take(voucher, vouchee)
+            .unwrap_or_else(|| self.order.fit(voucher, vouchee, &Graph { books: self, ended: &|_| false }))
     }
 
     fn find_session(&self, session: SessionNo) -> Option<u32> {
@@ -426,6 +449,35 @@ impl Books {
 /// again.
 pub(crate) fn next_turn(turn: u32) -> Option<u32> {
     turn.checked_add(1).filter(|&turn| turn != NIL)
+}
+
+/// How the bond that was last asked about fits, for the event that mostly follows: deciding has searched, so
+/// applying what was decided need not.
+///
+/// It holds until the next bond is locked. One that is paid back takes an edge away, and an agent that becomes
+/// known has none, so neither makes a fit wrong. A copy of the books has nothing in it.
+#[derive(Debug, Default)]
+struct Searched(Mutex<Option<(u32, u32, Fit)>>);
+
+impl Clone for Searched {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Searched {
+    fn keep(&self, voucher: u32, vouchee: u32, fit: Fit) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((voucher, vouchee, fit));
+    }
+
+    fn take(&self, voucher: u32, vouchee: u32) -> Option<Fit> {
+        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        found.filter(|found| (found.0, found.1) == (voucher, vouchee)).map(|found| found.2)
+    }
+
+    fn forget(&mut self) {
+        *self.0.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 /// The vouch graph as the order sees it.
@@ -491,6 +543,56 @@ mod tests {
             let rows = [books.bonds.len(), books.backings.rows.len(), books.sessions.rows.len()];
             assert_eq!((rows, books.backings_of(1).count()), ([1; 3], 0));
         }
+    }
+
+    fn three_agents() -> Books {
+        let mut books = Books::default();
+        for name in ["did:mesh:a", "did:mesh:b", "did:mesh:c"] {
+            books.open(Did::new(name).unwrap(), Source::Scored, Sigma::ONE).unwrap();
+        }
+        books
+    }
+
+    /// What is applied right after it was asked about is not searched for again: here it would not be found.
+    #[test]
+    fn what_was_searched_for_is_found_once() {
+        let books = three_agents();
+        let planted = || Fit::Move { agents: vec![1], next: 1 };
+        let searched = Fit::Move { agents: vec![1], next: NIL };
+        books.searched.keep(2, 1, planted());
+        assert_eq!(books.fit(2, 1), planted());
+        assert_eq!(books.fit(2, 1), searched, "it was taken");
+        assert_eq!(books.cycle(2, 1, None), None);
+        assert_eq!(books.searched.take(2, 1), Some(searched.clone()));
+        for other in [(2, 0), (0, 1), (1, 2)] {
+            books.searched.keep(2, 1, planted());
+            assert_eq!(books.searched.take(other.0, other.1), None);
+        }
+        // What fits only because something is over fits once that is recorded, and not before.
+        assert_eq!(books.cycle(2, 1, Some(&|_| true)), None);
+        assert_eq!(books.searched.take(2, 1), None);
+        // What agrees with the order costs less than remembering it.
+        assert_eq!(books.cycle(0, 1, None), None);
+        assert_eq!(books.searched.take(0, 1), None);
+        books.searched.keep(2, 1, planted());
+        assert_eq!(books.clone().fit(2, 1), searched);
+    }
+
+    #[test]
+    fn l10_what_was_searched_for_holds_until_the_next_bond() {
+        let mut books = three_agents();
+        let row = BondRow::new(1, Timestamp(0), Timestamp(9));
+        assert_eq!(books.cycle(2, 1, None), None);
+        let fit = books.fit(1, 2);
+        books.lock((1, 2), SessionNo(0), &row, &fit).unwrap();
+        assert_eq!(books.fit(2, 1), Fit::Cycle(vec![1, 2]));
+        assert_eq!(books.cycle(2, 1, None), Some(vec![1, 2]));
+        books.pay_back(0);
+        assert_eq!(books.cycle(2, 1, None), None);
+        assert_eq!(books.cycle(1, 0, None), None);
+        let fit = books.fit(0, 1);
+        books.keep(0, (0, 1), SessionNo(0), &row, &fit).unwrap();
+        assert_eq!(books.fit(1, 0), Fit::Cycle(vec![0, 1]));
     }
 
     /// The number of a place's bonds ends before it would come again.

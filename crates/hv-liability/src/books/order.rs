@@ -2,8 +2,11 @@
 //!
 //! While there is such an order there is no cycle, and a new edge that agrees with it cannot close one, so
 //! most vouches are checked by one comparison. An edge against the order is searched from both its ends in
-//! turn, one edge at a time, among the agents that stand between them: the shorter of the two searches
-//! decides, and what it found moves past the other end. Places are labels with gaps, so moving an agent
+//! turn, one edge at a time, among the agents that stand between them. Each search goes on from whom it found
+//! nearest to its own end, so that once the two have passed one another no path is left that they could have
+//! missed, however much either has not seen (B. Haeupler, T. Kavitha, R. Mathew, S. Sen, R. E. Tarjan:
+//! Incremental Cycle Detection, Topological Ordering, and Strong Component Maintenance, 2012); where one ends
+//! before, it decides alone. What they found moves to where they met. Places are labels with gaps, so moving an agent
 //! renumbers nobody, except where a gap is used up and the labels around it are spread again (M. A. Bender,
 //! R. Cole, E. D. Demaine, M. Farach-Colton, J. Zito: Two Simplified Algorithms for Maintaining Order in a
 //! List, 2002). Numbering the agents without gaps instead, as the algorithm of Pearce and Kelly does, moves
@@ -11,7 +14,7 @@
 
 use super::NIL;
 use foldhash::fast::RandomState;
-use std::collections::HashSet;
+use std::collections::{BinaryHeap, HashSet};
 
 /// One agent's place: its label, and who stands before and after it.
 #[derive(Debug, Clone, Copy)]
@@ -45,10 +48,9 @@ const FIRST: u64 = 1 << 60;
 pub(crate) enum Fit {
     /// It agrees with it.
     Agrees,
-    /// It agrees once these agents stand directly before the edge's head.
-    MoveBefore(Vec<u32>),
-    /// It agrees once these agents stand directly after the edge's tail.
-    MoveAfter(Vec<u32>),
+    /// It agrees once these agents stand, as they are listed, directly before `next`, or behind all others where
+    /// nobody is [`NIL`].
+    Move { agents: Vec<u32>, next: u32 },
     /// It closes a cycle; the path leads from the edge's head to its tail.
     Cycle(Vec<u32>),
 }
@@ -75,7 +77,8 @@ impl Order {
 
     /// Whether the edge from `tail` to `head` fits, and what must move for it.
     ///
-    /// Costs one comparison where it agrees; else the edges of the smaller of two searches, twice.
+    /// Costs one comparison where it agrees; else the edges of two searches until they pass one another, and at
+    /// most twice those of the smaller one.
     pub(crate) fn fit(&self, tail: u32, head: u32, edges: &impl Edges) -> Fit {
         let (Some(top), Some(bottom)) = (self.label(tail), self.label(head)) else { return Fit::Agrees };
         if top < bottom {
@@ -83,40 +86,42 @@ impl Order {
         }
         // Most agents vouch for nobody, or have nobody who vouches for them; then there is nothing to search.
         if edges.heads(head).next().is_none() {
-            return Fit::MoveAfter(vec![head]);
+            return Fit::Move { agents: vec![head], next: self.after(tail) };
         }
         if edges.tails(tail).next().is_none() {
-            return Fit::MoveBefore(vec![tail]);
+            return Fit::Move { agents: vec![tail], next: head };
         }
-        let between = |agent: u32| self.label(agent).is_some_and(|label| bottom <= label && label <= top);
-        let mut down = Search::new(head, |agent| edges.heads(agent));
-        let mut up = Search::new(tail, |agent| edges.tails(agent));
+        let between = |agent: u32| self.label(agent).filter(|&label| bottom <= label && label <= top);
+        let mut down = Search::new(head, bottom, |label| !label, |agent| edges.heads(agent));
+        let mut up = Search::new(tail, top, |label| label, |agent| edges.tails(agent));
         loop {
-            match down.step(between, &up.found) {
-                Step::Met(at) => return Fit::Cycle(join(at, &down.found, &up.found)),
-                Step::Exhausted => return Fit::MoveAfter(self.sorted(&down.found)),
-                Step::Going => {}
+            let Some(lowest) = down.nearest() else {
+                return Fit::Move { agents: down.done, next: self.after(tail) };
+            };
+            let Some(highest) = up.nearest() else {
+                up.done.reverse();
+                return Fit::Move { agents: up.done, next: head };
+            };
+            if lowest.label > highest.label {
+                // Whoever was searched from and stands beyond where they passed moves there.
+                let mut agents = up.done;
+                agents.truncate(agents.partition_point(|&agent| self.label(agent) > Some(lowest.label)));
+                agents.reverse();
+                agents.append(&mut down.done);
+                return Fit::Move { agents, next: lowest.agent };
             }
-            match up.step(between, &down.found) {
-                Step::Met(at) => return Fit::Cycle(join(at, &down.found, &up.found)),
-                Step::Exhausted => return Fit::MoveBefore(self.sorted(&up.found)),
-                Step::Going => {}
+            if let Some(at) = down.step(between, &up.found).or_else(|| up.step(between, &down.found)) {
+                return Fit::Cycle(join(at, &down.found, &up.found));
             }
         }
     }
 
-    /// Carries out what [`fit`](Order::fit) found for the edge from `tail` to `head`.
-    pub(crate) fn make_room(&mut self, tail: u32, head: u32, fit: &Fit) {
-        let agents = match fit {
-            Fit::Agrees | Fit::Cycle(_) => return,
-            Fit::MoveBefore(agents) | Fit::MoveAfter(agents) => agents,
-        };
-        agents.iter().for_each(|&agent| self.take_out(agent));
-        let next = match fit {
-            Fit::MoveBefore(_) => head,
-            _ => self.places.get(tail as usize).map_or(NIL, |place| place.after),
-        };
-        self.put_before(agents, next);
+    /// Carries out what [`fit`](Order::fit) found.
+    pub(crate) fn make_room(&mut self, fit: &Fit) {
+        if let Fit::Move { agents, next } = fit {
+            agents.iter().for_each(|&agent| self.take_out(agent));
+            self.put_before(agents, *next);
+        }
     }
 
     /// Whether `tail` stands before `head`.
@@ -129,10 +134,9 @@ impl Order {
         self.places.get(agent as usize).map(|place| place.label)
     }
 
-    fn sorted(&self, found: &Found) -> Vec<u32> {
-        let mut agents: Vec<u32> = found.list.iter().map(|found| found.0).collect();
-        agents.sort_unstable_by_key(|&agent| self.label(agent));
-        agents
+    /// Who stands after an agent; nobody behind the last.
+    fn after(&self, agent: u32) -> u32 {
+        self.places.get(agent as usize).map_or(NIL, |place| place.after)
     }
 
     fn take_out(&mut self, agent: u32) {
@@ -220,37 +224,45 @@ impl Order {
     }
 }
 
-/// Who was found, in the order of finding: a list that is looked through while it is short, and a set beside it
-/// from then on. Costs what was found, however many agents there are.
+/// Who was found, in the order of finding, and as a set: all places of a short row are compared at once while they
+/// are few, and hashed from then on. Costs what was found, however many agents there are.
 #[derive(Debug)]
 struct Found {
     /// Each agent with the place in the list of the one from whom it was found; the start with its own.
     list: Vec<(u32, usize)>,
+    few: [u32; FEW],
     many: HashSet<u32, RandomState>,
 }
 
-/// How long the list may be to be looked through.
-const SHORT: usize = 16;
+/// How many are compared at once.
+const FEW: usize = 32;
 
 impl Found {
     fn new(start: u32) -> Self {
-        Self { list: vec![(start, 0)], many: HashSet::default() }
+        let mut found = Self { list: Vec::with_capacity(8), few: [NIL; FEW], many: HashSet::default() };
+        found.add(start, 0);
+        found
     }
 
     fn has(&self, agent: u32) -> bool {
-        if self.many.is_empty() {
-            return self.list.iter().any(|found| found.0 == agent);
+        if self.list.len() > FEW {
+            return self.many.contains(&agent);
         }
-        self.many.contains(&agent)
+        // Without leaving early, so that the compiler compares several in one instruction.
+        self.few.iter().fold(false, |has, &other| has | (other == agent))
     }
 
     fn add(&mut self, agent: u32, from: usize) {
-        self.list.push((agent, from));
-        if !self.many.is_empty() {
-            self.many.insert(agent);
-        } else if self.list.len() > SHORT {
-            self.many.extend(self.list.iter().map(|found| found.0));
+        match self.few.get_mut(self.list.len()) {
+            Some(place) => *place = agent,
+            None => {
+                if self.many.is_empty() {
+                    self.many.extend(self.few);
+                }
+                self.many.insert(agent);
+            }
         }
+        self.list.push((agent, from));
     }
 
     /// The way from an agent that was found back to the start.
@@ -265,46 +277,63 @@ impl Found {
     }
 }
 
-/// A search that goes on one edge at a time.
-struct Search<E, I> {
+/// A search that goes on one edge at a time, from whom it found nearest to its start.
+struct Search<N, E, I> {
     found: Found,
-    /// How many of those found were searched from.
-    done: usize,
+    /// Whom it has not begun to search from, the nearest first: by nearness, with its place in the list.
+    ahead: BinaryHeap<(u64, usize)>,
+    /// How near a label is; the larger, the nearer.
+    nearness: N,
     edges: E,
-    from: Option<I>,
+    /// Whom it searches from, with its place in the list and the edges that are left.
+    from: Option<(At, usize, I)>,
+    /// Whom it has searched from to the end: as they stand, the nearest first, for every edge leads farther away.
+    done: Vec<u32>,
 }
 
-enum Step {
-    Going,
-    Exhausted,
-    Met(u32),
+/// An agent and its label.
+#[derive(Clone, Copy)]
+struct At {
+    agent: u32,
+    label: u64,
 }
 
-impl<I: Iterator<Item = Option<u32>>, E: Fn(u32) -> I> Search<E, I> {
-    fn new(start: u32, edges: E) -> Self {
-        Self { found: Found::new(start), done: 0, edges, from: None }
+impl<I, N, E> Search<N, E, I>
+where
+    I: Iterator<Item = Option<u32>>,
+    N: Fn(u64) -> u64,
+    E: Fn(u32) -> I,
+{
+    fn new(agent: u32, label: u64, nearness: N, edges: E) -> Self {
+        let from = Some((At { agent, label }, 0, edges(agent)));
+        Self { found: Found::new(agent), ahead: BinaryHeap::new(), nearness, edges, from, done: Vec::new() }
     }
 
-    /// Follows one edge.
-    fn step(&mut self, between: impl Fn(u32) -> bool, others: &Found) -> Step {
+    /// The nearest of those that it has not searched from to the end; nobody where there are none.
+    fn nearest(&mut self) -> Option<At> {
         if self.from.is_none() {
-            let Some(&(agent, _)) = self.found.list.get(self.done) else { return Step::Exhausted };
-            self.from = Some((self.edges)(agent));
+            let (near, place) = self.ahead.pop()?;
+            let &(agent, _) = self.found.list.get(place)?;
+            // Nearness is its own inverse.
+            let label = (self.nearness)(near);
+            self.from = Some((At { agent, label }, place, (self.edges)(agent)));
         }
-        match self.from.as_mut().and_then(Iterator::next) {
-            None => {
-                self.from = None;
-                self.done += 1;
-            }
-            Some(Some(next)) if between(next) && !self.found.has(next) => {
-                self.found.add(next, self.done);
-                if others.has(next) {
-                    return Step::Met(next);
-                }
-            }
-            Some(_) => {}
-        }
-        Step::Going
+        self.from.as_ref().map(|from| from.0)
+    }
+
+    /// Follows one edge, and says to whom, where the other search was there before.
+    fn step(&mut self, between: impl Fn(u32) -> Option<u64>, others: &Found) -> Option<u32> {
+        let (at, place, edges) = self.from.as_mut()?;
+        let Some(next) = edges.next() else {
+            self.done.push(at.agent);
+            self.from = None;
+            return None;
+        };
+        let next = next.filter(|&next| !self.found.has(next))?;
+        let label = between(next)?;
+        self.ahead.push(((self.nearness)(label), self.found.list.len()));
+        self.found.add(next, *place);
+        others.has(next).then_some(next)
     }
 }
 
@@ -377,7 +406,7 @@ mod tests {
                     prop_assert_eq!((path.first(), path.last()), (Some(&head), Some(&tail)));
                     prop_assert!(path.windows(2).all(|pair| graph.0.contains(&(pair[0], pair[1]))));
                 } else {
-                    order.make_room(tail, head, &fit);
+                    order.make_room(&fit);
                     graph.0.push((tail, head));
                 }
                 prop_assert!(labels_rise(&order));
@@ -448,9 +477,11 @@ mod tests {
             let mut model = std::collections::BTreeSet::from([agents[0]]);
             for &agent in &agents {
                 if model.insert(agent) {
+                    prop_assert!(!found.has(agent));
                     found.add(agent, 0);
                 }
-                prop_assert_eq!(found.many.is_empty(), model.len() <= SHORT);
+                prop_assert!(found.has(agent) && found.has(agents[0]));
+                prop_assert_eq!(found.many.len(), if model.len() <= FEW { 0 } else { model.len() });
             }
             prop_assert!((0..300).all(|agent| found.has(agent) == model.contains(&agent)));
         }
@@ -468,13 +499,13 @@ mod tests {
     fn ten_thousand_moves_to_one_place_keep_the_order() {
         let mut order = order_of(10_001);
         for agent in 1..=10_000 {
-            let fit = Fit::MoveBefore(vec![agent]);
-            order.make_room(agent, 0, &fit);
+            order.make_room(&Fit::Move { agents: vec![agent], next: 0 });
         }
         assert!(labels_rise(&order));
         assert!((1..=10_000).all(|agent| order.agrees(agent, 0)));
         for agent in (1..=10_000).rev() {
-            order.make_room(0, agent, &Fit::MoveAfter(vec![agent]));
+            let next = order.after(0);
+            order.make_room(&Fit::Move { agents: vec![agent], next });
         }
         assert!(labels_rise(&order));
         assert!((1..=10_000).all(|agent| order.agrees(0, agent)));
@@ -488,14 +519,13 @@ mod tests {
         assert!(labels_rise(&order));
         order.places[0].label = 1;
         for agent in 1..1000 {
-            order.make_room(agent, 0, &Fit::MoveBefore(vec![agent]));
+            order.make_room(&Fit::Move { agents: vec![agent], next: 0 });
             assert!(order.agrees(agent, 0));
         }
         assert!(labels_rise(&order));
     }
 
     /// A graph that counts how often an edge is looked at.
-    #[derive(Default)]
     struct Counting {
         heads: Vec<Vec<u32>>,
         tails: Vec<Vec<u32>>,
@@ -503,6 +533,16 @@ mod tests {
     }
 
     impl Counting {
+        fn of(agents: u32) -> Self {
+            let none = || vec![Vec::new(); agents as usize];
+            Self { heads: none(), tails: none(), looks: 0.into() }
+        }
+
+        fn add(&mut self, tail: u32, head: u32) {
+            self.heads[tail as usize].push(head);
+            self.tails[head as usize].push(tail);
+        }
+
         fn edges<'a>(&'a self, edges: &'a [u32]) -> impl Iterator<Item = Option<u32>> + 'a {
             edges.iter().map(|&edge| {
                 self.looks.set(self.looks.get() + 1);
@@ -518,6 +558,42 @@ mod tests {
         fn tails(&self, agent: u32) -> impl Iterator<Item = Option<u32>> {
             self.edges(&self.tails[agent as usize])
         }
+    }
+
+    /// Both ends have a crowd beyond the middle that need not be searched once the searches have passed one another.
+    #[test]
+    fn searches_end_where_they_pass_one_another() {
+        const CROWD: u32 = 1000;
+        // As they stand: the head, whom the crowd vouches for that stands behind the head, the last whom that crowd
+        // vouches for, and the same the other way around up to the tail.
+        let (head, low, high, tail) = (0, CROWD + 1, CROWD + 2, 2 * CROWD + 3);
+        let mut graph = Counting::of(tail + 1);
+        graph.add(head, high);
+        graph.add(low, tail);
+        (1..=CROWD).for_each(|no| graph.add(no, low));
+        (high + 1..tail).for_each(|no| graph.add(high, no));
+        let mut order = order_of(tail + 1);
+        let fit = order.fit(tail, head, &graph);
+        assert_eq!(fit, Fit::Move { agents: vec![tail, head], next: high });
+        assert!(graph.looks.get() <= 6, "{}", graph.looks.get());
+        order.make_room(&fit);
+        assert!(labels_rise(&order) && order.agrees(tail, head));
+        assert!(order.agrees(head, high) && order.agrees(low, tail));
+    }
+
+    /// Where they passed one another, who stands on the near side already stays there.
+    #[test]
+    fn only_who_stands_beyond_the_meeting_moves() {
+        // 5 vouches for 0 now. While what 0 vouches for is looked at, 5 and 2 are searched from to the end.
+        let mut graph = Counting::of(6);
+        for (tail, head) in [(0, 3), (0, 4), (0, 3), (2, 5), (1, 2)] {
+            graph.add(tail, head);
+        }
+        let mut order = order_of(6);
+        let fit = order.fit(5, 0, &graph);
+        assert_eq!(fit, Fit::Move { agents: vec![5, 0], next: 3 });
+        order.make_room(&fit);
+        assert!(labels_rise(&order) && order.agrees(5, 0));
     }
 
     /// In the order in which it is worst for those who number agents without gaps or search from one end.
@@ -546,14 +622,12 @@ mod tests {
             ("a chain of triangles", (0..SIZE - 1).map(|no| (no / 2 + 1 + no % 2, no / 2)).collect()),
         ] {
             let mut order = order_of(SIZE + 1);
-            let empty = || vec![Vec::new(); SIZE as usize + 1];
-            let mut graph = Counting { heads: empty(), tails: empty(), ..Counting::default() };
+            let mut graph = Counting::of(SIZE + 1);
             for &(tail, head) in &edges {
                 let fit = order.fit(tail, head, &graph);
                 assert!(!matches!(fit, Fit::Cycle(_)), "{shape}");
-                order.make_room(tail, head, &fit);
-                graph.heads[tail as usize].push(head);
-                graph.tails[head as usize].push(tail);
+                order.make_room(&fit);
+                graph.add(tail, head);
             }
             let looks = graph.looks.get() / edges.len() as u64;
             assert!(looks <= 20, "{shape}: {looks} looks an edge");
