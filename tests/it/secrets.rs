@@ -34,8 +34,9 @@ impl Canaries {
         run
     }
 
+    /// Runs it telling all that hv can tell of itself.
     fn run(&self, mut command: Command) -> Output {
-        let output = command.env(VARIABLE, &self.variable).output().unwrap();
+        let output = command.env(VARIABLE, &self.variable).env("HV_LOG", "debug").output().unwrap();
         assert_calm(&output);
         output
     }
@@ -111,6 +112,8 @@ fn a_secret_is_used_and_found_nowhere() {
     let output = canaries.run(run.start());
     assert_eq!(output.status.code(), Some(0), "{:#}", report_of(&output));
     assert_eq!(std::fs::read_to_string(run.work().join("DIGEST")).unwrap(), canaries.digest(), "it was used");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("attempt granted") && told.contains("attempt ended"), "hv tells of itself: {told}");
     let plain = canaries.run({
         let mut command = hv();
         command.args(["run", "--resume", "--data"]).arg(run.data());
@@ -235,7 +238,8 @@ fn a_secret_is_not_in_the_trail_of_a_run_that_was_killed() {
     let run = canaries
         .scene(&file(0.9, vec![with(change("long", long, knowing("true")), json!({ "idempotent": true }))]));
     let mut command = run.start();
-    let mut child = crate::scene::spawn(command.env(VARIABLE, &canaries.variable));
+    let mut child =
+        crate::scene::spawn(command.env(VARIABLE, &canaries.variable).env("HV_LOG", "debug:json"));
     crate::scene::wait_for("the step", || run.work().join("BEGUN").exists());
     child.kill().unwrap();
     let killed = child.wait_with_output().unwrap();
@@ -290,7 +294,8 @@ fn a_secret_that_has_gone_since_is_bad_input_of_the_resumed_run() {
         ],
     ));
     let mut command = run.start();
-    let mut child = crate::scene::spawn(command.env(VARIABLE, &canaries.variable));
+    let mut child =
+        crate::scene::spawn(command.env(VARIABLE, &canaries.variable).env("HV_LOG", "debug:json"));
     crate::scene::written(&run.work().join("BEGUN"));
     child.kill().unwrap();
     child.wait().unwrap();

@@ -15,6 +15,7 @@ use crate::elevate::ElevateArgs;
 use crate::exit::EXIT_CODES;
 use crate::id::args::IdArgs;
 use crate::lines::LinesArgs;
+use crate::log::Logging;
 use crate::node::NodeArgs;
 use crate::saga::args::SagaArgs;
 use crate::session::args::{KillArgs, SessionArgs};
@@ -36,6 +37,10 @@ use std::time::Duration;
 #[command(name = "hv", version, propagate_version = true, after_help = EXIT_CODES)]
 #[command(subcommand_required = true, arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {
+    /// Tell on stderr what the supervisor does: off, error, warn, info or debug; debug:json for JSON lines [default: $HV_LOG,
+    /// or off]
+    #[arg(long, value_name = "LEVEL")]
+    pub log: Option<Logging>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,

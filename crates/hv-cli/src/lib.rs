@@ -12,6 +12,7 @@ pub mod config;
 pub mod elevate;
 pub mod id;
 pub mod lines;
+pub mod log;
 pub mod node;
 pub mod output;
 pub mod plan;

@@ -7,7 +7,12 @@ use hv_cli::output::{self, Refused};
 use hv_cli::plan::{self, Plan};
 
 fn main() -> Exit {
-    let done = match Cli::parse().command {
+    let cli = Cli::parse();
+    if let Err(bad) = hv_cli::log::begin(cli.log) {
+        output::error(&bad.to_string());
+        return Exit::BadInput;
+    }
+    let done = match cli.command {
         Command::Check(args) => check(&args).map(|()| Exit::Done),
         Command::Run(args) => hv_cli::run::run(&args),
         Command::Session(args) => hv_cli::session::run(&args),

@@ -7,6 +7,7 @@ use crate::evidence::{self, Presented};
 use crate::gate::{self, Brought, Certified, Pass, Refused};
 use crate::grant::{Grant, Right};
 use crate::node::{Draft, Node, Refusal};
+use crate::observed::SagaTold;
 use crate::rates::Turnstile;
 use crate::scoring;
 use crate::slash;
@@ -214,7 +215,8 @@ impl SagaHost {
         self.node.refresh(&self.session, |slot| self.workers(slot, &command)).await?;
         evidence::verify_ahead(&self.node, self.brought.values().flat_map(Presented::statements))?;
         let asked = if let SagaCommand::Start { .. } = command { Some(command.clone()) } else { None };
-        let decide = |state: &State, now| self.decide(state, now, command, attached);
+        let mut told = SagaTold::begin();
+        let decide = |state: &State, now| self.decide(state, now, command, attached, &mut told);
         let recorded = self.node.run(decide, |state, Decided { starts, place, held }| {
             let Place { stream, number } = *self.place.get_or_init(|| place);
             // What the saga waits for next is told by the state that the record has made.
@@ -227,6 +229,7 @@ impl SagaHost {
         })?;
         let lsn = recorded.lsn();
         let Answer { starts, stream, mut next_wake, held, state } = self.node.settle(recorded).await?;
+        told.tell((&self.session, &self.saga), &starts, state);
         if let Some(until) = held {
             let now = self.node.now();
             if let Some(asked) = asked {
@@ -263,6 +266,7 @@ impl SagaHost {
         now: Timestamp,
         mut command: SagaCommand,
         attached: Option<PayloadRef>,
+        told: &mut SagaTold,
     ) -> Result<(Draft, Decided), Box<Refusal>> {
         let place = self.place.get();
         let slot = place.map_or_else(|| state.slot(&self.session), |place| state.open(place.stream));
@@ -346,12 +350,14 @@ impl SagaHost {
                     turnstile.passed(&start.attempt.agent);
                 }
                 let slashes = escalation(state, slot, saga, (&events, &after), now);
+                told.ended(&command, &after);
                 let earned = scoring::consequences((state, slot, now), saga, (&events, &after));
                 if ends(&events) {
                     held.clear();
                 }
                 let until = held.iter().map(|(_, until)| *until).min();
                 write(number, events, &mut passed, &mut out);
+                told.held(held.len());
                 if !held.is_empty() {
                     let told = held.into_iter().filter(|(step, _)| !saga.holds(*step));
                     out.extend(told.map(|(step, until)| SessionEvent::Held { saga: number, step, until }));
@@ -369,6 +375,7 @@ impl SagaHost {
                 return Ok((draft, Decided { starts: passed, place, held: until }));
             }
             for (attempt, no) in refused {
+                told.denied(&no.denial, &no);
                 let (step, Refused { denial, rejected, gate }) = (attempt.ordinal, *no);
                 if let Some(gate) = gate {
                     turnstile.refused(&attempt.agent, &gate);

@@ -5,6 +5,7 @@ use crate::error::{Error, Reason};
 use crate::event::{KillAnswer, KillTarget, NodeEvent};
 use crate::hypervisor::Hypervisor;
 use crate::node::{Draft, Refusal};
+use crate::observed::KillTold;
 use hv_saga::Purpose;
 use hv_saga::drive::Control;
 use hv_session::{Eviction, SessionCommand};
@@ -139,6 +140,7 @@ impl Hypervisor {
         E: fmt::Display + Send + 'static,
     {
         let KillOrder { target, by, reason } = order;
+        let told = KillTold::begin(target);
         self.node()
             .commit_alone(|state, now| {
                 let refuse = |reason| Refusal::on_node("kill", by.as_ref(), reason);
@@ -159,6 +161,7 @@ impl Hypervisor {
         };
         let answered = NodeEvent::KillAnswered { target: target.clone(), answer: answer.clone() };
         self.node().commit(|_, _| Ok((Draft::default().node(vec![answered]), ()))).await?;
+        told.answered(&answer);
         if let KillTarget::Agent { did } = target {
             self.put_out(did).await?;
         }

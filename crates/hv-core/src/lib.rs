@@ -57,6 +57,7 @@ mod history;
 mod host;
 mod hypervisor;
 mod node;
+mod observed;
 mod preview;
 mod purge;
 mod rates;

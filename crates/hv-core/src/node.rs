@@ -8,6 +8,7 @@ use crate::error::{Denied, Error, Reason};
 use crate::event::{NodeEvent, Rejected};
 use crate::folding::{Door, Source};
 use crate::guards::Guards;
+use crate::observed::{self, Command, Sums};
 use crate::origin::Origin;
 use crate::state::State;
 use crate::trail::TrailEvent;
@@ -280,16 +281,18 @@ impl Node {
 
     /// Waits until the batch is durable, then reveals what was decided.
     pub(crate) async fn settle<T>(&self, recorded: Recorded<T>) -> Result<T, Error> {
+        let command = Command::begin();
         if self.shared.log.durable() < recorded.made.lsn {
             self.sync(recorded.made.lsn).await?;
         }
-        self.reveal(recorded)
+        self.reveal(&command, recorded)
     }
 
     /// What was decided, once the batch is durable.
-    fn reveal<T>(&self, recorded: Recorded<T>) -> Result<T, Error> {
+    fn reveal<T>(&self, command: &Command, recorded: Recorded<T>) -> Result<T, Error> {
         let Recorded { value, made } = recorded;
         self.keep_where_due(made.lsn);
+        command.revealed(made.lsn, &made.sums, value.as_ref().err().map(|denied| &**denied));
         if let (Some(notice), Some(notices)) = (made.notice, self.shared.notices.get()) {
             // Nobody may be listening any more.
             let _ = notices.send(notice);
@@ -302,11 +305,12 @@ impl Node {
         &self,
         decide: impl FnOnce(&State, Timestamp) -> Result<(Draft, T), Box<Refusal>>,
     ) -> Result<T, Error> {
+        let command = Command::begin();
         let recorded = self.run(decide, |_, decided| decided)?;
         if self.shared.log.durable() < recorded.made.lsn {
             self.sync(recorded.made.lsn).await?;
         }
-        self.reveal(recorded)
+        self.reveal(&command, recorded)
     }
 
     /// As long as this is held, no kill is recorded. Nothing may be waited for meanwhile.
@@ -374,6 +378,7 @@ impl Node {
         if let Ok(mut inner) = self.shared.inner.lock() {
             inner.poisoned = true;
         }
+        observed::poisoned();
     }
 
     fn lock(&self) -> Result<MutexGuard<'_, Inner>, Error> {
@@ -405,6 +410,7 @@ impl Node {
             inner.poisoned = true;
             return Err(Error::Illegal(illegal));
         }
+        made.sums = draft.sums(&inner.state);
         if self.shared.notices.get().is_some_and(|notices| notices.receiver_count() > 0) {
             let parts = draft.told(made.stream);
             made.notice = Some(Arc::new(Notice { lsn: made.lsn, time: now, parts }));
@@ -422,6 +428,7 @@ struct Made {
     stream: Option<StreamNo>,
     root: Option<Digest>,
     notice: Option<Arc<Notice>>,
+    sums: Sums,
 }
 
 /// What was decided and appended, but may not be durable yet.

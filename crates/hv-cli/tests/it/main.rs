@@ -14,6 +14,7 @@ mod config;
 mod examples;
 mod fuzz;
 mod id;
+mod log;
 mod malformed;
 mod tools;
 

@@ -2,6 +2,7 @@
 
 use super::Made;
 use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
+use crate::observed::Sums;
 use crate::state::State;
 use crate::trail::TrailEvent;
 use hv_audit::{Batch, Expect, LogError, PayloadRef, StreamNo};
@@ -267,6 +268,12 @@ impl Draft {
         } else {
             Ok(())
         }
+    }
+
+    /// What it holds, as far as it is told.
+    #[inline(always)]
+    pub(super) fn sums(&self, state: &State) -> Sums {
+        Sums::of(&self.node, &self.ledger, self.lifecycle.len() + self.events.len(), state)
     }
 
     pub(super) fn told(self, stream: Option<StreamNo>) -> Vec<(StreamNo, Vec<TrailEvent>)> {

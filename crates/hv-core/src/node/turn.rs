@@ -2,6 +2,7 @@
 
 use super::{Node, Shared, blocking};
 use crate::error::Error;
+use crate::observed::{Syncing, Waiting};
 use hv_audit::Lsn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ impl Node {
         if tokio::runtime::Handle::try_current().is_err() {
             return log.sync(lsn).map_err(Error::from).inspect_err(|_| self.poison());
         }
+        let _waiting = Waiting::begin();
         turn.came.fetch_add(1, Ordering::Relaxed);
         loop {
             let mut passed = pin!(turn.passed.notified());
@@ -51,7 +53,9 @@ impl Node {
             }
             let taken = Taken(Arc::clone(&self.shared));
             turn.gather().await;
+            let syncing = Syncing::begin(log.durable());
             let synced = blocking(move || taken.0.log.sync(lsn)).await;
+            syncing.end(log.durable());
             return synced.inspect_err(|_| self.poison());
         }
     }
