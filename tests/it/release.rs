@@ -1,6 +1,6 @@
 //! The two examples of the README: a release that completes and one that is rolled back.
 
-use crate::support::{Run, json, look};
+use crate::support::{Run, hv, json, look, workspace};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -90,4 +90,36 @@ fn only_set_up(text: &str) -> String {
         "[[action]]\nid = \"look.only\"\nread_only = true\n\n[[step]]\nid = \"look\"\nagent = {agent}\naction = \"look.only\"\n\
          execute = {{ command = [\"true\"] }}\n"
     )
+}
+
+/// A picture without where in it things are and how long they took.
+fn shape(picture: &str) -> String {
+    let mut shape = String::new();
+    for c in picture.chars() {
+        match c {
+            '0'..='9' | '.' if shape.ends_with('#') => {}
+            '0'..='9' | '.' => shape.push('#'),
+            c => shape.push(c),
+        }
+    }
+    shape
+}
+
+#[test]
+fn the_picture_of_the_readme_is_one_of_the_release_that_fails() {
+    let run = Run::of("release-fails.toml");
+    assert_eq!(run.start().output().unwrap().status.code(), Some(3));
+    let drawn = hv().args(["saga", "graph", "--saga", "work", "--svg"]).arg(run.data()).output().unwrap();
+    let drawn = String::from_utf8(drawn.stdout).unwrap();
+    let kept = std::fs::read_to_string(workspace().join("docs/run.svg")).unwrap();
+    assert_eq!(
+        shape(&drawn),
+        shape(&kept),
+        "draw it anew: hv saga graph DIR --saga work --svg > docs/run.svg"
+    );
+    // Each step is done once, or tried three times; each that is done is undone and looked at.
+    for (colour, times) in [("#2da44e", 4), ("#cf222e", 2), ("#8250df", 1), ("#bf8700", 4), ("#8c959f", 5)] {
+        let bars = drawn.lines().filter(|line| line.contains(colour) && line.contains("<title>")).count();
+        assert_eq!(bars, times, "{colour}: {drawn}");
+    }
 }

@@ -30,8 +30,10 @@ Exit codes: 0 nothing waits for a person, 2 bad input, 4 something does")]
     /// Show steps as they move, until every saga has ended
     #[command(after_help = "Example:\n  hv saga watch DIR --saga work")]
     Watch(PickArgs),
-    /// Draw what waits for what
-    #[command(after_help = "Example:\n  hv saga graph DIR --saga work --mermaid > work.mmd")]
+    /// Draw what waits for what, or how it went
+    #[command(
+        after_help = "Examples:\n  hv saga graph DIR --saga work --mermaid > work.mmd\n  hv saga graph DIR --svg > run.svg"
+    )]
     Graph(GraphArgs),
     /// Say whether the recorded history still makes sense under a changed session file
     #[command(
@@ -146,6 +148,9 @@ pub struct GraphArgs {
     /// Draw it for Mermaid
     #[arg(long)]
     pub mermaid: bool,
+    /// Draw every attempt over time, as an SVG picture
+    #[arg(long, conflicts_with = "mermaid")]
+    pub svg: bool,
 }
 
 /// Arguments of `hv saga replay-check`.

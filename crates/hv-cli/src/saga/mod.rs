@@ -4,6 +4,7 @@ pub mod args;
 
 mod replay;
 mod settle;
+mod timeline;
 mod told;
 mod trail;
 
@@ -68,7 +69,12 @@ pub fn run(args: &SagaArgs) -> Result<Exit, Refused> {
         }
         SagaCommand::Watch(args) => watch(args),
         SagaCommand::Graph(args) => {
-            Trail::read(&args.data).and_then(|trail| told::graph(&trail, args.saga.as_deref(), args.mermaid))
+            let form = match (args.mermaid, args.svg) {
+                (true, _) => told::Form::Mermaid,
+                (_, true) => told::Form::Svg,
+                _ => told::Form::Plain,
+            };
+            Trail::read(&args.data).and_then(|trail| told::graph(&trail, args.saga.as_deref(), form))
         }
         SagaCommand::ReplayCheck(args) => replay::check(args),
         SagaCommand::Resolve(args) => settle::settle(args, Settlement::Resolved {}),

@@ -1,7 +1,7 @@
 //! Sagas in words, as JSON, and drawn.
 
-use super::Failure;
 use super::trail::{Session, Told, Trail};
+use super::{Failure, timeline};
 use crate::Exit;
 use crate::output;
 use hv_core::saga::reversibility::Failed;
@@ -130,14 +130,31 @@ fn fields(session: &str, told: &Told) -> Value {
     })
 }
 
-/// What waits for what: indented by the longest way there, or for Mermaid.
-pub(super) fn graph(trail: &Trail, name: Option<&str>, mermaid: bool) -> Result<Exit, Failure> {
+/// How sagas are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// What waits for what, indented by the longest way there.
+    Plain,
+    /// The same for Mermaid.
+    Mermaid,
+    /// Every attempt over time.
+    Svg,
+}
+
+/// Draws sagas.
+pub(super) fn graph(trail: &Trail, name: Option<&str>, form: Form) -> Result<Exit, Failure> {
     let found = trail.sagas(name);
     if found.is_empty() {
         return Err(Failure::Input(
             "there is no such saga; `hv saga list` names those that there are".to_owned(),
         ));
     }
+    if form == Form::Svg {
+        let sagas: Vec<&Told> = found.into_iter().map(|(.., told)| told).collect();
+        output::print(&timeline::drawn(&sagas))?;
+        return Ok(Exit::Done);
+    }
+    let mermaid = form == Form::Mermaid;
     let mut text = String::new();
     if mermaid {
         text.push_str("flowchart TD\n");
