@@ -7,6 +7,7 @@ use hv_core::liability::Stake;
 use hv_core::rings::breach::BreachPolicy;
 use hv_core::rings::class::{Claim, Override};
 use hv_core::rings::fold::FoldPolicy;
+use hv_core::rings::intent::Policy;
 use hv_core::saga::drive::{Control, drive};
 use hv_core::saga::exec::Closures;
 use hv_core::saga::{Outcome, Plan, SagaCommand, SagaState, StepDef, Task};
@@ -92,6 +93,11 @@ impl Court {
 
     /// The agents a to d with 0.97, e with 0.50, and the human h.
     pub async fn open(&self) {
+        self.open_under(Policy::default()).await;
+    }
+
+    /// The same in a session that makes this of intents.
+    pub async fn open_under(&self, intents: Policy) {
         let (hv, session) = (&self.hv, &self.session);
         hv.create_session(session, SessionConfig::default(), &did("operator")).await.unwrap();
         for name in ["a", "b", "c", "d"] {
@@ -102,11 +108,16 @@ impl Court {
             ("final", ActionKind::Effect, Reversibility::None),
             ("govern", ActionKind::Admin, Reversibility::None),
             ("change", ActionKind::Effect, Reversibility::Full),
+            ("push", ActionKind::Effect, Reversibility::Full),
+            ("look", ActionKind::ReadOnly, Reversibility::Full),
         ] {
             let claim = Claim { kind: Some(kind), reversibility: Some(reversibility), risk: None };
             hv.register_action(session, &action(name), claim).await.unwrap();
         }
         hv.name_voters(session, &BTreeSet::from([did("h")])).await.unwrap();
+        if intents != Policy::default() {
+            hv.rule_intents(session, intents).await.unwrap();
+        }
         hv.activate_session(session).await.unwrap();
     }
 

@@ -18,6 +18,7 @@ mod gate;
 mod guard;
 mod handover;
 mod input;
+mod intent;
 mod interrupts;
 mod kernels;
 mod kill;

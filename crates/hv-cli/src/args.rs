@@ -14,6 +14,7 @@ use crate::config::args::{ConfigArgs, ConfigCommandArgs};
 use crate::elevate::ElevateArgs;
 use crate::exit::EXIT_CODES;
 use crate::id::args::IdArgs;
+use crate::intent::IntentArgs;
 use crate::lines::LinesArgs;
 use crate::log::Logging;
 use crate::node::NodeArgs;
@@ -67,6 +68,8 @@ pub enum Command {
     Slash(SlashArgs),
     /// Let a member do named actions of Ring 1 for a short time, by the votes of a quorum
     Elevate(ElevateArgs),
+    /// Declare what an agent signed that it will do, or show what agents are held to
+    Intent(IntentArgs),
     /// Say whom a node listens to, and change the supervisor by a witness's word
     Node(NodeArgs),
     /// Print and check what is said of a node's limits, by a file or the environment

@@ -11,6 +11,7 @@ pub mod claimed;
 pub mod config;
 pub mod elevate;
 pub mod id;
+pub mod intent;
 pub mod lines;
 pub mod log;
 pub mod node;

@@ -25,6 +25,7 @@ fn main() -> Exit {
         Command::Slash(args) => hv_cli::answerable::slash(&args),
         Command::Elevate(args) => hv_cli::elevate::run(&args),
         Command::Config(args) => hv_cli::config::run(&args),
+        Command::Intent(args) => hv_cli::intent::run(&args),
         Command::Node(args) => hv_cli::node::run(&args),
         Command::Accept(args) => hv_cli::answerable::accept(&args),
         Command::Call(args) => hv_cli::call::run(&args).map(|()| Exit::Done),

@@ -2,9 +2,11 @@
 
 use crate::event::KillTarget;
 use crate::evidence::Rejected;
+use crate::intent::NotDeclared;
 use crate::item::ItemRef;
 use hv_audit::{LogError, Lsn};
 use hv_rings::elevation::NotElevated;
+use hv_rings::gate::GateDenial;
 use hv_types::{ActionId, BadIdent, Did, Illegal, SagaId, SessionId, Timestamp};
 use std::fmt;
 
@@ -43,7 +45,7 @@ pub struct Denied {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// The gate.
-    Gate(Box<hv_rings::gate::GateDenial>),
+    Gate(Box<GateDenial>),
     /// The session: its lifecycle, its limits, its files.
     Session(Box<hv_session::SessionDenial>),
     /// The ledger.
@@ -136,6 +138,8 @@ pub enum Reason {
         /// How far the votes are from a quorum, where there is none.
         short: Option<String>,
     },
+    /// The intent is not declared.
+    Intent(NotDeclared),
     /// The call had to be made earlier: the last point in time at which it might have.
     Late(Timestamp),
     /// The registry of keys.
@@ -178,6 +182,7 @@ impl Reason {
             Self::Evidence(_) => "evidence",
             Self::Ring(denial) => denial.name(),
             Self::Elevation { .. } => "elevation",
+            Self::Intent(_) => "intent",
             Self::Late(_) => "late",
             Self::Key(_) => "key",
             Self::NoBond { .. } => "no_bond",
@@ -200,13 +205,17 @@ impl Reason {
     #[must_use]
     pub fn needs(&self) -> String {
         match self {
-            Self::Gate(denial) => denial.needs().map(|needs| needs.to_string()).unwrap_or_default(),
+            Self::Gate(denial) => match &**denial {
+                GateDenial::Intent { why } => why.needs(),
+                denial => denial.needs().map(|needs| needs.to_string()).unwrap_or_default(),
+            },
             Self::SagaUnfinished(_) => "the saga driven to its end first".to_owned(),
             Self::Killed { .. } => "the kill lifted".to_owned(),
             Self::NotConfigured => "a node that is configured with a witness".to_owned(),
             Self::Configured => "the word of a witness on the new configuration".to_owned(),
             Self::Ring(denial) => denial.needs().to_string(),
             Self::Elevation { why: NotElevated::Denied { denial }, .. } => denial.needs().to_string(),
+            Self::Intent(why) => why.needs(),
             Self::Late(_) => "a call with a later deadline".to_owned(),
             Self::Begun(_) => "a session that has not begun".to_owned(),
             Self::Retention { .. } => {
@@ -287,6 +296,7 @@ impl fmt::Display for Reason {
             Self::Ring(denial) => fmt::Display::fmt(denial, f),
             Self::Elevation { why, short: None } => fmt::Display::fmt(why, f),
             Self::Elevation { why, short: Some(short) } => write!(f, "{why}: {short}"),
+            Self::Intent(why) => fmt::Display::fmt(why, f),
             Self::Late(deadline) => write!(f, "the call had to be made until {deadline}"),
             Self::Key(denial) => fmt::Display::fmt(denial, f),
             Self::NoBond { voucher, vouchee } => write!(f, "{voucher} does not vouch for {vouchee} there"),

@@ -10,6 +10,7 @@ use hv_integrations::anchor::AnchorState;
 use hv_rings::breach::Breach;
 use hv_rings::class::{Claim, Override, Source};
 use hv_rings::elevation::Elevation;
+use hv_rings::intent::{Bounds, Policy};
 use hv_rings::standing::Cap;
 use hv_rings::{Basis, Nonce};
 use hv_types::wire::Reader;
@@ -425,6 +426,32 @@ pub enum SessionEvent {
         /// Whose word it rests on, in order.
         voices: Vec<Voice>,
     },
+    /// What the session makes of intents.
+    IntentRuled {
+        /// All of it, from now on.
+        policy: Policy,
+    },
+    /// A member is held to what is named here, in place of what it was held to before.
+    IntentDeclared {
+        /// The member's ordinal.
+        member: u32,
+        /// What its calls may do.
+        bounds: Bounds,
+        /// The first point in time at which it holds.
+        since: Timestamp,
+        /// Whose word it rests on: the member's, and a witness's where it is wider than the one before; nobody's
+        /// where the operator set it.
+        voices: Vec<Voice>,
+    },
+    /// What is granted next, or the change of a file in this record, counts as a call within its agent's intent.
+    IntentUsed {
+        /// The member's ordinal.
+        member: u32,
+        /// The action.
+        action: ActionId,
+        /// Whether it is outside, and passes by the word of a witness.
+        consented: bool,
+    },
     /// The undo of a step that was appended counts without proof: it is a function of the embedding program.
     UndoAccepted {
         /// The saga's number in its session.
@@ -582,6 +609,9 @@ hv_types::wire_enum!(SessionEvent {
     10 => Certified { saga, step, basis, until, voices },
     11 => Rejected { rejected },
     12 => Elevated { elevation, voices },
+    13 => IntentRuled { policy },
+    14 => IntentDeclared { member, bounds, since, voices },
+    15 => IntentUsed { member, action, consented },
     16 => Held { saga, step, until },
     17 => OnBehalf { saga, principals },
     24 => Rehearsal { saga },

@@ -65,6 +65,14 @@ impl Presented {
         self.deadline
     }
 
+    /// Those of a kind, and the others.
+    pub(crate) fn apart(&self, kind: Kind) -> (Self, Self) {
+        let of_kind = |envelope: &Envelope| Kind::of_payload_type(envelope.payload_type()) == Some(kind);
+        let (of, others) = self.statements.iter().cloned().partition(of_kind);
+        let with = |statements| Self { deadline: self.deadline, statements };
+        (with(of), with(others))
+    }
+
     /// What is brought.
     #[must_use]
     pub fn statements(&self) -> &[Envelope] {

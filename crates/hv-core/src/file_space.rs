@@ -4,6 +4,7 @@
 use crate::error::{Error, Reason};
 use crate::files::{Access, enter, pass};
 use crate::hypervisor::Hypervisor;
+use crate::intent;
 use crate::node::{Draft, Refusal};
 use crate::state::{Slot, State};
 use hv_session::{
@@ -371,6 +372,7 @@ impl Hypervisor {
         self.node()
             .commit(|state, now| {
                 let (slot, _) = pass(state, now, session, agent, Access::Read)?;
+                intent::files((slot, now), agent, Access::Read, &[])?;
                 let member = slot.session.member(agent).map(|member| member.ordinal).unwrap_or(u32::MAX);
                 Ok((Draft::default(), look(slot, member)?))
             })
@@ -386,13 +388,30 @@ impl Hypervisor {
         self.node()
             .commit(|state, now| {
                 let (slot, entered) = pass(state, now, session, agent, Access::Change)?;
-                let command = SessionCommand::file(entered, command(slot)?);
+                let command = command(slot)?;
+                let used = intent::files((slot, now), agent, Access::Change, &touched(&command))?;
+                let command = SessionCommand::file(entered, command);
                 let events = slot.session.decide(&command, now);
                 let events =
                     events.map_err(|denial| slot.refuse_session("change_file", Some(agent), denial))?;
-                Ok((Draft::default().lifecycle(slot.stream, events), ()))
+                Ok((Draft::default().lifecycle(slot.stream, events).and(used), ()))
             })
             .await
+    }
+}
+
+/// The paths that a command changes; none where it is about all of them.
+fn touched(command: &FileCommand) -> Vec<&str> {
+    match command {
+        FileCommand::Write { path, .. }
+        | FileCommand::Delete { path, .. }
+        | FileCommand::Restore { path, .. }
+        | FileCommand::SetAcl { path, .. }
+        | FileCommand::ClearAcl { path, .. } => vec![path.as_str()],
+        FileCommand::Rename { from, to, .. } => vec![from.as_str(), to.as_str()],
+        FileCommand::TakeSnapshot { .. }
+        | FileCommand::RollBack { .. }
+        | FileCommand::DropSnapshot { .. } => Vec::new(),
     }
 }
 

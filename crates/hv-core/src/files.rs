@@ -4,6 +4,7 @@ use crate::early::{Proof, Receipt, Written};
 use crate::error::{Error, Reason};
 use crate::gate;
 use crate::hypervisor::Hypervisor;
+use crate::intent;
 use crate::node::{Draft, Refusal};
 use crate::rates::Turnstile;
 use crate::state::{Slot, State};
@@ -22,7 +23,7 @@ pub(crate) enum Access {
 }
 
 impl Access {
-    fn class(self) -> Class {
+    pub(crate) fn class(self) -> Class {
         let kind = match self {
             Self::Read => ActionKind::ReadOnly,
             Self::Change => ActionKind::Effect,
@@ -30,7 +31,7 @@ impl Access {
         Class { kind, reversibility: Reversibility::Full, risk: Reversibility::Full.default_risk() }
     }
 
-    fn action(self) -> Result<&'static ActionId, hv_types::BadIdent> {
+    pub(crate) fn action(self) -> Result<&'static ActionId, hv_types::BadIdent> {
         static NAMES: LazyLock<[Result<ActionId, hv_types::BadIdent>; 2]> =
             LazyLock::new(|| ["hv.files.read", "hv.files.change"].map(ActionId::new));
         let [read, change] = &*NAMES;
@@ -170,11 +171,13 @@ impl Hypervisor {
         let recorded = self.node().run(
             |state, now| {
                 let (slot, path, entered) = enter(state, now, session, agent, path, Access::Change)?;
+                let used = intent::files((slot, now), agent, Access::Change, &[path.as_str()])?;
                 let command = SessionCommand::file(entered, command(path));
                 let events = state.decided(&slot.session, &command, now);
                 let events =
                     events.map_err(|denial| slot.refuse_session("change_file", Some(agent), denial))?;
-                let draft = Draft::default().lifecycle(slot.stream, events);
+                let mut draft = Draft::default().lifecycle(slot.stream, events);
+                draft = draft.and(used);
                 let written = Written { stream: slot.stream, mode: slot.session.mode(), proof };
                 Ok((
                     match attached {
@@ -212,6 +215,10 @@ pub(crate) fn enter<'a>(
     let path = slot.session.path(path);
     let path = path.map_err(|bad| slot.refuse("file", Some(agent), None, Reason::Path(Box::new(bad))))?;
     let agent = pass_in((state, slot, now), agent, access)?;
+    // What a change is counted as stands in its own record.
+    if let Access::Read = access {
+        intent::files((slot, now), &agent, access, &[path.as_str()])?;
+    }
     Ok((slot, path, agent))
 }
 

@@ -5,20 +5,23 @@ use crate::error::Reason;
 use crate::event::{Denial, NodeEvent};
 use crate::evidence::{self, Presented, Rejected, Voice, call_with, voice, voices};
 use crate::grant::Right;
-use crate::host::right_of;
+use crate::host::{Start, right_of};
+use crate::intent::{Intended, Use};
 use crate::rates::Turnstile;
 use crate::state::{NamedSaga, Party, Slot, State};
+use hv_identity::Kind;
 use hv_rings::class::{Claims, Class, Terms};
 use hv_rings::gate::{
     Acquaintance, Entry, Facts, GateDenial, Identity, Life, Membership, Phase, Principal, Quarantine, Unfit,
 };
+use hv_rings::intent::Unintended;
 use hv_rings::rate::Limited;
 use hv_rings::standing::Standing;
 use hv_rings::{Basis, Evidence};
 use hv_saga::reversibility::Known;
 use hv_saga::{Attempt, StepDef};
 use hv_session::SessionState;
-use hv_types::{Call, Did, Reversibility, Ring, Sigma, Timestamp};
+use hv_types::{ActionKind, Call, Did, Reversibility, Ring, Sigma, Timestamp};
 
 /// What is brought for most calls.
 static NO_EVIDENCE: Evidence = Evidence::none();
@@ -29,6 +32,8 @@ pub(crate) struct Pass {
     pub(crate) ring: Ring,
     pub(crate) sigma: Sigma,
     pub(crate) right: Right,
+    /// The intent that covers it, where its agent has one.
+    pub(crate) intent: Option<Use>,
     /// What it rests on, where that is the word of others.
     pub(crate) certified: Option<Box<Certified>>,
     /// What was brought besides and does not count.
@@ -45,6 +50,20 @@ pub(crate) struct Certified {
     pub(crate) spent: Vec<NodeEvent>,
 }
 
+impl Certified {
+    /// What rests on the one and on the other: the word of both is used up.
+    fn both(one: Option<Box<Self>>, other: Option<Box<Self>>) -> Option<Box<Self>> {
+        let (mut one, mut other) = match (one, other) {
+            (Some(one), Some(other)) => (one, other),
+            (one, other) => return one.or(other),
+        };
+        one.until = one.until.min(other.until);
+        one.voices.append(&mut other.voices);
+        one.spent.append(&mut other.spent);
+        Some(one)
+    }
+}
+
 /// That an attempt was refused: why, and what was brought and does not count.
 #[derive(Debug)]
 pub(crate) struct Refused {
@@ -52,6 +71,8 @@ pub(crate) struct Refused {
     pub(crate) rejected: Vec<Rejected>,
     /// The rule of the gate, where it was one.
     pub(crate) gate: Option<Box<GateDenial>>,
+    /// On which terms it was decided.
+    pub(crate) terms: Option<Terms>,
 }
 
 /// What is brought for an attempt, and what of it was used before: for the same step, and by what starts
@@ -61,6 +82,8 @@ pub(crate) struct Brought<'a> {
     pub(crate) presented: Option<&'a Presented>,
     pub(crate) own: &'a [Voice],
     pub(crate) also: &'a [NodeEvent],
+    /// What starts together with it.
+    pub(crate) passed: &'a [Start],
 }
 
 /// Whether an attempt of a saga may start. `tools` is how many attempts of the agent run already.
@@ -84,20 +107,36 @@ pub(crate) fn check(
     if right == Right::Earlier {
         let ring = terms.map_or(Ring::Sandbox, |terms| terms.need);
         let call = call_with(attempt, attempt.deadline);
-        return Ok((call, Pass { ring, sigma, right, certified: None, rejected: Vec::new() }));
+        return Ok((call, Pass { ring, sigma, right, intent: None, certified: None, rejected: Vec::new() }));
     }
     if let Some(reason) = state.kills.hit(&attempt.session, agent, Some(&attempt.action)) {
         let denial = Denial::of("step", Some(agent), Some(&attempt.action), &reason);
-        return Err(Box::new(Refused { denial, rejected: Vec::new(), gate: None }));
+        return Err(Box::new(Refused { denial, rejected: Vec::new(), gate: None, terms }));
     }
-    let Brought { presented, own, also } = brought;
+    let Brought { presented, own, also, passed } = brought;
+    let intended = match slot.intents() {
+        None => Intended::Free,
+        Some(intents) => {
+            let only_reads = claims.is_some_and(|claims| class(claims).kind == ActionKind::ReadOnly);
+            intents.hold((party.seat, now), (&attempt.action, &attempt.task), only_reads, passed)
+        }
+    };
+    let asks_witness = matches!(intended, Intended::Asks(..));
     // What needs nobody's word is not bound to the deadline up to which it was asked for.
     let asks = |ring: Ring| !matches!(ring, Ring::Standard | Ring::Sandbox);
-    let presented = presented.filter(|_| terms.is_some_and(|terms| asks(terms.need)));
+    let presented = presented.filter(|_| asks_witness || terms.is_some_and(|terms| asks(terms.need)));
     let mut call = call_with(attempt, presented.map_or(attempt.deadline, Presented::deadline));
+    let mut consent = None;
     let mut weighed = presented.zip(terms).map(|(presented, terms)| {
         let spent = evidence::spent_for(state.authority.spent(), own, also);
-        evidence::weigh((state, Some(slot), now), &call, terms.need, presented, &spent)
+        let weigh =
+            |need, presented: &_| evidence::weigh((state, Some(slot), now), &call, need, presented, &spent);
+        if asks_witness && terms.need != Ring::Root {
+            let (words, votes) = presented.apart(Kind::Witness);
+            consent = Some(weigh(Ring::Root, &words));
+            return weigh(terms.need, &votes);
+        }
+        weigh(terms.need, presented)
     });
     if let Some(terms) = terms.filter(|_| slot.has_elevations()) {
         let weighed = weighed.get_or_insert_default();
@@ -107,15 +146,26 @@ pub(crate) fn check(
     let evidence = weighed.as_ref().map_or(&NO_EVIDENCE, |weighed| &weighed.evidence);
     let who = (&party, saga.principals());
     let rate = |stands| turnstile.take(attempt.ordinal, agent, stands);
-    let held = held((state, slot, now), who, &call, (terms, sigma), evidence, tools, rate);
+    let consenting = consent.as_ref().map_or(evidence, |consent| &consent.evidence);
+    let (covered, unintended) = intended.with(consenting, now);
+    let intent = unintended.as_ref().map_or(Ok(()), Err);
+    let held = held((state, slot, now), who, &call, (terms, sigma), (evidence, intent), tools, rate);
     let until = |basis| evidence.until(basis);
     let passed = held.map(|(ring, basis)| (ring, until(basis), certified(evidence, basis, own, now)));
-    let (rejected, short) = weighed.map_or_else(Default::default, |w| (w.rejected, w.short));
+    let consented = covered.filter(|covered| covered.consented).and(consent.as_ref());
+    let consented = consented.and_then(|consent| certified(&consent.evidence, Basis::Witness, own, now));
+    let (mut rejected, short) = weighed.map_or_else(Default::default, |w| (w.rejected, w.short));
+    rejected.extend(consent.into_iter().flat_map(|consent| consent.rejected));
     match passed {
         Ok((ring, until, certified)) => {
             // It may start as long as the attempt has time, and as long as what it rests on counts.
             call.deadline = attempt.deadline.min(until);
-            Ok((call, Pass { ring, sigma, right, certified, rejected }))
+            if let Some(covered) = covered {
+                let consented = consented.as_ref().map_or(Timestamp::MAX, |consented| consented.until);
+                call.deadline = call.deadline.min(covered.until).min(consented);
+            }
+            let certified = Certified::both(certified, consented);
+            Ok((call, Pass { ring, sigma, right, intent: covered, certified, rejected }))
         }
         Err(denial) => {
             let lacks_quorum = lacks_quorum(&denial);
@@ -129,7 +179,7 @@ pub(crate) fn check(
             if let Some(why) = why {
                 denial.reason = format!("{}; {why}", denial.reason);
             }
-            Err(Box::new(Refused { denial, rejected, gate }))
+            Err(Box::new(Refused { denial, rejected, gate, terms }))
         }
     }
 }
@@ -214,7 +264,7 @@ pub(crate) fn check_call(
         let elevated =
             slot.has_elevations().then(|| with_elevation(Evidence::none(), slot, call, terms.need, now));
         let evidence = elevated.as_ref().unwrap_or(&NO_EVIDENCE);
-        held((state, slot, now), (&party, &[]), call, (Some(terms), sigma), evidence, 0, rate)
+        held((state, slot, now), (&party, &[]), call, (Some(terms), sigma), (evidence, Ok(())), 0, rate)
     };
     match &passed {
         Ok(_) => turnstile.passed(agent),
@@ -228,7 +278,7 @@ fn held(
     (party, principals): (&Party<'_>, &[Did]),
     call: &Call,
     (terms, sigma): (Option<Terms>, Sigma),
-    evidence: &Evidence,
+    (evidence, intent): (&Evidence, Result<(), &Unintended>),
     tools: u32,
     rate: impl FnOnce(Ring) -> Result<(), Limited>,
 ) -> Result<(Ring, Basis), Box<GateDenial>> {
@@ -256,6 +306,7 @@ fn held(
         sigma,
         standing: &standing,
         evidence,
+        intent,
         on_behalf_of: &on_behalf_of,
     };
     let allowed = hv_rings::gate::check(&facts).map_err(Box::new)?;

@@ -5,7 +5,8 @@ use crate::error::{Error, Reason};
 use crate::event::{Denial, LedgerEvent, SessionEvent};
 use crate::evidence::{self, Presented};
 use crate::gate::{self, Brought, Certified, Pass, Refused};
-use crate::grant::{Grant, Right};
+use crate::grant::{Grant, Right, parameters_of};
+use crate::intent::{self, Use};
 use crate::node::{Draft, Node, Refusal};
 use crate::observed::SagaTold;
 use crate::rates::Turnstile;
@@ -314,6 +315,8 @@ impl SagaHost {
         };
         let mut turnstile = Turnstile::new((state, slot, now));
         let mut held: Vec<(u32, Timestamp)> = Vec::new();
+        // What is outside the intents of agents, where that is a reason to slash them.
+        let mut violations = Vec::new();
         loop {
             let holding: Vec<u32> = held.iter().map(|(step, _)| *step).collect();
             let decided = saga.machine.decide_holding(&command, &holding, now).map_err(denied)?;
@@ -325,7 +328,12 @@ impl SagaHost {
             for attempt in starts {
                 let Some(step) = step_of(saga, &command, attempt.ordinal) else { continue };
                 let presented = self.brought.get(&attempt.ordinal);
-                let brought = Brought { presented, own: slot.voices(number, attempt.ordinal), also: &spent };
+                let brought = Brought {
+                    presented,
+                    own: slot.voices(number, attempt.ordinal),
+                    also: &spent,
+                    passed: &passed,
+                };
                 let tools = running(slot, &attempt, &events) + started(&passed, &attempt);
                 let claims = slot.claims(&attempt.action).copied();
                 let claims = said.iter().filter(|(action, _)| *action == attempt.action).fold(claims, also);
@@ -351,6 +359,7 @@ impl SagaHost {
                 }
                 let slashes = escalation(state, slot, saga, (&events, &after), now);
                 told.ended(&command, &after);
+                let slashes = intent::slashes(state, violations, slashes, now);
                 let earned = scoring::consequences((state, slot, now), saga, (&events, &after));
                 if ends(&events) {
                     held.clear();
@@ -376,7 +385,11 @@ impl SagaHost {
             }
             for (attempt, no) in refused {
                 told.denied(&no.denial, &no);
-                let (step, Refused { denial, rejected, gate }) = (attempt.ordinal, *no);
+                let (step, Refused { denial, rejected, gate, terms }) = (attempt.ordinal, *no);
+                if slot.intents().is_some() {
+                    let of = (&attempt.agent, &attempt.action, parameters_of(&attempt));
+                    violations.extend(intent::violation(slot, of, gate.as_deref(), terms, now));
+                }
                 if let Some(gate) = gate {
                     turnstile.refused(&attempt.agent, &gate);
                 }
@@ -452,6 +465,10 @@ fn write(saga: u32, events: Vec<SagaEvent>, passed: &mut [Start], out: &mut Vec<
         if let Some(certified) = pass.certified.take() {
             let Certified { basis, until, voices, .. } = *certified;
             out.push(SessionEvent::Certified { saga, step: attempt.ordinal, basis, until, voices });
+        }
+        if let Some(Use { member, consented, .. }) = pass.intent {
+            let action = attempt.action.clone();
+            out.push(SessionEvent::IntentUsed { member, action, consented });
         }
         out.push(SessionEvent::Saga { saga, event });
         let (params, deadline) = (call.params, call.deadline);

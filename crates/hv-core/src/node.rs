@@ -13,6 +13,7 @@ use crate::origin::Origin;
 use crate::state::State;
 use crate::trail::TrailEvent;
 use hv_audit::{Log, LogError, Lsn, PayloadRef, StreamNo};
+use hv_liability::SlashOrder;
 use hv_types::{ActionId, Did, Digest, Illegal, SessionId, Timestamp};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
@@ -95,6 +96,8 @@ pub(crate) struct Refusal {
     rejected: Vec<Rejected>,
     /// What follows from it for the node, whether the refusal itself is told in full or counted.
     also: Vec<NodeEvent>,
+    /// The slash that follows from it, as well.
+    slash: Option<Box<SlashOrder>>,
 }
 
 impl Refusal {
@@ -116,7 +119,16 @@ impl Refusal {
         reason: Reason,
     ) -> Box<Self> {
         let (agent, action) = (agent.cloned(), action.cloned());
-        Box::new(Self { stream, request, agent, action, reason, rejected: Vec::new(), also: Vec::new() })
+        Box::new(Self {
+            stream,
+            request,
+            agent,
+            action,
+            reason,
+            rejected: Vec::new(),
+            also: Vec::new(),
+            slash: None,
+        })
     }
 
     /// The same with the statements that were brought and do not count.
@@ -128,6 +140,12 @@ impl Refusal {
     /// With what follows from it for the node.
     pub(crate) fn leading_to(mut self: Box<Self>, also: Vec<NodeEvent>) -> Box<Self> {
         self.also = also;
+        self
+    }
+
+    /// With the slash that follows from it.
+    pub(crate) fn slashing(mut self: Box<Self>, order: SlashOrder) -> Box<Self> {
+        self.slash = Some(Box::new(order));
         self
     }
 

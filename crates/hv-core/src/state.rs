@@ -10,6 +10,7 @@ use crate::evidence::Voice;
 use crate::few::Few;
 use crate::guards::{Guards, Scoring};
 use crate::history::Histories;
+use crate::intent::Intents;
 use crate::item::Items;
 use crate::kill::Kills;
 use crate::node::{Ahead, Refusal};
@@ -116,6 +117,8 @@ pub(crate) struct Slot {
     /// Whose word the steps of running sagas started on, by saga and ordinal.
     certified: BTreeMap<(u32, u32), Vec<Voice>>,
     elevations: Elevations,
+    /// Nothing where nobody said anything of intents.
+    intents: Option<Box<Intents>>,
     pub(crate) adapted: Adapted,
     /// What sagas that have just ended say of those who worked on them, for the scorer.
     outcomes: Vec<(Did, TaskOutcome, Digest)>,
@@ -434,6 +437,7 @@ impl Slot {
             overrides: BTreeMap::new(),
             certified: BTreeMap::new(),
             elevations: Elevations::default(),
+            intents: None,
             adapted: Adapted::default(),
             outcomes: Vec::new(),
             judged: Vec::new(),
@@ -589,6 +593,9 @@ impl Slot {
                 Ok(())
             }
             SessionEvent::Elevated { elevation, .. } => self.elevate(elevation),
+            SessionEvent::IntentRuled { .. }
+            | SessionEvent::IntentDeclared { .. }
+            | SessionEvent::IntentUsed { .. } => self.bind(event),
             SessionEvent::Noted { key } => {
                 let payload = attached.first().ok_or(Illegal::new("a note has an attachment"))?;
                 self.notes.insert(key.clone(), payload.id());

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::event::SessionEvent;
 use crate::hypervisor::Hypervisor;
+use crate::intent::Intent;
 use crate::node::{Draft, Refusal};
 use crate::state::Known;
 use hv_rings::class::{Claim, Claims, Source};
@@ -45,6 +46,8 @@ pub struct MemberView {
     pub ring: Ring,
     /// What it may do of Ring 1 without a quorum for each call, and how long.
     pub elevation: Option<Elevation>,
+    /// What it is held to now.
+    pub intent: Option<Intent>,
 }
 
 impl Hypervisor {
@@ -66,6 +69,7 @@ impl Hypervisor {
                     sigma,
                     ring: standing.ring(),
                     elevation: slot.elevated(member.did).filter(|it| now <= it.until()).cloned(),
+                    intent: slot.intent(Some(member), now).cloned(),
                 }
             });
             Ok(SessionView {

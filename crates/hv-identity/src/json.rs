@@ -5,6 +5,7 @@
 
 use crate::{Malformed, MalformedCause};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// Lists and objects within each other that are read.
 pub(crate) const DEPTH_MAX: usize = 16;
@@ -18,13 +19,51 @@ pub(crate) struct Value<'a> {
     pub(crate) node: Node<'a>,
 }
 
-/// A value; numbers, true, false and null are told apart only from the rest, because no field has one.
+/// A value; true, false and null are told apart only from the rest, because no field has one.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Node<'a> {
     Text(Cow<'a, str>),
     List(Vec<Value<'a>>),
     Object(Vec<(Cow<'a, str>, Value<'a>)>),
+    /// As it is written.
+    Number(&'a str),
     Scalar,
+}
+
+/// The texts of a JSON document, as they are, and its numbers, as they are written, each by its JSON pointer (RFC 6901).
+/// Nothing for what is not JSON, names a member twice, is deeper than 16 or has a list or object of more than 64: what
+/// two readers might take differently is not read.
+///
+/// ```
+/// let scalars = hv_identity::scalars(br#"{"to": {"a/b": [7, "x", null]}}"#).unwrap();
+/// assert_eq!(scalars["/to/a~1b/0"], "7");
+/// assert_eq!(scalars.len(), 2);
+/// assert_eq!(hv_identity::scalars(br#"{"amount": 1, "amount": 1000}"#), None);
+/// ```
+#[must_use]
+pub fn scalars(text: &[u8]) -> Option<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    collect(String::new(), &read(text).ok()?.node, &mut found);
+    Some(found)
+}
+
+fn collect(at: String, node: &Node<'_>, found: &mut BTreeMap<String, String>) {
+    match node {
+        Node::Text(text) => drop(found.insert(at, text.clone().into_owned())),
+        Node::Number(number) => drop(found.insert(at, String::from(*number))),
+        Node::Scalar => {}
+        Node::List(items) => {
+            for (n, item) in items.iter().enumerate() {
+                collect(format!("{at}/{n}"), &item.node, found);
+            }
+        }
+        Node::Object(members) => {
+            for (name, member) in members {
+                let name = name.replace('~', "~0").replace('/', "~1");
+                collect(format!("{at}/{name}"), &member.node, found);
+            }
+        }
+    }
 }
 
 /// Reads one value that fills the text (RFC 8259), with no name twice in an object.
@@ -173,6 +212,7 @@ impl<'a> Reader<'a> {
     }
 
     fn number(&mut self) -> Result<Node<'a>, Malformed> {
+        let start = self.at;
         self.eat(b'-');
         if !self.eat(b'0') {
             self.digits()?;
@@ -184,7 +224,7 @@ impl<'a> Reader<'a> {
             let _ = self.eat(b'+') || self.eat(b'-');
             self.digits()?;
         }
-        Ok(Node::Scalar)
+        Ok(Node::Number(self.text.get(start..self.at).unwrap_or_default()))
     }
 
     fn digits(&mut self) -> Result<(), Malformed> {
@@ -336,6 +376,7 @@ mod tests {
                 let member = |(name, value): (&String, _)| Some((Cow::Owned(name.clone()), inner(value)?));
                 Node::Object(members.iter().map(member).collect::<Option<_>>()?)
             }
+            serde_json::Value::Number(_) => Node::Number(""),
             _ => Node::Scalar,
         })
     }
@@ -352,6 +393,7 @@ mod tests {
                 members.sort_by(|(a, _), (b, _)| a.cmp(b));
                 Node::Object(members)
             }
+            Node::Number(_) => Node::Number(""),
             Node::Scalar => Node::Scalar,
         }
     }

@@ -58,6 +58,7 @@ pub mod strategies;
 pub struct Readme;
 
 pub use dsse::{ENVELOPE_MAX_BYTES, Envelope, PAYLOAD_MAX_BYTES, SIGNATURES_MAX, Signature, pae};
+pub use json::scalars;
 pub use key::{BadKey, BadSignature, PublicKey};
 pub use moment::read as read_time;
 pub use open::{MAX_VALIDITY, Opened, open, open_among};

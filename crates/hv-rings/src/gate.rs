@@ -68,8 +68,8 @@ pub fn enter(entry: &Entry) -> Result<(), GateDenial> {
 }
 
 /// Holds a call against every rule, in this order: what [`enter`] asks; rate; tools at once; deadline; action
-/// registered; score, certificate and cap of the agent; certificate still fresh; the same of whoever it acts
-/// for.
+/// registered; the agent's intent; score, certificate and cap of the agent; certificate still fresh; the same of
+/// whoever it acts for.
 ///
 /// ```
 /// use hv_rings::class::{Override, Class};
@@ -112,6 +112,7 @@ pub fn enter(entry: &Entry) -> Result<(), GateDenial> {
 ///     sigma,
 ///     standing: &standing(sigma, &[], now),
 ///     evidence: &Evidence::none(),
+///     intent: Ok(()),
 ///     on_behalf_of: &[],
 /// };
 /// assert_eq!(check(&facts).unwrap().ring(), Ring::Standard);
@@ -136,6 +137,7 @@ pub fn check(facts: &Facts<'_>) -> Result<Allowed, GateDenial> {
     let Some(Terms { need, .. }) = terms else {
         return Err(GateDenial::NotRegistered { action: call.action.clone() });
     };
+    facts.intent.map_err(|why| GateDenial::Intent { why: why.clone() })?;
     let basis = earns(need, sigma, standing, call, evidence).map_err(|unfit| GateDenial::Agent { unfit })?;
     let until = evidence.until(basis);
     if until < now {
@@ -184,6 +186,7 @@ mod tests {
     use super::*;
     use crate::class::{Class, Override};
     use crate::decide::Needs;
+    use crate::intent::Unintended;
     use crate::rate::{Limited, Limits, Rate};
     use crate::standing::{Cap, standing};
     use crate::tests::{NOW, call, did, quorum, sigma, witnessed};
@@ -226,6 +229,7 @@ mod tests {
             sigma: sigma(700_000),
             standing: &standing,
             evidence: &Evidence::none(),
+            intent: Ok(()),
             on_behalf_of: &[],
         };
         change(&mut facts);
@@ -261,6 +265,7 @@ mod tests {
                 GateDenial::Late { deadline: call().deadline },
             ),
             (|f| f.terms = None, GateDenial::NotRegistered { action: call().action }),
+            (|f| f.intent = Err(&Unintended::Undeclared), GateDenial::Intent { why: Unintended::Undeclared }),
             (
                 |f| f.sigma = sigma(600_000),
                 agent(Unfit::Ring {
@@ -347,6 +352,7 @@ mod tests {
                     sigma: Sigma::ONE,
                     standing: &standing,
                     evidence: &evidence,
+                    intent: Ok(()),
                     on_behalf_of: &[],
                 })
             };
@@ -375,6 +381,7 @@ mod tests {
             sigma: Sigma::ONE,
             standing: &standing,
             evidence: &evidence,
+            intent: Ok(()),
             on_behalf_of: &[],
         };
         let denial = agent(Unfit::Capped { need, sigma: Sigma::ONE, cap });
@@ -410,6 +417,7 @@ mod tests {
                 sigma: sigma(700_000),
                 standing: &standing,
                 evidence: &Evidence::none(),
+                intent: Ok(()),
                 on_behalf_of: principals,
             };
             match check(&facts) {

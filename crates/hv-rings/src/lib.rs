@@ -45,6 +45,7 @@ pub mod quorum;
 pub mod witness;
 
 pub mod elevation;
+pub mod intent;
 
 mod evidence;
 

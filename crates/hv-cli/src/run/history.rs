@@ -244,6 +244,9 @@ impl History {
             | SessionEvent::Overridden { .. }
             | SessionEvent::Certified { .. }
             | SessionEvent::Elevated { .. }
+            | SessionEvent::IntentRuled { .. }
+            | SessionEvent::IntentDeclared { .. }
+            | SessionEvent::IntentUsed { .. }
             | SessionEvent::Ports { .. }
             | SessionEvent::DriftChecked { .. }
             | SessionEvent::Rejected { .. }

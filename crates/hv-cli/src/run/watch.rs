@@ -142,8 +142,16 @@ impl Names {
                 let (agent, until) = (elevation.request().agent(), elevation.until());
                 show(Event::Notice { text: format!("{agent} is elevated until {until}") });
             }
+            SessionEvent::IntentDeclared { member, bounds, since, .. } => {
+                if let Some(agent) = self.members.get(*member as usize) {
+                    let until = since.after(bounds.lasts());
+                    show(Event::Notice { text: format!("{agent} is held to an intent until {until}") });
+                }
+            }
             SessionEvent::Session { .. }
             | SessionEvent::Registered { .. }
+            | SessionEvent::IntentRuled { .. }
+            | SessionEvent::IntentUsed { .. }
             | SessionEvent::Ports { .. }
             | SessionEvent::Noted { .. }
             | SessionEvent::VotersNamed { .. }

@@ -85,6 +85,9 @@ pub(super) fn status(folder: &Folder, at: &At) -> Result<Answer, LiveFailure> {
             let actions: Vec<&str> = elevation.request().actions().iter().map(ActionId::as_str).collect();
             let _ = writeln!(words, "    elevated for {} until {}", actions.join(", "), elevation.until());
         }
+        if let Some(intent) = &member.intent {
+            let _ = writeln!(words, "    held to an intent until {}", intent.until());
+        }
         members.push(json!({
             "agent": member.did,
             "ring": member.ring,
@@ -92,6 +95,7 @@ pub(super) fn status(folder: &Folder, at: &At) -> Result<Answer, LiveFailure> {
             "standing": standing,
             "parent": member.parent,
             "elevation": member.elevation.as_ref().map(fields),
+            "intent": member.intent.as_ref().map(crate::intent::fields),
         }));
     }
     let mut steps: Vec<Value> = Vec::new();

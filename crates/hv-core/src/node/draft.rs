@@ -133,6 +133,12 @@ impl Draft {
         self
     }
 
+    /// With one more thing that is said of the session, if there is one.
+    pub(crate) fn and(mut self, event: Option<SessionEvent>) -> Self {
+        self.events.extend(event);
+        self
+    }
+
     /// Purges contents; the event goes into the log's own record of it, behind what the node says before.
     pub(crate) fn purging(mut self, purge: Vec<Digest>, purged: NodeEvent) -> Self {
         self.more().purge = purge;

@@ -1,7 +1,7 @@
 //! How requests are turned away: before they are looked at, and so that nobody fills the disk by being refused.
 
 use super::{Draft, Inner, Made, Node, Recorded, Refusal};
-use crate::consequence;
+use crate::consequence::{self, Struck};
 use crate::error::{Denied, Error, Reason};
 use crate::event::{Denial, Folded, NodeEvent, SessionEvent};
 use crate::folding::{Door, Source, Told};
@@ -59,9 +59,13 @@ impl Node {
         told: Told,
         now: Timestamp,
     ) -> Result<Recorded<T>, Error> {
-        let Refusal { stream, request, agent, action, reason, rejected, also } = refusal;
-        let follows = consequence::of_trips(&inner.state, &also, now);
-        let mut draft = Draft::default().node(folded(told.due).chain(also).collect());
+        let Refusal { stream, request, agent, action, reason, rejected, also, slash } = refusal;
+        let mut follows = consequence::of_trips(&inner.state, &also, now);
+        // An agent without an account has nothing to lose.
+        let struck = slash.and_then(|order| consequence::slash(&inner.state, *order, now).ok());
+        let Struck { ledger, sessions } = struck.unwrap_or_default();
+        follows.extend(sessions);
+        let mut draft = Draft::default().node(folded(told.due).chain(also).collect()).ledger(ledger);
         if told.form == Form::InFull {
             let denial = Denial::of(request, agent.as_ref(), action.as_ref(), &reason);
             match stream {

@@ -132,6 +132,7 @@ impl Wire for Slot {
             overrides,
             certified,
             elevations,
+            intents,
             adapted,
             outcomes: _,
             judged: _,
@@ -155,6 +156,7 @@ impl Wire for Slot {
         overrides.put(out);
         certified.put(out);
         elevations.put(out);
+        intents.put(out);
         adapted.put(out);
     }
 
@@ -174,6 +176,7 @@ impl Wire for Slot {
             overrides: Wire::take(reader)?,
             certified: Wire::take(reader)?,
             elevations: Wire::take(reader)?,
+            intents: Wire::take(reader)?,
             adapted: Wire::take(reader)?,
             ..Self::new(id, stream)
         })

@@ -1,7 +1,8 @@
 //! What members may do besides what they earn, and what ends it.
 
 use super::Slot;
-use crate::event::{KillTarget, MembershipEvent};
+use crate::event::{KillTarget, MembershipEvent, SessionEvent};
+use crate::intent::Intents;
 use hv_rings::elevation::Elevation;
 use hv_session::Session;
 use hv_types::{Did, Illegal};
@@ -38,6 +39,28 @@ impl Slot {
         let member = self.session.member(request.agent()).filter(|_| *request.session() == self.id);
         let member = member.ok_or(Illegal::new("a member is elevated, for its own session"))?.ordinal;
         self.elevations.begin(member, elevation)
+    }
+
+    /// Takes up what is said of intents.
+    pub(super) fn bind(&mut self, event: &SessionEvent) -> Result<(), Illegal> {
+        let stranger = Illegal::new("only members are held to an intent");
+        match event {
+            SessionEvent::IntentRuled { policy } => self.intents.get_or_insert_default().rule(*policy),
+            SessionEvent::IntentDeclared { member, bounds, since, voices } => {
+                self.session.by_ordinal(*member).ok_or(stranger)?;
+                self.intents.get_or_insert_default().declare(*member, bounds, *since, voices);
+            }
+            SessionEvent::IntentUsed { member, action, consented } => {
+                let intents = self.intents.as_deref_mut().ok_or(stranger)?;
+                intents.count(*member, action, *consented)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub(crate) fn intents(&self) -> Option<&Intents> {
+        self.intents.as_deref()
     }
 
     pub(crate) fn has_elevations(&self) -> bool {

@@ -3,6 +3,7 @@
 use super::facts::{Membership, Phase};
 use crate::decide::{Denial, Needs};
 use crate::evidence::Basis;
+use crate::intent::Unintended;
 use crate::rate::Limited;
 use crate::standing::Cap;
 use core::fmt;
@@ -54,6 +55,11 @@ pub enum GateDenial {
     NotRegistered {
         /// The action.
         action: ActionId,
+    },
+    /// The agent's intent does not cover the call, or it has none and needs one.
+    Intent {
+        /// Why not.
+        why: Unintended,
     },
     /// The certificate that the permission rests on was given for a time that is over.
     Stale {
@@ -128,6 +134,7 @@ hv_types::wire_enum!(GateDenial {
     8 => Stale { basis, until },
     9 => Agent { unfit },
     10 => OnBehalfOf { principal, unfit },
+    11 => Intent { why },
 });
 
 impl GateDenial {
@@ -148,7 +155,8 @@ impl GateDenial {
             | Self::RateLimited { .. }
             | Self::TooManyTools { .. }
             | Self::Late { .. }
-            | Self::NotRegistered { .. } => None,
+            | Self::NotRegistered { .. }
+            | Self::Intent { .. } => None,
         }
     }
 }
@@ -211,6 +219,7 @@ impl GateDenial {
             Self::TooManyTools { .. } => "too_many_tools",
             Self::Late { .. } => "late",
             Self::NotRegistered { .. } => "not_registered",
+            Self::Intent { .. } => "intent",
             Self::Stale { .. } => "stale",
             Self::Agent { unfit } => unfit.name(),
             Self::OnBehalfOf { .. } => "on_behalf_of",
@@ -238,6 +247,7 @@ impl fmt::Display for GateDenial {
             Self::NotRegistered { action } => {
                 write!(f, "nobody registered the action `{action}`; register it with its reversibility")
             }
+            Self::Intent { why } => write!(f, "{why}"),
             Self::Stale { basis, until } => {
                 let certificate = match basis {
                     Basis::Quorum => "quorum",
@@ -327,6 +337,11 @@ mod tests {
                 GateDenial::NotRegistered { action: ActionId::new("a").unwrap() },
                 b"\x07\x01a",
                 "nobody registered the action `a`; register it with its reversibility",
+            ),
+            (
+                GateDenial::Intent { why: Unintended::Undeclared },
+                b"\x0b\x00",
+                "the session asks for an intent, and the agent has none in force",
             ),
             (
                 GateDenial::Stale { basis: Basis::Quorum, until },
@@ -450,7 +465,7 @@ mod tests {
             .iter()
             .map(|(denial, ..)| denial.needs().map_or_else(|| "-".to_string(), |needs| format!("{needs};")))
             .collect();
-        assert_eq!(says.matches('-').count(), 13, "{says}");
+        assert_eq!(says.matches('-').count(), 14, "{says}");
         let none = GateDenial::Stale { basis: Basis::Score, until: Timestamp(0) };
         assert_eq!(none.needs(), None);
     }

@@ -2,6 +2,7 @@
 
 use crate::class::Terms;
 use crate::evidence::Evidence;
+use crate::intent::Unintended;
 use crate::rate::{Limited, Limits};
 use crate::standing::Standing;
 use core::fmt;
@@ -149,6 +150,8 @@ pub struct Facts<'a> {
     pub standing: &'a Standing,
     /// The certificates that are presented.
     pub evidence: &'a Evidence,
+    /// Whether the agent's intent covers the call, as far as it has to have one.
+    pub intent: Result<(), &'a Unintended>,
     /// For whom the agent acts, if for anybody, and for whom that one acts, and so on.
     pub on_behalf_of: &'a [Principal<'a>],
 }

@@ -5,6 +5,7 @@
 mod evidence;
 mod files;
 mod guard;
+mod intent;
 mod items;
 mod keeping;
 mod ledger;
@@ -151,6 +152,13 @@ impl Scene<'_> {
                 self.certified((*saga, *step), *basis, *until, voices)
             }
             SessionEvent::Elevated { elevation, voices } => evidence::elevated(elevation, voices),
+            SessionEvent::IntentRuled { policy } => intent::ruled(policy),
+            SessionEvent::IntentDeclared { member, bounds, since, voices } => {
+                self.intent_declared(*member, bounds, *since, voices)
+            }
+            SessionEvent::IntentUsed { member, action, consented } => {
+                self.intent_used(*member, action, *consented)
+            }
             SessionEvent::Rejected { rejected } => evidence::rejection("session.rejected", rejected),
         }
     }

@@ -18,6 +18,10 @@ use hv_core::liability::{
 use hv_core::rings::breach::Breach;
 use hv_core::rings::class::{Claim, Override, Source as Speaker};
 use hv_core::rings::elevation::{Elevation, LASTS, Request};
+use hv_core::rings::intent::{
+    Allowed, AmountBound, Bounds, CommandBounds, CommandLine, Demand, HttpBounds, LASTS as LASTS_OF_INTENTS,
+    Policy, Rule, Unit, Violation, What,
+};
 use hv_core::rings::standing::Cap;
 use hv_core::rings::{Basis, Nonce};
 use hv_core::saga::{
@@ -33,6 +37,7 @@ use hv_core::types::{
     Wire,
 };
 use hv_core::{Guards, NodeConfig, Origin, Retried, Scoring, Settlement};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -265,6 +270,40 @@ fn voice(nonce: u8) -> Voice {
 }
 
 /// The record of one: what was asked for, and since when it holds.
+/// Each kind of bounds once.
+fn bounds() -> Bounds {
+    let set = |items: &[&str]| items.iter().map(ToString::to_string).collect::<BTreeSet<String>>();
+    let argv = ["git", "push"].map(String::from).to_vec();
+    let command = CommandBounds {
+        commands: BTreeSet::from([CommandLine { argv, more: 1 }]),
+        folders: set(&["/work"]),
+        variables: set(&["LANG"]),
+        input: true,
+    };
+    let unit = Some(Unit { at: "/currency".to_owned(), is: "EUR".to_owned() });
+    let http = HttpBounds {
+        methods: set(&["POST"]),
+        hosts: set(&["pay.example.com", ".example.org"]),
+        paths: set(&["/v1"]),
+        headers: set(&["content-type"]),
+        query: false,
+        body: true,
+        amounts: BTreeMap::from([(
+            "/amount".to_owned(),
+            AmountBound { most: "99.5".parse().unwrap(), unit },
+        )]),
+    };
+    let allowed = |calls, what| Allowed { calls, what };
+    let actions = [
+        ("git.push", allowed(Some(2), What::Command { bounds: command })),
+        ("pay", allowed(None, What::Http { bounds: http })),
+        ("hv.files.change", allowed(None, What::Files { paths: set(&["/src"]) })),
+        ("think", allowed(None, What::Functions { names: set(&["think"]) })),
+    ];
+    let actions = actions.map(|(name, allowed)| (ActionId::new(name).unwrap(), allowed));
+    Bounds::new(actions.into(), Some(9), LASTS_OF_INTENTS).unwrap()
+}
+
 fn elevation() -> Elevation {
     let request = Request::new(SessionId::new("release").unwrap(), did("b"), [action()], "ship 1.2", LASTS);
     let mut bytes = request.unwrap().to_bytes();
@@ -405,6 +444,16 @@ fn session() -> Vec<SessionEvent> {
         voices: vec![voice(9)],
     });
     events.push(SessionEvent::Elevated { elevation: elevation(), voices: vec![voice(9)] });
+    events.push(SessionEvent::IntentRuled {
+        policy: Policy { demand: Demand::Required, outside: Rule::Consent, violation: Violation::Slash },
+    });
+    let declared =
+        |voices| SessionEvent::IntentDeclared { member: 0, bounds: bounds(), since: later(1), voices };
+    events.extend([vec![voice(9), voice(10)], vec![]].map(declared));
+    events.extend([false, true].map(|consented| {
+        let action = if consented { self::action() } else { ActionId::new("git.push").unwrap() };
+        SessionEvent::IntentUsed { member: 0, action, consented }
+    }));
     events.push(SessionEvent::Certified {
         saga: 0,
         step: 0,

@@ -1,0 +1,48 @@
+//! Intents for people.
+
+use hv_core::rings::intent::{Bounds, Demand, Policy, Rule, Violation, What};
+
+/// What a session makes of intents: whether it asks for them, what becomes of a call outside, and of its agent.
+pub(crate) const fn policy_words(policy: &Policy) -> [&'static str; 3] {
+    [
+        match policy.demand {
+            Demand::Optional => "optional",
+            Demand::Required => "required",
+        },
+        match policy.outside {
+            Rule::Deny => "deny",
+            Rule::Consent => "consent",
+        },
+        match policy.violation {
+            Violation::Deny => "deny",
+            Violation::Slash => "slash",
+        },
+    ]
+}
+
+/// The actions of bounds, each with what it may do, in one line.
+pub(crate) fn bounds_words(bounds: &Bounds) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for (action, allowed) in bounds.actions() {
+        let what = match &allowed.what {
+            What::Command { bounds } => {
+                let lines: Vec<String> = bounds.commands.iter().map(|line| line.argv.join(" ")).collect();
+                lines.join(" | ")
+            }
+            What::Http { bounds } => {
+                let hosts: Vec<&str> = bounds.hosts.iter().map(String::as_str).collect();
+                let amounts = bounds.amounts.iter().map(|(at, bound)| {
+                    let unit = bound.unit.as_ref().map(|unit| format!(" {}", unit.is)).unwrap_or_default();
+                    format!(", {at} up to {}{unit}", bound.most)
+                });
+                format!("{}{}", hosts.join(" | "), amounts.collect::<String>())
+            }
+            What::Files { paths } => paths.iter().map(String::as_str).collect::<Vec<_>>().join(" | "),
+            What::Functions { names } => names.iter().map(String::as_str).collect::<Vec<_>>().join(" | "),
+        };
+        let calls = allowed.calls.map(|calls| format!(", {calls} times at most")).unwrap_or_default();
+        words.push(format!("{action} ({what}{calls})"));
+    }
+    let calls = bounds.calls().map(|calls| format!("; {calls} calls at most")).unwrap_or_default();
+    if words.is_empty() { "nothing".to_owned() } else { words.join(", ") + &calls }
+}

@@ -1,0 +1,251 @@
+//! A call, held against the intent of its agent, and what follows where it is outside.
+
+use super::{Intent, Intents};
+use crate::error::Reason;
+use crate::event::{LedgerEvent, SessionEvent};
+use crate::files::Access;
+use crate::host::Start;
+use crate::node::Refusal;
+use crate::state::{Slot, State};
+use hv_liability::{Command, SlashOrder, SlashReason};
+use hv_rings::class::Terms;
+use hv_rings::gate::GateDenial;
+use hv_rings::intent::{Body, Decision, Deed, Outside, Unintended, Used, Violation};
+use hv_rings::{Basis, Evidence};
+use hv_saga::{Task, Value};
+use hv_session::MemberRef;
+use hv_types::{ActionId, Did, Digest, Machine, SessionId, Share, Timestamp, Wire};
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+static EVIDENCE_KEY: LazyLock<[u8; 32]> =
+    LazyLock::new(|| blake3::derive_key("hv 2026 outside intent v1", &[]));
+
+/// The evidence that an agent is slashed on when it calls outside its intent. The same call is the same evidence,
+/// however often it is made; `params` is the digest of its parameters.
+#[must_use]
+pub fn intent_evidence(session: &SessionId, agent: &Did, action: &ActionId, params: Digest) -> Digest {
+    let mut bytes = Vec::new();
+    session.put(&mut bytes);
+    agent.put(&mut bytes);
+    action.put(&mut bytes);
+    params.put(&mut bytes);
+    Digest(*blake3::keyed_hash(&EVIDENCE_KEY, &bytes).as_bytes())
+}
+
+/// A call that an intent covers, to be recorded with its grant.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Use {
+    pub(crate) member: u32,
+    /// Whether it passes by the word of a witness.
+    pub(crate) consented: bool,
+    /// The last point in time at which the intent holds.
+    pub(crate) until: Timestamp,
+}
+
+/// What a session's intents say of a call.
+pub(crate) enum Intended {
+    /// Nothing.
+    Free,
+    Within(Use),
+    /// It is outside, and passes with the word of a witness.
+    Asks(Use, Unintended),
+    Denied(Unintended),
+}
+
+impl Intended {
+    /// With what is brought: the use that is to be recorded, and why the call does not pass.
+    pub(crate) fn with(self, evidence: &Evidence, now: Timestamp) -> (Option<Use>, Option<Unintended>) {
+        match self {
+            Self::Free => (None, None),
+            Self::Within(covered) => (Some(covered), None),
+            Self::Asks(covered, _)
+                if evidence.witness().is_some() && now <= evidence.until(Basis::Witness) =>
+            {
+                (Some(covered), None)
+            }
+            Self::Asks(_, why) | Self::Denied(why) => (None, Some(why)),
+        }
+    }
+}
+
+impl Intents {
+    /// Holds a start against the intent of its agent; `passed` starts with it.
+    pub(crate) fn hold(
+        &self,
+        (seat, now): (Option<MemberRef<'_>>, Timestamp),
+        (action, task): (&ActionId, &Task),
+        only_reads: bool,
+        passed: &[Start],
+    ) -> Intended {
+        let intent = self.of(seat, now);
+        let mut used = intent.map_or_else(Used::default, |intent| intent.used(action));
+        for start in passed.iter().filter(|start| {
+            let of = start.pass.intent.map(|used| used.member);
+            of.is_some() && of == seat.map(|seat| seat.ordinal)
+        }) {
+            used.all = used.all.saturating_add(1);
+            used.of_action = used.of_action.saturating_add(u32::from(start.attempt.action == *action));
+        }
+        with_deed(task, |deed| self.decided(intent, seat, (action, deed), used, only_reads))
+    }
+
+    fn decided(
+        &self,
+        intent: Option<&Intent>,
+        seat: Option<MemberRef<'_>>,
+        (action, deed): (&ActionId, &Deed<'_>),
+        used: Used,
+        only_reads: bool,
+    ) -> Intended {
+        let covered = |consented| Use {
+            member: seat.map_or(u32::MAX, |seat| seat.ordinal),
+            consented,
+            until: intent.map_or(Timestamp::default(), Intent::until),
+        };
+        match self.policy.decide(intent.map(Intent::bounds), action, deed, used, only_reads) {
+            Decision::Free => Intended::Free,
+            Decision::Within => Intended::Within(covered(false)),
+            Decision::NeedsConsent { outside } => {
+                Intended::Asks(covered(true), Unintended::Unconsented { outside })
+            }
+            Decision::Denied { why } => Intended::Denied(why),
+        }
+    }
+
+    pub(crate) fn slashes(&self) -> bool {
+        self.policy.violation == Violation::Slash
+    }
+}
+
+/// Shows what a task does. What is sent and named only, such as a secret, is not known here.
+fn with_deed<T>(task: &Task, look: impl FnOnce(&Deed<'_>) -> T) -> T {
+    match task {
+        Task::Command(task) => {
+            let variables: Vec<&str> = task.env.iter().map(|(name, _)| name.as_str()).collect();
+            let folder = task.cwd.as_deref();
+            look(&Deed::Command {
+                argv: &task.argv,
+                folder,
+                variables: &variables,
+                input: task.stdin.is_some(),
+            })
+        }
+        Task::Http(task) => {
+            let headers: Vec<&str> = task.headers.iter().map(|(name, _)| name.as_str()).collect();
+            let scalars: Option<BTreeMap<String, String>> = match &task.body {
+                Some(Value::Literal(text)) => hv_identity::scalars(text.as_bytes()),
+                Some(Value::Env(_) | Value::File(_)) | None => None,
+            };
+            let body = match (&task.body, &scalars) {
+                (None, _) => Body::Empty,
+                (Some(_), Some(scalars)) => Body::Json { scalars },
+                (Some(_), None) => Body::Unread,
+            };
+            look(&Deed::Http { method: &task.method, url: &task.url, headers: &headers, body })
+        }
+        Task::Closure { name } => look(&Deed::Function { name }),
+    }
+}
+
+/// Holds what is done to files against the intent of whoever does it: `paths` without a slash in front, and none for
+/// all of them. Gives what is to be recorded where something changes.
+pub(crate) fn files(
+    (slot, now): (&Slot, Timestamp),
+    agent: &Did,
+    access: Access,
+    paths: &[&str],
+) -> Result<Option<SessionEvent>, Box<Refusal>> {
+    let Some(intents) = slot.intents() else { return Ok(None) };
+    let refuse = |action: Option<&ActionId>, reason| slot.refuse("file", Some(agent), action, reason);
+    let action = access.action().map_err(|bad| refuse(None, Reason::Ident(bad)))?;
+    let seat = slot.session.known(agent);
+    let intent = intents.of(seat, now);
+    let used = intent.map_or_else(Used::default, |intent| intent.used(action));
+    let rooted: Vec<String> = paths.iter().map(|path| format!("/{path}")).collect();
+    let mut rooted: Vec<&str> = rooted.iter().map(String::as_str).collect();
+    if rooted.is_empty() {
+        rooted.push("/");
+    }
+    let only_reads = matches!(access, Access::Read);
+    let deed = Deed::Files { paths: &rooted };
+    let why = match intents.decided(intent, seat, (action, &deed), used, only_reads) {
+        Intended::Free => return Ok(None),
+        Intended::Within(Use { member, consented, .. }) => {
+            let used = SessionEvent::IntentUsed { member, action: action.clone(), consented };
+            return Ok((!only_reads).then_some(used));
+        }
+        // Nobody can consent to it: what is done to a file is the record itself, and no call that could be shown.
+        Intended::Asks(_, why) => match why {
+            Unintended::Unconsented { outside } => Unintended::Outside { outside },
+            why => why,
+        },
+        Intended::Denied(why) => why,
+    };
+    let order = intents.slashes().then(|| why.outside()).flatten().map(|outside| {
+        let evidence = intent_evidence(&slot.id, agent, action, told(outside));
+        order(slot, agent.clone(), evidence, Some(access.class().terms(&Default::default())), now)
+    });
+    let refusal = refuse(Some(action), Reason::Gate(Box::new(GateDenial::Intent { why })));
+    Err(match order {
+        Some(order) => refusal.slashing(order),
+        None => refusal,
+    })
+}
+
+/// What stands for the parameters where a call has none: what of it is outside.
+fn told(outside: &Outside) -> Digest {
+    Digest(*blake3::keyed_hash(&EVIDENCE_KEY, &outside.to_bytes()).as_bytes())
+}
+
+/// The slash for a start that was refused because it is outside its agent's intent, where the session wants one.
+pub(crate) fn violation(
+    slot: &Slot,
+    (agent, action, params): (&Did, &ActionId, Digest),
+    denial: Option<&GateDenial>,
+    terms: Option<Terms>,
+    now: Timestamp,
+) -> Option<SlashOrder> {
+    let wanted = slot.intents().is_some_and(Intents::slashes);
+    let GateDenial::Intent { why } = denial.filter(|_| wanted)? else { return None };
+    // Who has declared nothing has broken no word.
+    why.outside()?;
+    Some(order(slot, agent.clone(), intent_evidence(&slot.id, agent, action, params), terms, now))
+}
+
+fn order(slot: &Slot, agent: Did, evidence: Digest, terms: Option<Terms>, now: Timestamp) -> SlashOrder {
+    SlashOrder {
+        evidence,
+        agent,
+        session: Some(slot.ledger_no()),
+        fault: Share::ONE,
+        class: terms.map(|terms| terms.reversibility),
+        risk: terms.map(|terms| terms.risk),
+        happened: now,
+        reason: SlashReason::Intent,
+    }
+}
+
+/// What the orders come to, each on the ledger that those before it leave; `before` comes first.
+pub(crate) fn slashes(
+    state: &State,
+    orders: Vec<SlashOrder>,
+    before: Vec<LedgerEvent>,
+    now: Timestamp,
+) -> Vec<LedgerEvent> {
+    if orders.is_empty() {
+        return before;
+    }
+    let (mut ledger, mut all) = (state.ledger.clone(), before);
+    if all.iter().try_for_each(|event| ledger.apply(event)).is_err() {
+        return all;
+    }
+    for order in orders {
+        // An agent without an account has nothing to lose; its denial is on the trail all the same.
+        let Ok(events) = ledger.decide(&Command::Slash(order), now) else { continue };
+        if events.iter().try_for_each(|event| ledger.apply(event)).is_ok() {
+            all.extend(events);
+        }
+    }
+    all
+}
