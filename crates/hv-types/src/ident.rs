@@ -1,7 +1,7 @@
 //! Identifiers that were checked when they were made.
 
+use crate::name::Name;
 use alloc::string::String;
-use alloc::sync::Arc;
 use core::borrow::Borrow;
 use core::fmt;
 use core::str::FromStr;
@@ -55,7 +55,7 @@ macro_rules! identifier {
     ($(#[$doc:meta])* $name:ident, $what:literal, $check:path) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name(Name);
 
         impl $name {
             /// Checks the text against the grammar.
@@ -64,7 +64,7 @@ macro_rules! identifier {
             /// [`BadIdent`] with the first thing that is wrong.
             pub fn new(text: &str) -> Result<Self, BadIdent> {
                 match $check(text) {
-                    Ok(()) => Ok(Self(Arc::from(text))),
+                    Ok(()) => Ok(Self(Name::new(text))),
                     Err(cause) => {
                         Err(BadIdent { what: $what, text: text.chars().take(80).collect(), cause })
                     }
@@ -74,19 +74,19 @@ macro_rules! identifier {
             /// The identifier as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
-                &self.0
+                self.0.as_str()
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&self.0)
+                f.pad(self.as_str())
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
 
@@ -108,7 +108,7 @@ macro_rules! identifier {
 
         impl Borrow<str> for $name {
             fn borrow(&self) -> &str {
-                &self.0
+                self.as_str()
             }
         }
 
@@ -126,7 +126,7 @@ macro_rules! identifier {
         #[cfg(feature = "serde")]
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-                s.serialize_str(&self.0)
+                s.serialize_str(self.as_str())
             }
         }
 

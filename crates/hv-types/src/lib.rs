@@ -27,6 +27,7 @@ mod digest;
 mod fraction;
 mod ident;
 mod machine;
+mod name;
 mod ring;
 mod time;
 
