@@ -19,12 +19,15 @@ struct Office {
 
 impl Office {
     fn new() -> Self {
+        Self::configured(&[])
+    }
+
+    /// The same with a node that is configured with more.
+    fn configured(more: &[&str]) -> Self {
         let office = Self { folder: tempfile::tempdir().unwrap() };
         let (witness, verifier) = (key("witness"), key("verifier"));
-        office.ok(
-            &["node", "configure", "--did", NODE, "--witness", witness.did().as_str(), "--verifier"],
-            &[verifier.did().as_str()],
-        );
+        let (witness, verifier) = (witness.did().as_str(), verifier.did().as_str());
+        office.ok(&["node", "configure", "--did", NODE, "--witness", witness, "--verifier", verifier], more);
         office.ok(&["session", "open", "--id", "live", "--allow", "ls=read-only"], &[]);
         for (name, sigma) in [("alice", "0.75"), ("bob", "0.9"), ("carol", "0.3")] {
             office.ok(&["session", "join", "--agent", &format!("did:mesh:{name}"), "--sigma", sigma], &[]);
@@ -158,6 +161,56 @@ fn what_if_says_what_the_slash_then_costs() {
     let dot = dot.args(["trust", "show", "--dot", "--data"]).arg(office.path("trail")).output().unwrap();
     let dot = String::from_utf8(dot.stdout).unwrap();
     assert!(dot.starts_with("digraph liability {") && dot.contains("did:mesh:bob"), "{dot}");
+}
+
+#[test]
+fn a_charge_is_listed_contested_and_dropped_and_one_that_nobody_contests_is_carried_out() {
+    let office = Office::configured(&["--grace", "1h", "--vouching", "reference"]);
+    let shown = office.ok(&["node", "show"], &[]);
+    assert_eq!((&shown["grace_seconds"], &shown["vouching"]), (&json!(3600.0), &json!("reference")));
+    let found = office.signed("found.json", "verifier", 1, finding("did:mesh:carol", 1));
+    let charged = office.ok(&["slash", "--evidence", &found], &[]);
+    assert_eq!(charged[0]["done"], "charged");
+    let (evidence, until) = (charged[0]["evidence"].as_str().unwrap(), charged[0]["until"].clone());
+    let open = json!({
+        "evidence": evidence, "about": "did:mesh:carol", "reason": "violation", "until": until,
+        "contested": false,
+    });
+    assert_eq!(office.ok(&["charge", "list"], &[]), json!([open]));
+    let trust = office.ok(&["trust", "show"], &[]);
+    assert_eq!(trust["charges"], json!([open]));
+    let carol = trust["agents"].as_array().unwrap().iter().find(|agent| agent["did"] == "did:mesh:carol");
+    assert_eq!(carol.unwrap()["sessions"][0]["sigma_eff"], 0.0);
+    let grounds = office.write("reply.txt", "it was asked to");
+    let dispute = ["charge", "dispute", "--charge", evidence, "--grounds", &grounds];
+    assert_eq!(office.hv(&dispute, &[]).0, 5, "without a word");
+    let word = |name: &str, nonce: u8, asked: &Value| {
+        let content = Content::from_json(hv_core::identity::Kind::Witness, asked.to_string().as_bytes());
+        office.signed(name, "witness", nonce, content.unwrap())
+    };
+    let said = word("word.json", 2, &office.ok(&dispute, &["--ask"]));
+    // The word is for these grounds.
+    let other = office.write("other.txt", "something else");
+    let with_other = ["charge", "dispute", "--charge", evidence, "--grounds", &other];
+    assert_eq!(office.hv(&with_other, &["--witness", &said]).0, 5);
+    office.ok(&dispute, &["--witness", &said]);
+    assert_eq!(office.ok(&["charge", "carry-out"], &[])[0]["contested"], true);
+    let dismiss = ["charge", "dismiss", "--charge", evidence];
+    let said = word("dropped.json", 3, &office.ok(&dismiss, &["--ask"]));
+    office.ok(&dismiss, &["--witness", &said]);
+    assert_eq!(office.ok(&["charge", "list"], &[]), json!([]));
+    assert_eq!(
+        office.hv(&["slash", "--evidence", &found], &[]).0,
+        5,
+        "neither the statement nor the evidence"
+    );
+    // A grace period of a moment.
+    let office = Office::configured(&["--grace", "1ms"]);
+    let found = office.signed("found.json", "verifier", 1, finding("did:mesh:carol", 1));
+    office.ok(&["slash", "--evidence", &found], &[]);
+    assert_eq!(office.ok(&["charge", "carry-out"], &[]), json!([]));
+    let trust = office.ok(&["trust", "show", "--agent", "did:mesh:carol"], &[]);
+    assert_eq!((&trust["agents"][0]["slashes"], &trust["agents"][0]["reputation"]), (&json!(1), &json!(0.0)));
 }
 
 #[test]

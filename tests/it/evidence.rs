@@ -504,7 +504,7 @@ async fn the_operator_sets_what_an_action_needs_in_one_session_before_it_begins(
 }
 
 /// What a verifier finds about an agent in the open session.
-fn finding(court: &Court, about: &str, evidence: u8) -> Content {
+pub fn finding(court: &Court, about: &str, evidence: u8) -> Content {
     Content::Evidence {
         about: did(about),
         session: Some(court.session.clone()),

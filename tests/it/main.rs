@@ -3,6 +3,7 @@
 mod answerable;
 mod attested;
 mod boundaries;
+mod charges;
 mod configured;
 mod crowd;
 mod denied;

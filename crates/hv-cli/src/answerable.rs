@@ -52,7 +52,8 @@ pub struct VouchArgs {
 #[command(after_help = "\
 Signed evidence of a verifier that the node listens to counts by itself. On
 other evidence a person decides: it takes the word of a witness of the node for
-exactly this slash. The same evidence slashes once.
+exactly this slash. The same evidence slashes once. Where the node is
+configured with a grace period, the agent is charged instead; see `hv charge`.
 
 Examples:
   hv slash --data trail --evidence finding.json
@@ -189,12 +190,17 @@ async fn slashed(args: &SlashArgs) -> Result<Answer, LiveFailure> {
     let presented = word_of(args.witness.as_deref().unwrap_or(&args.evidence))?;
     let folder = Folder::open(&args.place)?;
     let done = folder.hv.govern(&args.by, &request, &presented).await;
+    let done = done.and_then(|()| folder.hv.charges());
     let left = folder.leave().await;
-    done.map_err(LiveFailure::from).and(left)?;
+    let charged = done.map_err(LiveFailure::from).and_then(|charges| left.map(|()| charges))?;
     let Request::Slash { about, evidence, .. } = request else {
         return Err(unfit(&args.evidence, &"it is no evidence"));
     };
-    Ok(told(&args.place, &[Accepted::Slashed { about, evidence }]))
+    let done = match charged.into_iter().find(|charge| charge.evidence == evidence) {
+        Some(charge) => Accepted::Charged { about, evidence, until: charge.until },
+        None => Accepted::Slashed { about, evidence },
+    };
+    Ok(told(&args.place, &[done]))
 }
 
 async fn accepted(args: &AcceptArgs) -> Result<Answer, LiveFailure> {
@@ -278,6 +284,13 @@ fn told(place: &Place, done: &[Accepted]) -> Answer {
             Accepted::AlreadySlashed { about, evidence } => (
                 format!("{about} was slashed on this evidence before; nothing has changed"),
                 json!({ "done": "already_slashed", "about": about.as_str(), "evidence": evidence }),
+            ),
+            Accepted::Charged { about, evidence, until } => (
+                format!(
+                    "{about} is charged on evidence {evidence}, and slashed on {until} unless that is contested \
+                     (hv charge dispute)"
+                ),
+                json!({ "done": "charged", "about": about.as_str(), "evidence": evidence, "until": until }),
             ),
             Accepted::Slashed { about, evidence } => {
                 let happened = trust.iter().flat_map(|trust| trust.history.iter().rev());

@@ -9,6 +9,7 @@ use crate::audit::args::{
 use crate::audit::history::HistoryArgs;
 use crate::audit::keeping::{HoldArgs, PurgeArgs};
 use crate::call::CallArgs;
+use crate::charge::ChargeArgs;
 use crate::claimed::ManifestArgs;
 use crate::config::args::{ConfigArgs, ConfigCommandArgs};
 use crate::elevate::ElevateArgs;
@@ -66,6 +67,8 @@ pub enum Command {
     Vouch(VouchArgs),
     /// Slash an agent, on a verifier's evidence or by a witness's word
     Slash(SlashArgs),
+    /// List charges, contest them, rule on them by a witness's word, and carry out what is due
+    Charge(ChargeArgs),
     /// Let a member do named actions of Ring 1 for a short time, by the votes of a quorum
     Elevate(ElevateArgs),
     /// Declare what an agent signed that it will do, or show what agents are held to

@@ -7,6 +7,7 @@ pub mod answerable;
 pub mod args;
 pub mod audit;
 pub mod call;
+pub mod charge;
 pub mod claimed;
 pub mod config;
 pub mod elevate;

@@ -23,6 +23,7 @@ fn main() -> Exit {
         Command::Audit(args) => hv_cli::audit::run(&args),
         Command::Vouch(args) => hv_cli::answerable::vouch(&args),
         Command::Slash(args) => hv_cli::answerable::slash(&args),
+        Command::Charge(args) => hv_cli::charge::run(&args),
         Command::Elevate(args) => hv_cli::elevate::run(&args),
         Command::Config(args) => hv_cli::config::run(&args),
         Command::Intent(args) => hv_cli::intent::run(&args),

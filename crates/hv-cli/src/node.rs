@@ -6,10 +6,10 @@ use crate::id::args::duration;
 use crate::output::Refused;
 use crate::session::args::Place;
 use crate::session::{Answer, Folder, LiveFailure, runtime};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use hv_core::identity::Envelope;
 use hv_core::types::{Did, NotAFraction, Sigma};
-use hv_core::{Kept, NodeConfig, Request};
+use hv_core::{Kept, NodeConfig, Request, Vouching};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,7 +30,7 @@ Ring 0: it takes the word of one of its witnesses for exactly that change.
 
 Examples:
   hv node configure --data trail --did did:web:node.example \\
-      --witness did:key:z6Mk… --verifier did:key:z6Mk…
+      --witness did:key:z6Mk… --verifier did:key:z6Mk… --grace 1h
   hv node show --data trail
   hv node rehabilitate --data trail --agent did:mesh:bob --sigma 0.5 --ask > call.json
   hv id sign --key human.key --type witness --audience did:web:node.example \\
@@ -84,6 +84,12 @@ pub struct ConfigureArgs {
     /// Somebody whose findings lead to a slash; may be given more than once
     #[arg(long, value_name = "DID")]
     pub verifier: Vec<Did>,
+    /// By which numbers agents vouch and answer; they change only while nothing is bonded and nobody is charged
+    #[arg(long, value_enum, default_value_t = VouchingArg::Collateral)]
+    pub vouching: VouchingArg,
+    /// Charge whoever violates, and slash it after this time unless that is contested; without, at once
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub grace: Option<Duration>,
     /// A statement of type bind for the first configuration; may be given more than once
     #[arg(long, value_name = "FILE")]
     pub key: Vec<PathBuf>,
@@ -93,6 +99,24 @@ pub struct ConfigureArgs {
     /// Who decides it.
     #[command(flatten)]
     pub word: Word,
+}
+
+/// By which numbers agents vouch and answer.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum VouchingArg {
+    /// hv's own: what is bonded is what is lost
+    Collateral,
+    /// Those of the Python package agent-hypervisor, for comparison
+    Reference,
+}
+
+impl From<VouchingArg> for Vouching {
+    fn from(arg: VouchingArg) -> Self {
+        match arg {
+            VouchingArg::Collateral => Self::Collateral,
+            VouchingArg::Reference => Self::Reference,
+        }
+    }
 }
 
 /// Arguments of `hv node rehabilitate`.
@@ -184,7 +208,10 @@ async fn answer(command: &NodeCommand) -> Result<Answer, LiveFailure> {
 }
 
 async fn configure(args: &ConfigureArgs) -> Result<Answer, LiveFailure> {
-    let mut config = NodeConfig::new(args.did.clone());
+    let mut config = NodeConfig::new(args.did.clone()).with_vouching(args.vouching.into());
+    if let Some(grace) = args.grace {
+        config = config.with_grace(grace);
+    }
     for did in &args.witness {
         config = config.with_witness(did.clone());
     }
@@ -208,7 +235,7 @@ async fn configure(args: &ConfigureArgs) -> Result<Answer, LiveFailure> {
 }
 
 /// Asks for a witness's word for a change, or makes it on one.
-async fn govern(
+pub(crate) async fn govern(
     place: &Place,
     word: &Word,
     request: &Request,
@@ -249,12 +276,18 @@ fn shown(config: Option<&NodeConfig>) -> Answer {
     let verifiers = names(&mut config.verifiers().iter());
     let some = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     let words = format!(
-        "node {}\n  witnesses: {}\n  verifiers: {}\n",
+        "node {}\n  witnesses: {}\n  verifiers: {}\n  vouching: {}\n  grace: {}\n",
         config.node(),
         some(&witnesses),
-        some(&verifiers)
+        some(&verifiers),
+        config.vouching(),
+        config.grace().map_or_else(|| "none".to_owned(), |grace| format!("{grace:?}")),
     );
-    let document = json!({ "did": config.node().as_str(), "witnesses": witnesses, "verifiers": verifiers });
+    let document = json!({
+        "did": config.node().as_str(), "witnesses": witnesses, "verifiers": verifiers,
+        "vouching": config.vouching().name(),
+        "grace_seconds": config.grace().map(|grace| grace.as_secs_f64()),
+    });
     Answer::new(Exit::Done, words, document)
 }
 

@@ -36,6 +36,15 @@ pub enum Accepted {
         /// The evidence.
         evidence: Digest,
     },
+    /// An agent is charged on it, and slashed later unless that is contested.
+    Charged {
+        /// Who.
+        about: Did,
+        /// The evidence.
+        evidence: Digest,
+        /// When it is carried out.
+        until: Timestamp,
+    },
     /// The evidence was used before, and nobody is slashed twice on it.
     AlreadySlashed {
         /// Who.
@@ -52,7 +61,7 @@ impl Hypervisor {
     /// this node, in time, signed with the key that speaks for its author now, and used for the first time.
     ///
     /// Evidence counts only from a verifier that the node is configured with, and leads to a slash; the accused
-    /// is then a member of no session any more. `bind` takes a witness ([`govern`](Self::govern)); `vote` and
+    /// is then a member of no session any more. Where the node is configured with a grace period, it leads to a charge. `bind` takes a witness ([`govern`](Self::govern)); `vote` and
     /// `witness` are brought with the call that they speak of.
     ///
     /// # Errors
@@ -157,9 +166,15 @@ fn decided(state: &State, now: Timestamp, envelope: &Envelope) -> Result<(Draft,
             };
             let Struck { ledger, sessions } = consequence::slash(state, order, now).map_err(denied)?;
             let (about, evidence) = (about.clone(), *evidence);
-            let accepted = match ledger.is_empty() {
-                true => Accepted::AlreadySlashed { about, evidence },
-                false => Accepted::Slashed { about, evidence },
+            let now_charged = ledger.iter().find_map(|event| match event {
+                LedgerEvent::Charged { until, .. } => Some(*until),
+                _ => None,
+            });
+            let charged = now_charged.or_else(|| state.ledger.case(&evidence).map(|case| case.until));
+            let accepted = match charged {
+                Some(until) => Accepted::Charged { about, evidence, until },
+                None if ledger.is_empty() => Accepted::AlreadySlashed { about, evidence },
+                None => Accepted::Slashed { about, evidence },
             };
             (Draft::default().node(spent).ledger(ledger).also(sessions), (accepted, nobody))
         }

@@ -1,12 +1,15 @@
 //! Whom the node listens to: its own name, the witnesses, the verifiers, the keys, and what was used up.
 
+use crate::charges::Vouching;
 use crate::event::{KeyEvent, NodeEvent};
 use hv_identity::Registry;
+use hv_liability::VouchPolicy;
 use hv_rings::class::Override;
 use hv_rings::{Nonce, Spent};
 use hv_types::wire::{Reader, put_varint};
 use hv_types::{ActionId, Did, Illegal, Machine, Timestamp, Undecodable, Wire};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Whom a node listens to, and what holds in all its sessions.
 ///
@@ -29,6 +32,8 @@ pub struct NodeConfig {
     witnesses: BTreeSet<Did>,
     verifiers: BTreeSet<Did>,
     overrides: BTreeMap<ActionId, Override>,
+    vouching: Vouching,
+    grace: Option<Duration>,
 }
 
 impl NodeConfig {
@@ -36,7 +41,8 @@ impl NodeConfig {
     #[must_use]
     pub fn new(node: Did) -> Self {
         let (witnesses, verifiers) = (BTreeSet::new(), BTreeSet::new());
-        Self { node, witnesses, verifiers, overrides: BTreeMap::new() }
+        let (overrides, vouching) = (BTreeMap::new(), Vouching::default());
+        Self { node, witnesses, verifiers, overrides, vouching, grace: None }
     }
 
     /// With somebody whose word opens Ring 0, one call at a time.
@@ -57,6 +63,21 @@ impl NodeConfig {
     #[must_use]
     pub fn with_override(mut self, action: ActionId, set: Override) -> Self {
         self.overrides.insert(action, set);
+        self
+    }
+
+    /// With other numbers for who vouches for whom. They change only while nothing is bonded and nobody is charged.
+    #[must_use]
+    pub const fn with_vouching(mut self, vouching: Vouching) -> Self {
+        self.vouching = vouching;
+        self
+    }
+
+    /// With time for the accused: what would slash an agent charges it, and is carried out after so long unless
+    /// somebody contests it. Without, it is slashed at once.
+    #[must_use]
+    pub const fn with_grace(mut self, grace: Duration) -> Self {
+        self.grace = Some(grace);
         self
     }
 
@@ -83,12 +104,31 @@ impl NodeConfig {
     pub const fn overrides(&self) -> &BTreeMap<ActionId, Override> {
         &self.overrides
     }
+
+    /// By which numbers agents vouch and answer.
+    #[must_use]
+    pub const fn vouching(&self) -> Vouching {
+        self.vouching
+    }
+
+    /// How long a charge may be contested; nothing where whoever violates is slashed at once.
+    #[must_use]
+    pub const fn grace(&self) -> Option<Duration> {
+        self.grace
+    }
+
+    /// All numbers by which the ledger goes.
+    #[must_use]
+    pub fn policy(&self) -> VouchPolicy {
+        let policy = self.vouching.policy();
+        VouchPolicy { grace: self.grace.unwrap_or(policy.grace), ..policy }
+    }
 }
 
 /// INVARIANT (A4): names are encoded in order and once, so a configuration has one encoding.
 impl Wire for NodeConfig {
     fn put(&self, out: &mut Vec<u8>) {
-        let Self { node, witnesses, verifiers, overrides } = self;
+        let Self { node, witnesses, verifiers, overrides, vouching, grace } = self;
         node.put(out);
         for names in [witnesses, verifiers] {
             put_varint(names.len() as u64, out);
@@ -99,6 +139,8 @@ impl Wire for NodeConfig {
             action.put(out);
             set.put(out);
         }
+        vouching.put(out);
+        grace.put(out);
     }
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
@@ -112,7 +154,9 @@ impl Wire for NodeConfig {
             return Err(reader.invalid("NodeConfig"));
         }
         let (witnesses, verifiers) = (witnesses.into_iter().collect(), verifiers.into_iter().collect());
-        Ok(Self { node, witnesses, verifiers, overrides: overrides.into_iter().collect() })
+        let (overrides, vouching) = (overrides.into_iter().collect(), Vouching::take(reader)?);
+        let grace = Wire::take(reader)?;
+        Ok(Self { node, witnesses, verifiers, overrides, vouching, grace })
     }
 }
 
@@ -249,10 +293,12 @@ mod tests {
             .with_witness(did("w2"))
             .with_witness(did("w1"))
             .with_verifier(did("v"))
-            .with_override(ActionId::new("a").unwrap(), Override::default());
+            .with_override(ActionId::new("a").unwrap(), Override::default())
+            .with_vouching(Vouching::Reference)
+            .with_grace(Duration::from_secs(60));
         let bytes = config.to_bytes();
         assert_eq!(NodeConfig::from_bytes(&bytes), Ok(config));
-        let turned = (did("node"), (vec![did("w2"), did("w1")], (vec![did("v")], vec![0u8; 0]))).to_bytes();
+        let turned = (did("node"), (vec![did("w2"), did("w1")], (vec![did("v")], vec![0u8; 2]))).to_bytes();
         assert!(NodeConfig::from_bytes(&turned).is_err(), "out of order");
         let twice = (did("node"), (vec![did("w1"), did("w1")], (vec![did("v")], vec![0u8; 0]))).to_bytes();
         assert!(NodeConfig::from_bytes(&twice).is_err(), "the same twice");

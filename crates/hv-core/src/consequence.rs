@@ -1,9 +1,10 @@
 //! What follows in the sessions when trust changes: who is put out, and where the others stand.
 
+use crate::charges;
 use crate::event::{LedgerEvent, NodeEvent, SessionEvent};
 use crate::node::Part;
 use crate::state::{Slot, State};
-use hv_liability::{AgentNo, Command, Denial, Ledger, SlashOrder, SlashReason, Slashed};
+use hv_liability::{AgentNo, Denial, Ledger, SlashOrder, SlashReason, Slashed};
 use hv_session::{Eviction, Session, SessionCommand};
 use hv_types::{Did, Machine, Ring, Sigma, Timestamp};
 use std::borrow::Cow;
@@ -16,19 +17,17 @@ pub(crate) struct Struck {
     pub(crate) sessions: Vec<Part>,
 }
 
-/// What one order to slash comes to. Evidence that was used before leads to nothing. INVARIANT (L12)
+/// What one order to slash comes to, which is a charge where the accused has time to contest it. Evidence that was used before leads to nothing. INVARIANT (L12)
 pub(crate) fn slash(state: &State, order: SlashOrder, now: Timestamp) -> Result<Struck, Denial> {
-    let ledger = state.ledger.decide(&Command::Slash(order), now)?;
-    let sessions = of_slashes(state, &ledger, now);
-    Ok(Struck { ledger, sessions })
+    charges::ruled(state, &charges::ordered(state, order), now)
 }
 
 /// What follows from slashes in the open sessions: whoever is slashed is a member of none of them any more, and
-/// everybody else whose trust it touches is assessed anew.
+/// everybody else whose trust it touches is assessed anew; so is whoever is charged, and whose charge is dropped.
 ///
-/// Costs a copy of the ledger where there is a slash; and the open sessions, each as often as somebody is
+/// Costs a copy of the ledger where there is something of that; and the open sessions, each as often as somebody is
 /// touched.
-pub(crate) fn of_slashes(state: &State, events: &[LedgerEvent], now: Timestamp) -> Vec<Part> {
+pub(crate) fn of_verdicts(state: &State, events: &[LedgerEvent], now: Timestamp) -> Vec<Part> {
     let slashes: Vec<&Slashed> = events
         .iter()
         .filter_map(|event| match event {
@@ -36,7 +35,17 @@ pub(crate) fn of_slashes(state: &State, events: &[LedgerEvent], now: Timestamp) 
             _ => None,
         })
         .collect();
-    if slashes.is_empty() {
+    let accused: Vec<AgentNo> = events
+        .iter()
+        .filter_map(|event| match event {
+            LedgerEvent::Charged { offence, .. } => Some(offence.agent),
+            LedgerEvent::Dismissed { evidence, .. } => {
+                state.ledger.case(evidence).map(|case| case.offence.agent)
+            }
+            _ => None,
+        })
+        .collect();
+    if slashes.is_empty() && accused.is_empty() {
         return Vec::new();
     }
     let mut after = state.ledger.clone();
@@ -49,7 +58,7 @@ pub(crate) fn of_slashes(state: &State, events: &[LedgerEvent], now: Timestamp) 
         .iter()
         .filter_map(|slashed| Some((name(slashed.offence.agent)?, eviction(slashed.offence.reason))))
         .collect();
-    let mut touched = BTreeSet::new();
+    let mut touched: BTreeSet<Did> = accused.into_iter().filter_map(name).collect();
     for slashed in &slashes {
         let toll = &slashed.toll;
         let losses = toll.losses.iter().map(|loss| loss.agent);

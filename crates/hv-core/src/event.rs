@@ -78,6 +78,13 @@ pub enum NodeEvent {
         /// Whose word let it pass.
         witness: Did,
     },
+    /// A charge is contested; it then waits for a ruling.
+    Contested {
+        /// The charge, by its evidence.
+        charge: Digest,
+        /// Digest of what is brought against it.
+        grounds: Digest,
+    },
     /// A person has seen to what could not be undone.
     ItemSettled {
         /// The stream of its session.
@@ -570,6 +577,7 @@ hv_types::wire_enum!(NodeEvent {
     3 => Spent { by, nonce, deadline, at },
     4 => Rejected { rejected },
     5 => Governed { action, params, by, witness },
+    6 => Contested { charge, grounds },
     10 => Folded { folded },
     11 => Tripped { agent, breach, until },
     12 => Guarded { guards },

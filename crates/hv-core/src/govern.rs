@@ -1,6 +1,7 @@
 //! What changes the supervisor itself: Ring 0, by the word of a witness for exactly this change.
 
 use crate::authority::NodeConfig;
+use crate::charges;
 use crate::consequence::{self, Struck};
 use crate::error::{Error, Reason};
 use crate::event::NodeEvent;
@@ -31,7 +32,7 @@ pub enum Request {
         /// From now on.
         config: NodeConfig,
     },
-    /// Slashes an agent by decision of a person.
+    /// Slashes an agent by decision of a person; or charges it, where the node is configured with a grace period.
     Slash {
         /// Who violated.
         about: Did,
@@ -47,6 +48,23 @@ pub enum Request {
         happened: Timestamp,
         /// Digest of what the decision rests on. The same digest is the same violation.
         evidence: Digest,
+    },
+    /// Contests a charge: it then waits for a ruling, and is not carried out merely because time passes.
+    Dispute {
+        /// The charge, by its evidence.
+        charge: Digest,
+        /// Digest of what is brought against it.
+        grounds: Digest,
+    },
+    /// Rules on a charge that is contested, or whose grace period is over: it is carried out.
+    Uphold {
+        /// The charge, by its evidence.
+        charge: Digest,
+    },
+    /// Drops a charge. The same evidence cannot be used again.
+    Dismiss {
+        /// The charge, by its evidence.
+        charge: Digest,
     },
     /// Ends the quarantines of an agent.
     Rehabilitate {
@@ -93,6 +111,9 @@ hv_types::wire_enum!(Request {
     2 => Rehabilitate { agent, sigma },
     3 => BindKey { statement },
     4 => ReplaceKey { statement },
+    5 => Dispute { charge, grounds },
+    6 => Uphold { charge },
+    7 => Dismiss { charge },
     30 => Purge { purge },
     40 => Settle { item, how },
     41 => RestoreUndo { session, action },
@@ -102,13 +123,17 @@ static REQUEST_KEY: LazyLock<[u8; 32]> =
     LazyLock::new(|| blake3::derive_key("hv 2026 supervisor call v1", &[]));
 
 impl Request {
-    /// The action that it is: `hv.configure`, `hv.slash`, `hv.rehabilitate`, `hv.key.bind`, `hv.key.replace`,
+    /// The action that it is: `hv.configure`, `hv.slash`, `hv.charge.dispute`, `hv.charge.uphold`,
+    /// `hv.charge.dismiss`, `hv.rehabilitate`, `hv.key.bind`, `hv.key.replace`,
     /// `hv.purge`, `hv.saga.resolve`, `hv.saga.skip`, `hv.saga.retry`, `hv.undo.restore`.
     #[must_use]
     pub const fn action(&self) -> &'static str {
         match self {
             Self::Configure { .. } => "hv.configure",
             Self::Slash { .. } => "hv.slash",
+            Self::Dispute { .. } => "hv.charge.dispute",
+            Self::Uphold { .. } => "hv.charge.uphold",
+            Self::Dismiss { .. } => "hv.charge.dismiss",
             Self::Rehabilitate { .. } => "hv.rehabilitate",
             Self::BindKey { .. } => "hv.key.bind",
             Self::ReplaceKey { .. } => "hv.key.replace",
@@ -191,7 +216,9 @@ impl Hypervisor {
                         events.push(NodeEvent::Key { event });
                     }
                 }
-                Ok((Draft::default().node(events), ()))
+                let policy = charges::configured(state, config, now);
+                let policy = policy.map_err(|denial| refuse(Reason::Ledger(Box::new(denial))))?;
+                Ok((Draft::default().node(events).ledger(policy), ()))
             })
             .await
     }
@@ -255,8 +282,9 @@ pub(crate) fn decided(
     Ok(match request {
         Request::Configure { config } => {
             let witness = Some(witness);
+            let policy = charges::configured(state, config, now).map_err(denied)?;
             node.push(NodeEvent::Configured { config: config.clone(), by: by.clone(), witness });
-            Draft::default().node(node)
+            Draft::default().node(node).ledger(policy)
         }
         Request::Slash { about, session, fault, class, risk, happened, evidence } => {
             let session = match session {
@@ -276,6 +304,21 @@ pub(crate) fn decided(
                 reason: SlashReason::Manual,
             };
             let Struck { ledger, sessions } = consequence::slash(state, order, now).map_err(denied)?;
+            node.push(governed());
+            Draft::default().node(node).ledger(ledger).also(sessions)
+        }
+        Request::Dispute { charge, grounds } => {
+            let command = LedgerCommand::Dispute { evidence: *charge };
+            let ledger = state.ledger.decide(&command, now).map_err(denied)?;
+            node.extend([governed(), NodeEvent::Contested { charge: *charge, grounds: *grounds }]);
+            Draft::default().node(node).ledger(ledger)
+        }
+        Request::Uphold { charge } | Request::Dismiss { charge } => {
+            let ruling = match request {
+                Request::Uphold { .. } => LedgerCommand::Uphold { evidence: *charge },
+                _ => LedgerCommand::Dismiss { evidence: *charge },
+            };
+            let Struck { ledger, sessions } = charges::ruled(state, &ruling, now).map_err(denied)?;
             node.push(governed());
             Draft::default().node(node).ledger(ledger).also(sessions)
         }

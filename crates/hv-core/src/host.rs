@@ -372,7 +372,7 @@ impl SagaHost {
                     out.extend(told.map(|(step, until)| SessionEvent::Held { saga: number, step, until }));
                 }
                 let trips = turnstile.into_trips();
-                let mut follows = consequence::of_slashes(state, &slashes, now);
+                let mut follows = consequence::of_verdicts(state, &slashes, now);
                 add(&mut follows, consequence::of_outcomes(state, &earned, now));
                 add(&mut follows, consequence::of_trips(state, &trips, now));
                 add(&mut spent, trips);

@@ -21,6 +21,7 @@ use tokio::sync::broadcast;
 
 mod draft;
 mod keeping;
+mod ripe;
 mod turn;
 mod turnaway;
 
@@ -272,14 +273,19 @@ impl Node {
         }
         let mut inner = self.lock()?;
         let now = self.now();
-        match decide(&inner.state, now) {
+        let ripened = self.ripen(&mut inner, now)?;
+        let mut recorded = match decide(&inner.state, now) {
             Ok((mut draft, decided)) => {
                 draft.node.extend(self.due(now)?);
                 let made = self.record(&mut inner, draft, now)?;
-                Ok(Recorded { value: Ok(reveal(&inner.state, decided)), made })
+                Recorded { value: Ok(reveal(&inner.state, decided)), made }
             }
-            Err(refusal) => self.turn_down(&mut inner, *refusal, now),
+            Err(refusal) => self.turn_down(&mut inner, *refusal, now)?,
+        };
+        if let Some(before) = ripened {
+            recorded.made = recorded.made.behind(before);
         }
+        Ok(recorded)
     }
 
     #[cold]
@@ -311,9 +317,11 @@ impl Node {
         let Recorded { value, made } = recorded;
         self.keep_where_due(made.lsn);
         command.revealed(made.lsn, &made.sums, value.as_ref().err().map(|denied| &**denied));
-        if let (Some(notice), Some(notices)) = (made.notice, self.shared.notices.get()) {
-            // Nobody may be listening any more.
-            let _ = notices.send(notice);
+        if let Some(notices) = self.shared.notices.get() {
+            for notice in made.before.into_iter().chain(made.notice) {
+                // Nobody may be listening any more.
+                let _ = notices.send(notice);
+            }
         }
         value.map_err(|denied| Error::from(*denied))
     }
@@ -447,6 +455,8 @@ struct Made {
     root: Option<Digest>,
     notice: Option<Arc<Notice>>,
     sums: Sums,
+    /// What was recorded right before.
+    before: Option<Arc<Notice>>,
 }
 
 /// What was decided and appended, but may not be durable yet.

@@ -1,8 +1,9 @@
 //! Who answers when an undo failed.
 
+use crate::charges;
 use crate::event::LedgerEvent;
 use crate::state::{Slot, State};
-use hv_liability::{CausalGraph, CausalStep, Command, Part, SlashOrder, SlashReason, attribute};
+use hv_liability::{CausalGraph, CausalStep, Part, SlashOrder, SlashReason, attribute};
 use hv_saga::{Saga, StepState};
 use hv_types::{Did, Digest, Machine, SagaId, SessionId, Share, Timestamp, WHOLE, Wire};
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ static EVIDENCE_KEY: LazyLock<[u8; 32]> =
 /// With more undos that failed than this, each is charged to its own agent alone.
 const TRACED: usize = 16;
 
-/// The slashes that follow from a saga that is escalated. INVARIANT (L15)
+/// The slashes, or charges, that follow from a saga that is escalated. INVARIANT (L15)
 ///
 /// Every effect that could not be undone is an equal part of the whole. Where its undo failed by itself, its
 /// agent answers for that part. Where the undo of something that builds on it had failed before, that one may
@@ -42,7 +43,7 @@ pub(crate) fn for_escalation(
             reason: SlashReason::UndoFailed,
         };
         // An agent without an account has nothing to lose; its denial is that of a stranger.
-        let Ok(events) = ledger.decide(&Command::Slash(order), now) else { continue };
+        let Ok(events) = ledger.decide(&charges::ordered(state, order), now) else { continue };
         if events.iter().try_for_each(|event| ledger.apply(event)).is_ok() {
             slashes.extend(events);
         }

@@ -215,6 +215,7 @@ impl State {
             | NodeEvent::Rejected { .. }
             | NodeEvent::Governed { .. } => self.authority.apply(event),
             NodeEvent::WriteLost { .. }
+            | NodeEvent::Contested { .. }
             | NodeEvent::Denied { .. }
             | NodeEvent::KillAnswered { .. }
             | NodeEvent::Purged { .. }

@@ -115,12 +115,13 @@ pub(crate) fn apply(ledger: &mut Ledger, event: &Event) -> Applied {
             let case = ledger.cases.get_mut(evidence).ok_or(NO_CASE)?;
             check(case.standing == Standing::Uncontested, "a charge is disputed once")?;
             case.standing = Standing::Disputed;
+            ledger.docket.remove(&(case.until, *evidence));
         }
         Event::Dismissed { evidence, at } => {
             check_time(ledger, *at)?;
             let case = ledger.cases.remove(evidence).ok_or(NO_CASE)?;
             ledger.verdicts.insert(*evidence, Verdict::Dismissed);
-            close_case(ledger, &case.offence, *at);
+            close_case(ledger, &case, *at);
             ledger.clock = *at;
         }
         Event::Restoring { .. }
@@ -232,8 +233,8 @@ fn slash(ledger: &mut Ledger, slashed: &Slashed) -> Applied {
     check(crate::slash::toll(ledger, offence, *at) == *toll, "a slash costs what follows from the ledger")?;
     crate::slash::collect(ledger, offence, toll, *at);
     ledger.verdicts.insert(offence.evidence, Verdict::Slashed);
-    if ledger.cases.remove(&offence.evidence).is_some() {
-        close_case(ledger, offence, *at);
+    if let Some(case) = ledger.cases.remove(&offence.evidence) {
+        close_case(ledger, &case, *at);
     }
     ledger.clock = *at;
     Ok(())
@@ -263,12 +264,16 @@ pub(crate) fn open_case(ledger: &mut Ledger, case: Case) -> Applied {
         *ledger.held.entry(session).or_default() += 1;
     }
     let evidence: Digest = case.offence.evidence;
+    if case.standing == Standing::Uncontested {
+        ledger.docket.insert((case.until, evidence));
+    }
     ledger.cases.insert(evidence, case);
     Ok(())
 }
 
 /// Lifts what a case held up: the agent's quarantine, and the bonds of the session.
-fn close_case(ledger: &mut Ledger, offence: &Offence, at: Timestamp) {
+fn close_case(ledger: &mut Ledger, Case { offence, until, .. }: &Case, at: Timestamp) {
+    ledger.docket.remove(&(*until, offence.evidence));
     if let Some(row) = ledger.books.account_mut(offence.agent.0) {
         row.cases = row.cases.saturating_sub(1);
     }

@@ -7,7 +7,7 @@ use crate::{
 };
 use core::fmt;
 use hv_types::{Did, Digest, Illegal, Machine, Reversibility, Share, Sigma, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Who has which reputation, who has locked how much of it for whom, and who answered for what.
 ///
@@ -63,6 +63,8 @@ pub struct Ledger {
     pub(crate) books: Books,
     pub(crate) verdicts: BTreeMap<Digest, Verdict>,
     pub(crate) cases: BTreeMap<Digest, Case>,
+    /// The charges that nobody has contested, in the order in which they may be carried out.
+    pub(crate) docket: BTreeSet<(Timestamp, Digest)>,
     /// How many open cases hold the bonds of a session.
     pub(crate) held: BTreeMap<SessionNo, u32>,
 }
@@ -339,6 +341,26 @@ impl Ledger {
     /// The charges that are open, by their evidence.
     pub fn cases(&self) -> impl Iterator<Item = &Case> {
         self.cases.values()
+    }
+
+    /// The charge that rests on this evidence, while it is open.
+    #[must_use]
+    pub fn case(&self, evidence: &Digest) -> Option<&Case> {
+        self.cases.get(evidence)
+    }
+
+    /// The charges that may be carried out now because nobody has contested them in time, in the order in which they
+    /// became so; those of one moment in that of their evidence.
+    pub fn ripe(&self, now: Timestamp) -> impl Iterator<Item = &Case> {
+        let ripe = self.docket.iter().take_while(move |(until, _)| *until <= now);
+        ripe.filter_map(|(_, evidence)| self.cases.get(evidence))
+    }
+
+    /// When the next charge may be carried out unless somebody contests it before, for whoever wakes the ledger with
+    /// [`Command::Uphold`]. Unlike a bond, a charge is not over by time alone: its agent stays quarantined until then.
+    #[must_use]
+    pub fn next_ripe(&self) -> Option<Timestamp> {
+        self.docket.first().map(|(until, _)| *until)
     }
 
     /// The time of a command: never before what was recorded already.

@@ -1,14 +1,18 @@
 //! Whom the node listens to, and the files of signed statements that a session file names.
 
 use super::fault::{Fault, Located};
-use super::file::{RawEvidence, RawNode};
+use super::file::{RawEvidence, RawNode, RawVouching};
 use super::source::{ReadProblem, read_bounded};
 use super::tree::At;
 use super::{BoundStep, EvidenceFiles, NodePlan, Plan, PlanError, Source, StatementFile, value};
-use hv_core::{NodeConfig, Presented};
+use hv_core::{NodeConfig, Presented, Vouching};
 use hv_identity::{Content, ENVELOPE_MAX_BYTES, Envelope, Kind, PAYLOAD_MAX_BYTES};
 use hv_types::{Call, Did};
 use std::path::Path;
+use std::time::Duration;
+
+/// The longest time for which a file may let a charge be contested.
+const GRACE_MAX: Duration = Duration::from_secs(30 * 86_400);
 
 pub(super) fn node(raw: &RawNode, source: &Source) -> Result<NodePlan, Located> {
     let mut config = NodeConfig::new(value::ident(&raw.did, Did::new)?);
@@ -17,6 +21,15 @@ pub(super) fn node(raw: &RawNode, source: &Source) -> Result<NodePlan, Located> 
     }
     for verifier in &raw.verifiers {
         config = config.with_verifier(value::ident(verifier, Did::new)?);
+    }
+    if let Some(vouching) = raw.vouching {
+        config = config.with_vouching(match vouching {
+            RawVouching::Collateral => Vouching::Collateral,
+            RawVouching::Reference => Vouching::Reference,
+        });
+    }
+    if let Some(grace) = value::optional_duration(raw.grace.as_ref(), "grace", GRACE_MAX)? {
+        config = config.with_grace(grace);
     }
     Ok(NodePlan { config, keys: raw.keys.iter().map(|key| file(key, source)).collect() })
 }

@@ -119,11 +119,25 @@ pub(super) struct RawNode {
     #[serde(default)]
     #[schemars(length(max = 1000))]
     pub(super) verifiers: Vec<At<String>>,
+    /// By which numbers agents vouch and answer; without it "collateral".
+    pub(super) vouching: Option<RawVouching>,
+    /// Charge whoever violates, and slash it after this time unless that is contested. Without it, at once.
+    pub(super) grace: Option<At<RawDuration>>,
     /// Statements of type bind, which give names other than did:key their keys: paths relative to the folder of
     /// this file.
     #[serde(default)]
     #[schemars(length(max = 1000))]
     pub(super) keys: Vec<At<String>>,
+}
+
+/// By which numbers agents vouch and answer.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawVouching {
+    /// hv's own: what is bonded is what is lost.
+    Collateral,
+    /// Those of the Python package agent-hypervisor, for comparison.
+    Reference,
 }
 
 /// Whom the run asks outside of itself. Without its answer an agent stands in Ring 3, or does not join.

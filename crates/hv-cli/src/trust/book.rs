@@ -5,7 +5,7 @@ use crate::Exit;
 use crate::audit::ledger::{NoLedger, Trust};
 use crate::elevate::fields;
 use crate::output::{self, Refused, one_line};
-use hv_core::liability::{Bond, Command, Machine, SessionNo, SlashOrder, SlashReason};
+use hv_core::liability::{Bond, Case, Command, Machine, SessionNo, SlashOrder, SlashReason, Standing};
 use hv_core::rings::earned;
 use hv_core::types::{ActionId, Did, Digest, Ring, Share, Timestamp};
 use hv_core::{Clock, SystemClock};
@@ -107,10 +107,38 @@ pub(super) fn show(args: &ShowArgs) -> Result<Exit, Refused> {
             "since": bond.since, "ends": bond.ends,
         }));
     }
+    let charges: Vec<Value> =
+        trust.ledger.cases().filter_map(|case| charge(&trust, case, &wanted, now, &mut words)).collect();
     if words.is_empty() {
         line(&mut words, "nobody is known here");
     }
-    tell(args.json, &words, &json!({ "at": now, "agents": agents, "bonds": bonds }))
+    tell(args.json, &words, &json!({ "at": now, "agents": agents, "bonds": bonds, "charges": charges }))
+}
+
+/// A charge that is open, where it is against somebody who is wanted.
+fn charge(
+    trust: &Trust,
+    case: &Case,
+    wanted: &impl Fn(&&Did) -> bool,
+    now: Timestamp,
+    words: &mut String,
+) -> Option<Value> {
+    let about = trust.ledger.did(case.offence.agent).filter(wanted)?;
+    let (evidence, until) = (case.offence.evidence, case.until);
+    let contested = case.standing == Standing::Disputed;
+    let then = match contested {
+        true => "it is contested, and waits for a ruling".to_owned(),
+        false if until <= now => format!("it was due on {until}, and is carried out by whatever comes next"),
+        false => format!("it is carried out on {until} unless it is contested"),
+    };
+    line(
+        words,
+        &format!("{about} is charged with {} on evidence {evidence}; {then}", case.offence.reason.name()),
+    );
+    Some(json!({
+        "evidence": evidence, "about": about.as_str(), "reason": case.offence.reason.name(), "until": until,
+        "contested": contested,
+    }))
 }
 
 /// What happened to trust, in order.

@@ -1,13 +1,14 @@
 //! A call, held against the intent of its agent, and what follows where it is outside.
 
 use super::{Intent, Intents};
+use crate::charges;
 use crate::error::Reason;
 use crate::event::{LedgerEvent, SessionEvent};
 use crate::files::Access;
 use crate::host::Start;
 use crate::node::Refusal;
 use crate::state::{Slot, State};
-use hv_liability::{Command, SlashOrder, SlashReason};
+use hv_liability::{SlashOrder, SlashReason};
 use hv_rings::class::Terms;
 use hv_rings::gate::GateDenial;
 use hv_rings::intent::{Body, Decision, Deed, Outside, Unintended, Used, Violation};
@@ -242,7 +243,7 @@ pub(crate) fn slashes(
     }
     for order in orders {
         // An agent without an account has nothing to lose; its denial is on the trail all the same.
-        let Ok(events) = ledger.decide(&Command::Slash(order), now) else { continue };
+        let Ok(events) = ledger.decide(&charges::ordered(state, order), now) else { continue };
         if events.iter().try_for_each(|event| ledger.apply(event)).is_ok() {
             all.extend(events);
         }

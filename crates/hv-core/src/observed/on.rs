@@ -115,6 +115,14 @@ impl Sums {
             tripped: tripped.collect(),
         }
     }
+
+    /// With those of what was recorded right before.
+    pub(crate) fn behind(mut self, before: Self) -> Self {
+        self.events += before.events;
+        self.slashed.splice(..0, before.slashed);
+        self.tripped.splice(..0, before.tripped);
+        self
+    }
 }
 
 /// One who waits for the disk.

@@ -182,12 +182,28 @@ fn a_charge_is_carried_out_after_the_last_nanosecond_of_grace_or_by_a_ruling() {
     assert_eq!(twin.ledger.quarantined(&did(1), twin.now()), Some(Quarantine::Charged));
     twin.model.now = GRACE - 1;
     let until = Timestamp(GRACE);
+    let ripe = |twin: &Twin, now| twin.ledger.ripe(Timestamp(now)).count();
+    assert_eq!((twin.ledger.next_ripe(), ripe(&twin, GRACE - 1), ripe(&twin, GRACE)), (Some(until), 0, 1));
+    let case = twin.ledger.case(&digest(1)).unwrap();
+    assert_eq!((case.until, twin.ledger.case(&digest(2))), (until, None));
     assert_eq!(twin.uphold(1), Err(Denial::GraceRunning { evidence: digest(1), until }));
     let mut disputed = twin.clone();
     disputed.dispute(1).unwrap();
+    assert_eq!((disputed.ledger.next_ripe(), ripe(&disputed, GRACE)), (None, 0));
+    let mut restored = disputed.clone();
+    restored.restore();
+    assert_eq!(restored.ledger.next_ripe(), None);
     disputed.uphold(1).unwrap();
+    let mut restored = twin.clone();
+    restored.restore();
+    assert_eq!((restored.ledger.next_ripe(), ripe(&restored, GRACE)), (Some(until), 1));
+    let mut dropped = twin.clone();
+    dropped.dismiss(1).unwrap();
     twin.model.now = GRACE;
     twin.uphold(1).unwrap();
+    for over in [&twin, &dropped] {
+        assert_eq!((over.ledger.next_ripe(), ripe(over, GRACE)), (None, 0));
+    }
     for ledger in [&twin.ledger, &disputed.ledger] {
         assert_eq!(ledger.reputation(&did(1)), Sigma::ZERO);
         assert_eq!(ledger.quarantined(&did(1), until), Some(Quarantine::UntilRehabilitated));

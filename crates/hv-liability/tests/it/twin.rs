@@ -1,6 +1,6 @@
 //! A ledger and a naive one beside it, given the same commands and compared after each.
 
-use crate::model::{self, Class, Model, NEVER, SECOND};
+use crate::model::{self, Charge, Class, Model, NEVER, SECOND};
 use hv_liability::{
     BondNo, Command, Denial, Event, Ledger, Quarantine, SessionNo, SlashOrder, SlashReason, Slashed, Source,
     Stake, VouchOrder, VouchPolicy,
@@ -408,6 +408,19 @@ impl Twin {
                 assert_eq!(u64::from(ours.remaining.ppm()), bond.left, "bond {at}");
                 assert_eq!(bond.left + bond.burned, bond.initial, "bond {at}");
             }
+        }
+        let uncontested = model.charges.iter().filter(|charge| charge.closed == NEVER && !charge.disputed);
+        let mut docket: Vec<_> = uncontested.map(|charge| (charge.until, charge.offence.evidence)).collect();
+        docket.sort_unstable();
+        assert_eq!(ledger.next_ripe().map(|until| until.0), docket.first().map(|charge| charge.0));
+        let ripe: Vec<_> = ledger.ripe(now).map(|case| case.offence.evidence).collect();
+        let ripe_there = docket.iter().filter(|charge| charge.0 <= now.0);
+        assert_eq!(ripe, ripe_there.map(|charge| digest(charge.1)).collect::<Vec<_>>());
+        for charge in &model.charges {
+            let evidence = digest(charge.offence.evidence);
+            let there = ledger.case(&evidence).is_some_and(|case| case.offence.evidence == evidence);
+            let open = |other: &Charge| digest(other.offence.evidence) == evidence && other.closed == NEVER;
+            assert_eq!(there, model.charges.iter().any(open));
         }
         let totals = ledger.totals();
         assert_eq!(totals.endowed + totals.earned, model.given);

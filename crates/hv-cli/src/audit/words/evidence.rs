@@ -40,6 +40,11 @@ pub(super) fn governed(action: &ActionId, params: &Digest, by: &Did, witness: &D
         .with("witness", witness)
 }
 
+pub(super) fn contested(charge: &Digest, grounds: &Digest) -> Told {
+    let words = format!("the charge on evidence {charge} is contested, on the grounds {grounds}");
+    Told::new("node.contested", words).with("charge", charge).with("grounds", grounds)
+}
+
 impl Scene<'_> {
     pub(super) fn certified(
         &self,
@@ -137,11 +142,16 @@ fn config_words(config: &NodeConfig) -> String {
         .map(|(action, set)| format!("; for action {action} it sets {}", terms(set)))
         .collect();
     let (witnesses, verifiers) = (config.witnesses(), config.verifiers());
+    let grace = match config.grace() {
+        Some(grace) => format!("may contest a charge for {grace:?}"),
+        None => "is slashed at once".to_owned(),
+    };
     format!(
-        "it is {}; {}; {}{overrides}",
+        "it is {}; {}; {}; {} numbers of vouching; whoever violates {grace}{overrides}",
         config.node(),
         some("witnesses", &mut witnesses.iter()),
-        some("verifiers", &mut verifiers.iter())
+        some("verifiers", &mut verifiers.iter()),
+        config.vouching(),
     )
 }
 
@@ -155,6 +165,8 @@ fn config_fields(config: &NodeConfig) -> Value {
         ("witnesses", json(config.witnesses())),
         ("verifiers", json(config.verifiers())),
         ("overrides", list(&overrides, |entry| set(*entry))),
+        ("vouching", json(config.vouching().name())),
+        ("grace_seconds", json(config.grace().map(|grace| grace.as_secs_f64()))),
     ])
 }
 

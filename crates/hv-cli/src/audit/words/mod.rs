@@ -211,6 +211,7 @@ fn node(scene: &Scene<'_>, event: &NodeEvent) -> Told {
             keeping::history_weighed(agent, node, *sessions, *until, flaw.as_deref())
         }
         NodeEvent::Configured { config, by, witness } => evidence::configured(config, by, witness.as_ref()),
+        NodeEvent::Contested { charge, grounds } => evidence::contested(charge, grounds),
         NodeEvent::Key { event } => evidence::key(event),
         NodeEvent::Spent { by, nonce, deadline, at } => evidence::spent(by, nonce, *deadline, *at),
         NodeEvent::Rejected { rejected } => evidence::rejection("node.rejected", rejected),

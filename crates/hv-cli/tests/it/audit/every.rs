@@ -36,7 +36,7 @@ use hv_core::types::{
     ActionId, Digest, Reversibility, Ring, RiskWeight, SagaId, SessionId, Share, Sigma, StepId, Timestamp,
     Wire,
 };
-use hv_core::{Guards, NodeConfig, Origin, Retried, Scoring, Settlement};
+use hv_core::{Guards, NodeConfig, Origin, Retried, Scoring, Settlement, Vouching};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,11 +170,14 @@ fn node() -> Vec<NodeEvent> {
     let config = NodeConfig::new(did("node"))
         .with_witness(did("human"))
         .with_verifier(did("monitor"))
-        .with_override(action(), Override { ring: Some(Ring::Root), risk: Some(RiskWeight::ZERO) });
+        .with_override(action(), Override { ring: Some(Ring::Root), risk: Some(RiskWeight::ZERO) })
+        .with_vouching(Vouching::Reference)
+        .with_grace(Duration::from_secs(600));
     let (from, until) = (START, later(3600));
     let held = Held { key: key(3), from, until: Timestamp::MAX, revoked: Some(until) };
     let mut events = vec![
         NodeEvent::Denied { denial: denial() },
+        NodeEvent::Contested { charge: Digest([0xc1; 32]), grounds: Digest([0xc2; 32]) },
         NodeEvent::WriteLost {
             session: SessionId::new("sample").unwrap(),
             stream: 2,

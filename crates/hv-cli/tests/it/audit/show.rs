@@ -289,6 +289,7 @@ fn every_event_has_words_and_a_name() {
         "node.anchor_moved",
         "node.anchor_queued",
         "node.configured",
+        "node.contested",
         "node.denied",
         "node.governed",
         "node.item_settled",

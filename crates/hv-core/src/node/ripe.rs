@@ -1,0 +1,34 @@
+//! What comes due by time alone, and stands in the trail before whatever is decided then.
+
+use super::{Inner, Made, Node};
+use crate::charges;
+use crate::error::Error;
+use hv_types::Timestamp;
+
+impl Node {
+    /// Carries out the charges whose grace period is over.
+    #[inline]
+    pub(super) fn ripen(&self, inner: &mut Inner, now: Timestamp) -> Result<Option<Made>, Error> {
+        match inner.state.ledger.next_ripe() {
+            Some(until) if until <= now => self.carry_out(inner, now).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    #[cold]
+    fn carry_out(&self, inner: &mut Inner, now: Timestamp) -> Result<Made, Error> {
+        let draft = charges::ripe(&inner.state, now);
+        self.record(inner, draft, now)
+    }
+}
+
+impl Made {
+    /// With what was recorded right before: nothing is revealed before that is durable too.
+    #[cold]
+    pub(super) fn behind(mut self, before: Self) -> Self {
+        self.lsn = self.lsn.max(before.lsn);
+        self.before = before.notice;
+        self.sums = self.sums.behind(before.sums);
+        self
+    }
+}
