@@ -360,7 +360,7 @@ impl SagaHost {
                 let slashes = escalation(state, slot, saga, (&events, &after), now);
                 told.ended(&command, &after);
                 let slashes = intent::slashes(state, violations, slashes, now);
-                let earned = scoring::consequences((state, slot, now), saga, (&events, &after));
+                let (earned, outcomes) = scoring::consequences((state, slot, now), saga, (&events, &after));
                 if ends(&events) {
                     held.clear();
                 }
@@ -379,7 +379,10 @@ impl SagaHost {
                 let mut ledger = slashes;
                 add(&mut ledger, earned);
                 let draft = Draft::default().node(spent).ledger(ledger);
-                let draft = draft.session_with(slot.stream, out, attached).also(follows).ahead(number, after);
+                let draft = draft
+                    .session_with(slot.stream, out, attached)
+                    .also(follows)
+                    .ahead(number, after, outcomes);
                 let place = Place { stream: slot.stream, number };
                 return Ok((draft, Decided { starts: passed, place, held: until }));
             }

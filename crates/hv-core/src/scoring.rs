@@ -41,22 +41,25 @@ pub(crate) fn outcomes(slot: &Slot, saga: &NamedSaga, ended: &Saga) -> Outcomes 
 }
 
 /// What follows on the ledger where a saga ends with these events. Nothing where somebody else is asked for scores,
-/// and nothing beside slashes, which speak for themselves.
+/// and nothing beside slashes, which speak for themselves. With it the outcomes from which it follows, where they were
+/// looked for.
 pub(crate) fn consequences(
     (state, slot, now): (&State, &Slot, Timestamp),
     saga: &NamedSaga,
     (events, after): (&[SagaEvent], &Saga),
-) -> Vec<LedgerEvent> {
-    let Scoring::By { policy } = state.guards.score else { return Vec::new() };
+) -> (Vec<LedgerEvent>, Option<Outcomes>) {
+    let nothing = (Vec::new(), None);
+    let Scoring::By { policy } = state.guards.score else { return nothing };
     let ended = |event: &SagaEvent| {
         matches!(event, SagaEvent::Finished { state: SagaState::Completed | SagaState::Compensated, .. })
     };
     if slot.scored_elsewhere() || !events.iter().any(ended) {
-        return Vec::new();
+        return nothing;
     }
     let mut ledger: Vec<LedgerEvent> = Vec::new();
-    for (agent, outcomes) in outcomes(slot, saga, after) {
-        for command in state.track.consequences(&policy, &state.ledger, &agent, &outcomes, now) {
+    let outcomes = outcomes(slot, saga, after);
+    for (agent, outcomes) in &outcomes {
+        for command in state.track.consequences(&policy, &state.ledger, agent, outcomes, now) {
             // Whoever cannot earn or lose now does not; nobody asked for it.
             for event in state.ledger.decide(&command, now).unwrap_or_default() {
                 let told = matches!(event, LedgerEvent::Elapsed { .. }) && ledger.contains(&event);
@@ -64,5 +67,5 @@ pub(crate) fn consequences(
             }
         }
     }
-    ledger
+    (ledger, Some(outcomes))
 }

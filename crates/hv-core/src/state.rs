@@ -280,7 +280,7 @@ impl State {
             self.sessions.get_mut(&stream).ok_or(Illegal::new("a record belongs to an open session"))?;
         lifecycle.iter().try_for_each(|event| slot.lives(event, Session::apply_decided))?;
         events.iter().try_for_each(|event| slot.apply(event, attached, &mut ahead))?;
-        if let Some(Ahead { number, machine }) = ahead {
+        if let Some(Ahead { number, machine, .. }) = ahead {
             let known = slot.running.get_mut(&number).ok_or(NO_SAGA)?;
             known.machine = machine;
         }
@@ -493,14 +493,16 @@ impl Slot {
                 }
                 // Where a saga ends, that is the last event of it.
                 let ends = matches!(event, SagaEvent::Finished { .. });
+                let mut worked = None;
                 match ahead {
-                    Some(Ahead { number, machine }) if *number == *saga => {
+                    Some(Ahead { number, machine, outcomes }) if *number == *saga => {
                         // What is known of undos asks for names and times, which are in it the same.
                         self.undos.observe(machine, event);
                         if !ends {
                             return Ok(());
                         }
                         std::mem::swap(&mut known.machine, machine);
+                        worked = outcomes.take();
                         *ahead = None;
                     }
                     _ => {
@@ -522,7 +524,9 @@ impl Slot {
                         (self.adapted.scored(), &ended, event)
                     {
                         let at = at.since(ended.machine.created());
-                        let outcomes = scoring::outcomes(self, ended, &ended.machine);
+                        let fresh = || scoring::outcomes(self, ended, &ended.machine);
+                        debug_assert!(worked.as_ref().is_none_or(|worked| *worked == fresh()));
+                        let outcomes = worked.unwrap_or_else(fresh);
                         if !outcomes.is_empty() {
                             self.judged.push((at, outcomes));
                         }

@@ -40,6 +40,7 @@ pub use digest::{Digest, NotADigest};
 pub use fraction::{NotAFraction, RiskWeight, Share, Sigma, WHOLE};
 pub use ident::{ActionId, BadIdent, BadIdentCause, Did, IDENT_MAX_BYTES, SagaId, SessionId, StepId};
 pub use machine::{Illegal, Machine, Solo, SoloError};
+pub use name::Name;
 pub use ring::{ExecutionRing, NotARing, Ring};
 pub use time::Timestamp;
 pub use wire::{Undecodable, Wire};

@@ -4,60 +4,84 @@ use alloc::sync::Arc;
 use core::cmp::Ordering;
 use core::hash::{Hash, Hasher};
 
-/// Text of up to this many bytes is copied without an atomic operation and takes no memory of its own.
+/// The longest text of a [`Name`] that is copied without an atomic operation and takes no memory of its own, in bytes.
 const SHORT_BYTES: usize = 22;
 
-/// A text without NUL. Clones of a long one share it.
+/// A text that is made once, and copied and compared often. Up to 22 bytes it lies in the value itself, which has three
+/// words; clones of a longer one share it. It compares and hashes as `str` does.
+///
+/// ```
+/// use hv_types::Name;
+///
+/// assert_eq!(Name::new("notes/plan.md").as_str(), "notes/plan.md");
+/// assert!(Name::new("a") < Name::new("a/b"));
+/// assert_eq!(size_of::<Name>(), 24);
+/// ```
 #[derive(Clone)]
-pub(crate) enum Name {
+pub struct Name(Repr);
+
+#[derive(Clone)]
+enum Repr {
     Short(Short),
-    /// Always longer than [`SHORT_BYTES`], so that equal names are of one kind.
+    /// Always longer than [`SHORT_BYTES`] or with a NUL, so that equal names are of one kind.
     Long(Arc<str>),
 }
 
 /// Filled up with NUL, so that it compares as the text does.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Short {
+struct Short {
     bytes: [u8; SHORT_BYTES],
     length: u8,
 }
 
 impl Name {
-    pub(crate) fn new(text: &str) -> Self {
+    /// Takes a copy of a text.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
         let mut bytes = [0; SHORT_BYTES];
         match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
-            (Some(place), Ok(length)) => {
+            (Some(place), Ok(length)) if !text.as_bytes().contains(&0) => {
                 place.copy_from_slice(text.as_bytes());
-                Self::Short(Short { bytes, length })
+                Self(Repr::Short(Short { bytes, length }))
             }
-            _ => Self::Long(Arc::from(text)),
+            _ => Self(Repr::Long(Arc::from(text))),
         }
     }
 
+    /// The bytes of the text.
+    #[must_use]
     #[inline]
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        match self {
-            Self::Short(Short { bytes, length }) => bytes.get(..usize::from(*length)).unwrap_or_default(),
-            Self::Long(text) => text.as_bytes(),
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Short(Short { bytes, length }) => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Repr::Long(text) => text.as_bytes(),
         }
     }
 
+    /// The text. Where it is short it is looked through once more.
+    #[must_use]
     #[inline]
-    pub(crate) fn as_str(&self) -> &str {
-        match self {
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
             // It was text when it was made, so this never comes out empty.
-            Self::Short(_) => core::str::from_utf8(self.as_bytes()).unwrap_or_default(),
-            Self::Long(text) => text,
+            Repr::Short(_) => core::str::from_utf8(self.as_bytes()).unwrap_or_default(),
+            Repr::Long(text) => text,
         }
+    }
+}
+
+impl core::fmt::Debug for Name {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
 impl PartialEq for Name {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Short(own), Self::Short(other)) => own == other,
-            (Self::Long(own), Self::Long(other)) => Arc::ptr_eq(own, other) || own == other,
+        match (&self.0, &other.0) {
+            (Repr::Short(own), Repr::Short(other)) => own == other,
+            (Repr::Long(own), Repr::Long(other)) => Arc::ptr_eq(own, other) || own == other,
             _ => false,
         }
     }
@@ -75,8 +99,8 @@ impl PartialOrd for Name {
 impl Ord for Name {
     #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
-        match (self, other) {
-            (Self::Short(own), Self::Short(other)) => own.cmp(other),
+        match (&self.0, &other.0) {
+            (Repr::Short(own), Repr::Short(other)) => own.cmp(other),
             _ => self.as_bytes().cmp(other.as_bytes()),
         }
     }
@@ -101,7 +125,9 @@ mod tests {
     fn names_are_equal_ordered_and_shown_as_their_texts() {
         let mut texts: Vec<String> = Vec::new();
         for length in [0, 1, 2, SHORT_BYTES - 1, SHORT_BYTES, SHORT_BYTES + 1, 256] {
-            for (place, c) in [(0, 'b'), (length.saturating_sub(1), 'b'), (length / 2, 'ä'), (0, 'a')] {
+            for (place, c) in
+                [(0, 'b'), (length.saturating_sub(1), 'b'), (length / 2, 'ä'), (0, 'a'), (0, '\0')]
+            {
                 let text: String = (0..length).map(|at| if at == place { c } else { 'a' }).collect();
                 texts.push(text);
             }
@@ -109,7 +135,8 @@ mod tests {
         for one in &texts {
             let name = Name::new(one);
             assert_eq!((name.as_str(), name.as_bytes()), (one.as_str(), one.as_bytes()));
-            assert_eq!(matches!(name, Name::Short(_)), one.len() <= SHORT_BYTES, "{one}");
+            let short = one.len() <= SHORT_BYTES && !one.contains('\0');
+            assert_eq!(matches!(name.0, Repr::Short(_)), short, "{one}");
             for other in &texts {
                 let second = Name::new(other);
                 assert_eq!(name == second, one == other, "{one} {other}");

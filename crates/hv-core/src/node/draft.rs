@@ -3,6 +3,7 @@
 use super::Made;
 use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
 use crate::observed::Sums;
+use crate::scoring::Outcomes;
 use crate::state::State;
 use crate::trail::TrailEvent;
 use hv_audit::{Batch, Expect, LogError, PayloadRef, StreamNo};
@@ -38,6 +39,8 @@ struct More {
 pub(crate) struct Ahead {
     pub(crate) number: u32,
     pub(crate) machine: Saga,
+    /// What it says of those who worked in it, where it ends with the batch.
+    pub(crate) outcomes: Option<Outcomes>,
 }
 
 /// What is said of one open session besides the one that a batch concerns.
@@ -96,8 +99,8 @@ impl Draft {
     }
 
     /// With the state to which what is said of a saga leads.
-    pub(crate) fn ahead(mut self, number: u32, machine: Saga) -> Self {
-        self.more().ahead = Some(Ahead { number, machine });
+    pub(crate) fn ahead(mut self, number: u32, machine: Saga, outcomes: Option<Outcomes>) -> Self {
+        self.more().ahead = Some(Ahead { number, machine, outcomes });
         self
     }
 

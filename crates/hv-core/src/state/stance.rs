@@ -108,9 +108,12 @@ impl State {
         breaker: Option<&Cap>,
         now: Timestamp,
     ) -> Standing {
+        let recorded = slot.caps_of(party.seat);
         let seen = self.caps_seen(slot, party, None, sigma, now);
-        let caps = slot.caps_of(party.seat).iter().chain(seen.iter().flatten()).chain(breaker);
-        standing_under(sigma, caps, now)
+        if breaker.is_none() && seen.iter().all(Option::is_none) {
+            return standing_under(sigma, recorded, now);
+        }
+        standing_under(sigma, recorded.iter().chain(seen.iter().flatten()).chain(breaker), now)
     }
 
     /// What the ports of a session keep an agent from: a scorer without an answer that counts, a drift.

@@ -3,8 +3,7 @@
 use core::borrow::Borrow;
 use core::fmt;
 use hv_types::wire::{Bytes, Reader, put_bytes};
-use hv_types::{SessionId, Undecodable, Wire};
-use std::sync::Arc;
+use hv_types::{Name, SessionId, Undecodable, Wire};
 
 /// The longest path of a file, in bytes, counted inside its session.
 pub const PATH_MAX_BYTES: usize = 1024;
@@ -39,7 +38,7 @@ pub const PATH_TEXT_MAX_BYTES: usize = 4096;
 /// assert_eq!(other.cause, BadPathCause::Outside);
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FilePath(Arc<str>);
+pub struct FilePath(Name);
 
 /// A text that names no file of the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,37 +71,37 @@ impl FilePath {
     /// [`BadPath`] with the first thing that is wrong.
     pub fn parse(session: &SessionId, text: &str) -> Result<Self, BadPath> {
         if is_plain(text) {
-            return Ok(Self(Arc::from(text)));
+            return Ok(Self(Name::new(text)));
         }
         let bad = |cause| BadPath { text: text.chars().take(80).collect(), cause };
         check_text(text).map_err(bad)?;
         if is_normal(text) {
-            return check_length(text).map(|()| Self(Arc::from(text))).map_err(bad);
+            return check_length(text).map(|()| Self(Name::new(text))).map_err(bad);
         }
-        normalise(session, text).map(|path| Self(Arc::from(path))).map_err(bad)
+        normalise(session, text).map(|path| Self(Name::new(&path))).map_err(bad)
     }
 
     /// The path inside its session.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 
     /// The whole path, `/sessions/<id>/…`.
     #[must_use]
     pub fn absolute(&self, session: &SessionId) -> String {
-        format!("/sessions/{session}/{}", self.0)
+        format!("/sessions/{session}/{self}")
     }
 
     /// The name after the last slash.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.0.rsplit('/').next().unwrap_or_default()
+        self.as_str().rsplit('/').next().unwrap_or_default()
     }
 
     /// The path under which a folder of this name holds its files, with the slash at its end.
     pub(crate) fn as_folder(&self) -> String {
-        format!("{}/", self.0)
+        format!("{self}/")
     }
 }
 
@@ -183,25 +182,25 @@ impl Wire for FilePath {
     fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
         let text = reader.text()?;
         let normal = || check_text(text).is_ok() && is_normal(text) && check_length(text).is_ok();
-        if is_plain(text) || normal() { Ok(Self(Arc::from(text))) } else { Err(reader.invalid("FilePath")) }
+        if is_plain(text) || normal() { Ok(Self(Name::new(text))) } else { Err(reader.invalid("FilePath")) }
     }
 }
 
 impl Borrow<str> for FilePath {
     fn borrow(&self) -> &str {
-        &self.0
+        self.as_str()
     }
 }
 
 impl fmt::Display for FilePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(self.as_str())
     }
 }
 
 impl fmt::Debug for FilePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
