@@ -3,6 +3,7 @@
 use crate::journal::Journal;
 use crate::log::{Head, LogError, Lsn, PayloadRef, StreamNo};
 use crate::record::{Tag, put_close, put_closed, put_genesis, put_opened, put_purge};
+use crate::reduction::Reduction;
 use core::fmt;
 use hv_types::{Digest, Timestamp};
 
@@ -99,6 +100,24 @@ impl Batch<'_> {
             body(out);
         })?;
         self.journal.note_purge(ids);
+        Ok(hash)
+    }
+
+    /// Says on the node stream that the records of a closed stream are to be destroyed up to what its tier leaves; gives
+    /// the record's hash. [`Log::destroy`](crate::Log::destroy) destroys them, once it is durable.
+    ///
+    /// # Errors
+    /// Those of [`push`](Self::push).
+    pub fn reduce(
+        &mut self,
+        reduction: &Reduction,
+        body: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Digest, LogError> {
+        let hash = self.journal.push(StreamNo::NODE, Tag::Reduce, &[], |out| {
+            reduction.put(out);
+            body(out);
+        })?;
+        self.journal.note_reduction(reduction.stream, reduction.tier);
         Ok(hash)
     }
 

@@ -7,7 +7,8 @@
 use crate::finding::What;
 use crate::hash::Blake3;
 use crate::log::{Head, LogError, Lsn, StreamNo};
-use crate::record::{Entry, Heads, Kind, Record, take_framed};
+use crate::record::{Attachments, Entry, Heads, Kind, Record, take_framed};
+use crate::short::{Gone, cover};
 use crate::snapshot::Point;
 use crate::streams::{Ending, Stream, Streams};
 use crate::tree::TreeHash;
@@ -28,6 +29,8 @@ pub(crate) struct Chain {
     owed: Option<Owed>,
     /// Purges whose destruction is not recorded yet, by their place on the node stream.
     purging: BTreeSet<u64>,
+    /// The same of reductions.
+    reducing: BTreeSet<u64>,
     sealed: bool,
     closed: u32,
 }
@@ -35,8 +38,31 @@ pub(crate) struct Chain {
 /// What the node's stream must say in the next record.
 #[derive(Debug, Clone)]
 enum Owed {
-    Opened { stream: StreamNo, label: String, genesis: Digest },
-    Closed { stream: StreamNo, size: u64, root: Digest, close: Digest },
+    Opened {
+        stream: StreamNo,
+        label: String,
+        genesis: Digest,
+    },
+    Closed {
+        stream: StreamNo,
+        size: u64,
+        root: Digest,
+        close: Digest,
+    },
+    /// One record is gone, which was the first or, perhaps, the last one: what there was before it, and its hash.
+    Gone {
+        stream: StreamNo,
+        size: u64,
+        root: Digest,
+        leaf: Digest,
+    },
+}
+
+impl Owed {
+    /// Whether the node's stream may also say something else.
+    const fn is_open(&self) -> bool {
+        matches!(self, Self::Gone { size: 1.., .. })
+    }
 }
 
 /// A record that does not fit, and its place as far as it can be told.
@@ -58,6 +84,7 @@ impl Chain {
             nonce: None,
             owed: None,
             purging: BTreeSet::new(),
+            reducing: BTreeSet::new(),
             sealed: false,
             closed: 0,
         }
@@ -69,7 +96,8 @@ impl Chain {
         let closed = point.opened.checked_sub(streams.open_sessions())?;
         let purging = point.pending.iter().map(|(purge, _)| *purge).collect();
         let (lsn, time, nonce) = (point.lsn, point.time, Some(point.nonce));
-        Some(Self { streams, lsn, time, nonce, owed: None, purging, sealed: false, closed })
+        let reducing = BTreeSet::new();
+        Some(Self { streams, lsn, time, nonce, owed: None, purging, reducing, sealed: false, closed })
     }
 
     /// How many sessions were ever opened, and where every open stream ends.
@@ -107,6 +135,16 @@ impl Chain {
         self.purging.iter().copied()
     }
 
+    /// Reductions whose destruction is not recorded yet, by the places of their records on the node stream.
+    pub(crate) const fn reducing(&self) -> &BTreeSet<u64> {
+        &self.reducing
+    }
+
+    /// Goes past batches of which nothing is left.
+    pub(crate) fn skip_to(&mut self, lsn: Lsn) {
+        self.lsn = self.lsn.max(lsn);
+    }
+
     /// How many sessions are open.
     pub(crate) const fn open_sessions(&self) -> u32 {
         self.streams.opened().saturating_sub(self.closed)
@@ -138,13 +176,28 @@ impl Chain {
     /// Reads the records of whole batches and shows each to `f`; gives the place of the first that does not
     /// fit. What `f` refuses is given back as it is.
     pub(crate) fn read(&mut self, bytes: &[u8], f: &mut Visit<'_>) -> Result<(), Stop> {
+        self.read_batches(bytes, None, f)
+    }
+
+    /// The same of a batch of which records may be gone.
+    pub(crate) fn read_short(&mut self, bytes: &[u8], lsn: Lsn, f: &mut Visit<'_>) -> Result<(), Stop> {
+        self.skip_to(Lsn(lsn.0.saturating_sub(1)));
+        self.read_batches(bytes, Some(lsn), f)
+    }
+
+    fn read_batches(&mut self, bytes: &[u8], short: Option<Lsn>, f: &mut Visit<'_>) -> Result<(), Stop> {
         let mut reader = Reader::new(bytes);
         while !reader.rest().is_empty() {
             let at = reader.offset();
             let misfit = |what| Misfit { at, stream: None, seq: None, what };
             let (stream, record) = take_framed(&mut reader).map_err(|e| misfit(What::NotARecord(e)))?;
-            f(self.record(stream, record).map_err(|m| Misfit { at, ..m })?, at).map_err(Stop::Refused)?;
+            let entry = match short {
+                Some(lsn) if record.is_empty() => self.gone(stream, lsn, &mut reader),
+                _ => self.record(stream, record),
+            };
+            f(entry.map_err(|m| Misfit { at, ..m })?, at).map_err(Stop::Refused)?;
         }
+        drop(self.owed.take_if(|owed| owed.is_open()));
         match self.owed {
             None => Ok(()),
             Some(_) => {
@@ -153,12 +206,54 @@ impl Chain {
         }
     }
 
+    /// Takes what stands for records that are gone, where it fits.
+    fn gone<'a>(&mut self, number: StreamNo, lsn: Lsn, reader: &mut Reader<'_>) -> Result<Entry<'a>, Misfit> {
+        let misfit = |seq, what| Misfit { at: 0, stream: Some(number), seq, what };
+        drop(self.owed.take_if(|owed| owed.is_open()));
+        if self.owed.is_some() {
+            return Err(misfit(None, What::Uncommitted));
+        }
+        if core::mem::take(&mut self.sealed) {
+            return Err(misfit(None, What::AfterEnd));
+        }
+        if number < StreamNo::FIRST_SESSION {
+            return Err(misfit(None, What::Misplaced));
+        }
+        if self.streams.opened().checked_add(StreamNo::FIRST_SESSION.0) == Some(number.0) {
+            self.streams.open().map_err(|_| misfit(None, What::NoStream))?;
+        }
+        let stream = self.streams.get_mut(number).map_err(|_| misfit(None, What::NoStream))?;
+        let Head { length: size, root, .. } = stream.head();
+        let Gone { count, roots, tip } =
+            Gone::take(reader, size).map_err(|e| misfit(Some(size), What::NotARecord(e)))?;
+        if size == 0 && count > 1 {
+            return Err(misfit(Some(0), What::Uncommitted));
+        }
+        if !stream.skip(cover(size, count).zip(roots), tip) {
+            return Err(misfit(Some(size), What::Sequence { expected: size }));
+        }
+        self.lsn = lsn;
+        self.owed = (count == 1).then_some(Owed::Gone { stream: number, size, root, leaf: tip });
+        Ok(Entry {
+            lsn,
+            stream: number,
+            seq: size + count - 1,
+            time: self.time,
+            kind: Kind::Gone { records: count },
+            attachments: Attachments::none(),
+            body: &[],
+            hash: tip,
+            bytes: &[],
+        })
+    }
+
     /// Takes the next record, where it fits.
     fn record<'a>(&mut self, number: StreamNo, bytes: &'a [u8]) -> Result<Entry<'a>, Misfit> {
         let misfit = |seq, what| Misfit { at: 0, stream: Some(number), seq, what };
         let record = Record::read(bytes).map_err(|e| misfit(None, What::NotARecord(e)))?;
         let wrong = |what| misfit(Some(record.seq), what);
-        let begins = record.lsn == self.lsn.next() && self.owed.is_none();
+        let owes = self.owed.as_ref().is_some_and(|owed| !owed.is_open());
+        let begins = record.lsn == self.lsn.next() && !owes;
         if !begins && (record.lsn != self.lsn || self.lsn == Lsn(0)) {
             return Err(wrong(What::RecordLsn { found: record.lsn }));
         }
@@ -198,6 +293,7 @@ impl Chain {
         hash: Digest,
     ) -> Result<Option<Owed>, What> {
         let owed = self.owed.take();
+        let owed = owed.filter(|owed| !owed.is_open() || matches!(record.kind, Kind::StreamClosed { .. }));
         let sealed = core::mem::take(&mut self.sealed);
         // Not even in the same batch: what a batch ends with speaks for all of it.
         if sealed && (!matches!(record.kind, Kind::Started { .. }) || record.lsn == self.lsn) {
@@ -221,6 +317,27 @@ impl Chain {
             ) => {
                 let same = (stream, size, root, close) == (s, n, r, c);
                 if on_node && same { Ok(None) } else { Err(What::Commitment) }
+            }
+            (
+                Kind::StreamOpened { stream, genesis, .. },
+                Some(Owed::Gone { stream: s, size: 0, leaf, .. }),
+            ) => {
+                if on_node && (stream, genesis) == (s, leaf) {
+                    Ok(None)
+                } else {
+                    Err(What::Commitment)
+                }
+            }
+            (
+                Kind::StreamClosed { stream, size, root, close },
+                Some(Owed::Gone { stream: s, size: n, root: r, leaf }),
+            ) => {
+                if !on_node || (stream, size, root, close) != (s, n, r, leaf) {
+                    return Err(What::Commitment);
+                }
+                self.streams.remove(stream);
+                self.closed += 1;
+                Ok(None)
             }
             (_, Some(_)) => Err(What::Uncommitted),
             (Kind::StreamOpened { .. } | Kind::StreamClosed { .. }, None) => Err(What::Commitment),
@@ -254,7 +371,19 @@ impl Chain {
                 }
             }
             (Kind::Snapshot { .. }, None) if on_node => Ok(None),
-            (Kind::Sealed { .. }, None) if on_node && !self.purging.is_empty() => Err(What::PurgeUnfinished),
+            (Kind::Reduce(_), None) if on_node => {
+                self.reducing.insert(record.seq);
+                Ok(None)
+            }
+            (Kind::Reduced { done }, None) if on_node => {
+                let known = done.purges().all(|purge| self.reducing.remove(&purge));
+                if known { Ok(None) } else { Err(What::NoPurge) }
+            }
+            (Kind::Sealed { .. }, None)
+                if on_node && !(self.purging.is_empty() && self.reducing.is_empty()) =>
+            {
+                Err(What::PurgeUnfinished)
+            }
             (Kind::Sealed { heads }, None) if on_node => {
                 self.check_heads(heads)?;
                 self.sealed = true;
@@ -267,6 +396,9 @@ impl Chain {
                 | Kind::Purge { .. }
                 | Kind::Destroyed { .. }
                 | Kind::Snapshot { .. }
+                | Kind::Reduce(_)
+                | Kind::Reduced { .. }
+                | Kind::Gone { .. }
                 | Kind::Sealed { .. },
                 None,
             ) => Err(What::Misplaced),

@@ -10,6 +10,7 @@ use crate::keys::KEYS_NAME;
 use crate::log::{Doing, Expect, Head, Log, LogError, Lsn, PayloadRef, StreamNo};
 use crate::payload::{Entropy, Vault, read_payload};
 use crate::record::{Entry, Tag, put_snapshot};
+use crate::reduction::{Reduction, Tier};
 use crate::rest::Rest;
 use crate::segment::{FRAME_HEADER_BYTES, HEADER_BYTES, finish_frame, segment_name};
 use crate::snapshot::{self, Opening, PendingSnapshot, Point, Print, encode};
@@ -237,6 +238,34 @@ impl FileLog {
         Ok(lsn)
     }
 
+    /// Reductions whose destruction is not recorded yet.
+    pub(crate) fn pending_reductions(&self) -> Result<Vec<(u64, StreamNo, Tier)>, LogError> {
+        Ok(lock(&self.appender)?.journal.reducing().to_vec())
+    }
+
+    /// Whether a record says that a payload is purged.
+    pub(crate) fn is_purged(&self, id: &Digest) -> bool {
+        lock(&self.appender).is_ok_and(|appender| appender.journal.is_purged(id))
+    }
+
+    /// The log's folder and the disk that it lies on.
+    pub(crate) fn place(&self) -> (&dyn Disk, &Path) {
+        (&*self.disk, &self.dir)
+    }
+
+    /// Lets neither half of the mark name a place in a finished segment; gives how many of those there are.
+    pub(crate) fn pin_marks(&self) -> Result<u32, LogError> {
+        let mut writer = lock(&self.writer)?;
+        self.poison(writer.pin())?;
+        Ok(writer.segment.index)
+    }
+
+    /// Does something, after whose failure nobody knows what the disk holds.
+    pub(crate) fn poisoning<T>(&self, work: impl FnOnce() -> Result<T, LogError>) -> Result<T, LogError> {
+        self.check()?;
+        self.poison(work())
+    }
+
     /// Writes everything that waits.
     fn lead(&self) -> Result<(), LogError> {
         let mut work = lock(&self.appender)?.take();
@@ -330,6 +359,7 @@ impl FileLog {
             self.sync(lsn)?;
             destroyed += ids.len() as u64;
         }
+        self.reduce_in(now)?;
         Ok(destroyed)
     }
 
@@ -384,7 +414,9 @@ impl Appender {
         let frame = self.journal.out.get_mut(start..).unwrap_or_default();
         finish_frame(frame, lsn);
         let length = frame.len() as u64;
-        if self.offset > HEADER_BYTES as u64 && self.offset + length > self.limit {
+        // What is reduced lies in finished segments, in which nothing changes but by that.
+        let full = self.offset + length > self.limit || self.journal.begins_reduction();
+        if self.offset > HEADER_BYTES as u64 && full {
             self.cuts.push(Cut { at: start, first_lsn: lsn });
             self.segment = self.segment.saturating_add(1);
             self.offset = HEADER_BYTES as u64;
@@ -481,6 +513,15 @@ impl Log for FileLog {
         self.destroy_in(&mut vault, now)
     }
 
+    fn reductions(
+        &self,
+        streams: &[StreamNo],
+        tier: Tier,
+        checkpoint: (u64, Digest),
+    ) -> Result<Vec<Reduction>, LogError> {
+        self.find_reductions(streams, tier, checkpoint)
+    }
+
     fn begin_snapshot(&self, now: Timestamp, state: &[u8]) -> Result<Option<PendingSnapshot>, LogError> {
         let mut bytes = Vec::new();
         let nonce = self.nonce;
@@ -488,6 +529,10 @@ impl Log for FileLog {
         self.check()?;
         if appender.sealed {
             return Err(LogError::Sealed);
+        }
+        if !appender.journal.reducing().is_empty() {
+            // The segment in which it would stand is about to be written anew.
+            return Ok(None);
         }
         let end = (appender.segment, appender.offset);
         let lsn = appender.append(|journal| {
@@ -538,7 +583,9 @@ impl Log for FileLog {
             }
             let appender = lock(&self.appender)?;
             // Another purge may have come in between.
-            if payloads.sealed || appender.journal.pending_purge().is_none() {
+            let pending =
+                appender.journal.pending_purge().is_some() || !appender.journal.reducing().is_empty();
+            if payloads.sealed || !pending {
                 break appender;
             }
         };

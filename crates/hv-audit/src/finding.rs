@@ -158,6 +158,14 @@ pub enum What {
     NoPurge,
     /// The log was ended in the middle of a purge.
     PurgeUnfinished,
+    /// Records of a stream are gone, and no record says that they were purged, or not so much of them.
+    Unpurged,
+    /// Records of a stream were purged, and are there again.
+    RecordsAgain,
+    /// A segment of which records were purged is not what was left of it then.
+    ShortDigest,
+    /// A record purges records of a stream that was not closed like that.
+    ReductionElsewhere,
     /// No record names the snapshot.
     SnapshotUnrecorded,
     /// The snapshot is not what was kept.
@@ -248,6 +256,10 @@ impl fmt::Display for What {
             Self::KeyUnreferenced => "no payload has this key",
             Self::KeyDestroyed => "the key was destroyed, and no record says that its payload is purged",
             Self::NoPurge => "it says that a purge is done that is not under way",
+            Self::Unpurged => "records are gone, and no record says that they were purged",
+            Self::RecordsAgain => "records were purged, and are there again",
+            Self::ShortDigest => "the segment is not what was left of it when records were purged",
+            Self::ReductionElsewhere => "it purges records of a stream that was not closed like that",
             Self::SnapshotUnrecorded => "no record names this snapshot",
             Self::SnapshotDamaged => "the snapshot is not what was kept",
             Self::SnapshotElsewhere => "the snapshot says of the log what its records do not",

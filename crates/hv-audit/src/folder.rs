@@ -51,7 +51,9 @@ impl Folder {
                 (ListedKind::File, KEYS_NAME, _) => folder.keys = true,
                 (ListedKind::File, _, Some(index)) => drop(folder.segments.insert(index)),
                 (ListedKind::Folder, PAYLOADS_NAME, _) => folder.payload_folder = true,
-                (ListedKind::File, name, _) if is_unfinished(name) => folder.unfinished.push(name.into()),
+                (ListedKind::File, name, _) if is_unfinished(name) || is_unfinished_short(name) => {
+                    folder.unfinished.push(name.into());
+                }
                 (ListedKind::File, name, _) if snapshot_lsn(name).is_some() => {
                     folder.snapshots.extend(snapshot_lsn(name));
                 }
@@ -95,6 +97,11 @@ impl Folder {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a name is that of a segment without records that were purged, as long as it has not taken its place.
+fn is_unfinished_short(name: &str) -> bool {
+    name.strip_suffix(UNFINISHED).and_then(segment_index).is_some()
 }
 
 /// The digest that a payload's file is named by; `None` for any other name.

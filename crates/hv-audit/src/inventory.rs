@@ -6,6 +6,7 @@ use crate::folder::{found, found_at};
 use crate::keys::{KEYS_NAME, Keys, Slot, place};
 use crate::log::{LogError, Lsn, PayloadRef};
 use crate::payload::{check_length, payload_path, read_payload};
+use crate::reducing::check_reductions;
 use crate::snapshot::{Print, read_bytes, snapshot_name};
 use crate::survey::{Reference, Survey};
 use hv_types::Digest;
@@ -51,6 +52,12 @@ pub(crate) fn take_inventory(
     dir: &Path,
     purpose: Purpose,
 ) -> Result<Inventory, LogError> {
+    let at_work = match purpose {
+        Purpose::Verify => !survey.says_ended(),
+        Purpose::Rest => true,
+        Purpose::Open(_) => false,
+    };
+    check_reductions(survey, disk, dir, at_work)?;
     let nonce = survey.mark.map(|mark| mark.nonce).unwrap_or_default();
     let keys = Keys::read(disk, dir, nonce)?;
     let found = Inventory::default();

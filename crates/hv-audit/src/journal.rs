@@ -4,6 +4,7 @@ use crate::batch::Batch;
 use crate::hash::Blake3;
 use crate::log::{BATCH_MAX_BYTES, Expect, Head, LABEL_MAX_BYTES, LogError, Lsn, PayloadRef, StreamNo};
 use crate::record::{Preamble, Tag, put_head, put_record};
+use crate::reduction::{Segments, Tier, put_done};
 use crate::snapshot::Point;
 use crate::streams::{Stream, Streams};
 use crate::tree::TreeHash;
@@ -34,6 +35,8 @@ pub(crate) struct Purges {
     pub(crate) purged: BTreeSet<Digest>,
     /// Purges whose destruction is not recorded yet: the record's place on the node stream, and the payloads.
     pub(crate) pending: Vec<(u64, Vec<Digest>)>,
+    /// Reductions of the same kind: the record's place, the stream, and what is left of it.
+    pub(crate) reducing: Vec<(u64, StreamNo, Tier)>,
 }
 
 /// What a batch has done so far, as far as it takes to undo it.
@@ -45,6 +48,7 @@ struct Pending {
     touched: Vec<StreamNo>,
     attached: Vec<Digest>,
     purges: Vec<(u64, Vec<Digest>)>,
+    reducing: Vec<(u64, StreamNo, Tier)>,
     failed: Option<LogError>,
 }
 
@@ -131,7 +135,7 @@ impl Journal {
     /// Where the log stands, in a segment that ends there.
     pub(crate) fn point(&mut self, nonce: [u8; 16], (segment, offset): (u32, u64)) -> Point {
         let (opened, endings) = (self.streams.opened(), self.streams.endings());
-        let Purges { purged, pending } = &self.purges;
+        let Purges { purged, pending, .. } = &self.purges;
         let (pending, purged) = (pending.clone(), purged.clone());
         Point { nonce, lsn: self.lsn, time: self.time, segment, offset, opened, endings, pending, purged }
     }
@@ -152,6 +156,34 @@ impl Journal {
     pub(crate) fn note_purge(&mut self, ids: Vec<Digest>) {
         let seq = self.streams.get(StreamNo::NODE).map_or(0, |node| node.next_length().saturating_sub(1));
         self.batch.purges.push((seq, ids));
+    }
+
+    /// The record that was pushed last reduces a stream.
+    pub(crate) fn note_reduction(&mut self, stream: StreamNo, tier: Tier) {
+        let seq = self.streams.get(StreamNo::NODE).map_or(0, |node| node.next_length().saturating_sub(1));
+        self.batch.reducing.push((seq, stream, tier));
+    }
+
+    /// Reductions whose destruction is not recorded yet.
+    pub(crate) fn reducing(&self) -> &[(u64, StreamNo, Tier)] {
+        &self.purges.reducing
+    }
+
+    /// Whether the batch that was appended last begins a reduction.
+    pub(crate) fn begins_reduction(&self) -> bool {
+        !self.batch.reducing.is_empty()
+    }
+
+    /// Appends the record that these reductions are done, and what the segments are now.
+    pub(crate) fn append_reduced(
+        &mut self,
+        purges: &[u64],
+        segments: &Segments,
+        now: Timestamp,
+    ) -> Result<Lsn, LogError> {
+        let lsn = self.append_own(Tag::Reduced, now, &[], |out| put_done(purges, segments, out))?;
+        self.purges.reducing.retain(|(seq, ..)| !purges.contains(seq));
+        Ok(lsn)
     }
 
     /// Notes a payload that a record may refer to.
@@ -239,6 +271,7 @@ impl Journal {
         batch.touched.clear();
         batch.attached.clear();
         batch.purges.clear();
+        batch.reducing.clear();
         batch.failed = None;
         if self.content.capacity() == 0 {
             // What most records need, so that the first ones do not grow it byte by byte.
@@ -265,6 +298,7 @@ impl Journal {
             self.purges.purged.extend(ids.iter().copied());
             self.purges.pending.push((seq, ids));
         }
+        self.purges.reducing.extend_from_slice(&self.batch.reducing);
         self.lsn = self.lsn.next();
         self.lsn
     }
@@ -278,6 +312,7 @@ impl Journal {
             }
         }
         self.time = self.batch.time;
+        self.batch.reducing.clear();
         Err(error)
     }
 

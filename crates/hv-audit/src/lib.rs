@@ -20,6 +20,7 @@ mod tree;
 
 mod batch;
 mod journal;
+mod reduction;
 mod streams;
 
 mod memory;
@@ -35,7 +36,9 @@ mod inventory;
 mod keys;
 mod mark;
 mod payload;
+mod reducing;
 mod segment;
+mod short;
 
 mod chain;
 mod locate;
@@ -78,6 +81,8 @@ pub use outside::{Ends, Held, Outside, Prints, Rank, Reach};
 pub use payload::{Entropy, OpenPayload, open_payload, payload_name};
 pub use proof::{BadProof, ConsistencyProof, InclusionProof};
 pub use record::{Attachments, Entry, Heads, Ids, Kind, first_parent, read_entry};
+pub use reducing::GoneRecords;
+pub use reduction::{Done, Irreducible, Reduce, Reduction, Tier};
 pub use salvage::salvage_on;
 pub use snapshot::{Opening, PendingSnapshot, UnusableSnapshot};
 pub use tiles::{EntryTooLong, TILE_WIDTH, TileFile, bundle_entries, tiles};

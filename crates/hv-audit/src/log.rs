@@ -3,6 +3,7 @@
 use crate::batch::Batch;
 use crate::finding::Finding;
 use crate::record::Entry;
+use crate::reduction::{Irreducible, Reduction, Tier};
 use crate::snapshot::{Opening, PendingSnapshot};
 use core::fmt;
 use hv_types::{Digest, Illegal, Timestamp};
@@ -106,8 +107,27 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// not what was put.
     fn payload(&self, id: &Digest) -> Result<Option<Vec<u8>>, LogError>;
 
-    /// Destroys what [`Batch::purge`] named and says so on the node stream; gives how many payloads that were.
-    /// Waits until the purges are durable, and until everything that it did is. Keys go first: without its key a
+    /// What a batch needs to [`reduce`](Batch::reduce) closed streams to a tier, in the order in which they are named.
+    /// `checkpoint` is size and root of the node's stream as a checkpoint has them that is kept outside the log and
+    /// speaks for the end of each of them; whether somebody signed it is for the caller to have checked.
+    ///
+    /// Goes through the whole log.
+    ///
+    /// # Errors
+    /// [`LogError::Irreducible`] for the first stream whose records have to stay; those of [`replay`](Log::replay).
+    fn reductions(
+        &self,
+        streams: &[StreamNo],
+        tier: Tier,
+        checkpoint: (u64, Digest),
+    ) -> Result<Vec<Reduction>, LogError> {
+        let _ = (tier, checkpoint);
+        let refused = |stream: &StreamNo| LogError::Irreducible { stream: *stream, why: Irreducible::Memory };
+        streams.first().map_or_else(|| Ok(Vec::new()), |stream| Err(refused(stream)))
+    }
+
+    /// Destroys what [`Batch::purge`] and [`Batch::reduce`] named and says so on the node stream; gives how many
+    /// payloads that were. Waits until the purges are durable, and until everything that it did is. Keys go first: without its key a
     /// content cannot be read, and no guess of it be tested.
     ///
     /// Where this is interrupted, opening the log goes on with it.
@@ -293,6 +313,13 @@ pub enum LogError {
         /// The stream.
         stream: StreamNo,
     },
+    /// The records of the stream may not be destroyed.
+    Irreducible {
+        /// The stream.
+        stream: StreamNo,
+        /// Why.
+        why: Irreducible,
+    },
     /// The node's and the ledger's stream end with the log and cannot be closed alone.
     NeverCloses {
         /// The stream.
@@ -367,6 +394,7 @@ impl fmt::Display for LogError {
             }
             Self::Unknown { stream } => write!(f, "{stream} was never opened"),
             Self::Closed { stream } => write!(f, "{stream} is closed; nothing can follow"),
+            Self::Irreducible { stream, why } => write!(f, "the records of {stream} stay: {why}"),
             Self::NeverCloses { stream } => write!(f, "{stream} ends with the log and cannot be closed"),
             Self::Empty => f.write_str("the batch holds no record"),
             Self::Abandoned => f.write_str("the batch was given up"),

@@ -11,7 +11,7 @@ use core::fmt;
 use hv_types::wire::Reader;
 use hv_types::{Digest, Wire};
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Who vouches for a root, besides the folder that it is a root of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,27 +72,45 @@ impl Ends {
 
 /// Where the open streams end, record by record.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Tips(BTreeMap<StreamNo, (u64, Digest)>);
+pub(crate) struct Tips {
+    open: BTreeMap<StreamNo, (u64, Digest)>,
+    /// Open streams of which only roots are there: where they ended is known at some batches only.
+    vague: BTreeSet<StreamNo>,
+}
 
 impl Tips {
     /// Takes the next record of the log.
     pub(crate) fn take(&mut self, entry: &Entry<'_>) {
-        if let Kind::Close { .. } = entry.kind {
-            self.0.remove(&entry.stream);
-        } else {
-            self.0.insert(entry.stream, (entry.seq.saturating_add(1), entry.hash));
+        match entry.kind {
+            Kind::Close { .. } => {
+                self.open.remove(&entry.stream);
+                return;
+            }
+            // Its own record of that may be gone.
+            Kind::StreamClosed { stream, .. } => {
+                self.open.remove(&stream);
+                self.vague.remove(&stream);
+            }
+            Kind::Gone { records: 2.. } => {
+                self.vague.insert(entry.stream);
+            }
+            _ => {}
         }
+        self.open.insert(entry.stream, (entry.seq.saturating_add(1), entry.hash));
     }
 
-    /// Where they end, the last record being of this batch.
-    pub(crate) fn ends(&self, lsn: Lsn) -> Ends {
+    /// Where they end, the last record being of this batch; `None` where that cannot be known any more.
+    pub(crate) fn ends(&self, lsn: Lsn) -> Option<Ends> {
+        if !self.vague.is_empty() {
+            return None;
+        }
         let mut hash = Sha256::new();
-        for (stream, (length, tip)) in &self.0 {
+        for (stream, (length, tip)) in &self.open {
             hash.update(stream.0.to_le_bytes());
             hash.update(length.to_le_bytes());
             hash.update(tip.0);
         }
-        Ends { lsn, digest: Digest(hash.finalize().into()) }
+        Some(Ends { lsn, digest: Digest(hash.finalize().into()) })
     }
 }
 

@@ -8,6 +8,7 @@
 
 use crate::hash::Blake3;
 use crate::log::{Head, LABEL_MAX_BYTES, LogError, Lsn, PayloadRef, StreamNo};
+use crate::reduction::{Done, Reduce};
 use crate::tree::TreeHash;
 use hv_types::wire::{Reader, Undecodable, put_bytes, put_varint};
 use hv_types::{Digest, Illegal, Timestamp, Wire};
@@ -115,6 +116,19 @@ pub enum Kind<'a> {
         /// The file's length.
         length: u64,
     },
+    /// On the node stream: the records of a closed stream are about to be destroyed, up to what the tier leaves.
+    Reduce(Reduce<'a>),
+    /// On the node stream: the records of reductions are destroyed.
+    Reduced {
+        /// The places of the records that begin with it on the node stream, and what the segments are now.
+        done: Done<'a>,
+    },
+    /// In place of records that a reduction destroyed. Nothing of them is stored but hashes, with which everything that
+    /// was said about them still is compared; the entry's hash and place are those of the last of them.
+    Gone {
+        /// How many records these are.
+        records: u64,
+    },
     /// On the node stream: a writer ended cleanly.
     Sealed {
         /// Every open stream and where it ended, the node's own (before this record) among them.
@@ -125,6 +139,12 @@ pub enum Kind<'a> {
 /// The payloads that a record refers to.
 #[derive(Debug, Clone, Copy)]
 pub struct Attachments<'a>(&'a [u8]);
+
+impl Attachments<'_> {
+    pub(crate) const fn none() -> Self {
+        Self(&[])
+    }
+}
 
 impl Iterator for Attachments<'_> {
     type Item = PayloadRef;
@@ -155,6 +175,13 @@ impl Iterator for Heads<'_> {
 /// The payloads that a [`Kind::Purge`] record names.
 #[derive(Debug, Clone, Copy)]
 pub struct Ids<'a>(&'a [u8]);
+
+impl<'a> Ids<'a> {
+    /// Digests that follow each other in these bytes.
+    pub(crate) const fn of(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+}
 
 impl Iterator for Ids<'_> {
     type Item = Digest;
@@ -190,6 +217,8 @@ pub(crate) enum Tag {
     Purge = 7,
     Destroyed = 8,
     Snapshot = 9,
+    Reduce = 10,
+    Reduced = 11,
 }
 
 /// Appends stream, length and record; gives where in `out` the record itself begins.
@@ -304,6 +333,8 @@ fn take_kind<'a>(tag: u8, reader: &mut Reader<'a>) -> Result<(Kind<'a>, &'a [u8]
         7 => return Ok((Kind::Purge { ids: take_ids(reader)? }, reader.rest())),
         8 => Kind::Destroyed { purge: reader.varint()? },
         9 => Kind::Snapshot { digest: Digest::take(reader)?, length: reader.varint()? },
+        10 => return Ok((Kind::Reduce(Reduce::take(reader)?), reader.rest())),
+        11 => Kind::Reduced { done: Done::take(reader)? },
         tag => return Err(reader.unknown_tag("Kind", tag)),
     };
     reader.end()?;
@@ -396,6 +427,7 @@ pub(crate) const fn varint_len(value: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reduction::put_done;
     use proptest::prelude::*;
 
     #[test]
@@ -425,6 +457,12 @@ mod tests {
             Kind::Purge { ids } => put_purge(&ids.collect::<Vec<_>>(), &mut content),
             Kind::Destroyed { purge } => put_varint(purge, &mut content),
             Kind::Snapshot { digest, length } => put_snapshot(&digest, length, &mut content),
+            Kind::Reduce(reduce) => reduce.put(&mut content),
+            Kind::Reduced { done } => {
+                put_done(&done.purges().collect::<Vec<_>>(), &done.segments().collect(), &mut content);
+            }
+            // No record says so.
+            Kind::Gone { .. } => {}
         }
         content.extend(record.body);
         let tags = [
@@ -438,6 +476,8 @@ mod tests {
             Tag::Purge,
             Tag::Destroyed,
             Tag::Snapshot,
+            Tag::Reduce,
+            Tag::Reduced,
         ];
         let attachments: Vec<_> = record.attachments.collect();
         let preamble = Preamble {
@@ -455,7 +495,7 @@ mod tests {
 
     fn some_record() -> impl Strategy<Value = Vec<u8>> {
         let number = || prop_oneof![0u64..300, any::<u64>()];
-        let front = (0u8..11, number(), number(), prop::collection::vec(number(), 0..3));
+        let front = (0u8..13, number(), number(), prop::collection::vec(number(), 0..3));
         let content = prop_oneof![
             prop::collection::vec(any::<u8>(), 0..40),
             // Something like a label or a number, and digests behind it.

@@ -104,6 +104,7 @@ impl FileLog {
             true => begun(&survey, read.as_ref().map(|(lsn, _)| *lsn)),
             false => Begun::default(),
         };
+
         if let Some((lsn, Read { point, state, .. })) = read {
             let rest =
                 Rest::new((Arc::clone(&shared), dir), &survey, (point, lsn), Arc::clone(&begun.poisoned));
@@ -142,7 +143,8 @@ fn surveyed<'d>(
         let mut survey = Survey::new(disk, dir);
         let behind = survey.read_behind(Some(&read.point), &mut |_| Ok(()));
         // What is wrong behind it is told by whoever reads everything.
-        if behind.is_ok() && survey.snapshots.get(&lsn) == Some(&read.print) && lsn == read.point.lsn.next() {
+        let fits = behind.is_ok() && survey.chain.reducing().is_empty();
+        if fits && survey.snapshots.get(&lsn) == Some(&read.print) && lsn == read.point.lsn.next() {
             return Ok((survey, Some((lsn, read))));
         }
     }
@@ -164,7 +166,8 @@ fn begun(survey: &Survey<'_>, used: Option<Lsn>) -> Begun {
 fn purges(survey: &Survey<'_>) -> Purges {
     let of = |purge: u64| survey.purged.iter().filter(move |(_, by)| **by == purge).map(|(id, _)| *id);
     let pending = survey.chain.purging().map(|purge| (purge, of(purge).collect())).collect();
-    Purges { purged: survey.purged.keys().copied().collect(), pending }
+    let reducing = survey.reductions.pending(survey.chain.reducing());
+    Purges { purged: survey.purged.keys().copied().collect(), pending, reducing }
 }
 
 fn take_lock(marks: &dyn DiskFile, dir: &Path) -> Result<(), LogError> {

@@ -15,6 +15,8 @@ pub enum Matter {
     Note,
     /// A version of a file.
     File,
+    /// The records of a session that is over, from its end on.
+    Session,
     /// What may have to show what happened: of denials, slashes, kills, evidence, undos that failed, bytes that a
     /// crash tore, and of everything that is none of the others. Never purged.
     Forensic,
@@ -29,9 +31,11 @@ pub struct Retention {
     pub note: Duration,
     /// Of [`Matter::File`].
     pub file: Duration,
+    /// Of [`Matter::Session`].
+    pub session: Duration,
 }
 
-hv_types::wire_struct!(Retention { output, note, file });
+hv_types::wire_struct!(Retention { output, note, file, session });
 
 impl Retention {
     /// Half a year: 184 days, as many as the longest two quarters have.
@@ -44,6 +48,7 @@ impl Retention {
             Matter::Output => Some(self.output),
             Matter::Note => Some(self.note),
             Matter::File => Some(self.file),
+            Matter::Session => Some(self.session),
             Matter::Forensic => None,
         }
     }
@@ -51,7 +56,7 @@ impl Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { output: Self::USUAL, note: Self::USUAL, file: Self::USUAL }
+        Self { output: Self::USUAL, note: Self::USUAL, file: Self::USUAL, session: Self::USUAL }
     }
 }
 
@@ -130,16 +135,27 @@ pub fn fate<'a>(
     retention: &Retention,
     holds: impl IntoIterator<Item = &'a Scope>,
 ) -> Fate {
-    let least = retention.of(kept.matter);
-    let age = now.since(kept.recorded);
-    let meant = older_than.or(least).is_none_or(|asked| age >= asked);
-    if !scope.covers(kept) || !meant {
+    if !scope.covers(kept) {
         return Fate::Stays;
     }
+    let held = holds.into_iter().any(|hold| hold.holds(kept));
+    let least = retention.of(kept.matter);
+    fate_of(now.since(kept.recorded), older_than, least, (kept.in_use, held))
+}
+
+/// What becomes of anything that is meant: so old, to be kept at least so long (`None`: for ever), and in use or held.
+#[must_use]
+pub fn fate_of(
+    age: Duration,
+    older_than: Option<Duration>,
+    least: Option<Duration>,
+    (in_use, held): (bool, bool),
+) -> Fate {
     match least {
+        _ if older_than.or(least).is_some_and(|asked| age < asked) => Fate::Stays,
         None => Fate::Forensic,
-        Some(_) if kept.in_use => Fate::InUse,
-        Some(_) if holds.into_iter().any(|hold| hold.holds(kept)) => Fate::Held,
+        Some(_) if in_use => Fate::InUse,
+        Some(_) if held => Fate::Held,
         Some(least) if age < least => Fate::Early,
         Some(_) => Fate::Due,
     }
@@ -175,7 +191,7 @@ mod tests {
 
     #[test]
     fn contents_are_kept_for_184_days_to_the_nanosecond() {
-        for matter in [Matter::Output, Matter::Note, Matter::File] {
+        for matter in [Matter::Output, Matter::Note, Matter::File, Matter::Session] {
             assert_eq!(at(matter, days(184), None, &[]), Fate::Due);
             assert_eq!(at(matter, days(184) - Duration::from_nanos(1), None, &[]), Fate::Stays);
             let early = at(matter, days(184) - Duration::from_nanos(1), Some(0), &[]);

@@ -66,6 +66,51 @@ impl SegmentHeader {
     }
 }
 
+/// What the header of a segment says of which records were purged: those of the segment as it was, and what it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ShortHeader {
+    pub(crate) was: SegmentHeader,
+    /// The last batch that was in it.
+    pub(crate) last_lsn: Lsn,
+    /// The file digest that it had.
+    pub(crate) digest: Digest,
+    /// The length that it had.
+    pub(crate) length: u64,
+}
+
+/// The length of the header of a segment of which records were purged.
+pub(crate) const SHORT_HEADER_BYTES: usize = HEADER_BYTES + 48;
+
+impl ShortHeader {
+    pub(crate) fn to_bytes(self) -> [u8; SHORT_HEADER_BYTES] {
+        let mut out = SHORT_MAGIC.to_vec();
+        let was = self.was.to_bytes();
+        out.extend_from_slice(was.get(MAGIC.len()..HEADER_BYTES - 4).unwrap_or_default());
+        out.extend_from_slice(&self.last_lsn.0.to_le_bytes());
+        out.extend_from_slice(&self.digest.0);
+        out.extend_from_slice(&self.length.to_le_bytes());
+        out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());
+        let mut header = [0; SHORT_HEADER_BYTES];
+        header.copy_from_slice(&out);
+        header
+    }
+
+    /// Reads a header; `None` where it is not exactly what one is written as.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes.get(MAGIC.len() + 4..)?);
+        let index = u32::from_le_bytes(reader.array().ok()?);
+        let nonce = reader.array().ok()?;
+        let first_lsn = Lsn(u64::from_le_bytes(reader.array().ok()?));
+        let previous = reader.array().map(Digest).ok()?;
+        let was = SegmentHeader { index, nonce, first_lsn, previous };
+        let last_lsn = Lsn(u64::from_le_bytes(reader.array().ok()?));
+        let digest = reader.array().map(Digest).ok()?;
+        let length = u64::from_le_bytes(reader.array().ok()?);
+        let header = Self { was, last_lsn, digest, length };
+        (header.to_bytes() == *bytes).then_some(header)
+    }
+}
+
 /// Writes the header of a frame in front of its payload: `frame` begins with room for it.
 pub(crate) fn finish_frame(frame: &mut [u8], lsn: Lsn) {
     let Some((header, payload)) = frame.split_first_chunk_mut::<FRAME_HEADER_BYTES>() else { return };
@@ -122,6 +167,12 @@ impl SegmentReader {
     pub(crate) fn header(&mut self) -> io::Result<Option<(SegmentHeader, &[u8])>> {
         let bytes = self.bytes(0, HEADER_BYTES)?;
         Ok(SegmentHeader::from_bytes(bytes).map(|header| (header, bytes)))
+    }
+
+    /// The header of a segment of which records were purged, where it is one and whole.
+    pub(crate) fn short_header(&mut self) -> io::Result<Option<(ShortHeader, &[u8])>> {
+        let bytes = self.bytes(0, SHORT_HEADER_BYTES)?;
+        Ok(ShortHeader::from_bytes(bytes).map(|header| (header, bytes)))
     }
 
     /// What lies at `offset`.
@@ -205,6 +256,7 @@ fn read_frame_header(bytes: &[u8]) -> Option<(usize, Lsn, u32)> {
 }
 
 const MAGIC: &[u8; 8] = b"hv-trail";
+const SHORT_MAGIC: &[u8; 8] = b"hv-short";
 const VERSION: u32 = 1;
 
 /// So many bytes are read at once, or as many as a frame has.

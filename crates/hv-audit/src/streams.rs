@@ -98,6 +98,15 @@ impl Stream {
         self.closing = false;
     }
 
+    /// Goes past records of which only hashes are left: the roots of the subtrees that cover them, in order, each with
+    /// its level, and the hash of the last one. Between batches; `false` where they do not follow.
+    pub(crate) fn skip(&mut self, subtrees: impl Iterator<Item = (u32, Digest)>, tip: Digest) -> bool {
+        self.settle();
+        self.tip = tip;
+        let mut subtrees = subtrees;
+        subtrees.all(|(level, root)| self.tree.push_subtree(level, root))
+    }
+
     fn ending(&mut self, stream: StreamNo) -> Ending {
         self.settle();
         Ending { stream, size: self.tree.size(), tip: self.tip, peaks: self.tree.peaks().to_vec() }

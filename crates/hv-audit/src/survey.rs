@@ -12,7 +12,8 @@ use crate::locate::locate;
 use crate::log::{Doing, LogError, Lsn, StreamNo};
 use crate::mark::{MARK_NAME, Mark, MarkState, Marks, SLOT_BYTES};
 use crate::record::{Entry, Kind};
-use crate::segment::{FRAME_HEADER_BYTES, HEADER_BYTES, Next, SegmentReader, segment_name};
+use crate::reducing::{Place, Reductions};
+use crate::segment::{FRAME_HEADER_BYTES, HEADER_BYTES, Next, SegmentReader, ShortHeader, segment_name};
 use crate::snapshot::{Point, Print};
 use hv_types::Digest;
 use std::collections::BTreeMap;
@@ -42,8 +43,10 @@ pub(crate) struct Survey<'d> {
     pub(crate) purged: BTreeMap<Digest, u64>,
     /// What records say of snapshots, by their batches.
     pub(crate) snapshots: BTreeMap<Lsn, Print>,
-    /// Whether reading began at a snapshot.
-    stood: bool,
+    /// What records say about records that are gone, and what is gone.
+    pub(crate) reductions: Reductions,
+    /// The segment in which reading began, where it began at a snapshot.
+    stood: Option<u32>,
     /// Something wrong with a whole segment, kept back for something more exact.
     suspended: Option<LogError>,
 }
@@ -60,6 +63,8 @@ pub(crate) struct End {
     pub(crate) offset: u64,
     /// The segment's digest up to there.
     pub(crate) digest: FileDigest,
+    /// What the segment was, where records of it are gone.
+    pub(crate) short: Option<ShortHeader>,
 }
 
 /// What follows the last whole batch.
@@ -102,7 +107,8 @@ impl<'d> Survey<'d> {
             references: BTreeMap::new(),
             purged: BTreeMap::new(),
             snapshots: BTreeMap::new(),
-            stood: false,
+            reductions: Reductions::default(),
+            stood: None,
             suspended: None,
         }
     }
@@ -144,7 +150,12 @@ impl<'d> Survey<'d> {
 
     /// Whether nothing was left out before the first record that was read.
     pub(crate) const fn is_whole(&self) -> bool {
-        !self.stood
+        self.stood.is_none()
+    }
+
+    /// The segment in which reading began, where it began at a snapshot.
+    pub(crate) const fn stood_in(&self) -> Option<u32> {
+        self.stood
     }
 
     /// Whether the log says that it was ended.
@@ -215,7 +226,7 @@ impl<'d> Survey<'d> {
         let chain = Chain::resume(point)
             .filter(|_| fits && (HEADER_BYTES as u64..=reader.length()).contains(&point.offset));
         self.chain = chain.ok_or_else(|| self.at_header(&name, What::SegmentPlace))?;
-        self.stood = true;
+        self.stood = Some(point.segment);
         (self.lsn, self.end.segment, self.end.offset) = (point.lsn, point.segment, point.offset);
         self.end.digest.reset();
         let mut at = 0;
@@ -304,7 +315,20 @@ impl<'d> Survey<'d> {
                 }
             }
             self.bytes += reader.length();
+            self.end_short(&name)?;
         }
+        Ok(())
+    }
+
+    /// Behind a segment of which records are gone, the log stands where it stood behind what that was.
+    fn end_short(&mut self, name: &Path) -> Result<(), LogError> {
+        let Some(short) = self.end.short else { return Ok(()) };
+        if self.lsn > short.last_lsn {
+            return Err(found_at(name, self.end.offset, What::SegmentHeader));
+        }
+        self.reductions.short(self.end.segment, self.end.digest.finish());
+        self.lsn = short.last_lsn;
+        self.chain.skip_to(short.last_lsn);
         Ok(())
     }
 
@@ -317,7 +341,12 @@ impl<'d> Survey<'d> {
         name: &Path,
     ) -> Result<bool, LogError> {
         let read = io_error(&self.dir.join(name), Doing::Read);
-        let Some((header, bytes)) = reader.header().map_err(read)? else {
+        let short = reader.short_header().map_err(&read)?.map(|(header, bytes)| (header, bytes.to_vec()));
+        let whole = match &short {
+            Some((header, bytes)) => Some((header.was, bytes.as_slice())),
+            None => reader.header().map_err(&read)?,
+        };
+        let Some((header, bytes)) = whole else {
             // A segment is synced before anything in it is marked, so a torn header lies above the mark.
             let above = self.mark.is_none_or(|mark| mark.lsn <= self.lsn && mark.state == MarkState::Open);
             if last && above {
@@ -326,7 +355,11 @@ impl<'d> Survey<'d> {
             }
             return Err(self.at_header(name, What::SegmentHeader));
         };
-        let previous = if index == 0 { Digest::default() } else { self.end.digest.finish() };
+        let previous = match self.end.short {
+            _ if index == 0 => Digest::default(),
+            Some(short) => short.digest,
+            None => self.end.digest.finish(),
+        };
         let nonce = self.mark.map_or(header.nonce, |mark| mark.nonce);
         if header.index != index || header.nonce != nonce || header.first_lsn != self.lsn.next() {
             return Err(self.at_header(name, What::SegmentPlace));
@@ -336,7 +369,8 @@ impl<'d> Survey<'d> {
             self.suspended = Some(self.at_header(name, What::SegmentDigest));
         }
         self.end.segment = index;
-        self.end.offset = HEADER_BYTES as u64;
+        self.end.offset = bytes.len() as u64;
+        self.end.short = short.as_ref().map(|(header, _)| *header);
         self.end.digest.reset();
         self.end.digest.update(bytes);
         Ok(true)
@@ -369,14 +403,17 @@ impl<'d> Survey<'d> {
             }))
         };
         let whole = |what| at(Misfit { at: 0, stream: None, seq: None, what });
-        if lsn != self.lsn.next() {
+        let gap = self.end.short.is_some_and(|short| lsn > self.lsn && lsn <= short.last_lsn);
+        if lsn != self.lsn.next() && !gap {
             return Err(whole(What::FrameLsn { expected: self.lsn.next() }));
         }
         let payload = bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default();
         let (records, references, purged) = (&mut self.records, &mut self.references, &mut self.purged);
-        let snapshots = &mut self.snapshots;
+        let (snapshots, reductions) = (&mut self.snapshots, &mut self.reductions);
+        let place = Place { segment: self.end.segment, offset, lsn };
         let mut count = |entry: Entry<'_>, _| {
-            *records += 1;
+            *records += if let Kind::Gone { records } = entry.kind { records } else { 1 };
+            reductions.note(&entry, place);
             for attachment in entry.attachments {
                 let Entry { stream, seq, lsn, .. } = entry;
                 let reference = Reference { length: attachment.length(), stream, seq, lsn };
@@ -390,7 +427,11 @@ impl<'d> Survey<'d> {
             }
             f(entry)
         };
-        match self.chain.read(payload, &mut count) {
+        let read = match self.end.short {
+            Some(_) => self.chain.read_short(payload, lsn, &mut count),
+            None => self.chain.read(payload, &mut count),
+        };
+        match read {
             Ok(()) => {}
             Err(Stop::Misfit(misfit)) => return Err(at(misfit)),
             Err(Stop::Refused(error)) => return Err(error),
@@ -405,7 +446,8 @@ impl<'d> Survey<'d> {
         self.end.offset += bytes.len() as u64;
         self.end.digest.update(bytes);
         match self.mark {
-            Some(mark) if mark.lsn == lsn => {
+            // That no segment of which records are gone is the marked one is checked last: it may have become one since.
+            Some(mark) if mark.lsn == lsn && self.end.short.is_none() => {
                 let place = (self.end.segment, self.end.offset, self.chain.node());
                 let marked = (mark.segment, mark.offset, (mark.node_length, mark.node_tip));
                 if place == marked { Ok(()) } else { Err(whole(What::NotAsMarked)) }

@@ -63,7 +63,11 @@ pub fn origin(nonce: &[u8; 16]) -> String {
 #[derive(Debug, Clone, Default)]
 struct Told {
     label: String,
+    /// The hashes of its records, without those of which only roots are there.
     leaves: Vec<Digest>,
+    /// Whether records are gone, and of how many only roots are there.
+    gone: bool,
+    rooted: u64,
     records: BTreeMap<u64, Vec<u8>>,
     /// The records of the node's stream that commit to this one, and to how many records of it.
     commitments: Vec<(u64, u64)>,
@@ -80,6 +84,8 @@ pub enum NoProof {
     NotKept,
     /// The node's stream has fewer records.
     Size,
+    /// The record was purged, or others without which no path leads to it.
+    Purged,
     /// Nothing in that many records of the node's stream commits to the record: its stream was neither closed nor
     /// did the log end since it was written.
     NotCommitted,
@@ -135,11 +141,13 @@ impl Transcript {
         self.reach.note(entry);
         self.tips.take(entry);
         self.last = entry.lsn;
-        self.prints.push(print(&entry.hash));
         let batch = usize::try_from(entry.lsn.0).unwrap_or(usize::MAX);
-        if batch > self.ends.len() {
-            self.ends.push(0);
-        }
+        // Of batches in between nothing is left.
+        let before = self.prints.len();
+        self.ends.resize(batch.max(self.ends.len()), before);
+        let gone = if let Kind::Gone { records } = entry.kind { records } else { 0 };
+        let records = before.saturating_add(usize::try_from(gone.max(1)).unwrap_or(usize::MAX));
+        self.prints.resize(records, print(&entry.hash));
         if let Some(end) = self.ends.last_mut() {
             *end = self.prints.len();
         }
@@ -149,7 +157,11 @@ impl Transcript {
         };
         match entry.kind {
             Kind::Started { nonce } => self.nonce = Some(nonce),
-            Kind::StreamOpened { stream, .. } => commits(stream, 1),
+            Kind::StreamOpened { stream, label, .. } => {
+                commits(stream, 1);
+                // Its own record of that may be gone.
+                label.clone_into(&mut self.streams.entry(stream).or_default().label);
+            }
             // The record that closes a stream stands behind those that it counts.
             Kind::StreamClosed { stream, size, .. } => commits(stream, size.saturating_add(1)),
             Kind::Sealed { heads } => heads.for_each(|(stream, head)| commits(stream, head.length)),
@@ -158,13 +170,21 @@ impl Transcript {
             | Kind::Close { .. }
             | Kind::Purge { .. }
             | Kind::Destroyed { .. }
+            | Kind::Reduce(_)
+            | Kind::Reduced { .. }
+            | Kind::Gone { .. }
             | Kind::Snapshot { .. } => {}
         }
         let kept = keep(entry);
         let told = self.streams.entry(entry.stream).or_default();
         told.leaves.push(entry.hash);
+        told.gone |= gone > 0;
+        told.rooted += gone.saturating_sub(1);
         if let Kind::Genesis { label } = entry.kind {
             label.clone_into(&mut told.label);
+        }
+        if gone > 0 {
+            return;
         }
         if entry.stream == StreamNo::NODE {
             self.node.push(Rfc6962::leaf(&node_entry(entry.bytes)));
@@ -212,7 +232,7 @@ impl Transcript {
     /// The number of records of a stream.
     #[must_use]
     pub fn length(&self, stream: StreamNo) -> u64 {
-        self.streams.get(&stream).map_or(0, |told| told.leaves.len() as u64)
+        self.streams.get(&stream).map_or(0, |told| told.leaves.len() as u64 + told.rooted)
     }
 
     /// The bytes of a record, where they were kept.
@@ -222,6 +242,13 @@ impl Transcript {
             return self.node_records.get(usize::try_from(seq).ok()?).map(Vec::as_slice);
         }
         self.streams.get(&stream)?.records.get(&seq).map(Vec::as_slice)
+    }
+
+    /// Why a record that a stream has is not here.
+    #[must_use]
+    pub fn absent(&self, stream: StreamNo) -> NoProof {
+        let gone = self.streams.get(&stream).is_some_and(|told| told.gone);
+        if gone { NoProof::Purged } else { NoProof::NotKept }
     }
 
     /// The place of the record with this hash.
@@ -257,9 +284,15 @@ impl Transcript {
         self.reach.of(size)
     }
 
-    /// Where every open stream ends, behind the last batch that was read.
+    /// The last batch that was read.
     #[must_use]
-    pub fn ends(&self) -> Ends {
+    pub const fn last(&self) -> Lsn {
+        self.last
+    }
+
+    /// Where every open stream ends, behind the last batch that was read; `None` where that is not known.
+    #[must_use]
+    pub fn ends(&self) -> Option<Ends> {
         self.tips.ends(self.last)
     }
 
@@ -271,7 +304,8 @@ impl Transcript {
     pub fn mark(&self, origin: &str) -> Result<Checkpoint, BadCheckpoint> {
         let checkpoint = self.checkpoint(origin, self.size())?;
         let whole = self.reach(self.size()) >= self.last;
-        let extension = if whole { String::new() } else { self.ends().to_line() };
+        let ends = self.ends().filter(|_| !whole);
+        let extension = ends.map_or_else(String::new, |ends| ends.to_line());
         Ok(Checkpoint { extension, ..checkpoint })
     }
 
@@ -310,8 +344,11 @@ impl Transcript {
     /// [`NoProof`].
     pub fn delta(&self, stream: StreamNo, seq: u64, size: u64) -> Result<DeltaProof, NoProof> {
         let told = self.streams.get(&stream).ok_or(NoProof::Stream)?;
-        if seq >= told.leaves.len() as u64 {
+        if seq >= self.length(stream) {
             return Err(NoProof::Record);
+        }
+        if told.gone {
+            return Err(NoProof::Purged);
         }
         let record = self.record(stream, seq).ok_or(NoProof::NotKept)?.to_vec();
         if size > self.size() {
@@ -350,6 +387,7 @@ impl fmt::Display for NoProof {
         f.write_str(match self {
             Self::Stream => "there is no such stream",
             Self::Record => "the stream has no such record",
+            Self::Purged => "records of its session were purged; a proof from before still holds",
             Self::NotKept => "the record was not kept while the trail was read",
             Self::Size => "the node's stream has fewer records than that",
             Self::NotCommitted => {

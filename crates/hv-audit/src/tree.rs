@@ -66,6 +66,23 @@ impl<H: TreeHash> CompactRange<H> {
         &self.peaks
     }
 
+    /// Adds the next leaves by the root over them: 2^level of them. Answers `false`, and does nothing, where the number of
+    /// leaves so far is no multiple of that.
+    pub(crate) fn push_subtree(&mut self, level: u32, root: Digest) -> bool {
+        let Some(count) = 1u64.checked_shl(level) else { return false };
+        let Some(size) = self.size.checked_add(count).filter(|_| self.size.is_multiple_of(count)) else {
+            return false;
+        };
+        let mut node = root;
+        for _ in 0..(self.size >> level).trailing_ones() {
+            let Some(left) = self.peaks.pop() else { break };
+            node = H::node(&left, &node);
+        }
+        self.peaks.push(node);
+        self.size = size;
+        true
+    }
+
     /// Adds the next leaf. Costs one inner hash on average.
     #[inline]
     pub fn push(&mut self, leaf: Digest) {

@@ -8,6 +8,7 @@ use crate::inventory::{Purpose, take_inventory};
 use crate::log::{Head, LogError, Lsn, StreamNo};
 use crate::outside::{Ends, Held, Outside, Reach, Tips, print};
 use crate::record::{Entry, Kind};
+use crate::reducing::GoneRecords;
 use crate::segment::{SegmentReader, segment_name};
 use crate::survey::{Survey, Tail};
 use crate::transcript::node_entry;
@@ -35,6 +36,8 @@ pub struct Report {
     pub bytes: u64,
     /// How many payloads were purged: a record says so, and they are gone.
     pub purged: u64,
+    /// How many records were purged: what they said is vouched for by their hashes alone.
+    pub gone: GoneRecords,
 }
 
 /// Whether a log is whole.
@@ -92,6 +95,8 @@ pub struct StreamReport {
     pub root: Digest,
     /// Whether it is closed.
     pub closed: bool,
+    /// How many of its records were purged.
+    pub gone: u64,
 }
 
 /// Verifies the log in a folder. Takes no lock and changes nothing; a writer may be at work meanwhile.
@@ -132,9 +137,11 @@ pub fn verify_against(
     let mut survey = Survey::new(disk, dir);
     let mut streams = BTreeMap::new();
     let mut compared = Compared::new(outside);
+    let mut gone = GoneRecords::default();
     let read = survey.read(&mut |entry| {
         note(&mut streams, &entry);
         compared.take(&entry);
+        gone.take(&entry);
         f(entry);
         Ok(())
     });
@@ -166,6 +173,7 @@ pub fn verify_against(
         records: survey.records,
         bytes: survey.bytes,
         purged: survey.purged.len() as u64,
+        gone,
     })
 }
 
@@ -176,7 +184,7 @@ impl StreamReport {
             StreamNo::LEDGER => "ledger",
             _ => "",
         };
-        Self { no, label: label.to_owned(), length: 0, root: Digest::default(), closed: false }
+        Self { no, label: label.to_owned(), length: 0, root: Digest::default(), closed: false, gone: 0 }
     }
 }
 
@@ -187,10 +195,20 @@ fn note(streams: &mut BTreeMap<StreamNo, StreamReport>, entry: &Entry<'_>) {
             let stream = streams.entry(entry.stream).or_insert_with(|| StreamReport::new(entry.stream));
             label.clone_into(&mut stream.label);
         }
-        Kind::Close { size, root } => {
-            if let Some(stream) = streams.get_mut(&entry.stream) {
+        // What its own records say of that may be gone.
+        Kind::StreamOpened { stream, label, .. } => {
+            let stream = streams.entry(stream).or_insert_with(|| StreamReport::new(stream));
+            if stream.gone > 0 {
+                label.clone_into(&mut stream.label);
+            }
+        }
+        Kind::StreamClosed { stream, size, root, .. } => {
+            if let Some(stream) = streams.get_mut(&stream) {
                 (stream.length, stream.root, stream.closed) = (size + 1, root, true);
             }
+        }
+        Kind::Gone { records } => {
+            streams.entry(entry.stream).or_insert_with(|| StreamReport::new(entry.stream)).gone += records;
         }
         _ => {}
     }
@@ -205,9 +223,11 @@ struct Compared<'a> {
     reach: Reach,
     /// Where the open streams end, and the batch of the last record, where anybody vouches for that.
     tips: Option<(Tips, Lsn)>,
-    /// The log's own ends behind each batch that is asked for.
-    ends: BTreeMap<Lsn, Ends>,
+    /// The log's own ends behind each batch that is asked for; `None` where they cannot be known any more.
+    ends: BTreeMap<Lsn, Option<Ends>>,
     records: u64,
+    /// Whether records are gone of which only roots are there: where the others stand among them is not known then.
+    blind: bool,
     /// The first record that is not the one that the prints were made of.
     changed: Vec<Option<Place>>,
 }
@@ -228,7 +248,7 @@ impl<'a> Compared<'a> {
         let asked = outside.iter().any(|outside| outside.ends.is_some());
         let tips = asked.then(|| (Tips::default(), Lsn(0)));
         let (ends, changed) = (BTreeMap::new(), vec![None; outside.len()]);
-        Self { outside, tree, roots, reach, tips, ends, records: 0, changed }
+        Self { outside, tree, roots, reach, tips, ends, records: 0, blind: false, changed }
     }
 
     fn take(&mut self, entry: &Entry<'_>) {
@@ -238,14 +258,16 @@ impl<'a> Compared<'a> {
         self.reach.note(entry);
         self.note_ends(Some(entry));
         let of_this = print(&entry.hash);
+        let records = if let Kind::Gone { records } = entry.kind { records } else { 1 };
+        self.blind |= records > 1;
         for (outside, changed) in self.outside.iter().zip(&mut self.changed) {
-            let known = outside.prints.and_then(|prints| prints.at(self.records));
+            let known = outside.prints.filter(|_| !self.blind).and_then(|prints| prints.at(self.records));
             if changed.is_none() && known.is_some_and(|known| known != of_this) {
                 let Entry { stream, seq, lsn, .. } = *entry;
                 *changed = Some(Place { stream, seq, lsn });
             }
         }
-        self.records += 1;
+        self.records += records;
         if entry.stream == StreamNo::NODE {
             self.tree.push(Rfc6962::leaf(&node_entry(entry.bytes)));
             if self.outside.iter().any(|outside| outside.size == self.tree.size()) {
@@ -257,9 +279,12 @@ impl<'a> Compared<'a> {
     /// Keeps where the streams end behind the batches that are asked for; `None` behind the last record.
     fn note_ends(&mut self, next: Option<&Entry<'_>>) {
         let Some((tips, last)) = &mut self.tips else { return };
-        let over = next.is_none_or(|next| next.lsn != *last);
-        if over && self.outside.iter().any(|outside| outside.ends.is_some_and(|ends| ends.lsn == *last)) {
-            self.ends.insert(*last, tips.ends(*last));
+        // Of batches in between nothing is left, so the streams ended behind each of them where they ended before, but
+        // for those of which only roots are there.
+        let behind = next.map_or(last.next(), |next| next.lsn);
+        let here = |ends: &Ends| (*last..behind).contains(&ends.lsn);
+        for lsn in self.outside.iter().filter_map(|outside| outside.ends.filter(here)).map(|ends| ends.lsn) {
+            self.ends.insert(lsn, tips.ends(lsn));
         }
         if let Some(next) = next {
             tips.take(next);
@@ -275,7 +300,10 @@ impl<'a> Compared<'a> {
         let mut held = Vec::new();
         for (outside, changed) in all {
             let &Outside { rank, size, root, ends, .. } = outside;
-            let as_said = ends.is_none_or(|ends| self.ends.get(&ends.lsn) == Some(&ends));
+            let own = ends.and_then(|ends| self.ends.get(&ends.lsn).copied());
+            // Nothing contradicts what cannot be known any more, and nothing bears it out.
+            let ends = ends.filter(|_| own != Some(None));
+            let as_said = ends.is_none_or(|ends| own == Some(Some(ends)));
             let what = match self.roots.get(&size) {
                 Some(own) if *own == root && as_said => {
                     let said = ends.map_or(Lsn(0), |ends| ends.lsn);
@@ -347,7 +375,10 @@ fn torn_bytes(survey: &Survey<'_>, disk: &dyn Disk, dir: &Path) -> io::Result<u6
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}; {}", self.verdict, self.level)?;
-        if self.purged > 0 { write!(f, "; {} payloads purged", self.purged) } else { Ok(()) }
+        if self.purged > 0 {
+            write!(f, "; {} payloads purged", self.purged)?;
+        }
+        write!(f, "{}", self.gone)
     }
 }
 

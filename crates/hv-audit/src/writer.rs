@@ -97,6 +97,16 @@ impl Writer {
         Ok(())
     }
 
+    /// Writes both halves of the mark anew, so that neither names a place in a finished segment.
+    pub(crate) fn pin(&mut self) -> Result<(), LogError> {
+        for _ in 0..2 {
+            self.mark.turn = self.mark.turn.saturating_add(1);
+            self.write_mark(self.mark.place())?;
+            self.sync_marks()?;
+        }
+        Ok(())
+    }
+
     /// Says that the log is written to again, before anything else of it is touched.
     pub(crate) fn reopen(&mut self) -> Result<(), LogError> {
         self.mark.state = MarkState::Open;

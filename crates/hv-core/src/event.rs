@@ -7,6 +7,7 @@ use crate::error::Reason;
 use crate::guards::Guards;
 use crate::item::{Retried, Settlement};
 use hv_integrations::anchor::AnchorState;
+use hv_liability::TrackRecord;
 use hv_rings::breach::Breach;
 use hv_rings::class::{Claim, Override, Source};
 use hv_rings::elevation::Elevation;
@@ -216,6 +217,16 @@ pub enum NodeEvent {
         /// How many bytes they have.
         bytes: u64,
     },
+    /// The records of a session are destroyed up to their hashes; the log's own record says which and what is left. What
+    /// they said of agents that outlives the session is told here.
+    Reduced {
+        /// The session.
+        session: SessionId,
+        /// Its stream.
+        stream: u32,
+        /// Who was in it, and what is known of them by now, from this session and all others.
+        agents: Vec<AgentKept>,
+    },
     /// A hold is put on contents, those to come too.
     Held {
         /// Its number.
@@ -296,6 +307,19 @@ pub enum NodeEvent {
         why: String,
     },
 }
+
+/// What is known of an agent from sessions, when records of them are destroyed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentKept {
+    /// Who.
+    pub did: Did,
+    /// The roots of its last closed sessions, at most five, the oldest first.
+    pub summaries: Vec<Digest>,
+    /// What the default scorer noted of its outcomes; nothing for one without an account.
+    pub track: Option<TrackRecord>,
+}
+
+hv_types::wire_struct!(AgentKept { did, summaries, track });
 
 /// What the kill switch stops.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -591,6 +615,7 @@ hv_types::wire_enum!(NodeEvent {
     35 => HoldReleased { hold },
     36 => AnchorQueued { anchor, target, size, root, digest },
     37 => AnchorMoved { anchor, state, receipt },
+    39 => Reduced { session, stream, agents },
     38 => HistoryWeighed { agent, node, sessions, until, flaw },
     50 => Reported { key, agent },
     51 => Unreported { why },

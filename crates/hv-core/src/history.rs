@@ -1,7 +1,7 @@
 //! Trust histories of agents, as this node's own trail proves them.
 
 use crate::error::Error;
-use crate::event::{MembershipEvent, SessionEvent};
+use crate::event::{MembershipEvent, NodeEvent, SessionEvent};
 use crate::hypervisor::{Entrant, Hypervisor};
 use crate::trail::{TrailEvent, read_record};
 use hv_audit::{Entry, HISTORY_LENGTH, History, Kind, StreamNo, check_history};
@@ -40,6 +40,13 @@ impl Histories {
         self.0.get(agent).map_or(&[], Vec::as_slice)
     }
 
+    /// As it was when records of sessions were destroyed.
+    pub(crate) fn restore(&mut self, agent: &Did, summaries: &[Digest]) {
+        if !summaries.is_empty() {
+            self.0.insert(agent.clone(), summaries.to_vec());
+        }
+    }
+
     /// The cap that a claimed history brings. Computed anew for every join, so nothing is believed for longer than
     /// it holds.
     pub(crate) fn cap(&self, agent: &Did, claimed: Option<&[Digest]>) -> Option<Cap> {
@@ -56,16 +63,26 @@ impl Histories {
 pub struct EndedSessions {
     members: BTreeMap<StreamNo, BTreeSet<Did>>,
     closes: BTreeMap<Did, Vec<u64>>,
+    /// Where sessions were closed whose members are not known, as their records are gone.
+    gone: BTreeMap<StreamNo, u64>,
 }
 
 impl EndedSessions {
     /// Takes the next record of the trail.
     pub fn take(&mut self, entry: &Entry<'_>) {
-        if let Kind::StreamClosed { stream, .. } = entry.kind {
-            for did in self.members.remove(&stream).unwrap_or_default() {
-                self.closes.entry(did).or_default().push(entry.seq);
+        match entry.kind {
+            Kind::StreamClosed { stream, .. } => {
+                for did in self.members.remove(&stream).unwrap_or_default() {
+                    self.closes.entry(did).or_default().push(entry.seq);
+                }
+                if let Some(closed) = self.gone.get_mut(&stream) {
+                    *closed = entry.seq;
+                }
+                return;
             }
-            return;
+            Kind::Gone { .. } => drop(self.gone.entry(entry.stream).or_default()),
+            Kind::Reduce(_) => self.take_reduced(entry),
+            _ => {}
         }
         if entry.stream < StreamNo::FIRST_SESSION {
             return;
@@ -77,6 +94,20 @@ impl EndedSessions {
             } = *event
             {
                 self.members.entry(entry.stream).or_default().insert(did);
+            }
+        }
+    }
+
+    /// Takes up who was in a session whose records are gone.
+    fn take_reduced(&mut self, entry: &Entry<'_>) {
+        for event in read_record(entry).map(|record| record.events).unwrap_or_default() {
+            let TrailEvent::Node(NodeEvent::Reduced { stream, agents, .. }) = event else { continue };
+            // Reduced once more, or not yet: then its own records said so.
+            let Some(closed) = self.gone.remove(&StreamNo(stream)) else { continue };
+            for agent in agents {
+                let closes = self.closes.entry(agent.did).or_default();
+                let at = closes.partition_point(|other| *other < closed);
+                closes.insert(at, closed);
             }
         }
     }

@@ -6,6 +6,7 @@ use crate::evidence::{self, Presented};
 use crate::govern::{self, Request};
 use crate::hypervisor::Hypervisor;
 use crate::node::{Draft, Refusal};
+use crate::reduce::Sessions;
 use crate::trail::{TrailEvent, TrailRecord, read_record};
 use hv_audit::retention::{Fate, Kept, Matter, Retention, Scope, fate};
 use hv_audit::{Entry, StreamNo};
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// So many contents are named by one record at most: 3.2 MB.
-const PURGED_AT_ONCE: usize = 100_000;
+pub(crate) const PURGED_AT_ONCE: usize = 100_000;
 
 /// What is asked to be purged.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -57,6 +58,8 @@ pub struct Contents {
     of_saga: BTreeMap<usize, (StreamNo, u32)>,
     unreadable: u64,
     retention: Retention,
+    /// What is known of the records of every session.
+    pub(crate) sessions: Sessions,
 }
 
 /// Who has a number in a session.
@@ -76,6 +79,7 @@ impl Contents {
             Err(_) => {
                 // What nobody can read may be anything.
                 self.unreadable += 1;
+                self.sessions.evidence(entry.stream);
                 self.keep(entry.stream, entry.time, entry.attachments, Matter::Forensic, None);
             }
         }
@@ -112,9 +116,13 @@ impl Contents {
                 | TrailEvent::Sealed
                 | TrailEvent::Closed { .. }
                 | TrailEvent::Destroyed { .. }
+                | TrailEvent::Reducing { .. }
+                | TrailEvent::Reduced { .. }
+                | TrailEvent::Gone { .. }
                 | TrailEvent::Snapshot { .. } => {}
             }
         }
+        self.sessions.take(record);
         let (matter, subject, saga) = match found {
             Some((matter, subject, saga)) if !evidence => (matter, subject, saga),
             Some((_, subject, _)) => (Matter::Forensic, subject, None),
@@ -203,6 +211,11 @@ impl Contents {
             let matter = if evidence { Matter::Forensic } else { kept.matter };
             Kept { matter, in_use: self.open.contains_key(&kept.stream), ..kept.clone() }
         })
+    }
+
+    /// How long everything is kept on this node.
+    pub(crate) const fn retention(&self) -> &Retention {
+        &self.retention
     }
 
     /// How many contents were purged.

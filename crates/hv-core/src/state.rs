@@ -30,6 +30,7 @@ use hv_session::{MemberRef, Session};
 use hv_types::{ActionId, Call, Did, Digest, Illegal, Machine, Ring, SagaId, SessionId, Sigma, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+mod gone;
 mod kept;
 mod names;
 mod rights;
@@ -89,6 +90,8 @@ pub(crate) struct State {
     sessions: Few<StreamNo, Box<Slot>, FixedState>,
     /// Sessions that are over, as long as their bonds answer for what happened in them.
     answering: BTreeMap<SessionId, SessionNo>,
+    /// While a log is replayed: sessions of which records are gone, as long as they were open.
+    gone: BTreeMap<StreamNo, Option<SessionId>>,
 }
 
 /// One open session, with everything that happens in it.
@@ -147,7 +150,7 @@ impl State {
         match (entry.kind, entry.stream) {
             // The log itself says so when something purged was found again.
             (Kind::Purge { .. }, StreamNo::NODE) if entry.body.is_empty() => Ok(()),
-            (Kind::Data | Kind::Purge { .. }, StreamNo::NODE) => {
+            (Kind::Data | Kind::Purge { .. } | Kind::Reduce(_), StreamNo::NODE) => {
                 let events: Vec<NodeEvent> = event::read_body(entry.body).map_err(|_| UNREADABLE)?;
                 events.iter().try_for_each(|event| self.apply_node(event))
             }
@@ -171,6 +174,10 @@ impl State {
                     self.apply_session(stream, (&[], &events), &[], None)?;
                 }
                 self.close_session(stream, root)
+            }
+            (Kind::Gone { .. } | Kind::StreamOpened { .. } | Kind::StreamClosed { .. }, stream) => {
+                self.note_gone(stream, entry.kind);
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -225,6 +232,10 @@ impl State {
                     return Err(Illegal::new("holds are numbered without a gap"));
                 }
                 self.next_hold = hold.saturating_add(1);
+                Ok(())
+            }
+            NodeEvent::Reduced { agents, .. } => {
+                self.restore_agents(agents);
                 Ok(())
             }
             NodeEvent::AnchorQueued { .. } | NodeEvent::AnchorMoved { .. } => self.anchors.apply(event),
@@ -312,33 +323,6 @@ impl State {
         }
         if !slot.outcomes.is_empty() {
             self.outbox.ended(std::mem::take(&mut slot.outcomes));
-        }
-        Ok(())
-    }
-
-    /// Forgets a session that is over; its trail remains.
-    pub(crate) fn close_session(&mut self, stream: StreamNo, root: Digest) -> Result<(), Illegal> {
-        let slot = self.sessions.remove(&stream).ok_or(Illegal::new("an open session is closed"))?;
-        slot.session.roster().for_each(|member| self.histories.ended(member.did, root));
-        self.names.remove(&slot.id);
-        self.kills.forget_session(&slot.id);
-        if let Some(creator) = slot.session.creator()
-            && let Some(count) = self.creators.get_mut(creator)
-        {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.creators.remove(creator);
-            }
-        }
-        // INVARIANT (L13): ending a session is no escape. Its name leads to its bonds as long as there are any.
-        if self.ledger.bond_count() == 0 {
-            self.answering = BTreeMap::new();
-            return Ok(());
-        }
-        let matrix = self.ledger.matrix(Timestamp::default());
-        self.answering.retain(|_, no| !matrix.in_session(*no).is_empty());
-        if !matrix.in_session(slot.ledger_no()).is_empty() {
-            self.answering.insert(slot.id, SessionNo(stream.0));
         }
         Ok(())
     }

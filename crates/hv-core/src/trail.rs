@@ -1,7 +1,7 @@
 //! The trail as something to read: records with what they say.
 
 use crate::event::{self, LedgerEvent, NodeEvent, SessionEvent};
-use hv_audit::{Entry, Kind, Lsn, PayloadRef, StreamNo};
+use hv_audit::{Entry, Kind, Lsn, PayloadRef, Reduce, StreamNo, Tier};
 use hv_types::{Digest, Timestamp, Undecodable};
 
 /// One record of the trail, decoded.
@@ -56,6 +56,33 @@ pub enum TrailEvent {
         /// The place of its record on the node stream.
         purge: u64,
     },
+    /// The records of a session that is over are destroyed, up to their hashes.
+    Reducing {
+        /// Its stream.
+        stream: StreamNo,
+        /// What is left.
+        tier: Tier,
+        /// Records before the one that closed it.
+        size: u64,
+        /// The root over them.
+        root: Digest,
+        /// The batches of its first and its last record.
+        batches: (u64, u64),
+        /// Size and root of the checkpoint that speaks for its end.
+        checkpoint: (u64, Digest),
+    },
+    /// That is done.
+    Reduced {
+        /// The places of these records on the node stream.
+        purges: Vec<u64>,
+        /// How many segments are without these records.
+        segments: u64,
+    },
+    /// Records that are gone.
+    Gone {
+        /// How many.
+        records: u64,
+    },
     /// What was made of everything before is kept in a file beside the log.
     Snapshot {
         /// Digest of that file.
@@ -94,6 +121,21 @@ pub fn read_record(entry: &Entry<'_>) -> Result<TrailRecord, Undecodable> {
             events
         }
         (Kind::Destroyed { purge }, _) => vec![TrailEvent::Destroyed { purge }],
+        (Kind::Reduce(reduce), _) => {
+            let (batches, checkpoint) =
+                ((reduce.first.0, reduce.last.0), (reduce.checkpoint_size, reduce.checkpoint_root));
+            let Reduce { stream, tier, size, root, .. } = reduce;
+            let mut events = vec![TrailEvent::Reducing { stream, tier, size, root, batches, checkpoint }];
+            if !entry.body.is_empty() {
+                events.extend(read(entry.body, TrailEvent::Node)?);
+            }
+            events
+        }
+        (Kind::Reduced { done }, _) => {
+            let segments = done.segments().count() as u64;
+            vec![TrailEvent::Reduced { purges: done.purges().collect(), segments }]
+        }
+        (Kind::Gone { records }, _) => vec![TrailEvent::Gone { records }],
         (Kind::Snapshot { digest, length }, _) => vec![TrailEvent::Snapshot { digest, length }],
         (Kind::Purge { ids }, _) => {
             let mut events = vec![TrailEvent::Purged { ids: ids.collect() }];

@@ -18,6 +18,7 @@ mod kill;
 mod notes;
 mod outside;
 mod purge;
+mod reduce;
 mod sim;
 mod snapshot;
 mod trail;

@@ -350,7 +350,7 @@ fn a1_ends_speak_for_what_no_record_commits_to_yet() {
         let (_, read) = Transcript::read_on(&disk, Path::new(DIR), &mut |_| false).unwrap();
         let mark = read.mark("log").unwrap();
         let ends = Ends::of_lines(&mark.extension).unwrap();
-        assert_eq!(ends, read.ends());
+        assert_eq!(ends, read.ends().unwrap());
         let prints = read.prints(mark.size, Some(ends)).unwrap();
         let (size, root) = (mark.size, mark.root);
         let outside = Outside { rank: Rank::Signed, size, root, ends: Some(ends), prints: Some(&prints) };

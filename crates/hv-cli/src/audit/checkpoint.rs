@@ -93,7 +93,7 @@ impl Marker {
     pub(crate) fn mark(&self, log: &dyn Log) -> Result<Lsn, String> {
         let read = Transcript::of(log, &mut |_| false).map_err(|error| error.to_string())?;
         self.sign(&read).map_err(Failure::sentence)?;
-        Ok(read.ends().lsn)
+        Ok(read.last())
     }
 
     fn sign(&self, read: &Transcript) -> Result<(), Failure> {

@@ -1,13 +1,14 @@
 //! `hv audit purge` and `hv audit hold`: what of a trail is destroyed, and what stays whatever is asked.
 
+use super::keys::KeyText;
 use super::writing::Writer;
-use super::{Failure, NoTrail, bad_input, look};
+use super::{Failure, NoTrail, bad_input, look, reduce};
 use crate::Exit;
 use crate::answerable::{ask, word_of};
 use crate::node::Word;
 use crate::output::{self, one_line};
 use crate::plan::read_duration;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use hv_core::audit::disk::RealDisk;
 use hv_core::audit::retention::{Fate, Scope};
 use hv_core::audit::{Verdict, verify_on};
@@ -30,6 +31,13 @@ Before their time contents go only by the word of a witness of the node on
 exactly this purge: whose, how old, and by whom. Evidence, and what is on hold
 or in use, stays then too.
 
+With --tier records go, too: those of sessions that ended 184 days ago or more
+(or as long ago as the node sets), with all their contents. What is left of a session are the hashes of its records
+(leaves), or of the first and the last, and the roots over the others (roots). A
+checkpoint that you keep outside the folder must speak for their end. Sessions
+with evidence in them, what is on hold, and what the node and the ledger said
+stay whole.
+
 Out of reach are copies of the folder, and what a disk keeps of blocks that
 were overwritten.
 
@@ -37,6 +45,8 @@ Examples:
   hv audit purge trail --dry-run
   hv audit purge trail --subject did:mesh:alice --older-than 365d
   hv audit purge trail --again   # after a backup was put back
+  hv audit purge trail --tier leaves --mark trail.mark --key log.key --dry-run
+  hv audit purge trail --tier roots --mark trail.mark --key log.key
   hv audit purge trail --subject did:mesh:alice --older-than 30d --ask > call.json
   hv id sign --key human.key --type witness --audience did:web:node.example \\
       --deadline 10m call.json > word.json
@@ -58,6 +68,19 @@ pub struct PurgeArgs {
     /// Only contents at least this old, as 184d [default: as long as they must be kept]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub older_than: Option<Duration>,
+    /// Destroy also the records of sessions that are over, but for the hash of each (leaves), or but for the roots over
+    /// them (roots)
+    #[arg(long, value_enum, requires_all = ["mark", "key"], conflicts_with_all = ["subject", "again", "ask", "witness"])]
+    pub tier: Option<TierArg>,
+    /// A checkpoint outside the folder that speaks for the end of these sessions
+    #[arg(long, value_name = "FILE", requires = "tier")]
+    pub mark: Option<PathBuf>,
+    /// The log's public key: as notes have it (name+id+base64), a did:key, or a file with one of them
+    #[arg(long, value_name = "KEY", requires = "tier")]
+    pub key: Option<KeyText>,
+    /// A note by which the key was replaced; may be given more than once, the oldest first
+    #[arg(long, value_name = "FILE", requires = "tier")]
+    pub rotation: Vec<PathBuf>,
     /// Say what would be purged, and change nothing
     #[arg(long, conflicts_with_all = ["ask", "witness"])]
     pub dry_run: bool,
@@ -73,6 +96,15 @@ pub struct PurgeArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// What is left of the records of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TierArg {
+    /// The hash of every record
+    Leaves,
+    /// The hashes of the first and the last, and the roots over those in between
+    Roots,
 }
 
 /// Arguments of `hv audit hold`.
@@ -139,6 +171,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// Purges, or says what would be purged.
 pub(super) fn purge(args: &PurgeArgs) -> Result<Exit, Failure> {
     look(&args.data)?;
+    if let (Some(tier), Some(mark)) = (args.tier, &args.mark) {
+        return reduce::run(args, tier, mark);
+    }
     let scope = Scope { session: args.session.clone(), subject: args.subject.clone() };
     let request = PurgeRequest { scope, older_than: args.older_than };
     if args.dry_run {
@@ -170,7 +205,7 @@ pub(super) fn purge(args: &PurgeArgs) -> Result<Exit, Failure> {
 }
 
 /// What the trail refers to, read as a stranger does.
-fn contents(args: &PurgeArgs) -> Result<Contents, Failure> {
+pub(super) fn contents(args: &PurgeArgs) -> Result<Contents, Failure> {
     let mut contents = Contents::default();
     let report =
         verify_on(&RealDisk, &args.data, &mut |entry| contents.take(&entry)).map_err(NoTrail::from)?;

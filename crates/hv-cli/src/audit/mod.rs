@@ -13,6 +13,7 @@ mod diff;
 mod export;
 mod filter;
 mod prove;
+mod reduce;
 mod show;
 mod stats;
 mod tail;

@@ -92,6 +92,9 @@ impl Names {
             | Kind::Purge { .. }
             | Kind::Destroyed { .. }
             | Kind::Snapshot { .. }
+            | Kind::Reduce(_)
+            | Kind::Reduced { .. }
+            | Kind::Gone { .. }
             | Kind::Sealed { .. } => {}
         }
     }
@@ -110,6 +113,9 @@ impl Names {
                 | TrailEvent::Sealed
                 | TrailEvent::Purged { .. }
                 | TrailEvent::Destroyed { .. }
+                | TrailEvent::Reducing { .. }
+                | TrailEvent::Reduced { .. }
+                | TrailEvent::Gone { .. }
                 | TrailEvent::Snapshot { .. }
                 | TrailEvent::Node(_) => {}
             }

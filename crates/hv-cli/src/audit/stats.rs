@@ -25,6 +25,11 @@ struct Document {
     bytes: u64,
     payloads: u64,
     payload_bytes: u64,
+    /// Payloads that were purged.
+    purged: u64,
+    /// Records that are gone, by what is left of them.
+    leaves: u64,
+    roots: u64,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
     sessions: Vec<SessionDocument>,
@@ -41,6 +46,8 @@ struct SessionDocument {
     label: String,
     records: u64,
     closed: bool,
+    /// Records that are gone.
+    gone: u64,
 }
 
 /// Counts.
@@ -58,11 +65,14 @@ pub(super) fn run(args: &StatsArgs) -> Result<Exit, Failure> {
     }
     document.level = own.beside(&report.level);
     (document.batches, document.records, document.bytes) = (report.batches, report.records, report.bytes);
+    (document.purged, document.leaves, document.roots) =
+        (report.purged, report.gone.leaves, report.gone.roots);
     let session = |stream: &StreamReport| SessionDocument {
         stream: stream.no.0,
         label: stream.label.clone(),
         records: stream.length,
         closed: stream.closed,
+        gone: stream.gone,
     };
     document.sessions =
         report.streams.iter().filter(|stream| stream.no >= StreamNo::FIRST_SESSION).map(session).collect();
@@ -109,6 +119,12 @@ impl fmt::Display for Document {
         let Self { level, batches, records, bytes, payloads, payload_bytes, .. } = self;
         writeln!(f, "{records} records in {batches} batches, {bytes} bytes of segments")?;
         writeln!(f, "{payloads} payloads are named, {payload_bytes} bytes")?;
+        let Self { purged, leaves, roots, .. } = self;
+        let whole = records - leaves - roots;
+        writeln!(
+            f,
+            "tiers: {whole} records whole, {leaves} by their hash, {roots} by roots; {purged} payloads purged"
+        )?;
         if let (Some(from), Some(to)) = (self.from, self.to) {
             writeln!(f, "from {from} to {to}")?;
         }
@@ -116,8 +132,12 @@ impl fmt::Display for Document {
         if self.unreadable > 0 {
             writeln!(f, "{} records say what this version does not know", self.unreadable)?;
         }
-        for SessionDocument { stream, label, records, closed } in &self.sessions {
-            let state = if *closed { "closed" } else { "open" };
+        for SessionDocument { stream, label, records, closed, gone } in &self.sessions {
+            let state = match (*closed, *gone) {
+                (true, 0) => "closed",
+                (true, _) => "closed, its records purged",
+                (false, _) => "open",
+            };
             writeln!(f, "session {} (stream {stream}): {records} records, {state}", one_line(label))?;
         }
         for (title, counts) in [

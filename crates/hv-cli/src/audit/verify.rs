@@ -9,8 +9,8 @@ use crate::Exit;
 use crate::output::{self, one_line};
 use hv_core::audit::disk::RealDisk;
 use hv_core::audit::{
-    self, Checkpoint, Ends, Entry, Finding, Level, Note, Outside, Prints, Quorum, Rank, Report, StreamNo,
-    StreamReport, Verdict,
+    self, Checkpoint, Ends, Entry, Finding, GoneRecords, Level, Note, Outside, Prints, Quorum, Rank, Report,
+    StreamNo, StreamReport, Verdict,
 };
 use hv_core::types::Digest;
 use serde::Serialize;
@@ -98,15 +98,15 @@ fn tampered(mut report: Report, finding: Finding) -> Report {
 
 /// A checkpoint from outside the folder that the log's key signed.
 #[derive(Debug)]
-struct Mark {
-    checkpoint: Checkpoint,
+pub(super) struct Mark {
+    pub(super) checkpoint: Checkpoint,
     quorum: Quorum,
     /// What helps to tell which record was changed.
     prints: Option<Prints>,
 }
 
 impl Mark {
-    fn read(path: &Path, trust: &Trust) -> Result<Self, Failure> {
+    pub(super) fn read(path: &Path, trust: &Trust) -> Result<Self, Failure> {
         let said = |bad: &dyn fmt::Display| bad_input(&format_args!("{}: {bad}", path.display()));
         let note =
             Note::parse(&files::read(path).map_err(|error| bad_input(&error))?).map_err(|bad| said(&bad))?;
@@ -123,7 +123,7 @@ impl Mark {
     }
 
     /// The levels that it gives.
-    fn outside(&self) -> impl Iterator<Item = Outside<'_>> {
+    pub(super) fn outside(&self) -> impl Iterator<Item = Outside<'_>> {
         let Checkpoint { size, root, .. } = self.checkpoint;
         let ends = Ends::of_lines(&self.checkpoint.extension);
         let witnessed = self.quorum.reached.then_some(Rank::Witnessed);
@@ -147,6 +147,18 @@ struct Document {
     records: u64,
     bytes: u64,
     purged: u64,
+    /// The records of sessions that were purged.
+    gone: GoneDocument,
+}
+
+/// Records that are gone, and what vouches for them.
+#[derive(Debug, Serialize)]
+struct GoneDocument {
+    sessions: u64,
+    /// Those whose hashes are there.
+    leaves: u64,
+    /// Those over which only roots are there.
+    roots: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -216,11 +228,15 @@ struct StreamDocument {
     length: u64,
     root: Digest,
     closed: bool,
+    /// How many of the records were purged.
+    gone: u64,
 }
 
 impl Document {
     fn of(report: &Report) -> Self {
-        let Report { verdict, level, streams, batches, records, bytes, purged } = report;
+        let Report { verdict, level, streams, batches, records, bytes, purged, gone } = report;
+        let GoneRecords { sessions, leaves, roots } = *gone;
+        let gone = GoneDocument { sessions, leaves, roots };
         let (word, why, finding) = match verdict {
             Verdict::Complete => (Word::Complete, None, None),
             Verdict::Open(why) => (Word::Open, Some(why.to_string()), None),
@@ -233,11 +249,12 @@ impl Document {
             length: stream.length,
             root: stream.root,
             closed: stream.closed,
+            gone: stream.gone,
         };
         let streams = streams.iter().map(stream).collect();
         let (batches, records, bytes, purged) = (*batches, *records, *bytes, *purged);
         let anchors = Vec::new();
-        Self { verdict: word, why, level, finding, anchors, streams, batches, records, bytes, purged }
+        Self { verdict: word, why, level, finding, anchors, streams, batches, records, bytes, purged, gone }
     }
 }
 
@@ -283,19 +300,29 @@ impl fmt::Display for Document {
                 self.purged
             )?;
         }
+        let GoneDocument { sessions, leaves, roots } = self.gone;
+        if leaves + roots > 0 {
+            writeln!(
+                f,
+                "purged: {} records of {sessions} sessions; {leaves} are vouched for by their hash alone, {roots} by the \
+                 root over them",
+                leaves + roots
+            )?;
+        }
         if self.streams.is_empty() {
             return Ok(());
         }
         let labels = self.streams.iter().map(|stream| one_line(&stream.label).chars().count());
         let width = labels.max().unwrap_or_default().max("label".len());
         writeln!(f, "\n{:>6}  {:width$}  {:>8}  {:6}  root", "stream", "label", "records", "state")?;
-        for StreamDocument { no, label, length, root, closed } in &self.streams {
+        for StreamDocument { no, label, length, root, closed, gone } in &self.streams {
             // The node's and the ledger's stream end with the log and are never closed alone.
             let state = match (*closed, self.level.sealed) {
                 (true, _) => "closed",
                 (false, true) if *no < StreamNo::FIRST_SESSION.0 => "ended",
                 (false, _) => "open",
             };
+            let state = if *gone > 0 { "purged" } else { state };
             writeln!(f, "{no:>6}  {:width$}  {length:>8}  {state:6}  {root}", one_line(label))?;
         }
         Ok(())

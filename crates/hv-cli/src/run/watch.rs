@@ -76,6 +76,9 @@ impl Names {
             | TrailEvent::Sealed
             | TrailEvent::Purged { .. }
             | TrailEvent::Destroyed { .. }
+            | TrailEvent::Reducing { .. }
+            | TrailEvent::Reduced { .. }
+            | TrailEvent::Gone { .. }
             | TrailEvent::Snapshot { .. }
             | TrailEvent::Node(_) => {}
         }

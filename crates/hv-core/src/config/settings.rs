@@ -334,4 +334,11 @@ pub const SETTINGS: &[Setting] = &[
         "how long notes of the embedding program are kept"
     ),
     time!("retention.file", KEPT, CENTURY, retention.file, "how long versions of files are kept"),
+    time!(
+        "retention.session",
+        KEPT,
+        CENTURY,
+        retention.session,
+        "how long the records of a session are kept from its end on"
+    ),
 ];

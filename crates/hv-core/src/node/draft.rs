@@ -6,7 +6,7 @@ use crate::observed::Sums;
 use crate::scoring::Outcomes;
 use crate::state::State;
 use crate::trail::TrailEvent;
-use hv_audit::{Batch, Expect, LogError, PayloadRef, StreamNo};
+use hv_audit::{Batch, Expect, LogError, PayloadRef, Reduction, StreamNo};
 use hv_saga::Saga;
 use hv_types::{Digest, Illegal, SessionId};
 
@@ -30,6 +30,8 @@ struct More {
     others: Vec<Part>,
     /// Contents to be purged; then the node's events say so.
     purge: Vec<Digest>,
+    /// Sessions whose records go, each with what is told of that.
+    reduce: Vec<(Reduction, NodeEvent)>,
     ahead: Option<Ahead>,
 }
 
@@ -148,6 +150,16 @@ impl Draft {
         self.node(vec![purged])
     }
 
+    /// Destroys the records of sessions that are over; each event goes into the log's own record of it.
+    pub(crate) fn reducing(mut self, reduce: Vec<(Reduction, NodeEvent)>) -> Self {
+        self.more().reduce = reduce;
+        self
+    }
+
+    fn reduce(&self) -> &[(Reduction, NodeEvent)] {
+        self.more.as_deref().map_or(&[], |more| &more.reduce)
+    }
+
     #[inline(always)]
     pub(crate) fn session(self, stream: StreamNo, events: Vec<SessionEvent>) -> Self {
         self.session_with(stream, events, None)
@@ -199,7 +211,8 @@ impl Draft {
 
     pub(super) fn is_empty(&self) -> bool {
         let here = self.node.is_empty() && self.ledger.is_empty() && self.says_nothing();
-        here && !matches!(self.session, Some(Target::Closing(_))) && self.others().is_empty()
+        let also = self.others().is_empty() && self.reduce().is_empty();
+        here && !matches!(self.session, Some(Target::Closing(_))) && also
     }
 
     /// Whether nothing is said of a session.
@@ -227,6 +240,9 @@ impl Draft {
             batch.purge(self.purge(), |out| event::put_body(&self.node, out))?;
         } else if !self.node.is_empty() {
             batch.push(StreamNo::NODE, &[], |out| event::put_body(&self.node, out))?;
+        }
+        for (reduction, event) in self.reduce() {
+            batch.reduce(reduction, |out| event::put_body(std::slice::from_ref(event), out))?;
         }
         if !self.ledger.is_empty() {
             batch.push(StreamNo::LEDGER, &[], |out| event::put_body(&self.ledger, out))?;
@@ -258,6 +274,7 @@ impl Draft {
 
     pub(super) fn apply(&mut self, state: &mut State, made: &Made) -> Result<(), Illegal> {
         self.node.iter().try_for_each(|event| state.apply_node(event))?;
+        self.reduce().iter().try_for_each(|(_, event)| state.apply_node(event))?;
         if !self.ledger.is_empty() {
             state.apply_ledger(&self.ledger)?;
         }

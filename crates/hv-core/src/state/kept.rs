@@ -58,6 +58,8 @@ impl Wire for State {
             names: _,
             sessions,
             answering,
+            // Nothing of that where a log is not being replayed.
+            gone: _,
         } = self;
         authority.put(out);
         guards.put(out);

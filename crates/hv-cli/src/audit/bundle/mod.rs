@@ -113,8 +113,8 @@ impl Bundle {
             let path = path.iter().map(|hash| data::encode(&hash.0)).collect();
             Ok(NodeEntry { index, record: data::encode(record), path })
         };
-        let records =
-            (0..count).map(|seq| read.record(stream, seq).map(data::encode).ok_or(NoProof::NotKept));
+        let records = (0..count)
+            .map(|seq| read.record(stream, seq).map(data::encode).ok_or_else(|| read.absent(stream)));
         Ok(Self {
             format: FORMAT.to_owned(),
             key: key.to_string(),

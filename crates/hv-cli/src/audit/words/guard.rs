@@ -105,6 +105,7 @@ pub(super) fn guarded(guards: &Guards) -> Told {
                 ("output_s", seconds(retention.output)),
                 ("note_s", seconds(retention.note)),
                 ("file_s", seconds(retention.file)),
+                ("session_s", seconds(retention.session)),
             ])
         })
 }

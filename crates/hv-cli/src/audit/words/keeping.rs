@@ -1,9 +1,14 @@
 //! Purges, holds, anchors and histories.
 
+use super::super::names::Name;
 use super::super::told::{Told, seconds};
 use hv_core::anchor::AnchorState;
+use hv_core::audit::Tier;
 use hv_core::audit::retention::Scope;
-use hv_core::types::{Did, Digest, Timestamp};
+use hv_core::event::AgentKept;
+use hv_core::liability::TrackRecord;
+use hv_core::types::{Did, Digest, SessionId, Timestamp};
+use serde_json::json;
 use std::time::Duration;
 
 /// So many contents were purged.
@@ -19,6 +24,58 @@ pub(super) fn purged(scope: &Scope, older_than: Option<Duration>, contents: u64,
         .with("older_than_s", older_than.map(seconds))
         .with("contents", contents)
         .with("bytes", bytes)
+}
+
+/// The records of a session go.
+pub(super) fn reducing(
+    name: Name,
+    (stream, tier): (u32, Tier),
+    (size, root): (u64, &Digest),
+    (first, last): (u64, u64),
+    (checkpoint, signed): &(u64, Digest),
+) -> Told {
+    let left = match tier {
+        Tier::Leaves => "the hash of each stays",
+        Tier::Roots => "the roots over them stay",
+    };
+    let words = format!(
+        "the records of session {name}, batches {first} to {last}, are purged; {left}; the checkpoint of size \
+         {checkpoint} speaks for its end"
+    );
+    Told::new("log.records_purged", words)
+        .with("stream", stream)
+        .with("label", name)
+        .with("tier", tier.to_string())
+        .with("size", size)
+        .with("root", root)
+        .with("first", first)
+        .with("last", last)
+        .with("checkpoint", json!({ "size": checkpoint, "root": signed }))
+}
+
+/// That is done.
+pub(super) fn records_gone(purges: &[u64], segments: u64) -> Told {
+    let of = if let [purge] = purges {
+        format!("node record {purge}")
+    } else {
+        format!("{} records", purges.len())
+    };
+    let words = format!("the purge of {of} is done; {segments} segments are without records that are gone");
+    Told::new("log.records_destroyed", words).with("purges", purges).with("segments", segments)
+}
+
+/// What outlives the records of a session.
+pub(super) fn reduced(session: &SessionId, stream: u32, agents: &[AgentKept]) -> Told {
+    let words = format!("session {session} is purged; of {} agents it is kept what it came to", agents.len());
+    let agents: Vec<_> = agents
+        .iter()
+        .map(|AgentKept { did, summaries, track }| {
+            let track =
+                track.map(|TrackRecord { good, bad, day }| json!({ "good": good, "bad": bad, "day": day }));
+            json!({ "agent": did, "summaries": summaries, "track": track })
+        })
+        .collect();
+    Told::new("node.reduced", words).with("session", session).with("stream", stream).with("agents", agents)
 }
 
 /// A hold was put on.

@@ -74,6 +74,19 @@ impl Scene<'_> {
                 let words = format!("the purge of node record {purge} is done; nothing of it can be read");
                 Told::new("log.destroyed", words).with("purge", purge)
             }
+            TrailEvent::Reducing { stream, tier, size, root, batches, checkpoint } => keeping::reducing(
+                self.names.stream(*stream),
+                (stream.0, *tier),
+                (*size, root),
+                *batches,
+                checkpoint,
+            ),
+            TrailEvent::Reduced { purges, segments } => keeping::records_gone(purges, *segments),
+            TrailEvent::Gone { records } => {
+                let words =
+                    format!("{records} records were purged; what they said is vouched for by hashes alone");
+                Told::new("log.gone", words).with("records", records)
+            }
             TrailEvent::Snapshot { digest, length } => {
                 let words = format!(
                     "what the trail says up to here is kept in a snapshot of {length} bytes; {digest}"
@@ -202,6 +215,7 @@ fn node(scene: &Scene<'_>, event: &NodeEvent) -> Told {
             let scope = Scope { session: session.clone(), subject: subject.clone() };
             keeping::held(*hold, &scope, reason)
         }
+        NodeEvent::Reduced { session, stream, agents } => keeping::reduced(session, *stream, agents),
         NodeEvent::HoldReleased { hold } => keeping::released(*hold),
         NodeEvent::AnchorQueued { anchor, target, size, root, digest } => {
             keeping::anchor_queued(*anchor, target, (*size, root), digest)

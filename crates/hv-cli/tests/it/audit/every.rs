@@ -4,8 +4,8 @@ use super::trails::{START, did};
 use hv_core::adapters::{DriftRecord, DriftVerdict, PortsOn};
 use hv_core::anchor::AnchorState;
 use hv_core::event::{
-    Denial, Folded, FoldedAsker, FoldedKind, FoldedSource, KeyEvent, KillAnswer, KillTarget, LedgerEvent,
-    MembershipEvent, NodeEvent, Rejected, Rejection, SagaEvent, SessionEvent, Voice,
+    AgentKept, Denial, Folded, FoldedAsker, FoldedKind, FoldedSource, KeyEvent, KillAnswer, KillTarget,
+    LedgerEvent, MembershipEvent, NodeEvent, Rejected, Rejection, SagaEvent, SessionEvent, Voice,
 };
 use hv_core::identity::registry::Held;
 use hv_core::identity::{Kind, Signer};
@@ -13,7 +13,7 @@ use hv_core::integrations::drift::{Hysteresis, Response};
 use hv_core::integrations::trust::Severity;
 use hv_core::liability::{
     AccountKept, AgentNo, BondKept, BondNo, Case, Cause, Cut, Loss, Offence, SessionNo, SlashReason, Slashed,
-    Source, Standing, Toll, Totals, Verdict, VouchPolicy,
+    Source, Standing, Toll, Totals, TrackRecord, Verdict, VouchPolicy,
 };
 use hv_core::rings::breach::Breach;
 use hv_core::rings::class::{Claim, Override, Source as Speaker};
@@ -62,6 +62,18 @@ fn keeping() -> Vec<NodeEvent> {
     let (older_than, subject) = (Some(Duration::from_secs(365 * 86_400)), Some(did("a")));
     vec![
         NodeEvent::Purged { session: session.clone(), subject, older_than, contents: 3, bytes: 4711 },
+        NodeEvent::Reduced {
+            session: SessionId::new("sample").unwrap(),
+            stream: 2,
+            agents: vec![
+                AgentKept {
+                    did: did("a"),
+                    summaries: vec![Digest([0xa2; 32])],
+                    track: Some(TrackRecord { good: 3_000_000, bad: 1, day: 20_484 }),
+                },
+                AgentKept { did: did("b"), summaries: vec![], track: None },
+            ],
+        },
         NodeEvent::Held { hold: 0, session, subject: None, reason: "a case".to_owned() },
         NodeEvent::HoldReleased { hold: 0 },
         NodeEvent::AnchorQueued {

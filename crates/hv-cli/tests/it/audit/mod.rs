@@ -11,6 +11,7 @@ mod outside;
 mod purge;
 mod show;
 mod stranger;
+mod tiers;
 mod trails;
 mod verify;
 

@@ -25,8 +25,8 @@ fn stranger(dir: &Path) -> Result<BTreeMap<u64, (u64, Hash)>, String> {
     for index in 0u32.. {
         let name = format!("{index:08}.seg");
         let Ok(segment) = fs::read(dir.join(&name)) else { break };
-        trail.segment(index, &segment, &previous)?;
-        previous = *blake3::hash(&segment).as_bytes();
+        let now = *blake3::hash(&segment).as_bytes();
+        previous = trail.segment(index, &segment, &previous)?.unwrap_or(now);
         names.push(name);
         let end = (u64::from(u32_at(slot, 48)), u64_at(slot, 56));
         let last = u64::from(index) == end.0;
@@ -36,16 +36,14 @@ fn stranger(dir: &Path) -> Result<BTreeMap<u64, (u64, Hash)>, String> {
     }
     let node = &trail.streams[&0];
     require(u64_at(slot, 40) == trail.lsn, "the batch that the mark names")?;
-    require(
-        u64_at(slot, 64) == node.leaves.len() as u64 && slot[72..104] == node.tip,
-        "the node stream's end",
-    )?;
+    require(u64_at(slot, 64) == node.size() && slot[72..104] == node.tip, "the node stream's end")?;
     require(trail.sealed, "sealed at the end")?;
     require(
         trail.streams.iter().all(|(number, stream)| *number < 2 || stream.closed),
         "sessions are closed",
     )?;
     require(trail.purging.is_empty(), "purges are done")?;
+    trail.reductions()?;
     let mut keys = BTreeMap::new();
     if let Ok(bytes) = fs::read(dir.join("keys")) {
         keys = self::keys(&bytes, &trail.nonce)?;
@@ -85,7 +83,7 @@ fn stranger(dir: &Path) -> Result<BTreeMap<u64, (u64, Hash)>, String> {
         require(names.contains(&name), "nothing else lies there")?;
     }
     let streams = trail.streams.iter();
-    Ok(streams.map(|(number, stream)| (*number, (stream.leaves.len() as u64, stream.root()))).collect())
+    Ok(streams.map(|(number, stream)| (*number, (stream.size(), stream.root()))).collect())
 }
 
 #[derive(Default)]
@@ -103,58 +101,138 @@ struct Trail {
     snapshots: BTreeMap<String, (Hash, u64)>,
     /// What the node's stream must say next.
     owed: Option<Vec<u8>>,
+    /// A single record that is gone, right before: its stream, the place, the root before it, its hash.
+    gone: Option<(u64, u64, Hash, Hash)>,
+    /// Reductions by their places: stream, tier, size and root, and whether they are done.
+    reduced: BTreeMap<u64, (u64, u8, (u64, Hash), bool)>,
+    /// The digests of the segments without records that are gone, as they are, and as records say.
+    short: BTreeMap<u64, Hash>,
+    said: BTreeMap<u64, Hash>,
 }
 
 struct Stream {
     tip: Hash,
-    leaves: Vec<Hash>,
+    /// Roots of subtrees with their levels; a leaf has level 0.
+    nodes: Vec<(u32, Hash)>,
     closed: bool,
+    /// Size and root that the stream was closed with.
+    end: Option<(u64, Hash)>,
+    whole: bool,
+    /// What is gone of it: 0 nothing, 1 but for hashes, 2 but for roots.
+    tier: u8,
 }
 
 impl Stream {
     fn new(number: u64) -> Self {
         let mut tip = [0; 32];
         tip[28..].copy_from_slice(&u32::try_from(number).unwrap().to_le_bytes());
-        Self { tip, leaves: Vec::new(), closed: false }
+        Self { tip, nodes: Vec::new(), closed: false, end: None, whole: false, tier: 0 }
+    }
+
+    fn size(&self) -> u64 {
+        self.nodes.iter().map(|(level, _)| 1 << level).sum()
     }
 
     /// Over the records before the close, where there is one.
     fn root(&self) -> Hash {
-        let before = self.leaves.len() - usize::from(self.closed);
-        root(&self.leaves[..before])
+        let before = self.nodes.len() - usize::from(self.closed);
+        root(&self.nodes[..before])
     }
 
     fn head(&self, number: u64) -> Vec<u8> {
-        [&varint(number)[..], &varint(self.leaves.len() as u64), &self.tip, &self.root()].concat()
+        [&varint(number)[..], &varint(self.size()), &self.tip, &self.root()].concat()
     }
 }
 
 impl Trail {
-    fn segment(&mut self, index: u32, bytes: &[u8], previous: &Hash) -> Result<(), String> {
-        require(bytes.len() >= 76 && bytes[..12] == *b"hv-trail\x01\0\0\0", "a segment of version 1")?;
+    /// Gives what the digest of the segment was, where records of it are gone.
+    fn segment(&mut self, index: u32, bytes: &[u8], previous: &Hash) -> Result<Option<Hash>, String> {
+        let short = bytes.len() >= 124 && bytes[..12] == *b"hv-short\x01\0\0\0";
+        let whole = bytes.len() >= 76 && bytes[..12] == *b"hv-trail\x01\0\0\0";
+        require(short || whole, "a segment of version 1")?;
+        let header = if short { 124 } else { 76 };
+        let last = if short { u64_at(bytes, 72) } else { u64::MAX };
         require(u32_at(bytes, 12) == index && bytes[16..32] == self.nonce, "index and nonce")?;
         require(u64_at(bytes, 32) == self.lsn + 1 && bytes[40..72] == *previous, "what came before")?;
-        require(u32_at(bytes, 72) == crc(&bytes[..72]), "crc of the segment's header")?;
-        let mut rest = &bytes[76..];
+        require(u32_at(bytes, header - 4) == crc(&bytes[..header - 4]), "crc of the segment's header")?;
+        let mut rest = &bytes[header..];
         while !rest.is_empty() {
             require(rest.len() > 20 && u32_at(rest, 16) == crc(&rest[..16]), "crc of a frame's header")?;
             let length = u32_at(rest, 0) as usize;
             require(length > 0 && length <= rest.len() - 20, "a whole frame")?;
             let (frame, behind) = rest.split_at(20 + length);
-            require(u64_at(frame, 4) == self.lsn + 1, "the next batch")?;
+            let next = u64_at(frame, 4);
+            let gap = short && next > self.lsn && next <= last;
+            require(next == self.lsn + 1 || gap, "the next batch")?;
             require(u32_at(frame, 12) == crc(&frame[20..]), "crc of a frame's payload")?;
-            self.lsn += 1;
+            self.lsn = next;
             let mut payload = &frame[20..];
             while !payload.is_empty() {
                 let stream = take_varint(&mut payload)?;
                 let length = take_varint(&mut payload)?;
+                if short && length == 0 {
+                    self.gone(stream, &mut payload)?;
+                    continue;
+                }
                 let record = take(&mut payload, usize::try_from(length).unwrap())?;
                 self.record(stream, record)?;
             }
-            require(self.owed.is_none(), "the node's stream says that a stream began or ended")?;
+            let begun = self.gone.take().is_some_and(|(_, place, ..)| place == 0);
+            require(self.owed.is_none() && !begun, "the node's stream says that a stream began or ended")?;
             rest = behind;
         }
+        if !short {
+            return Ok(None);
+        }
+        self.lsn = last;
+        self.short.insert(index.into(), *blake3::hash(bytes).as_bytes());
+        Ok(Some(bytes[80..112].try_into().unwrap()))
+    }
+
+    /// What stands for records that are gone.
+    fn gone(&mut self, number: u64, payload: &mut &[u8]) -> Result<(), String> {
+        let begun = self.gone.take().is_some_and(|(_, place, ..)| place == 0);
+        require(number >= 2 && self.owed.is_none() && !self.sealed && !begun, "records of a session")?;
+        if number == self.streams.len() as u64 {
+            self.streams.insert(number, Stream::new(number));
+        }
+        let stream = self.streams.get_mut(&number).ok_or("a stream that began")?;
+        require(!stream.closed, "a stream that is open")?;
+        let (place, before) = (stream.size(), stream.root());
+        let count = take_varint(payload)?;
+        require(count > 0 && (place > 0 || count == 1), "the first record stands alone")?;
+        let (mut at, end) = (place, place + count);
+        while at < end {
+            // As large as it can be where it begins, and no larger than what is left.
+            let fits = (end - at).ilog2();
+            let level = if at == 0 { fits } else { fits.min(at.trailing_zeros()) };
+            stream.nodes.push((level, take(payload, 32)?.try_into().unwrap()));
+            at += 1 << level;
+        }
+        stream.tip = match count {
+            1 => stream.nodes.last().unwrap().1,
+            _ => take(payload, 32)?.try_into().unwrap(),
+        };
+        stream.tier = stream.tier.max(if count == 1 { 1 } else { 2 });
+        if count == 1 {
+            self.gone = Some((number, place, before, stream.tip));
+        }
         Ok(())
+    }
+
+    /// What is gone is what records say, and nothing else.
+    fn reductions(&self) -> Result<(), String> {
+        for (stream, tier, end, done) in self.reduced.values() {
+            let stream = self.streams.get(stream).ok_or("a stream that is reduced")?;
+            require(*done && stream.end == Some(*end), "a reduction of a closed stream, done")?;
+            require(!stream.whole && stream.tier >= 1 && *tier >= 1, "its records are gone")?;
+        }
+        for (number, stream) in &self.streams {
+            let allowed =
+                self.reduced.values().filter(|(of, ..)| of == number).map(|(_, tier, ..)| *tier).max();
+            require(stream.tier <= allowed.unwrap_or(0), "no more is gone than was purged")?;
+        }
+        require(self.short == self.said, "the segments that records say")
     }
 
     fn record(&mut self, number: u64, bytes: &[u8]) -> Result<(), String> {
@@ -169,6 +247,7 @@ impl Trail {
             let length = take_varint(rest)?;
             require(*self.payloads.entry(id).or_insert(length) == length, "a payload has one length")?;
         }
+        let whole = rest.len();
         require(lsn == self.lsn && time >= self.time, "batch and time")?;
         self.time = time;
         require(!self.sealed || kind == 5, "only a start behind the end")?;
@@ -185,9 +264,24 @@ impl Trail {
             self.streams.insert(number, Stream::new(number));
         }
         let stream = self.streams.get(&number).ok_or("a stream that began")?;
-        require(!stream.closed && seq == stream.leaves.len() as u64, "the next record")?;
+        require(!stream.closed && seq == stream.size(), "the next record")?;
         require(parent == stream.tip, "the parent")?;
-        let owed = self.owed.take();
+        let gone = self.gone.take();
+        require(kind == 3 || gone.is_none_or(|(_, place, ..)| place > 0), "the first record is told of")?;
+        let mut owed = self.owed.take();
+        if let (Some((stream, place, before, leaf)), 3 | 4) = (gone, kind) {
+            // The label is told by the commitment alone.
+            let rest = &mut &rest[..];
+            require(take_varint(rest)? == stream && number == 0 && owed.is_none(), "its own stream")?;
+            let end = [&varint(place)[..], &before, &leaf].concat();
+            let label = if kind == 3 { usize::try_from(take_varint(rest)?).unwrap() } else { 0 };
+            take(rest, label)?;
+            require(
+                if kind == 3 { place == 0 && **rest == leaf } else { **rest == end[..] },
+                "what is gone",
+            )?;
+            owed = Some([&[kind][..], &bytes[bytes.len() - whole..]].concat());
+        }
         require(owed.is_some() == matches!(kind, 3 | 4), "commitments stand where they must")?;
         match kind {
             0 => {}
@@ -204,6 +298,11 @@ impl Trail {
             3 | 4 => {
                 let said = [&[kind][..], rest].concat();
                 require(number == 0 && owed == Some(said), "the commitment")?;
+                let stream = self.streams.get_mut(&take_varint(rest)?).unwrap();
+                if kind == 4 {
+                    stream.end = Some((take_varint(rest)?, take(rest, 32)?.try_into().unwrap()));
+                    stream.closed = true;
+                }
             }
             5 => require(number == 0 && **rest == self.nonce[..], "the nonce")?,
             6 => {
@@ -234,23 +333,55 @@ impl Trail {
                 self.snapshots.insert(format!("{lsn:016}.snap"), (digest, take_varint(rest)?));
                 require(number == 0 && rest.is_empty(), "a snapshot")?;
             }
+            10 => {
+                let (stream, tier) = (take_varint(rest)?, take(rest, 1)?[0]);
+                let size = take_varint(rest)?;
+                let told: Hash = take(rest, 32)?.try_into().unwrap();
+                let mut peaks = Vec::new();
+                for level in (0..64).rev().filter(|level| size >> level & 1 == 1) {
+                    peaks.push((level, take(rest, 32)?.try_into().unwrap()));
+                }
+                require(root(&peaks) == told && number == 0 && matches!(tier, 1 | 2), "a reduction")?;
+                let (first, last, checkpoint) = (take_varint(rest)?, take_varint(rest)?, take_varint(rest)?);
+                take(rest, 32)?;
+                require(first <= last && last < lsn && checkpoint <= seq, "what came before")?;
+                self.reduced.insert(seq, (stream, tier, (size, told), false));
+            }
+            11 => {
+                for _ in 0..take_varint(rest)? {
+                    let known = self.reduced.get_mut(&take_varint(rest)?).ok_or("a reduction")?;
+                    require(!std::mem::replace(&mut known.3, true), "a reduction that is under way")?;
+                }
+                for _ in 0..take_varint(rest)? {
+                    let segment = take_varint(rest)?;
+                    self.said.insert(segment, take(rest, 32)?.try_into().unwrap());
+                }
+                require(number == 0 && rest.is_empty(), "what the segments are")?;
+            }
             _ => return Err(format!("no kind {kind}")),
         }
         let stream = self.streams.get_mut(&number).unwrap();
-        stream.leaves.push(hash);
+        stream.nodes.push((0, hash));
         stream.tip = hash;
+        stream.whole = true;
         stream.closed = kind == 2;
         Ok(())
     }
 }
 
-fn root(leaves: &[Hash]) -> Hash {
-    match leaves {
+/// Over subtrees that follow each other, none of which crosses the place where the tree is split.
+fn root(nodes: &[(u32, Hash)]) -> Hash {
+    match nodes {
         [] => keyed("hv 2026 audit node v1", &[]),
-        [leaf] => *leaf,
+        [(_, root)] => *root,
         more => {
-            let left = (more.len() - 1).ilog2();
-            let (left, right) = more.split_at(1 << left);
+            let size: u64 = more.iter().map(|(level, _)| 1 << level).sum();
+            let (half, mut left) = (1 << (size - 1).ilog2(), 0);
+            let split = more.iter().position(|(level, _)| {
+                left += 1u64 << level;
+                left == half
+            });
+            let (left, right) = more.split_at(split.unwrap() + 1);
             keyed("hv 2026 audit node v1", &[root(left), root(right)].concat())
         }
     }
@@ -378,12 +509,21 @@ async fn a_verifier_written_from_the_page_agrees() {
     let place = Place::new();
     trails::in_segments(&place.dir());
     agree(&place.dir());
+    let place = Place::new();
+    trails::reduced(&place.dir());
+    agree(&place.dir());
 }
 
 /// The stranger is no rubber stamp: it refuses what hv refuses.
 #[tokio::test]
 async fn a_verifier_written_from_the_page_refuses_a_change_of_any_byte() {
-    let place = Place::finished().await;
+    refuses_any_change(&Place::finished().await);
+    let place = Place::new();
+    trails::reduced(&place.dir());
+    refuses_any_change(&place);
+}
+
+fn refuses_any_change(place: &Place) {
     for (name, bytes) in super::files(&place.dir()) {
         let path = place.dir().join(&name);
         for at in (0..bytes.len()).step_by(bytes.len() / 199 + 1) {

@@ -1,7 +1,7 @@
 //! Trails to look at: a real piece of work, and one of every event that there is.
 
 use super::every;
-use hv_core::audit::{Batch, Entropy, FileLog, FileOptions, Log, LogError, StreamNo};
+use hv_core::audit::{Batch, Entropy, FileLog, FileOptions, Log, LogError, StreamNo, Tier, Transcript};
 use hv_core::event::{LedgerEvent, MembershipEvent, RECORD_VERSION, SagaEvent, SessionEvent};
 use hv_core::liability::AgentNo;
 use hv_core::rings::class::Claim;
@@ -86,6 +86,22 @@ impl Stage {
         session
     }
 
+    /// A session in which one agent works, who is vouched for by nobody.
+    pub(crate) async fn quiet(&self, name: &str) -> SessionId {
+        let session = session_id(name);
+        self.hv.create_session(&session, SessionConfig::default(), &did("admin")).await.unwrap();
+        let entrant = Entrant::new(did("clerk")).with_sigma("0.9".parse().unwrap());
+        self.hv.join_session(&session, &entrant).await.unwrap();
+        let claim = Claim {
+            kind: Some(ActionKind::Effect),
+            reversibility: Some(Reversibility::Full),
+            ..Claim::default()
+        };
+        self.hv.register_action(&session, &ActionId::new("git.tag").unwrap(), claim).await.unwrap();
+        self.hv.activate_session(&session).await.unwrap();
+        session
+    }
+
     async fn saga(&self, session: &SessionId, name: &str, steps: Vec<StepDef>, end: SagaState) {
         let mut closures = self.closures();
         let clock = Arc::clone(&self.clock);
@@ -137,9 +153,14 @@ impl Stage {
 
     /// A saga of so many steps, one after the other.
     async fn rounds(&self, session: &SessionId, count: u32) {
+        self.rounds_by("builder", session, count).await;
+    }
+
+    /// The same by somebody.
+    pub(crate) async fn rounds_by(&self, agent: &str, session: &SessionId, count: u32) {
         let round = |n: u32| StepDef {
             after: n.checked_sub(1).into_iter().collect(),
-            ..step(&format!("round-{n}"), "builder", "git.tag", "works")
+            ..step(&format!("round-{n}"), agent, "git.tag", "works")
         };
         self.saga(session, "rounds", (0..count).map(round).collect(), SagaState::Completed).await;
     }
@@ -268,9 +289,51 @@ pub(crate) fn of_every_event(dir: &Path, every: &every::Every) {
     append(&mut |batch| batch.purge(&[gone.id()], |out| out.push(RECORD_VERSION)).map(|_| ()));
     log.destroy(START).unwrap();
     append(&mut |batch| batch.close(stream).map(|_| ()));
+    let mut spare = None;
+    append(&mut |batch| {
+        spare = Some(batch.genesis("spare", |out| out.push(RECORD_VERSION))?.0);
+        batch.push(spare.unwrap_or(stream), &[], |out| out.push(RECORD_VERSION)).map(|_| ())
+    });
+    append(&mut |batch| batch.close(spare.unwrap_or(stream)).map(|_| ()));
+    reduce(&log, spare.unwrap(), Tier::Leaves);
     let snapshot = log.begin_snapshot(time, b"a state").unwrap().unwrap();
     log.finish_snapshot(snapshot).unwrap();
     log.seal(time).unwrap();
+}
+
+/// Destroys the records of a session but for their hashes or roots.
+pub(crate) fn reduce(log: &FileLog, stream: StreamNo, tier: Tier) {
+    let read = Transcript::of(log, &mut |_| false).unwrap();
+    let checkpoint = (read.size(), read.root(read.size()).unwrap());
+    let reductions = log.reductions(&[stream], tier, checkpoint).unwrap();
+    log.append(&[], START, &mut |batch| {
+        batch.reduce(&reductions[0], |out| out.push(RECORD_VERSION)).map(drop)
+    })
+    .unwrap();
+    log.destroy(START).unwrap();
+}
+
+/// A finished trail of small segments, of three sessions of which two are reduced, and one of those twice.
+pub(crate) fn reduced(dir: &Path) {
+    let log = FileLog::create(dir, START, options().with_segment_bytes(900)).unwrap();
+    let streams = [2, 3, 4].map(StreamNo);
+    for round in 0..25u8 {
+        log.append(&[], START.after(Duration::from_secs(round.into())), &mut |batch| {
+            for stream in streams {
+                match round {
+                    0 => drop(batch.genesis("small", |out| out.push(RECORD_VERSION))?),
+                    24 => drop(batch.close(stream)?),
+                    _ => drop(batch.push(stream, &[], |out| out.extend([RECORD_VERSION, round]))?),
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+    }
+    reduce(&log, streams[0], Tier::Leaves);
+    reduce(&log, streams[1], Tier::Roots);
+    reduce(&log, streams[0], Tier::Roots);
+    log.seal(START.after(Duration::from_secs(60))).unwrap();
 }
 
 /// A finished trail of several small segments, opened a second time, with a payload that no record of the caller
