@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
 
-const NODE: &str = "did:web:node.example";
+pub(crate) const NODE: &str = "did:web:node.example";
 
 /// A trail with a configured node, and a live session with alice (0.75), bob (0.9) and carol (0.3).
-struct Office {
+pub(crate) struct Office {
     folder: tempfile::TempDir,
 }
 
 impl Office {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::configured(&[])
     }
 
@@ -36,12 +36,12 @@ impl Office {
         office
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Runs hv on the trail; gives the exit code, the document and what it said.
-    fn hv(&self, arguments: &[&str], more: &[&str]) -> (i32, Value, String) {
+    pub(crate) fn hv(&self, arguments: &[&str], more: &[&str]) -> (i32, Value, String) {
         let mut command = hv();
         command.args(arguments).args(more).arg("--data").arg(self.path("trail")).arg("--json");
         let output = command.output().unwrap();
@@ -50,20 +50,20 @@ impl Office {
         (output.status.code().unwrap(), document, said(&output))
     }
 
-    fn ok(&self, arguments: &[&str], more: &[&str]) -> Value {
+    pub(crate) fn ok(&self, arguments: &[&str], more: &[&str]) -> Value {
         let (code, document, said) = self.hv(arguments, more);
         assert_eq!(code, 0, "{arguments:?} {more:?}: {said}");
         document
     }
 
-    fn write(&self, name: &str, text: &str) -> String {
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
         let path = self.path(name);
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
     /// An envelope in a file.
-    fn signed(&self, name: &str, by: &str, nonce: u8, content: Content) -> String {
+    pub(crate) fn signed(&self, name: &str, by: &str, nonce: u8, content: Content) -> String {
         let statement = Statement {
             audience: Did::new(NODE).unwrap(),
             signer: key(by).did().clone(),

@@ -136,7 +136,7 @@ fn parse(text: &str) -> Result<Bounds, NoBounds> {
     let document: Document = if text.trim_start().starts_with('{') {
         serde_json::from_str(text).map_err(|error| NoBounds::Form(error.to_string()))?
     } else {
-        toml::from_str(text).map_err(|error| NoBounds::Form(error.to_string().trim_end().to_owned()))?
+        toml::from_str(text).map_err(|error| form(text, &error))?
     };
     let lasts = document.lasts.as_deref().map_or(Ok(LASTS), duration).map_err(NoBounds::Form)?;
     let mut actions = BTreeMap::new();
@@ -149,6 +149,14 @@ fn parse(text: &str) -> Result<Bounds, NoBounds> {
         }
     }
     Bounds::new(actions, document.calls, lasts).map_err(NoBounds::Bad)
+}
+
+/// In one line, with the line of the file.
+fn form(text: &str, error: &toml::de::Error) -> NoBounds {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let message: Vec<&str> = error.message().lines().map(str::trim).collect();
+    NoBounds::Form(format!("line {line}: {}", message.join(", ")))
 }
 
 fn what(action: &Action, bad: &dyn Fn(&'static str) -> NoBounds) -> Result<What, NoBounds> {
@@ -246,8 +254,8 @@ functions = ["think"]
     fn what_cannot_be_meant_is_refused() {
         for (text, why) in [
             ("lasts = \"25h\"", "at most 86400 s"),
-            ("lasts = \"soon\"", "soon"),
-            ("call = 1", "unknown field `call`"),
+            ("lasts = \"soon\"", "such as 30s"),
+            ("\ncall = 1", "line 2: unknown field `call`"),
             ("[[action]]\nid = \"a\"", "action `a` needs one of"),
             ("[[action]]\nid = \"a\"\nfiles = []\nfunctions = []", "action `a` needs one of"),
             ("[[action]]\nid = \"a\"\nfiles = []\n[[action]]\nid = \"a\"\nfiles = []", "stands there twice"),

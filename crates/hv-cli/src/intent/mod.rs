@@ -7,9 +7,9 @@ use crate::id::args::duration;
 use crate::output::{Refused, one_line};
 use crate::session::args::At;
 use crate::session::{Answer, Folder, LiveFailure, runtime};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use hv_core::identity::Content;
-use hv_core::rings::intent::Bounds;
+use hv_core::rings::intent::{Bounds, Demand, Policy, Rule, Violation};
 use hv_core::types::{ActionId, Did, SessionId, Timestamp};
 use hv_core::{Clock, Intent, Presented, SystemClock, bounds_digest, intent_call};
 use serde_json::{Value, json};
@@ -45,6 +45,68 @@ pub struct IntentArgs {
     /// How long from now on it may be declared that is asked for
     #[arg(long = "for", value_name = "TIME", value_parser = duration, default_value = "1h", requires = "ask")]
     pub within: Duration,
+}
+
+/// What a session makes of intents; see `hv intent --help`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct PolicyArgs {
+    /// Whether an agent without an intent in force may do more than read; see `hv intent --help`
+    #[arg(long = "intents", value_name = "WHETHER", value_enum, default_value = "optional")]
+    pub demand: DemandArg,
+    /// What becomes of a call outside its agent's intent
+    #[arg(long = "outside-intent", value_name = "WHAT", value_enum, default_value = "deny")]
+    pub outside: OutsideArg,
+    /// What becomes of an agent that calls outside its intent
+    #[arg(long = "on-violation", value_name = "WHAT", value_enum, default_value = "deny")]
+    pub violation: ViolationArg,
+}
+
+/// Whether agents need an intent.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum DemandArg {
+    /// It may
+    Optional,
+    /// It may not
+    Required,
+}
+
+/// What becomes of a call outside an intent.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum OutsideArg {
+    /// It is denied
+    Deny,
+    /// It passes with the word of a witness on exactly this call
+    Consent,
+}
+
+/// What becomes of an agent that calls outside its intent.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ViolationArg {
+    /// Nothing more than the denial
+    Deny,
+    /// It is slashed on the denied call
+    Slash,
+}
+
+impl PolicyArgs {
+    /// As the node takes it.
+    #[must_use]
+    pub const fn policy(&self) -> Policy {
+        Policy {
+            demand: match self.demand {
+                DemandArg::Optional => Demand::Optional,
+                DemandArg::Required => Demand::Required,
+            },
+            outside: match self.outside {
+                OutsideArg::Deny => Rule::Deny,
+                OutsideArg::Consent => Rule::Consent,
+            },
+            violation: match self.violation {
+                ViolationArg::Deny => Violation::Deny,
+                ViolationArg::Slash => Violation::Slash,
+            },
+        }
+    }
 }
 
 const INTENT_HELP: &str = "\

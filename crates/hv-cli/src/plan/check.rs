@@ -16,6 +16,7 @@ use super::{
     Vouch, graph, places, value,
 };
 use hv_core::rings::class::Override;
+use hv_core::rings::intent::Policy;
 use hv_saga::{Idempotence, Join, Retry, limits};
 use hv_types::{
     ActionDescriptor, ActionId, ActionKind, Did, Reversibility, Ring, RiskWeight, SessionId, Share, Sigma,
@@ -36,7 +37,8 @@ pub(super) fn plan(source: &Source) -> Result<Plan, Located> {
     amounts(&file)?;
     let paths = paths(&file.paths)?;
     let agents = agents(&file.agent, source)?;
-    let session = session(file.session.unwrap_or_default(), &agents)?;
+    let intents = file.intents.map(super::rights::intents);
+    let session = session(file.session.unwrap_or_default(), intents, &agents)?;
     let node = file.node.map(|node| super::evidence::node(&node, source)).transpose()?;
     let (adapters, of_adapters) = super::adapters::adapters(file.adapters.as_ref(), &agents, source)?;
     let vouches = vouches(&file.vouch, &agents)?;
@@ -143,7 +145,7 @@ fn agents(raw: &[At<RawAgent>], source: &Source) -> Result<Vec<Agent>, Located> 
     let (mut agents, mut lines) = (Vec::new(), BTreeMap::new());
     for At { line, value: agent } in raw {
         let parent = super::rights::parent(agent, &agents)?;
-        let RawAgent { did, parent: _, sigma, manifest, fetch_manifest, codebase, facts } = agent;
+        let RawAgent { did, parent: _, sigma, manifest, fetch_manifest, codebase, facts, intent } = agent;
         let id = value::ident(did, Did::new)?;
         if let Some(first) = lines.insert(id.clone(), did.line) {
             return fail(did.line, Fault::Duplicate { kind: Kind::Agent, name: id.to_string(), first });
@@ -163,12 +165,13 @@ fn agents(raw: &[At<RawAgent>], source: &Source) -> Result<Vec<Agent>, Located> 
         };
         let facts = facts.as_ref().map(super::adapters::facts);
         let codebase = codebase.as_ref().map(super::task::pinned).transpose()?;
-        agents.push(Agent { did: id, parent, trust, codebase, facts, line: *line });
+        let intent = intent.as_ref().map(|intent| super::evidence::file(intent, source));
+        agents.push(Agent { did: id, parent, trust, codebase, facts, intent, line: *line });
     }
     Ok(agents)
 }
 
-fn session(raw: RawSession, agents: &[Agent]) -> Result<Session, Located> {
+fn session(raw: RawSession, intents: Option<Policy>, agents: &[Agent]) -> Result<Session, Located> {
     let RawSession {
         id,
         mode,
@@ -211,6 +214,7 @@ fn session(raw: RawSession, agents: &[Agent]) -> Result<Session, Located> {
             .map(|principal| value::ident(principal, Did::new))
             .collect::<Result<_, _>>()?,
         voters: voters.iter().map(|voter| value::ident(voter, Did::new)).collect::<Result<_, _>>()?,
+        intents: intents.unwrap_or_default(),
     })
 }
 

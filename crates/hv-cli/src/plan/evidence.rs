@@ -4,7 +4,8 @@ use super::fault::{Fault, Located};
 use super::file::{RawEvidence, RawNode, RawVouching};
 use super::source::{ReadProblem, read_bounded};
 use super::tree::At;
-use super::{BoundStep, EvidenceFiles, NodePlan, Plan, PlanError, Source, StatementFile, value};
+use super::{Agent, BoundStep, EvidenceFiles, NodePlan, Plan, PlanError, Source, StatementFile, value};
+use hv_core::rings::intent::Bounds;
 use hv_core::{NodeConfig, Presented, Vouching};
 use hv_identity::{Content, ENVELOPE_MAX_BYTES, Envelope, Kind, PAYLOAD_MAX_BYTES};
 use hv_types::{Call, Did};
@@ -39,7 +40,7 @@ pub(super) fn files(raw: &RawEvidence, source: &Source) -> EvidenceFiles {
     EvidenceFiles { call: file(&raw.call, source), statements }
 }
 
-fn file(name: &At<String>, source: &Source) -> StatementFile {
+pub(super) fn file(name: &At<String>, source: &Source) -> StatementFile {
     StatementFile { path: Path::new(source.folder()).join(&name.value), line: name.line }
 }
 
@@ -61,12 +62,25 @@ impl Plan {
         step.evidence.as_ref().map(|files| self.presented(files)).transpose()
     }
 
-    /// Checks that every statement that the file names is there and can be read. What it says is for the gate.
+    /// Reads what an agent is held to, where its file names something.
     ///
     /// # Errors
-    /// As [`keys`](Self::keys) and [`evidence`](Self::evidence).
+    /// [`Fault::Bounds`], with the line that names the file.
+    pub fn intent(&self, agent: &Agent) -> Result<Option<Bounds>, PlanError> {
+        let Some(file) = &agent.intent else { return Ok(None) };
+        crate::intent::read(&file.path).map(Some).map_err(|why| {
+            let path = file.path.display().to_string();
+            self.source().error(Some(file.line), Fault::Bounds { path, why: why.to_string() })
+        })
+    }
+
+    /// Checks that every statement and every intent that the file names is there and can be read. What it says is for the gate.
+    ///
+    /// # Errors
+    /// As [`keys`](Self::keys), [`evidence`](Self::evidence) and [`intent`](Self::intent).
     pub fn check_statements(&self) -> Result<(), PlanError> {
         self.keys()?;
+        self.agents().iter().try_for_each(|agent| self.intent(agent).map(drop))?;
         let steps = self.setup().iter().chain(self.steps());
         steps.filter_map(|step| step.evidence.as_ref()).try_for_each(|files| self.presented(files).map(drop))
     }

@@ -498,6 +498,13 @@ pub enum Fault {
         /// Why not.
         why: String,
     },
+    /// A file that holds no bounds of an intent.
+    Bounds {
+        /// Its path.
+        path: String,
+        /// Why not.
+        why: String,
+    },
     /// An override that sets neither a ring nor a risk.
     NothingSet {
         /// The action.

@@ -71,6 +71,8 @@ pub(super) struct SessionFile {
     /// How often agents may call, by the ring in which they stand, on this trail from this run on. What is left out
     /// is as usual; without any of it, what was set last holds.
     pub(super) rates: Option<RawRates>,
+    /// What the session makes of intents. Without it they are optional, and what is outside one is denied.
+    pub(super) intents: Option<RawIntents>,
 }
 
 /// Settings of the session.
@@ -277,6 +279,46 @@ pub(super) struct RawAgent {
     pub(super) codebase: Option<At<String>>,
     /// What the scorer of [adapters] is told of it before it is asked.
     pub(super) facts: Option<RawFacts>,
+    /// The bounds that it is held to, as hv intent --help spells them: a path relative to the folder of this file.
+    /// Nobody signs for it; whoever wrote this file binds it.
+    pub(super) intent: Option<At<String>>,
+}
+
+/// What the session makes of intents, which say what an agent will do.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawIntents {
+    /// Whether an agent that has none in force may read and nothing else.
+    #[serde(default)]
+    pub(super) required: bool,
+    /// What becomes of a call outside an intent.
+    #[serde(default)]
+    pub(super) outside: RawOutside,
+    /// What becomes of an agent that calls outside its intent.
+    #[serde(default)]
+    pub(super) violation: RawViolation,
+}
+
+/// What becomes of a call outside an intent.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawOutside {
+    /// It is denied.
+    #[default]
+    Deny,
+    /// It passes with the word of a witness on exactly this call, which its step names as evidence.
+    Consent,
+}
+
+/// What becomes of an agent that calls outside its intent.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawViolation {
+    /// Nothing more than the denial.
+    #[default]
+    Deny,
+    /// It is slashed on the denied call.
+    Slash,
 }
 
 /// One agent answers for another with a part of its own reputation.

@@ -192,6 +192,7 @@ pub(super) fn write(fault: &Fault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             cause(*why)
         ),
         Fault::Statement { path, why } => write!(f, "{path} is not the statement that is needed: {why}; mend it or name another"),
+        Fault::Bounds { path, why } => write!(f, "{path} holds no bounds of an intent: {why}; mend it or name another"),
         Fault::NothingSet { action } => {
             write!(f, "the override of `{action}` sets nothing; give it a ring or a risk, or leave it out")
         }

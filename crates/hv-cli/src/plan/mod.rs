@@ -53,6 +53,7 @@ pub use tree::MAX_DEPTH;
 
 use hv_core::NodeConfig;
 use hv_core::rings::class::Override;
+use hv_core::rings::intent::Policy;
 use hv_core::rings::rate;
 use hv_saga::StepDef;
 use hv_types::{ActionDescriptor, ActionId, Did, Digest, SessionId, Share, Sigma};
@@ -109,6 +110,8 @@ pub struct Session {
     pub on_behalf_of: Vec<Did>,
     /// The humans that vote.
     pub voters: BTreeSet<Did>,
+    /// What it makes of intents.
+    pub intents: Policy,
 }
 
 /// Whom the node listens to.
@@ -173,6 +176,8 @@ pub struct Agent {
     pub codebase: Option<Digest>,
     /// What the scorer is told of it.
     pub facts: Option<Facts>,
+    /// The file of the bounds that it is held to.
+    pub intent: Option<StatementFile>,
     /// Its line in the session file.
     line: u32,
 }

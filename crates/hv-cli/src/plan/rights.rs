@@ -1,9 +1,10 @@
-//! For whom agents act, and how often they may call.
+//! For whom agents act, how often they may call, and what becomes of what they did not intend.
 
 use super::fault::{Fault, Located};
-use super::file::{RawAgent, RawRate, RawRates};
+use super::file::{RawAgent, RawIntents, RawOutside, RawRate, RawRates, RawViolation};
 use super::tree::At;
 use super::{Agent, value};
+use hv_core::rings::intent::{Demand, Policy, Rule, Violation};
 use hv_core::rings::rate::{Limits, Rate};
 use hv_types::Did;
 
@@ -45,6 +46,21 @@ pub(super) fn rates(raw: &RawRates) -> Result<Limits, Located> {
         *tools = number(at_once.as_ref(), "tools", *tools)?;
     }
     Ok(Limits { rate, tools })
+}
+
+/// What the session makes of intents.
+pub(super) const fn intents(RawIntents { required, outside, violation }: RawIntents) -> Policy {
+    Policy {
+        demand: if required { Demand::Required } else { Demand::Optional },
+        outside: match outside {
+            RawOutside::Deny => Rule::Deny,
+            RawOutside::Consent => Rule::Consent,
+        },
+        violation: match violation {
+            RawViolation::Deny => Violation::Deny,
+            RawViolation::Slash => Violation::Slash,
+        },
+    }
 }
 
 fn number(given: Option<&At<u64>>, key: &'static str, usual: u32) -> Result<u32, Located> {

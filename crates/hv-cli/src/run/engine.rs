@@ -23,6 +23,7 @@ use hv_core::config::Config;
 use hv_core::identity::Envelope;
 use hv_core::liability::Stake;
 use hv_core::rings::class::Claim;
+use hv_core::rings::intent::Policy;
 use hv_core::saga::drive::drive;
 use hv_core::saga::exec::survivors::{settle, survivors};
 use hv_core::saga::exec::{CommandExecutor, HttpExecutor, Router};
@@ -484,6 +485,15 @@ impl Run {
             }
             for (action, set) in self.plan.overrides() {
                 self.hv.override_action(&self.session, action, *set).await?;
+            }
+            let intents = self.plan.session().intents;
+            if intents != Policy::default() {
+                self.hv.rule_intents(&self.session, intents).await?;
+            }
+            for agent in self.plan.agents() {
+                if let Some(bounds) = self.plan.intent(agent).map_err(RunFailure::Plan)? {
+                    self.hv.bind_intent(&self.session, &agent.did, &bounds).await?;
+                }
             }
             self.hv.activate_session(&self.session).await?;
         }

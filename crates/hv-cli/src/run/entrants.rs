@@ -16,6 +16,8 @@ pub(super) fn entrants(plan: &Plan) -> Result<Vec<Joining>, RunFailure> {
 }
 
 fn entrant(plan: &Plan, agent: &Agent) -> Result<Joining, PlanError> {
+    // What it is held to has to be there before anything begins.
+    plan.intent(agent)?;
     let entrant = Entrant::new(agent.did.clone());
     let entrant = match &agent.parent {
         Some(parent) => entrant.with_parent(parent.clone()),

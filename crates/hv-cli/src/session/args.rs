@@ -3,6 +3,7 @@
 use crate::args::ReversibilityArg;
 use crate::config::args::ConfigArgs;
 use crate::id::args::duration;
+use crate::intent::PolicyArgs;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use hv_core::rings::class::Claim;
 use hv_core::session::{Quotas, SessionConfig};
@@ -131,6 +132,9 @@ pub struct OpenArgs {
     /// An action and what it counts as; see `hv session allow --help`
     #[arg(long, value_name = "ACTION=CLASS", value_parser = allowance)]
     pub allow: Vec<Allowance>,
+    /// What it makes of intents.
+    #[command(flatten)]
+    pub intents: PolicyArgs,
 }
 
 /// What a stale write of a file meets.

@@ -22,6 +22,7 @@ use args::{
 pub(crate) use folder::Folder;
 use folder::Live;
 use hv_core::Entrant;
+use hv_core::rings::intent::Policy;
 use hv_core::rings::standing::Cap;
 use hv_core::session::{Eviction, SessionState};
 use hv_core::types::{Ring, SessionId};
@@ -121,6 +122,10 @@ async fn open(folder: &Folder, args: &OpenArgs) -> Result<Answer, LiveFailure> {
     };
     let config = args.config().map_err(|bad| input(bad.to_string()))?;
     folder.hv.create_session(&id, config, &args.creator).await?;
+    let intents = args.intents.policy();
+    if intents != Policy::default() {
+        folder.hv.rule_intents(&id, intents).await?;
+    }
     let mut live = Live::new()?;
     register(folder, &id, &mut live, &args.allow).await?;
     folder.keep(&id, &live).await?;

@@ -1,0 +1,132 @@
+//! An intent through the program: asked for, signed, declared, held to, narrowed, and widened by a witness's word.
+
+use crate::answerable::{NODE, Office};
+use crate::scene::{assert_calm, said};
+use crate::support::hv;
+use hv_core::identity::{Content, Kind};
+use serde_json::{Value, json};
+
+const BOUNDS: &str = r#"
+lasts = "30m"
+calls = 3
+[[action]]
+id = "make"
+command = { run = [{ argv = ["touch", "made"] }], folders = ["/"] }
+"#;
+
+/// An office with a second session, in which an agent with a key of its own works, and nothing goes without an intent.
+struct Desk {
+    office: Office,
+    agent: String,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let office = Office::new();
+        let key = office.path("a.key");
+        let made = hv().args(["id", "new", "--key"]).arg(&key).output().unwrap();
+        assert_calm(&made);
+        let agent = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+        let strict = ["--intents", "required", "--on-violation", "deny"];
+        let open = ["session", "open", "--id", "desk", "--allow", "make=full", "--allow", "look=read-only"];
+        office.ok(&open, &strict);
+        office.ok(&["session", "join", "--session", "desk", "--sigma", "0.9", "--agent"], &[&agent]);
+        office.ok(&["session", "activate", "--session", "desk"], &[]);
+        Self { office, agent }
+    }
+
+    /// What `hv session exec` comes to.
+    fn exec(&self, action: &str, argv: &[&str]) -> (i32, String) {
+        let mut command = hv();
+        command.args(["session", "exec", "--session", "desk", "--agent", &self.agent, "--action", action]);
+        command.args(["--undo", "rm -f made", "--probe", "test -e made"]);
+        command.arg("--data").arg(self.office.path("trail")).arg("--").args(argv);
+        let output = command.current_dir(self.office.path("")).output().unwrap();
+        assert_calm(&output);
+        (output.status.code().unwrap(), said(&output))
+    }
+
+    /// Asks for an intent and signs it; gives the files of the bounds and of the envelope, and what was signed.
+    fn signed(&self, name: &str, bounds: &str) -> (String, String, Vec<u8>) {
+        let bounds = self.office.write(&format!("{name}.toml"), bounds);
+        let ask = ["intent", "--session", "desk", "--bounds", &bounds, "--ask", &self.agent];
+        let asked = self.office.ok(&ask, &[]).to_string();
+        let call = self.office.write(&format!("{name}.call.json"), &asked);
+        let mut sign = hv();
+        sign.args(["id", "sign", "--type", "intent", "--audience", NODE, "--deadline", "1h", "--key"]);
+        let output = sign.arg(self.office.path("a.key")).arg(call).output().unwrap();
+        assert_calm(&output);
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        let envelope = self.office.path(&format!("{name}.json"));
+        std::fs::write(&envelope, output.stdout).unwrap();
+        (bounds, envelope.to_str().unwrap().to_owned(), asked.into_bytes())
+    }
+
+    fn declare(
+        &self,
+        (bounds, signed, _): &(String, String, Vec<u8>),
+        more: &[&str],
+    ) -> (i32, Value, String) {
+        self.office.hv(&["intent", "--session", "desk", "--bounds", bounds, "--signed", signed], more)
+    }
+}
+
+#[test]
+fn an_agent_with_a_shell_is_held_to_what_it_signed() {
+    let desk = Desk::new();
+    let (code, why) = desk.exec("make", &["touch", "made"]);
+    assert_eq!(code, 5, "{why}");
+    assert!(why.contains("the session asks for an intent, and the agent has none in force"), "{why}");
+    assert!(!desk.office.path("made").exists());
+    let signed = desk.signed("first", BOUNDS);
+    let (code, declared, why) = desk.declare(&signed, &[]);
+    assert_eq!((code, &declared["signed"], &declared["calls"]), (0, &json!(true), &json!(3)), "{why}");
+    assert_eq!(desk.exec("make", &["touch", "made"]).0, 0);
+    assert!(desk.office.path("made").exists());
+    for argv in [&["touch", "other"][..], &["sh", "-c", "touch made"]] {
+        let (code, why) = desk.exec("make", argv);
+        assert_eq!(code, 5, "{why}");
+        assert!(why.contains("is outside the agent's intent"), "{why}");
+        assert!(why.contains("the command within touch made"), "{why}");
+    }
+    assert!(!desk.office.path("other").exists());
+    let shown = desk.office.ok(&["intent", "--session", "desk"], &[]);
+    assert_eq!((&shown["intent"], &shown["outside"]), (&json!("required"), &json!("deny")));
+    let intent = &shown["agents"][0]["intent"];
+    assert_eq!((&intent["used"], &intent["bounds"]), (&json!(1), &declared["bounds"]));
+    let status = desk.office.ok(&["session", "status", "--session", "desk"], &[]);
+    assert_eq!(status["members"][0]["intent"]["used"], 1);
+    // The same signature once more.
+    let (code, _, why) = desk.declare(&signed, &[]);
+    assert_eq!(code, 5);
+    assert!(why.contains("used before"), "{why}");
+}
+
+#[test]
+fn a_wider_intent_takes_a_witness_and_other_bounds_are_not_what_was_signed() {
+    let desk = Desk::new();
+    assert_eq!(desk.declare(&desk.signed("first", BOUNDS), &[]).0, 0);
+    let wider =
+        BOUNDS.replace("calls = 3", "calls = 9").replace(r#""touch", "made"]"#, r#""touch"], more = 1"#);
+    let signed = desk.signed("wider", &wider);
+    // Bounds that were not signed.
+    let (_, envelope, _) = &signed;
+    let first = desk.office.path("first.toml").to_str().unwrap().to_owned();
+    let (code, _, why) = desk.declare(&(first, envelope.clone(), vec![]), &[]);
+    assert_eq!(code, 5);
+    assert!(why.contains("it speaks of another call"), "{why}");
+    let (code, _, why) = desk.declare(&signed, &[]);
+    assert_eq!(code, 5);
+    assert!(why.contains("it is wider than the one in force: the number of calls"), "{why}");
+    let Content::Intent { call, .. } = Content::from_json(Kind::Intent, &signed.2).unwrap() else { panic!() };
+    let word = desk.office.signed("word.json", "witness", 7, Content::Witness { call });
+    let (code, declared, why) = desk.declare(&signed, &["--witness", &word]);
+    assert_eq!((code, &declared["calls"]), (0, &json!(9)), "{why}");
+    assert_eq!(desk.exec("make", &["touch", "other"]).0, 0);
+    // What is no bounds at all.
+    let bad = desk.office.write("bad.toml", "[[action]]\nid = \"make\"\nfiles = [\"src\"]\n");
+    let (code, _, why) =
+        desk.office.hv(&["intent", "--session", "desk", "--bounds", &bad, "--ask", &desk.agent], &[]);
+    assert_eq!(code, 2);
+    assert!(why.contains("`src` is no path, such as /src"), "{why}");
+}
