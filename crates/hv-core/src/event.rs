@@ -7,7 +7,6 @@ use crate::error::Reason;
 use crate::guards::Guards;
 use crate::item::{Retried, Settlement};
 use hv_integrations::anchor::AnchorState;
-use hv_liability::TrackRecord;
 use hv_rings::breach::Breach;
 use hv_rings::class::{Claim, Override, Source};
 use hv_rings::elevation::Elevation;
@@ -22,6 +21,7 @@ use std::time::Duration;
 pub use crate::authority::NodeConfig;
 pub use crate::evidence::{Rejected, Rejection, Voice};
 pub use crate::folding::{Folded, FoldedAsker, FoldedKind, Source as FoldedSource};
+pub use crate::reduce::AgentKept;
 pub use hv_identity::registry::Event as KeyEvent;
 pub use hv_liability::Event as LedgerEvent;
 pub use hv_saga::SagaEvent;
@@ -307,19 +307,6 @@ pub enum NodeEvent {
         why: String,
     },
 }
-
-/// What is known of an agent from sessions, when records of them are destroyed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AgentKept {
-    /// Who.
-    pub did: Did,
-    /// The roots of its last closed sessions, at most five, the oldest first.
-    pub summaries: Vec<Digest>,
-    /// What the default scorer noted of its outcomes; nothing for one without an account.
-    pub track: Option<TrackRecord>,
-}
-
-hv_types::wire_struct!(AgentKept { did, summaries, track });
 
 /// What the kill switch stops.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,7 +8,7 @@ use crate::purge::{Contents, PURGED_AT_ONCE};
 use crate::trail::{TrailEvent, TrailRecord};
 use hv_audit::retention::{Fate, Kept, Matter, Retention, Scope, fate, fate_of};
 use hv_audit::{Log, LogError, Reduction, StreamNo, Tier};
-use hv_liability::SessionNo;
+use hv_liability::{SessionNo, TrackRecord};
 use hv_saga::{Move, SagaEvent, SagaState};
 use hv_types::{Did, Digest, SessionId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +31,19 @@ pub struct ReduceRequest {
     /// is for the caller to have checked.
     pub checkpoint: (u64, Digest),
 }
+
+/// What is known of an agent from sessions, when records of them are destroyed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentKept {
+    /// Who.
+    pub did: Did,
+    /// The roots of its last closed sessions, at most five, the oldest first.
+    pub summaries: Vec<Digest>,
+    /// What the default scorer noted of its outcomes; nothing for one without an account.
+    pub track: Option<TrackRecord>,
+}
+
+hv_types::wire_struct!(AgentKept { did, summaries, track });
 
 /// The records of one session, as far as their keeping depends on them.
 #[derive(Debug, Clone, PartialEq, Eq)]
