@@ -256,31 +256,31 @@ mod tests {
     use super::*;
     use crate::Certificate;
     use crate::class::Class;
-    use crate::tests::cases;
+    use crate::tests::operations;
 
     #[test]
     fn r1_more_trust_never_hurts_here() {
-        r1_more_trust_never_hurts(&Published, cases(10_000)).unwrap();
+        r1_more_trust_never_hurts(&Published, operations()).unwrap();
     }
 
     #[test]
     fn r1_more_risk_never_helps_here() {
-        r1_more_risk_never_helps(&Published, cases(10_000)).unwrap();
+        r1_more_risk_never_helps(&Published, operations()).unwrap();
     }
 
     #[test]
     fn r1_nobody_classifies_downwards_here() {
-        r1_nobody_classifies_downwards(&Published, cases(10_000)).unwrap();
+        r1_nobody_classifies_downwards(&Published, operations()).unwrap();
     }
 
     #[test]
     fn r2_thresholds_here() {
-        r2_thresholds(&Published, cases(10_000)).unwrap();
+        r2_thresholds(&Published, operations()).unwrap();
     }
 
     #[test]
     fn r3_no_score_yields_ring_0_here() {
-        r3_no_score_yields_ring_0(&Published, cases(10_000)).unwrap();
+        r3_no_score_yields_ring_0(&Published, operations()).unwrap();
     }
 
     /// A policy that is wrong in one place.

@@ -11,10 +11,19 @@ use std::format;
 /// How often a property is tried: more in the nightly run, which sets `HV_DEEP`. `PROPTEST_CASES` sets another
 /// number, for whoever runs the tests over and over, as for mutants.
 pub(crate) fn cases(usually: u32) -> u32 {
+    either(usually, usually.saturating_mul(20))
+}
+
+/// How often an invariant that has a name is tried: 10 000 times, and a million times in the nightly run.
+pub(crate) fn operations() -> u32 {
+    either(10_000, 1_000_000)
+}
+
+fn either(usually: u32, deep: u32) -> u32 {
     if std::env::var_os("PROPTEST_CASES").is_some() {
         ProptestConfig::default().cases
     } else if std::env::var_os("HV_DEEP").is_some() {
-        usually.saturating_mul(20)
+        deep
     } else {
         usually
     }
