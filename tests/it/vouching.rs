@@ -1,10 +1,33 @@
 //! The example in which one agent answers for two others, and what a finding about one of them costs all three.
 
 use crate::scene::{denials, trail};
-use crate::support::{Run, hv, json};
+use crate::support::{Run, hv, json, workspace};
 use hv_core::TrailEvent;
 use hv_core::event::{LedgerEvent, NodeEvent};
 use serde_json::{Value, json};
+
+/// The same where the accused has an hour: nobody has lost anything when the run ends, and Carol may do nothing.
+#[test]
+fn with_a_grace_period_a_violation_is_a_charge_and_costs_nobody_anything_yet() {
+    let text = std::fs::read_to_string(workspace().join("examples/vouching.toml")).unwrap();
+    let lenient = text.replace("[node]\n", "[node]\nvouching = \"collateral\"\ngrace = \"1h\"\n");
+    assert_ne!(lenient, text);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lenient.toml");
+    std::fs::write(&file, lenient).unwrap();
+    let run = Run::of_file(file);
+    let output = run.start().output().unwrap();
+    let report = json(&output);
+    assert_eq!(report["slashes"], json!([]), "{report:#}");
+    let charges = report["charges"].as_array().unwrap();
+    let [charge] = charges.as_slice() else { panic!("{report:#}") };
+    assert_eq!((&charge["agent"], &charge["contested"]), (&json!("did:mesh:carol"), &json!(false)));
+    assert_eq!(charge["reason"], "violation");
+    let agents = report["agents"].as_array().unwrap();
+    let carol = agents.iter().find(|agent| agent["did"] == "did:mesh:carol").unwrap();
+    assert_eq!((&carol["put_out"], &carol["ring"]), (&Value::Null, &json!(3)), "{report:#}");
+    assert_eq!(json(&run.verify())["verdict"], "complete");
+}
 
 #[test]
 fn a_violation_costs_the_agent_its_voucher_and_who_relied_on_the_same_voucher() {

@@ -52,6 +52,8 @@ pub struct Report {
     pub denials: Vec<DenialReport>,
     /// Who lost reputation, and why.
     pub slashes: Vec<SlashReport>,
+    /// The charges that were open when the run ended.
+    pub charges: Vec<ChargeReport>,
     /// The undos that failed: from then on nothing of these actions counted as undoable without a rehearsal.
     pub failed_undos: Vec<FailedUndoReport>,
     /// What was looked at after the set-up and at the end.
@@ -257,6 +259,21 @@ pub struct SlashReport {
     pub demoted: Vec<DemotionReport>,
 }
 
+/// A charge that was open when the run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChargeReport {
+    /// Who is charged.
+    pub agent: Did,
+    /// What kind of violation it is charged with.
+    pub reason: String,
+    /// Digest of what the charge rests on; it is called by that.
+    pub evidence: Digest,
+    /// When it is carried out, unless it is contested.
+    pub until: Timestamp,
+    /// Whether it is contested, and waits for a ruling.
+    pub contested: bool,
+}
+
 /// A vouch that answered for a violation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BondReport {
@@ -374,6 +391,14 @@ impl fmt::Display for Report {
                 line(format!("  demoted: {agent} from {from} to {to}, with σ {sigma}"))?;
             }
         }
+        for ChargeReport { agent, reason, evidence, until, contested } in &self.charges {
+            let then = if *contested {
+                "contested".to_owned()
+            } else {
+                format!("carried out on {until} unless contested")
+            };
+            line(format!("  charged: {agent} with {reason}, on evidence {evidence}; {then}"))?;
+        }
         for FailedUndoReport { action, agent, saga, step } in &self.failed_undos {
             line(format!(
                 "  not undone: {saga}/{step} of {agent}; {action} counts as undoable only where it is rehearsed"
@@ -456,6 +481,7 @@ mod tests {
                 needs: "a quorum".into(),
             }],
             slashes: vec![],
+            charges: vec![],
             failed_undos: vec![],
             observations: vec![
                 ObservationReport::new("log", Some("x".into()), Some("x".into())),

@@ -182,7 +182,10 @@ impl<E> Adapted<E> {
             let (agent, sample) = Told::read(line).map_err(at)?;
             let checked = self.hv.check_drift(&attempt.session, &agent, sample).await;
             let answer = checked.map_err(|error| at(error.to_string()))?;
+            let grace =
+                self.hv.config().map_err(|error| error.to_string())?.and_then(|config| config.grace());
             let consequence = match answer.response {
+                Response::Slash if grace.is_some() => Some("charged with drift"),
                 Response::Slash => Some("slashed for drift"),
                 Response::Demote => Some("demoted for drift"),
                 _ => None,

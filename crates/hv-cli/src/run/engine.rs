@@ -641,6 +641,7 @@ fn blank(session: Option<SessionId>, data: &Path) -> Report {
         undo_order: Vec::new(),
         denials: Vec::new(),
         slashes: Vec::new(),
+        charges: Vec::new(),
         failed_undos: Vec::new(),
         observations: Vec::new(),
         verify: None,
@@ -686,6 +687,7 @@ fn report(
         undo_order: order(|saga| &saga.undone),
         denials: history.denials.clone(),
         slashes: history.slashes.clone(),
+        charges: history.charges.clone(),
         failed_undos: history.failed_undos(),
         observations,
         ..blank(Some(history.session.clone()), data)

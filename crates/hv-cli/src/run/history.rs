@@ -2,8 +2,8 @@
 
 use super::RunFailure;
 use crate::report::{
-    AgentReport, AttemptOutcome, AttemptReport, BondReport, DemotionReport, DenialReport, FailedUndoReport,
-    LossReport, SlashReport, StepReport, VouchReport,
+    AgentReport, AttemptOutcome, AttemptReport, BondReport, ChargeReport, DemotionReport, DenialReport,
+    FailedUndoReport, LossReport, SlashReport, StepReport, VouchReport,
 };
 use hv_core::audit::{Log, Lsn, StreamNo};
 use hv_core::event::{Denial, LedgerEvent, MembershipEvent, NodeEvent, SagaEvent, SessionEvent};
@@ -26,6 +26,8 @@ pub(crate) struct History {
     pub(crate) agents: Vec<AgentReport>,
     pub(crate) vouches: Vec<VouchReport>,
     pub(crate) slashes: Vec<SlashReport>,
+    /// Those that are open.
+    pub(crate) charges: Vec<ChargeReport>,
     pub(crate) denials: Vec<DenialReport>,
     pub(crate) sagas: Vec<SagaHistory>,
     /// The content that was noted last under each name.
@@ -113,6 +115,7 @@ impl History {
             agents: Vec::new(),
             vouches: Vec::new(),
             slashes: Vec::new(),
+            charges: Vec::new(),
             denials: Vec::new(),
             sagas: Vec::new(),
             notes: Vec::new(),
@@ -270,7 +273,22 @@ impl History {
                     self.vouches.push(VouchReport { voucher, vouchee, bond: *amount });
                 }
             }
+            LedgerEvent::Charged { offence, until, .. } => {
+                let (reason, evidence, until) = (offence.reason.name().to_owned(), offence.evidence, *until);
+                let charge = |agent| ChargeReport { agent, reason, evidence, until, contested: false };
+                self.charges.extend(name(offence.agent).map(charge));
+            }
+            LedgerEvent::Disputed { evidence } => {
+                let mut charges = self.charges.iter_mut();
+                if let Some(charge) = charges.find(|charge| charge.evidence == *evidence) {
+                    charge.contested = true;
+                }
+            }
+            LedgerEvent::Dismissed { evidence, .. } => {
+                self.charges.retain(|charge| charge.evidence != *evidence);
+            }
             LedgerEvent::Slashed { slashed } => {
+                self.charges.retain(|charge| charge.evidence != slashed.offence.evidence);
                 let losses = slashed.toll.losses.iter();
                 let losses = losses
                     .filter_map(|loss| Some(LossReport { agent: name(loss.agent)?, amount: loss.amount }));
