@@ -9,12 +9,15 @@
 //!   run: `cargo xtask bench adapters`.
 //! * [`counted`]: functions counted in instructions, which are the same run after run, against the table
 //!   `gate.toml`: `cargo xtask bench gate`.
+//! * [`scale`]: what is done once, counted at four sizes of what is there, against what it claims:
+//!   `cargo xtask bench scale`.
 
 pub mod adapters;
 pub mod counted;
 pub mod log;
 pub mod peer;
 pub mod saga;
+pub mod scale;
 
 use crate::peer::Workload;
 use std::io::{BufRead, Write, stdin, stdout};

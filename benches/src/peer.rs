@@ -200,7 +200,7 @@ pub(crate) struct Stage {
     pub(crate) runtime: tokio::runtime::Runtime,
     pub(crate) session: SessionId,
     creator: Did,
-    agent: Did,
+    pub(crate) agent: Did,
     pub(crate) action: ActionId,
 }
 
@@ -264,7 +264,15 @@ impl Stage {
     }
 
     pub(crate) async fn begin(&self, hv: Hypervisor) -> Result<Hypervisor, String> {
-        hv.create_session(&self.session, SessionConfig::default(), &self.creator).await.map_err(text)?;
+        self.begin_with(hv, SessionConfig::default()).await
+    }
+
+    pub(crate) async fn begin_with(
+        &self,
+        hv: Hypervisor,
+        config: SessionConfig,
+    ) -> Result<Hypervisor, String> {
+        hv.create_session(&self.session, config, &self.creator).await.map_err(text)?;
         let entrant = Entrant::new(self.agent.clone()).with_sigma(Sigma::try_from(0.8).map_err(text)?);
         hv.join_session(&self.session, &entrant).await.map_err(text)?;
         hv.activate_session(&self.session).await.map_err(text)?;
@@ -308,7 +316,7 @@ pub(crate) fn unlimited(log: Arc<dyn Log>) -> Result<Hypervisor, String> {
     let fast = Rate { per_second: u32::MAX, burst: u32::MAX };
     let rate = PerRing { root: fast, privileged: fast, standard: fast, sandbox: fast };
     let tools = PerRing { root: u32::MAX, privileged: u32::MAX, standard: u32::MAX, sandbox: u32::MAX };
-    let guards = Guards { limits: Limits { rate, tools }, ..Guards::default() };
+    let guards = Guards { limits: Limits { rate, tools }, open_sessions: u32::MAX, ..Guards::default() };
     Hypervisor::open_guarded(log, Arc::new(SystemClock), guards).map_err(text)
 }
 

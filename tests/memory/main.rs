@@ -10,7 +10,8 @@ use hv_core::rings::class::Claim;
 use hv_core::rings::rate::{Limits, PerRing, Rate};
 use hv_core::saga::exec::Closures;
 use hv_core::saga::{Outcome, Plan, Purpose, SagaCommand, SagaState, StepDef};
-use hv_core::types::{ActionId, ActionKind, Did, Reversibility, SagaId, SessionId, StepId};
+use hv_core::session::{Content, Expect, Quotas};
+use hv_core::types::{ActionId, ActionKind, Did, Digest, Reversibility, SagaId, SessionId, StepId};
 use hv_core::{Clock, Entrant, Guards, Hypervisor, SagaHost, SessionConfig, SystemClock, entropy};
 use peak_alloc::PeakAlloc;
 use std::path::Path;
@@ -237,6 +238,41 @@ async fn sessions(hv: &Hypervisor, names: std::ops::Range<usize>, end: bool) {
     for task in tasks {
         task.await.unwrap();
     }
+}
+
+/// What 100 snapshots of so many files take is what their records take: no file is copied, nor a name of one.
+#[test]
+fn a_snapshot_of_many_files_copies_nothing() {
+    const SNAPSHOTS: usize = 100;
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let files = deep(2_000, 100_000);
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let hv = node(&folder.path().join("trail"));
+        let quotas = Quotas { files: 1_000_000, bytes: u64::MAX, ..Quotas::default() };
+        let session = SessionId::new("s").unwrap();
+        let config = SessionConfig::default().with_quotas(quotas);
+        hv.create_session(&session, config, &did("admin")).await.unwrap();
+        let entrant = Entrant::new(did("a")).with_sigma("0.8".parse().unwrap());
+        hv.join_session(&session, &entrant).await.unwrap();
+        hv.activate_session(&session).await.unwrap();
+        for n in 0..files {
+            let content = Content { id: Digest([7; 32]), length: 2 };
+            let path = format!("src/part{}/file{n}", n % 16);
+            hv.record_file(&session, &did("a"), &path, content, Expect::Absent).await.unwrap();
+        }
+        hv.flush().await.unwrap();
+        // The first one makes room for those that follow.
+        hv.take_snapshot(&session, &did("a"), None).await.unwrap();
+        let before = MEMORY.current_usage();
+        for _ in 0..SNAPSHOTS {
+            hv.take_snapshot(&session, &did("a"), None).await.unwrap();
+        }
+        let held = growth(before);
+        println!("{files} files: {} bytes for each snapshot", held / SNAPSHOTS);
+        assert_eq!(hv.snapshots(&session, &did("a")).await.unwrap().len(), SNAPSHOTS + 1);
+        assert!(held <= SNAPSHOTS * 1024, "{held} bytes for {SNAPSHOTS} snapshots of {files} files");
+    });
 }
 
 #[test]

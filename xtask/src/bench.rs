@@ -6,6 +6,7 @@ pub(crate) mod gate;
 pub(crate) mod log;
 pub(crate) mod peer;
 pub(crate) mod saga;
+pub(crate) mod scale;
 
 use crate::command::{cargo, stream};
 use crate::workspace::Workspace;

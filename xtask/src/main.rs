@@ -42,6 +42,9 @@ Usage: cargo xtask COMMAND
                              --rounds N     how often each is measured (default 3)
   bench adapters [--json]  our adapters beside the packages whose answers they give; options as of bench peer
   bench gate               instructions per call of the measured functions, against benches/gate.toml
+  bench scale [--json]     instructions per call at n, 2n, 4n, 8n of what claims O(1) or O(log n), against the claim
+                             --json         the array alone on stdout
+                             --only NAME    one operation
   mutants                  whether the tests of hv-rings and hv-liability bite: faults planted in a copy, then every
                            mutant of both; what survives has its argument in docs/mutants.toml. Takes hours, and goes
                            on where it was interrupted
@@ -50,7 +53,7 @@ Usage: cargo xtask COMMAND
                              --shard K/N    one part of N of them, K from 0
   ci [--deep]              tidy, lint, doc, test, bench gate
                              --deep         with the long versions of the tests (HV_DEEP=1), bare metal, licences,
-                                            mutants
+                                            bench scale, mutants
   help                     this
 
 Exit codes: 0 all parts passed, 1 a part failed, 2 the command line is wrong.
@@ -90,6 +93,7 @@ enum Task {
     Log(bench::log::Options),
     Adapters(bench::peer::Options),
     Gate,
+    Scale(bench::scale::Options),
     Mutants(mutants::Options),
     Ci(check::Depth),
 }
@@ -126,8 +130,13 @@ impl Task {
                 Some("log") => Self::Log(bench::log::Options::parse(&mut words)?),
                 Some("adapters") => Self::Adapters(bench::adapters::options(&mut words)?),
                 Some("gate") => Self::Gate,
+                Some("scale") => Self::Scale(bench::scale::Options::parse(&mut words)?),
                 Some(other) => return Err(format!("there is no benchmark `{other}`")),
-                None => return Err("`bench` needs `peer`, `saga`, `log`, `adapters` or `gate`".to_owned()),
+                None => {
+                    return Err(
+                        "`bench` needs `peer`, `saga`, `log`, `adapters`, `gate` or `scale`".to_owned()
+                    );
+                }
             },
             Some("mutants") => Self::Mutants(mutants::Options::parse(&mut words)?),
             Some("ci") => match words.next() {
@@ -164,6 +173,7 @@ fn run(task: &Task) -> Result<Report, String> {
         Task::Log(options) => bench::log::run(&workspace, &mut report, *options),
         Task::Adapters(options) => bench::adapters::run(&workspace, &mut report, options),
         Task::Gate => bench::gate::run(&workspace, &mut report),
+        Task::Scale(options) => bench::scale::run(&workspace, &mut report, options),
         Task::Mutants(options) => mutants::run(&workspace, &mut report, options),
         Task::Ci(depth) => {
             tidy::run(&workspace, &mut report);
@@ -173,6 +183,7 @@ fn run(task: &Task) -> Result<Report, String> {
             bench::gate::run(&workspace, &mut report);
             if *depth == check::Depth::Deep {
                 check::deep(&workspace, &mut report);
+                bench::scale::run(&workspace, &mut report, &bench::scale::Options::default());
                 mutants::run(&workspace, &mut report, &mutants::Options::default());
             }
         }
@@ -203,6 +214,7 @@ mod tests {
             ),
             ("tidy --root elsewhere", Task::Tidy { root: Some(PathBuf::from("elsewhere")) }),
             ("bench gate", Task::Gate),
+            ("bench scale", Task::Scale(bench::scale::Options::default())),
             ("mutants", Task::Mutants(mutants::Options::default())),
             ("ci --deep", Task::Ci(check::Depth::Deep)),
         ] {
@@ -217,6 +229,7 @@ mod tests {
             "bench",
             "bench all",
             "bench gate --json",
+            "bench scale --rounds 3",
             "bench peer --rounds none",
             "bench saga --only saga_3_steps",
             "bench adapters --only saga_in_memory",

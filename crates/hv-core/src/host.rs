@@ -334,7 +334,7 @@ impl SagaHost {
                     also: &spent,
                     passed: &passed,
                 };
-                let tools = running(slot, &attempt, &events) + started(&passed, &attempt);
+                let tools = running(slot, saga, &attempt, &events) + started(&passed, &attempt);
                 let claims = slot.claims(&attempt.action).copied();
                 let claims = said.iter().filter(|(action, _)| *action == attempt.action).fold(claims, also);
                 let facts = (state, slot, now);
@@ -505,16 +505,13 @@ fn step_of<'a>(saga: &'a NamedSaga, command: &'a SagaCommand, ordinal: u32) -> O
 }
 
 /// Attempts of the same agent that run in the session, but for those of this saga that the events end.
-fn running(slot: &Slot, attempt: &Attempt, events: &[SagaEvent]) -> u32 {
+fn running(slot: &Slot, saga: &NamedSaga, attempt: &Attempt, events: &[SagaEvent]) -> u32 {
     let ends = |ended: u32| {
         events.iter().any(|event| matches!(event, SagaEvent::Moved { step, .. } if *step == ended))
     };
-    let of_agent = |saga: &NamedSaga| {
-        let of = |step| saga.machine.agent(step).is_some_and(|agent| *agent == attempt.agent);
-        let own = saga.id == attempt.saga;
-        saga.machine.running().filter(|run| of(run.step) && !(own && ends(run.step))).count()
-    };
-    u32::try_from(slot.running_sagas().map(of_agent).sum::<usize>()).unwrap_or(u32::MAX)
+    let of = |step| saga.machine.agent(step).is_some_and(|agent| *agent == attempt.agent);
+    let ended = saga.machine.running().filter(|run| of(run.step) && ends(run.step)).count();
+    slot.attempts_of(&attempt.agent).saturating_sub(u32::try_from(ended).unwrap_or(u32::MAX))
 }
 
 /// Attempts of the same agent that are about to start.

@@ -30,6 +30,7 @@ use hv_session::{MemberRef, Session};
 use hv_types::{ActionId, Call, Did, Digest, Illegal, Machine, Ring, SagaId, SessionId, Sigma, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+mod busy;
 mod gone;
 mod kept;
 mod names;
@@ -39,6 +40,7 @@ mod sagas;
 mod spare;
 mod stance;
 
+use busy::Busy;
 pub(crate) use kept::{keep, restore};
 use names::Names;
 pub(crate) use sagas::Known;
@@ -105,6 +107,7 @@ pub(crate) struct Slot {
     saga_names: Names,
     /// Those that have not ended, by number.
     running: HashMap<u32, Box<NamedSaga>, FixedState>,
+    busy: Busy,
     /// How those ended that have, by number.
     ended: Vec<Option<SagaState>>,
     /// Sagas of the record that is taken up that leave something to a person, by number.
@@ -293,6 +296,8 @@ impl State {
         events.iter().try_for_each(|event| slot.apply(event, attached, &mut ahead))?;
         if let Some(Ahead { number, machine, .. }) = ahead {
             let known = slot.running.get_mut(&number).ok_or(NO_SAGA)?;
+            slot.busy.take(&slot.session, &known.machine);
+            slot.busy.add(&slot.session, &machine);
             known.machine = machine;
         }
         if let (0, Some(creator)) = (slot.length, slot.session.creator()) {
@@ -412,6 +417,7 @@ impl Slot {
             session: Session::default(),
             saga_names: Names::default(),
             running: HashMap::default(),
+            busy: Busy::default(),
             ended: Vec::new(),
             escalated: Vec::new(),
             registry: BTreeMap::new(),
@@ -485,12 +491,16 @@ impl Slot {
                         if !ends {
                             return Ok(());
                         }
+                        self.busy.take(&self.session, &known.machine);
+                        self.busy.add(&self.session, machine);
                         std::mem::swap(&mut known.machine, machine);
                         worked = outcomes.take();
                         *ahead = None;
                     }
                     _ => {
+                        self.busy.take(&self.session, &known.machine);
                         known.machine.apply(event)?;
+                        self.busy.add(&self.session, &known.machine);
                         self.undos.observe(&known.machine, event);
                     }
                 }

@@ -89,6 +89,29 @@ fn count(
     compressing: &BTreeSet<u64>,
     name: &str,
 ) -> Result<Counts, String> {
+    let (text, calls) = callgrind(workspace, gate, name, &[])?;
+    means(&text, compressing, &calls).map_err(|why| format!("{name}: {why}"))
+}
+
+/// Instructions for each call of a function, by a program that takes its name and these arguments.
+pub(super) fn instructions(
+    workspace: &Workspace,
+    counting: &Path,
+    name: &str,
+    arguments: &[&str],
+) -> Result<f64, String> {
+    let (text, calls) = callgrind(workspace, counting, name, arguments)?;
+    let means = means(&text, &BTreeSet::new(), &calls);
+    means.map(|means| means.instructions).map_err(|why| format!("{name}: {why}"))
+}
+
+/// What callgrind wrote of a function, and the calls that the program printed.
+fn callgrind(
+    workspace: &Workspace,
+    counting: &Path,
+    name: &str,
+    arguments: &[&str],
+) -> Result<(String, String), String> {
     let written = workspace.target.join(format!("callgrind.{name}.out"));
     let calls = capture(
         program("setarch", &workspace.root)
@@ -96,10 +119,11 @@ fn count(
             // Not what it calls back into: a closure of its own would turn the count off.
             .arg(format!("--toggle-collect=*::{name}"))
             .arg(format!("--callgrind-out-file={}", written.display()))
-            .args([gate.as_os_str(), name.as_ref()]),
+            .args([counting.as_os_str(), name.as_ref()])
+            .args(arguments),
     )?;
     let text = std::fs::read_to_string(&written).map_err(|e| format!("{}: {e}", written.display()))?;
-    means(&text, compressing, &calls).map_err(|why| format!("{name}: {why}"))
+    Ok((text, calls))
 }
 
 /// The totals that callgrind wrote, divided by the calls that the program printed.

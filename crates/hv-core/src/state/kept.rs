@@ -123,6 +123,8 @@ impl Wire for Slot {
             session,
             saga_names,
             running,
+            // Counted anew.
+            busy: _,
             ended,
             // Empty between records.
             escalated: _,
@@ -164,7 +166,7 @@ impl Wire for Slot {
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
         let (id, stream) = (Wire::take(reader)?, StreamNo(Wire::take(reader)?));
-        Ok(Self {
+        let mut slot = Self {
             length: Wire::take(reader)?,
             session: machine(reader, "Session")?,
             saga_names: Wire::take(reader)?,
@@ -181,7 +183,9 @@ impl Wire for Slot {
             intents: Wire::take(reader)?,
             adapted: Wire::take(reader)?,
             ..Self::new(id, stream)
-        })
+        };
+        slot.count_attempts();
+        Ok(slot)
     }
 }
 

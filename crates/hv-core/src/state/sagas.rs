@@ -2,7 +2,7 @@
 
 use super::{CROWD, NamedSaga, Slot};
 use hv_saga::SagaState;
-use hv_types::SagaId;
+use hv_types::{Did, SagaId};
 
 /// A saga of a session, by what is left of it.
 pub(crate) enum Known<'a> {
@@ -50,6 +50,32 @@ impl Slot {
         self.running.values().map(|saga| &**saga)
     }
 
+    /// How many attempts of an agent run in all of them. O(log members).
+    pub(crate) fn attempts_of(&self, agent: &Did) -> u32 {
+        let attempts = self.busy.of(&self.session, agent);
+        debug_assert_eq!(
+            attempts as usize,
+            self.attempts_seen(agent),
+            "it is counted whenever a saga changes"
+        );
+        attempts
+    }
+
+    /// The same by looking through all of them.
+    fn attempts_seen(&self, agent: &Did) -> usize {
+        let of_saga = |saga: &NamedSaga| {
+            let of_agent = |step| saga.machine.agent(step).is_some_and(|by| by == agent);
+            saga.machine.running().filter(|run| of_agent(run.step)).count()
+        };
+        self.running_sagas().map(of_saga).sum()
+    }
+
+    pub(super) fn count_attempts(&mut self) {
+        for saga in self.running.values() {
+            self.busy.add(&self.session, &saga.machine);
+        }
+    }
+
     /// The first saga that has not ended.
     pub(crate) fn unfinished(&self) -> Option<&NamedSaga> {
         self.running.iter().min_by_key(|(number, _)| **number).map(|(_, saga)| &**saga)
@@ -58,6 +84,9 @@ impl Slot {
     /// A saga that has ended; the room of many that have is given back.
     pub(super) fn take_running(&mut self, number: u32) -> Option<Box<NamedSaga>> {
         let ended = self.running.remove(&number);
+        if let Some(saga) = &ended {
+            self.busy.take(&self.session, &saga.machine);
+        }
         if self.running.capacity() > CROWD && self.running.len() < self.running.capacity() / 8 {
             self.running.shrink_to(self.running.len() * 2);
         }
