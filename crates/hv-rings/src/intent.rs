@@ -12,6 +12,9 @@ mod bounds;
 mod place;
 mod weigh;
 
+#[cfg(any(test, feature = "proptest"))]
+pub mod strategies;
+
 #[cfg(test)]
 mod tests;
 

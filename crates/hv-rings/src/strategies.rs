@@ -5,6 +5,7 @@ use crate::class::{Claim, Claims, Class, Override, Source, Terms, Undo, Unproven
 use crate::elevation::{LASTS_AT_MOST, Request};
 use crate::gate::{Acquaintance, Identity, Life, Membership, Phase, Quarantine};
 use crate::gate::{Entry, GateDenial, Unfit};
+use crate::intent::strategies::unintended;
 use crate::quorum::{Electorate, NoQuorum, Quorum, Verdict, Vote, tally};
 use crate::rate::{Limited, Limits, PerRing, Rate};
 use crate::standing::{Cap, Standing, standing as stand};
@@ -394,6 +395,7 @@ pub fn gate_denial() -> impl Strategy<Value = GateDenial> {
         (ring(), limited()).prop_map(|(standing, limit)| GateDenial::RateLimited { standing, limit }),
         (ring(), any::<u32>()).prop_map(|(standing, most)| GateDenial::TooManyTools { standing, most }),
         timestamp().prop_map(|deadline| GateDenial::Late { deadline }),
+        unintended().prop_map(|why| GateDenial::Intent { why }),
         action_id().prop_map(|action| GateDenial::NotRegistered { action }),
         (basis(), timestamp()).prop_map(|(basis, until)| GateDenial::Stale { basis, until }),
         unfit().prop_map(|unfit| GateDenial::Agent { unfit }),

@@ -7,8 +7,10 @@ use alloc::string::ToString;
 use core::time::Duration;
 use hv_types::Wire;
 use proptest::prelude::*;
+use proptest::sample::select;
 use std::vec::Vec;
 use std::{format, vec};
+use strategies::bounds;
 
 fn action(name: &str) -> ActionId {
     ActionId::new(name).unwrap()
@@ -616,53 +618,33 @@ fn every_part_has_its_word_and_its_byte() {
     assert_eq!(outside.to_bytes(), [10, 1, b'a', 1, b'b']);
 }
 
-fn some_bounds() -> impl Strategy<Value = Bounds> {
-    let names = prop::collection::btree_set(prop::sample::select(words(&["f", "g", "h"])), 0..3);
-    let paths = prop::collection::btree_set(prop::sample::select(words(&["/", "/a", "/a/b", "/c"])), 0..3);
-    let argv = prop::collection::vec(prop::sample::select(words(&["x", "y"])), 1..3);
-    let lines = prop::collection::btree_set(
-        (argv, 0u32..3).prop_map(|(argv, more)| CommandLine { argv, more }),
-        0..3,
-    );
-    let what = prop_oneof![
-        names.prop_map(|names| What::Functions { names }),
-        paths.prop_map(|paths| What::Files { paths }),
-        (lines, any::<bool>()).prop_map(|(commands, input)| command(CommandBounds {
-            commands,
-            folders: set(&["/"]),
-            variables: set(&[]),
-            input
-        })),
-    ];
-    let allowed = (prop::option::of(0u32..3), what).prop_map(|(calls, what)| Allowed { calls, what });
-    let actions =
-        prop::collection::btree_map(prop::sample::select(vec![action("a"), action("b")]), allowed, 0..3);
-    (actions, prop::option::of(0u32..4))
-        .prop_map(|(actions, calls)| Bounds::new(actions, calls, LASTS).unwrap())
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(cases(20_000)))]
 
     /// What is narrower lets nothing through that the wider one, with what was used of it, does not.
     #[test]
     fn i1_narrower_lets_nothing_more_through(
-        now in some_bounds(),
-        before in some_bounds(),
-        name in prop::sample::select(vec!["a", "b"]),
-        argv in prop::collection::vec(prop::sample::select(words(&["x", "y"])), 1..5),
-        path in prop::sample::select(vec!["/", "/a", "/a/b/c", "/c", "/d"]),
-        function in prop::sample::select(vec!["f", "g", "i"]),
+        now in bounds(),
+        before in bounds(),
+        name in select(vec!["a", "b"]),
+        argv in prop::collection::vec(select(words(&["x", "y"])), 1..5),
+        path in select(vec!["/", "/a", "/a/b/c", "/c", "/d"]),
+        function in select(vec!["f", "g", "i"]),
         (used, more) in (0u32..3, 0u32..3),
-        kind in 0..3,
+        kind in 0..4,
+        (url, amount) in (select(&["http://a.b/a", "http://c.b/a/x", "http://a.b:81/", "http://a.b/a?q"][..]), select(&["0", "1.5", "2", "3"][..])),
     ) {
         if now.narrows(&before, |_| used).is_err() {
             return Ok(());
         }
         let paths = [path];
+        let fields = [("/a", amount), ("/b", amount), ("/unit", "EUR")];
+        let scalars = fields.map(|(at, is)| (at.to_string(), is.to_string())).into();
+        let body = if used == 2 { Body::Empty } else { Body::Json { scalars: &scalars } };
         let deed = match kind {
             0 => Deed::Command { argv: &argv, folder: Some("/"), variables: &[], input: used == 1 },
             1 => Deed::Files { paths: &paths },
+            2 => Deed::Http { method: "GET", url, headers: &[], body },
             _ => Deed::Function { name: function },
         };
         let action = action(name);
@@ -674,8 +656,20 @@ proptest! {
 
     /// Whoever narrows what it has narrowed is still within the first.
     #[test]
-    fn itself_is_no_wider(bounds in some_bounds()) {
+    fn itself_is_no_wider_and_goes_there_and_back(
+        (bounds, why, wider, policy) in (bounds(), strategies::unintended(), strategies::wider(), strategies::policy()),
+        bytes in prop::collection::vec(any::<u8>(), 0..48),
+    ) {
         prop_assert_eq!(bounds.narrows(&bounds, |_| 0), Ok(()));
         prop_assert_eq!(Bounds::from_bytes(&bounds.to_bytes()), Ok(bounds));
+        prop_assert_eq!(Unintended::from_bytes(&why.to_bytes()), Ok(why));
+        prop_assert_eq!(Wider::from_bytes(&wider.to_bytes()), Ok(wider));
+        prop_assert_eq!(Policy::from_bytes(&policy.to_bytes()), Ok(policy));
+        // Whatever bytes come, nothing panics, and what is read has no other bytes.
+        for bytes in [bytes.clone(), bytes.iter().map(|b| b % 6).collect()] {
+            if let Ok(read) = Bounds::from_bytes(&bytes) {
+                prop_assert_eq!(read.to_bytes(), bytes);
+            }
+        }
     }
 }
