@@ -524,7 +524,7 @@ mod tests {
     #[test]
     fn rows_are_as_small_as_they_are_said_to_be() {
         let sizes = [size_of::<AccountRow>(), size_of::<BondRow>(), size_of::<Backing>()];
-        assert_eq!(sizes, [56, 64, 36]);
+        assert_eq!(sizes, [64, 64, 36]);
     }
 
     /// What backed an agent in a session, and the session, go with the last bond there.
