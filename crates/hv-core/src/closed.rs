@@ -3,9 +3,10 @@
 use crate::error::Error;
 use crate::hypervisor::Hypervisor;
 use crate::state::State;
-use hv_audit::{Kind, StreamNo};
+use hv_audit::{Entry, Kind, StreamNo};
 use hv_session::Standing;
 use hv_types::{Did, Digest, SagaId, SessionId, Timestamp};
+use std::collections::BTreeMap;
 
 /// A session that is over, as its trail tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct ClosedSession {
     pub sagas: Vec<SagaId>,
     /// The paths of the files that were there when it ended, in order.
     pub files: Vec<String>,
+    /// Whether its records were purged: then who was in it and what came of it is not known any more.
+    pub purged: bool,
 }
 
 impl Hypervisor {
@@ -39,7 +42,9 @@ impl Hypervisor {
     pub fn closed_sessions(&self, session: &SessionId) -> Result<Vec<ClosedSession>, Error> {
         let mut closed = Vec::new();
         let mut reading: Option<(StreamNo, Timestamp, State)> = None;
+        let mut gone = Gone::default();
         self.log().replay(&mut |entry| {
+            closed.extend(gone.take(&entry, session));
             if let Kind::Genesis { label } = entry.kind
                 && label == session.as_str()
             {
@@ -62,11 +67,49 @@ impl Hypervisor {
                     members: of.roster().map(|member| (member.did.clone(), member.standing)).collect(),
                     sagas: slot.saga_ids(),
                     files: of.files().list().map(|(path, _)| path.as_str().to_owned()).collect(),
+                    purged: false,
                 });
             }
             reading = None;
             Ok(())
         })?;
         Ok(closed)
+    }
+}
+
+/// Sessions whose records are gone, as far as the node's stream tells of them; none where the name is another.
+#[derive(Debug, Default)]
+struct Gone(BTreeMap<StreamNo, Option<Timestamp>>);
+
+impl Gone {
+    /// Takes the next record; gives the session where that says that one of this name ended.
+    fn take(&mut self, entry: &Entry<'_>, session: &SessionId) -> Option<ClosedSession> {
+        match entry.kind {
+            Kind::Gone { .. } => drop(self.0.entry(entry.stream).or_default()),
+            Kind::StreamOpened { stream, label, .. } if label == session.as_str() => {
+                if let Some(began) = self.0.get_mut(&stream) {
+                    *began = Some(entry.time);
+                }
+            }
+            Kind::StreamClosed { stream, size, root, .. } => {
+                let began = self.0.remove(&stream)??;
+                let (members, sagas, files) = Default::default();
+                let (creator, ended, records, purged) = (None, entry.time, size, true);
+                return Some(ClosedSession {
+                    stream,
+                    creator,
+                    began,
+                    ended,
+                    records,
+                    root,
+                    members,
+                    sagas,
+                    files,
+                    purged,
+                });
+            }
+            _ => {}
+        }
+        None
     }
 }

@@ -257,7 +257,8 @@ fn a1_an_old_state_of_the_folder_is_found_out() {
 fn no_honest_log_is_called_rewritten() {
     let mut dice = Dice(99);
     let (mut logs, mut cuts) = (0, 0);
-    for _ in 0..deep(150, 33_400) {
+    let enough = deep(280, 100_000);
+    while logs < enough || cuts < enough {
         let batches = 5 + dice.below(30);
         let work = honest(&mut dice, batches);
         let end = usize::try_from(1 + dice.below(work.len() as u64)).unwrap();

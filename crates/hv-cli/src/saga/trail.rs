@@ -83,6 +83,10 @@ impl Trail {
                         session.undos.restore(&action);
                     }
                 }
+                // Its own records of that may be gone.
+                TrailEvent::Opened { stream, label, .. } => {
+                    self.sessions.entry(stream).or_default().name = label;
+                }
                 TrailEvent::Closed { stream, .. } => {
                     self.sessions.entry(stream).or_default().closed = true;
                 }
