@@ -658,3 +658,37 @@ async fn an_operator_binds_before_the_session_begins_and_the_agent_may_only_narr
     assert!(own.signed());
     assert_eq!(court.reopened().hv.intent(&SessionId::new("s").unwrap(), &did("a")).unwrap(), Some(own));
 }
+
+/// Outcomes and a slash of the same agent can fall into one record: the saga ends with the denial that it is slashed on.
+#[tokio::test]
+async fn whoever_is_slashed_earns_nothing_by_the_same_record() {
+    let court = court(Policy { violation: Violation::Slash, ..Policy::default() }).await;
+    let look = |id: &str, name: &str| StepDef {
+        id: StepId::new(id).unwrap(),
+        agent: did("e"),
+        ..step("look", Task::closure(name))
+    };
+    declare(&court, "e", &bounds_of([("look", allowed(What::Functions { names: set(&["work"]) }))], None))
+        .await
+        .unwrap();
+    let mut earned = 0;
+    for n in 0..40 {
+        court.clock.set(court.clock.now().after(Duration::from_secs(1)));
+        let mut steps = vec![Arc::new(look("one", "work"))];
+        // The last saga goes on to what is outside.
+        if n == 39 {
+            steps.push(Arc::new(StepDef { after: vec![0], ..look("two", "other") }));
+        }
+        let host = court.hv.saga(&court.session, &SagaId::new(&format!("s{n}")).unwrap());
+        host.run(SagaCommand::begin(Plan::new(steps)), |_| async { Outcome::done() }).await.unwrap();
+        let gains = court.events().into_iter();
+        earned =
+            gains.filter(|event| matches!(event, TrailEvent::Ledger(LedgerEvent::Earned { .. }))).count();
+    }
+    assert!(earned > 0, "the agent earns where it keeps to its word");
+    let slashed = |event: &TrailEvent| matches!(event, TrailEvent::Ledger(LedgerEvent::Slashed { .. }));
+    assert_eq!(court.events().iter().filter(|event| slashed(event)).count(), 1);
+    // The node goes on, and what it wrote can be read again.
+    let digest = court.hv.state_digest().unwrap();
+    assert_eq!(court.reopened().hv.state_digest().unwrap(), digest);
+}

@@ -359,8 +359,10 @@ impl SagaHost {
                 }
                 let slashes = escalation(state, slot, saga, (&events, &after), now);
                 told.ended(&command, &after);
+                let violated = !violations.is_empty();
                 let slashes = intent::slashes(state, violations, slashes, now);
                 let (earned, outcomes) = scoring::consequences((state, slot, now), saga, (&events, &after));
+                let earned = if violated { intent::possible_after(state, &slashes, earned) } else { earned };
                 if ends(&events) {
                     held.clear();
                 }

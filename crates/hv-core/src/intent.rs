@@ -22,7 +22,7 @@ use std::sync::LazyLock;
 mod held;
 
 pub use held::intent_evidence;
-pub(crate) use held::{Intended, Use, files, slashes, violation};
+pub(crate) use held::{Intended, Use, files, possible_after, slashes, violation};
 
 static BOUNDS_KEY: LazyLock<[u8; 32]> = LazyLock::new(|| blake3::derive_key("hv 2026 intent v1", &[]));
 

@@ -250,3 +250,17 @@ pub(crate) fn slashes(
     }
     all
 }
+
+/// What of gains and losses is still possible on the ledger that these slashes leave: whoever is slashed earns nothing
+/// by the same record, and nothing of what it lost decays.
+pub(crate) fn possible_after(
+    state: &State,
+    slashes: &[LedgerEvent],
+    earned: Vec<LedgerEvent>,
+) -> Vec<LedgerEvent> {
+    let mut ledger = state.ledger.clone();
+    if slashes.iter().try_for_each(|event| ledger.apply(event)).is_err() {
+        return earned;
+    }
+    earned.into_iter().filter(|event| ledger.apply(event).is_ok()).collect()
+}
