@@ -596,6 +596,17 @@ mod tests {
         assert!(labels_rise(&order) && order.agrees(5, 0));
     }
 
+    /// Whom an edge leads to beyond the other end is not found.
+    #[test]
+    fn only_who_stands_between_the_ends_is_found() {
+        let mut graph = Counting::of(6);
+        for (tail, head) in [(0, 4), (1, 2)] {
+            graph.add(tail, head);
+        }
+        let fit = order_of(6).fit(2, 0, &graph);
+        assert_eq!(fit, Fit::Move { agents: vec![0], next: 3 });
+    }
+
     /// In the order in which it is worst for those who number agents without gaps or search from one end.
     #[test]
     fn l10_chains_and_stars_cost_a_few_looks_an_edge() {
