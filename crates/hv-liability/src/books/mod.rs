@@ -582,15 +582,15 @@ mod tests {
     fn l10_what_was_searched_for_holds_until_the_next_bond() {
         let mut books = three_agents();
         let row = BondRow::new(1, Timestamp(0), Timestamp(9));
-        assert_eq!(books.cycle(2, 1, None), None);
         let fit = books.fit(1, 2);
+        assert_eq!(books.cycle(2, 1, None), None);
         books.lock((1, 2), SessionNo(0), &row, &fit).unwrap();
         assert_eq!(books.fit(2, 1), Fit::Cycle(vec![1, 2]));
         assert_eq!(books.cycle(2, 1, None), Some(vec![1, 2]));
         books.pay_back(0);
         assert_eq!(books.cycle(2, 1, None), None);
-        assert_eq!(books.cycle(1, 0, None), None);
         let fit = books.fit(0, 1);
+        assert_eq!(books.cycle(1, 0, None), None);
         books.keep(0, (0, 1), SessionNo(0), &row, &fit).unwrap();
         assert_eq!(books.fit(1, 0), Fit::Cycle(vec![0, 1]));
     }
