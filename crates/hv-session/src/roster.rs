@@ -155,8 +155,8 @@ impl Roster {
 
     fn place(&self, did: &Did) -> Result<usize, usize> {
         self.by_did.binary_search_by(|&ordinal| {
-            let known = self.by_ordinal(ordinal).map(|member| member.did.as_str());
-            known.cmp(&Some(did.as_str()))
+            let known = self.by_ordinal(ordinal).map(|member| member.did);
+            known.cmp(&Some(did))
         })
     }
 }
