@@ -659,9 +659,10 @@ async fn an_operator_binds_before_the_session_begins_and_the_agent_may_only_narr
     assert_eq!(court.reopened().hv.intent(&SessionId::new("s").unwrap(), &did("a")).unwrap(), Some(own));
 }
 
-/// Outcomes and a slash of the same agent can fall into one record: the saga ends with the denial that it is slashed on.
+/// The saga ends with the denial that its agent is slashed on, after many that lifted it: what follows on the ledger is
+/// one record, and it can be read again.
 #[tokio::test]
-async fn whoever_is_slashed_earns_nothing_by_the_same_record() {
+async fn an_agent_that_earned_is_slashed_by_the_record_that_ends_its_saga() {
     let court = court(Policy { violation: Violation::Slash, ..Policy::default() }).await;
     let look = |id: &str, name: &str| StepDef {
         id: StepId::new(id).unwrap(),
