@@ -1,7 +1,7 @@
 //! How what is done once grows with what is there: instructions a call at n, 2n, 4n and 8n, against what each operation
 //! claims.
 //!
-//! Counted as [`gate`](super::gate) counts. An operation that claims O(1) may take at no size more than at the first, and
+//! Counted as [`gate`] counts. An operation that claims O(1) may take at no size more than at the first, and
 //! one that claims O(log n) or O(n) no more than in proportion to that, in each case with a quarter more: caches of the
 //! machine do not count, but tables that are doubled now and then and trees that are a little deeper do.
 
