@@ -2,7 +2,7 @@
 
 use crate::disks::Mood;
 use hv_core::audit::retention::{Fate, Retention};
-use hv_core::audit::{FileLog, FileOptions, MemoryLog};
+use hv_core::audit::{Entry, FileLog, FileOptions, Kind, LogError, MemoryLog};
 use hv_core::config::{Config, Source};
 use hv_core::event::{KillAnswer, KillTarget};
 use hv_core::session::Expect;
@@ -28,12 +28,17 @@ fn log(folder: &Path) -> Arc<FileLog> {
 
 fn log_at(folder: &Path, now: Timestamp) -> Arc<FileLog> {
     let options = || FileOptions::new(entropy().unwrap()).with_disk(Arc::new(Mood::careless()));
-    let opened = if folder.exists() {
-        FileLog::open(folder, now, options())
-    } else {
-        FileLog::create(folder, now, options())
-    };
-    Arc::new(opened.unwrap())
+    if !folder.exists() {
+        return Arc::new(FileLog::create(folder, now, options()).unwrap());
+    }
+    // What the node before does in the background may go on for a moment.
+    for _ in 0..40 {
+        match FileLog::open(folder, now, options()) {
+            Err(LogError::Locked { .. }) => {}
+            opened => return Arc::new(opened.unwrap()),
+        }
+    }
+    panic!("somebody keeps the lock");
 }
 
 /// A session with a file of so many versions.
@@ -62,7 +67,7 @@ async fn a_callback_is_late_when_the_configuration_says_so() {
     assert!((200..4000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn snapshots_are_taken_as_often_as_is_said() {
     for (snapshots, taken) in [
         (Cadence { every: 1_000_000, at_the_end: 1_000_000 }, false),
@@ -75,8 +80,20 @@ async fn snapshots_are_taken_as_often_as_is_said() {
         drop(Hypervisor::open_guarded(log(&trail), Arc::new(SystemClock), guards).unwrap());
         let hv = Hypervisor::open(log(&trail), Arc::new(SystemClock)).unwrap();
         written(&hv, 20).await;
-        // One that is taken in the background is on its way.
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        // One that is taken in the background is on its way: the trail is not ended before it is recorded.
+        let recorded = || {
+            let mut found = false;
+            let seen = &mut |entry: Entry<'_>| {
+                found |= matches!(entry.kind, Kind::Snapshot { .. });
+                Ok(())
+            };
+            hv.log().replay(seen).unwrap();
+            found
+        };
+        let until = Instant::now() + Duration::from_secs(20);
+        while snapshots.every < 20 && !recorded() && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         hv.seal().await.unwrap();
         drop(hv);
         let again = Hypervisor::open(log(&trail), Arc::new(SystemClock)).unwrap();

@@ -347,7 +347,7 @@ pub enum LogError {
         /// The payload.
         id: Digest,
     },
-    /// Another writer has the log open.
+    /// Another writer has the log open, and had it all the time while it was asked for.
     Locked {
         /// The log's folder.
         dir: PathBuf,

@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 impl FileLog {
     /// Begins a log in a folder that is empty or not there yet; durable when this returns. Where that is
@@ -47,7 +48,7 @@ impl FileLog {
     /// as a payload of the record that says that the log is written to again.
     ///
     /// # Errors
-    /// [`LogError::NoLog`] where there is none; [`LogError::Locked`] where another writer has it;
+    /// [`LogError::NoLog`] where there is none; [`LogError::Locked`] where another writer has it, for a quarter of a second;
     /// [`LogError::Damaged`] where it does not hold what was written to it, which changes nothing in the folder;
     /// [`LogError::Io`].
     pub fn open(dir: &Path, now: Timestamp, options: FileOptions) -> Result<Self, LogError> {
@@ -170,12 +171,21 @@ fn purges(survey: &Survey<'_>) -> Purges {
     Purges { purged: survey.purged.keys().copied().collect(), pending, reducing }
 }
 
+/// A program that a process is about to start has its locks, too, for the moment until it is another program; so what
+/// somebody else has is asked for a little longer than that.
 fn take_lock(marks: &dyn DiskFile, dir: &Path) -> Result<(), LogError> {
-    match marks.try_lock().map_err(io_error(&dir.join(MARK_NAME), Doing::Lock))? {
-        true => Ok(()),
-        false => Err(LogError::Locked { dir: dir.to_owned() }),
+    for _ in 0..LOCK_ASKED {
+        if marks.try_lock().map_err(io_error(&dir.join(MARK_NAME), Doing::Lock))? {
+            return Ok(());
+        }
+        std::thread::sleep(LOCK_PAUSE);
     }
+    Err(LogError::Locked { dir: dir.to_owned() })
 }
+
+/// How often the lock is asked for, and how long in between: for a quarter of a second.
+const LOCK_ASKED: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Gives a new log its number, durable before anything else is written.
 fn first_mark(
