@@ -67,9 +67,10 @@ impl Interrupts {
                 own.work.cancel(PATIENCE);
             };
             notice("stopping; nothing more starts; resume with hv run --resume");
+            // First of all: whoever sees a driver leave has to know why, or takes it for one that was paused, and resumes.
+            let _ = stop.send(true);
             own.work.suspend(within);
             own.look.suspend(within);
-            let _ = stop.send(true);
         });
         Ok(interrupts)
     }
