@@ -77,8 +77,7 @@ impl Control {
         });
     }
 
-    /// Stops at once and leaves the saga as it is recorded, to be recovered later. Attempts that run are
-    /// dropped.
+    /// [`suspend`](Self::suspend) that lets nothing that runs end by itself.
     pub fn abandon(&self) {
         self.suspend(Duration::ZERO);
     }
