@@ -29,9 +29,9 @@ pub(crate) fn apply(ledger: &mut Ledger, event: &Event) -> Applied {
         Event::Configured { policy } => {
             check(policy.check().is_ok(), "a policy is fit to hold somebody liable")?;
             let binds = ledger.bond_count() > 0 || !ledger.cases.is_empty();
-            check(*policy != ledger.policy, "a policy is set where it changes")?;
+            check(**policy != ledger.policy, "a policy is set where it changes")?;
             check(!binds, "a policy does not change while it binds somebody")?;
-            ledger.policy = *policy;
+            ledger.policy = **policy;
         }
         Event::Opened { agent, did, sigma, source } => open(ledger, *agent, did, *sigma, *source)?,
         Event::Endowed { agent, added, source } => {
@@ -137,6 +137,7 @@ pub(crate) fn apply(ledger: &mut Ledger, event: &Event) -> Applied {
 }
 
 const NO_ACCOUNT: Illegal = Illegal::new("only known agents have accounts");
+pub(crate) const ONE_ACCOUNT: Illegal = Illegal::new("an agent has one account");
 const NO_CASE: Illegal = Illegal::new("only an open charge is decided");
 
 const fn illegal(rule: &'static str) -> Applied {
@@ -161,14 +162,13 @@ fn check_offence(ledger: &Ledger, offence: &Offence, at: Timestamp) -> Applied {
 
 pub(crate) fn open(ledger: &mut Ledger, agent: AgentNo, did: &Did, sigma: Sigma, source: Source) -> Applied {
     check(ledger.books.next_agent() == Some(agent), "agents are numbered in order")?;
-    check(ledger.agent(did).is_none(), "an agent has one account")?;
     let most = match source {
         Source::Asserted | Source::Scored | Source::Attested => Sigma::ONE,
         Source::Hint => ledger.policy.hint_cap,
         Source::Unknown => Sigma::ZERO,
     };
     check(sigma <= most, "a source endows no more than it may")?;
-    ledger.books.open(did.clone(), source, sigma).ok_or(NO_ACCOUNT)?;
+    ledger.books.open(did.clone(), source, sigma).ok_or(ONE_ACCOUNT)?;
     ledger.totals.endowed += u64::from(sigma.ppm());
     Ok(())
 }

@@ -17,7 +17,7 @@ pub(crate) fn decide(ledger: &Ledger, command: &Command, now: Timestamp) -> Resu
             if bonds + charges > 0 {
                 return Err(Denial::PolicyBinds { bonds, charges });
             }
-            (*policy != ledger.policy).then_some(Event::Configured { policy: *policy })
+            (*policy != ledger.policy).then(|| Event::Configured { policy: Box::new(*policy) })
         }
         Command::Endow { agent, sigma, source } => endow(ledger, agent, *sigma, *source)?,
         Command::Vouch(order) => {
@@ -109,8 +109,12 @@ pub(crate) fn decide(ledger: &Ledger, command: &Command, now: Timestamp) -> Resu
     };
     // Whatever has come due takes effect first, in the record as it did in the answers.
     let elapsed = ledger.overdue(now).then_some(Event::Elapsed { at: now });
-    let needed = event.as_ref().is_some_and(takes_time) || *command == Command::Settle;
-    Ok(elapsed.filter(|_| needed).into_iter().chain(event).collect())
+    let needed = event.as_ref().map_or(matches!(command, Command::Settle), takes_time);
+    match elapsed.filter(|_| needed) {
+        Some(elapsed) => Ok([elapsed].into_iter().chain(event).collect()),
+        // As it mostly is, and with room for no more than there is.
+        None => Ok(event.into_iter().collect()),
+    }
 }
 
 /// Whether an event has a time, so that nothing may be due before it.
@@ -178,7 +182,7 @@ pub(crate) fn check_vouch(
     if let Some(path) = ledger.books.cycle(voucher.0, vouchee.0, over) {
         return Err(cycle(ledger, &path));
     }
-    let bond = ledger.bond_after_settling(now).ok_or(Denial::Full { what: "bonds" })?;
+    let Some(bond) = ledger.bond_after_settling(now) else { return Err(Denial::Full { what: "bonds" }) };
     Ok(CheckedVouch { bond, voucher, vouchee, amount })
 }
 
@@ -223,7 +227,7 @@ fn endow(ledger: &Ledger, agent: &Did, sigma: Sigma, source: Source) -> Result<O
         Source::Unknown => Sigma::ZERO,
     };
     let Some(no) = ledger.agent(agent) else {
-        let no = ledger.books.next_agent().ok_or(Denial::Full { what: "accounts" })?;
+        let Some(no) = ledger.books.next_agent() else { return Err(Denial::Full { what: "accounts" }) };
         return Ok(Some(Event::Opened { agent: no, did: agent.clone(), sigma, source }));
     };
     let nothing_known = ledger.row(no).is_some_and(|row| row.source == Source::Unknown && row.slashes == 0);

@@ -9,7 +9,7 @@ pub enum Event {
     /// The policy was set.
     Configured {
         /// The policy from now on.
-        policy: VouchPolicy,
+        policy: Box<VouchPolicy>,
     },
     /// An agent became known.
     Opened {
@@ -128,7 +128,7 @@ pub enum Event {
     /// A snapshot begins; the events up to [`Event::Restored`] are its rows.
     Restoring {
         /// The policy.
-        policy: VouchPolicy,
+        policy: Box<VouchPolicy>,
         /// The time of the last event before the snapshot.
         clock: Timestamp,
         /// What was ever given and taken.

@@ -1,6 +1,6 @@
 //! A ledger as a list of events, and back.
 
-use crate::apply::{check, open_case};
+use crate::apply::{ONE_ACCOUNT, check, open_case};
 use crate::books::{BondRow, Day, Fit, NIL};
 use crate::ledger::{Stage, ppm};
 use crate::{
@@ -13,7 +13,8 @@ pub(crate) fn compact(ledger: &Ledger) -> Vec<Event> {
     if ledger.stage == Stage::New {
         return Vec::new();
     }
-    let begin = Event::Restoring { policy: ledger.policy, clock: ledger.clock, totals: ledger.totals };
+    let begin =
+        Event::Restoring { policy: Box::new(ledger.policy), clock: ledger.clock, totals: ledger.totals };
     let accounts = (0u32..).zip(ledger.books.accounts()).map(|(agent, row)| Event::AccountKept {
         account: Box::new(AccountKept {
             agent: AgentNo(agent),
@@ -73,7 +74,7 @@ pub(crate) fn restore(ledger: &mut Ledger, event: &Event) -> Result<(), Illegal>
     match event {
         Event::Restoring { policy, clock, totals } if ledger.stage == Stage::New => {
             check(policy.check().is_ok(), "a policy is fit to hold somebody liable")?;
-            (ledger.policy, ledger.clock, ledger.totals) = (*policy, *clock, *totals);
+            (ledger.policy, ledger.clock, ledger.totals) = (**policy, *clock, *totals);
             ledger.stage = Stage::Restoring;
             Ok(())
         }
@@ -105,12 +106,8 @@ pub(crate) fn restore(ledger: &mut Ledger, event: &Event) -> Result<(), Illegal>
 
 fn keep_account(ledger: &mut Ledger, account: &AccountKept) -> Result<(), Illegal> {
     check(ledger.books.next_agent() == Some(account.agent), "agents are numbered in order")?;
-    check(ledger.agent(&account.did).is_none(), "an agent has one account")?;
     let source: Source = account.source;
-    ledger
-        .books
-        .open(account.did.clone(), source, account.reputation)
-        .ok_or(Illegal::new("agents can be numbered"))?;
+    ledger.books.open(account.did.clone(), source, account.reputation).ok_or(ONE_ACCOUNT)?;
     if let Some(row) = ledger.books.account_mut(account.agent.0) {
         row.quarantine = account.quarantine;
         row.slashes = account.slashes;

@@ -189,20 +189,29 @@ fn check_plain(text: &str) -> Result<(), BadIdentCause> {
 }
 
 /// What most identifiers consist of, told by one look at each byte.
-const fn is_inner(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-')
+fn is_inner(byte: u8) -> bool {
+    INNER.get(usize::from(byte)) == Some(&true)
 }
+
+/// Which bytes those are.
+const INNER: [bool; 256] = {
+    let mut inner = [false; 256];
+    let mut left = inner.as_mut_slice();
+    let mut byte = 0u8;
+    while let Some((first, rest)) = left.split_first_mut() {
+        *first = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-');
+        byte = byte.wrapping_add(1);
+        left = rest;
+    }
+    inner
+};
 
 fn check_did(text: &str) -> Result<(), BadIdentCause> {
     check_length(text)?;
-    let (method, id) = text
-        .strip_prefix("did:")
-        .and_then(|rest| rest.split_once(':'))
-        .filter(|(method, id)| !method.is_empty() && !id.is_empty())
-        .ok_or(BadIdentCause::NoMethod)?;
-    if !method.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
-        return Err(BadIdentCause::NoMethod);
-    }
+    let rest = text.strip_prefix("did:").ok_or(BadIdentCause::NoMethod)?;
+    let method = rest.bytes().take_while(|b| b.is_ascii_lowercase() || b.is_ascii_digit()).count();
+    let id = rest.get(method..).and_then(|rest| rest.strip_prefix(':'));
+    let id = id.filter(|id| method > 0 && !id.is_empty()).ok_or(BadIdentCause::NoMethod)?;
     let mut chars = if id.bytes().all(is_inner) { "" } else { id }.chars();
     while let Some(c) = chars.next() {
         let hex = |c: Option<char>| c.is_some_and(|c| c.is_ascii_hexdigit());
@@ -229,6 +238,7 @@ fn check_length(text: &str) -> Result<(), BadIdentCause> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::format;
 
     #[test]
     fn plain_identifiers_at_their_boundaries() {
@@ -252,6 +262,17 @@ mod tests {
     }
 
     #[test]
+    fn each_character_is_in_the_grammar_or_not() {
+        for c in (0..=0x2ff).filter_map(char::from_u32) {
+            let inner = c.is_ascii_alphanumeric() || "._:-".contains(c);
+            assert_eq!(ActionId::new(&format!("a{c}a")).is_ok(), inner, "{c:?}");
+            assert_eq!(Did::new(&format!("did:mesh:a{c}a")).is_ok(), inner, "{c:?}");
+            let of_method = c.is_ascii_lowercase() || c.is_ascii_digit() || c == ':';
+            assert_eq!(Did::new(&format!("did:m{c}m:a")).is_ok(), of_method, "{c:?}");
+        }
+    }
+
+    #[test]
     fn dids_follow_the_grammar_of_the_specification() {
         for good in ["did:mesh:alpha", "did:web:example.com:user", "did:x:a%3Ab", "did:key:z6Mk_-."] {
             assert!(Did::new(good).is_ok(), "{good}");
@@ -263,6 +284,8 @@ mod tests {
             ("did:mesh:", BadIdentCause::NoMethod),
             ("did::a", BadIdentCause::NoMethod),
             ("did:Mesh:a", BadIdentCause::NoMethod),
+            ("did:me-sh:a", BadIdentCause::NoMethod),
+            ("did:mesh/a", BadIdentCause::NoMethod),
             ("did:mesh:a b", BadIdentCause::Character(' ')),
             ("did:mesh:a%2", BadIdentCause::Character('%')),
             ("did:mesh:a:", BadIdentCause::Character(':')),

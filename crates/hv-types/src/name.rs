@@ -39,13 +39,15 @@ impl Name {
     #[must_use]
     pub fn new(text: &str) -> Self {
         let mut bytes = [0; SHORT_BYTES];
-        match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
-            (Some(place), Ok(length)) if !text.as_bytes().contains(&0) => {
-                place.copy_from_slice(text.as_bytes());
-                Self(Repr::Short(Short { bytes, length }))
+        if let (Some(place), Ok(length)) = (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
+            place.copy_from_slice(text.as_bytes());
+            // All places at once, rather than those of the text one by one.
+            let filled = bytes.iter().fold(0, |filled, &byte| filled + u8::from(byte != 0));
+            if filled == length {
+                return Self(Repr::Short(Short { bytes, length }));
             }
-            _ => Self(Repr::Long(Arc::from(text))),
         }
+        Self(Repr::Long(Arc::from(text)))
     }
 
     /// The bytes of the text.

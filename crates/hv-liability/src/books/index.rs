@@ -11,10 +11,22 @@ pub(crate) struct Index {
     used: usize,
 }
 
+/// An empty place, until the next row is put somewhere or taken out.
+#[derive(Debug)]
+pub(crate) struct Free(usize);
+
 /// The smallest table that holds anything.
 const PLACES_MIN: usize = 8;
 
+/// A smaller table grows to eight times its size, so that most rows are hashed once; a larger one to twice.
+const PLACES_FEW: usize = 1 << 15;
+
 impl Index {
+    /// Whether there is no row in it.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
     /// The row that hashes like this and is the `same`.
     pub(crate) fn find(&self, hash: u64, same: impl Fn(u32) -> bool) -> Option<u32> {
         let mut place = self.home(hash)?;
@@ -27,24 +39,52 @@ impl Index {
         }
     }
 
-    /// Adds a row that is not there yet; `hash_of` is asked where the table grows.
-    pub(crate) fn insert(&mut self, row: u32, hash_of: impl Fn(u32) -> u64) {
+    /// The row that hashes like this and is the `same`, or else where one may be put that does and is; `hash_of` is
+    /// asked where the table grows, whether or not something is put there.
+    pub(crate) fn look(
+        &mut self,
+        hash: u64,
+        same: impl Fn(u32) -> bool,
+        hash_of: impl Fn(u32) -> u64,
+    ) -> Result<u32, Free> {
         if (self.used + 1) * 4 > self.places.len() * 3 {
-            let old = core::mem::take(&mut self.places);
-            self.places = vec![0; (old.len() * 2).max(PLACES_MIN)];
-            // Rows are asked in the order in which they lie in memory.
-            let mut there = vec![false; old.iter().max().map_or(0, |&entry| entry as usize)];
-            for entry in old {
-                if let Some(there) = (entry as usize).checked_sub(1).and_then(|row| there.get_mut(row)) {
-                    *there = true;
-                }
+            self.grow(hash_of);
+        }
+        let mut place = self.home(hash).unwrap_or_default();
+        while let Some(row) = self.places.get(place).and_then(|entry| entry.checked_sub(1)) {
+            if same(row) {
+                return Ok(row);
             }
-            for (row, _) in (0u32..).zip(there).filter(|&(_, there)| there) {
-                self.put(row, hash_of(row));
+            place = self.next(place);
+        }
+        Err(Free(place))
+    }
+
+    /// Puts a row where there was none when it was looked for.
+    pub(crate) fn put(&mut self, Free(place): Free, row: u32) {
+        self.set(place, row + 1);
+        self.used += 1;
+    }
+
+    #[inline(never)]
+    fn grow(&mut self, hash_of: impl Fn(u32) -> u64) {
+        let old = core::mem::take(&mut self.places);
+        let times = if old.len() < PLACES_FEW { 8 } else { 2 };
+        self.places = vec![0; (old.len() * times).max(PLACES_MIN)];
+        // Rows are asked in the order in which they lie in memory.
+        let mut there = vec![false; old.iter().max().map_or(0, |&entry| entry as usize)];
+        for entry in old {
+            if let Some(there) = (entry as usize).checked_sub(1).and_then(|row| there.get_mut(row)) {
+                *there = true;
             }
         }
-        self.put(row, hash_of(row));
-        self.used += 1;
+        for (row, _) in (0u32..).zip(there).filter(|&(_, there)| there) {
+            let Some(mut place) = self.home(hash_of(row)) else { return };
+            while self.places.get(place).is_some_and(|&entry| entry != 0) {
+                place = self.next(place);
+            }
+            self.set(place, row + 1);
+        }
     }
 
     /// Takes a row out, if it is there.
@@ -70,14 +110,6 @@ impl Index {
             }
         }
         self.set(gap, 0);
-    }
-
-    fn put(&mut self, row: u32, hash: u64) {
-        let Some(mut place) = self.home(hash) else { return };
-        while self.places.get(place).is_some_and(|&entry| entry != 0) {
-            place = self.next(place);
-        }
-        self.set(place, row + 1);
     }
 
     fn set(&mut self, place: usize, entry: u32) {
@@ -107,6 +139,12 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
+    /// Puts a row in that is not there yet.
+    fn insert(index: &mut Index, row: u32, hash_of: impl Fn(u32) -> u64) {
+        let free = index.look(hash_of(row), |other| other == row, hash_of).unwrap_err();
+        index.put(free, row);
+    }
+
     proptest! {
         /// Few hashes for many rows, so that probing and closing gaps across the end of the table happen.
         #[test]
@@ -116,7 +154,10 @@ mod tests {
             for (row, add) in steps {
                 if add {
                     if model.insert(row) {
-                        index.insert(row, hash);
+                        prop_assert!(index.used > 0 || index.is_empty());
+                        insert(&mut index, row, hash);
+                    } else {
+                        prop_assert_eq!(index.look(hash(row), |r| r == row, hash).ok(), Some(row));
                     }
                 } else {
                     model.remove(&row);
@@ -134,7 +175,7 @@ mod tests {
     #[test]
     fn a_row_is_where_its_hash_says() {
         let mut index = Index::default();
-        (0..1000).for_each(|row| index.insert(row, u64::from));
+        (0..1000).for_each(|row| insert(&mut index, row, u64::from));
         for row in 0..1000 {
             let looks = std::cell::Cell::new(0);
             let same = |other: u32| {
@@ -145,14 +186,15 @@ mod tests {
         }
     }
 
-    /// It is as small as it can be with a quarter of its places empty.
+    /// It is as small as its steps allow with a quarter of its places empty.
     #[test]
     fn it_grows_where_less_than_a_quarter_would_be_empty() {
         let mut index = Index::default();
-        for rows in 1..=1000 {
-            index.insert(rows, u64::from);
-            let least = (rows as usize * 4).div_ceil(3).next_power_of_two().max(PLACES_MIN);
-            assert_eq!(index.places.len(), least, "{rows}");
+        for rows in 1..=60_000 {
+            insert(&mut index, rows, u64::from);
+            let mut steps = [8, 64, 512, 4096, 1 << 15, 1 << 16, 1 << 17].into_iter();
+            let least = steps.find(|places| places * 3 >= rows as usize * 4);
+            assert_eq!(Some(index.places.len()), least, "{rows}");
         }
     }
 

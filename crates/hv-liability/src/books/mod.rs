@@ -105,9 +105,19 @@ impl Books {
         u32::try_from(self.accounts.len()).ok().filter(|&agent| agent != NIL).map(AgentNo)
     }
 
-    /// Opens an account.
+    /// Opens an account, unless the agent has one. One hash.
     pub(crate) fn open(&mut self, did: Did, source: Source, reputation: Sigma) -> Option<()> {
         let AgentNo(agent) = self.next_agent()?;
+        if self.accounts.len() < FEW {
+            if self.accounts.iter().any(|account| account.did == did) {
+                return None;
+            }
+        } else {
+            if self.by_did.is_empty() {
+                (0..agent).try_for_each(|row| self.enter(row, &self.account(row)?.did.clone()))?;
+            }
+            self.enter(agent, &did)?;
+        }
         self.accounts.push(AccountRow {
             did,
             quarantine: Timestamp(0),
@@ -121,14 +131,18 @@ impl Books {
             first_given: NIL,
             first_backing: NIL,
         });
-        if self.accounts.len() > FEW {
-            let (accounts, key) = (&self.accounts, &self.key);
-            let hash_of =
-                |row: u32| accounts.get(row as usize).map_or(0, |account| key.hash_one(&account.did));
-            let first = if accounts.len() == FEW + 1 { 0 } else { agent };
-            (first..=agent).for_each(|row| self.by_did.insert(row, hash_of));
-        }
         self.order.append();
+        Some(())
+    }
+
+    /// Enters a row into the index of names, unless the name is there.
+    fn enter(&mut self, row: u32, did: &Did) -> Option<()> {
+        let (accounts, key) = (&self.accounts, &self.key);
+        let did_of = |row: u32| accounts.get(row as usize).map(|account| &account.did);
+        let same = |row: u32| did_of(row) == Some(did);
+        let hash_of = |row: u32| did_of(row).map_or(0, |did| key.hash_one(did));
+        let free = self.by_did.look(key.hash_one(did), same, hash_of).err()?;
+        self.by_did.put(free, row);
         Some(())
     }
 
@@ -352,11 +366,7 @@ impl Books {
 
     /// The backing of an agent in a session, if it has one there. One hash.
     pub(crate) fn find_backing(&self, vouchee: u32, session: SessionNo) -> Option<u32> {
-        let same = |at: u32| {
-            self.backings.get(at).is_some_and(|backing| {
-                backing.vouchee == vouchee && self.session_of(backing) == Some(session)
-            })
-        };
+        let same = |at: u32| is_backing_of(&self.backings, &self.sessions, at, (vouchee, session));
         self.by_agent_and_session.find(self.key.hash_one((vouchee, session)), same)
     }
 
@@ -403,25 +413,34 @@ impl Books {
     }
 
     fn backing_for(&mut self, vouchee: u32, no: SessionNo) -> u32 {
-        if let Some(backing) = self.find_backing(vouchee, no) {
-            return backing;
-        }
-        let session = self.find_session(no).unwrap_or_else(|| {
+        let (backings, sessions, key) = (&self.backings, &self.sessions, &self.key);
+        let found = self.by_agent_and_session.look(
+            key.hash_one((vouchee, no)),
+            |at| is_backing_of(backings, sessions, at, (vouchee, no)),
+            |at| hash_of_backing(key, backings, sessions, at),
+        );
+        let free = match found {
+            Ok(backing) => return backing,
+            Err(free) => free,
+        };
+        let session = self.by_session.look(
+            key.hash_one(no),
+            |row| sessions.get(row).is_some_and(|row| row.no == no),
+            |row| sessions.get(row).map_or(0, |row| key.hash_one(row.no)),
+        );
+        let session = session.unwrap_or_else(|free| {
             let session = self.sessions.add(SessionRow { no, first_backing: NIL });
-            let (sessions, key) = (&self.sessions, &self.key);
-            self.by_session
-                .insert(session, |row| sessions.get(row).map_or(0, |session| key.hash_one(session.no)));
+            self.by_session.put(free, session);
             session
         });
         let backing = self.backings.add(Backing::new(vouchee, session));
+        self.by_agent_and_session.put(free, backing);
         if let Some(account) = self.accounts.get_mut(vouchee as usize) {
             push(&mut self.backings.rows, |row| &mut row.of_agent, &mut account.first_backing, backing);
         }
         if let Some(session) = self.sessions.rows.get_mut(session as usize) {
             push(&mut self.backings.rows, |row| &mut row.of_session, &mut session.first_backing, backing);
         }
-        let (backings, sessions, key) = (&self.backings, &self.sessions, &self.key);
-        self.by_agent_and_session.insert(backing, |at| hash_of_backing(key, backings, sessions, at));
         backing
     }
 
@@ -502,6 +521,17 @@ impl Edges for Graph<'_> {
     }
 }
 
+fn is_backing_of(
+    backings: &Slab<Backing>,
+    sessions: &Slab<SessionRow>,
+    at: u32,
+    (vouchee, session): (u32, SessionNo),
+) -> bool {
+    backings.get(at).is_some_and(|backing| {
+        backing.vouchee == vouchee && sessions.get(backing.session).is_some_and(|row| row.no == session)
+    })
+}
+
 fn hash_of_backing(key: &RandomState, backings: &Slab<Backing>, sessions: &Slab<SessionRow>, at: u32) -> u64 {
     let backing = backings.get(at);
     let session = backing.and_then(|backing| sessions.get(backing.session));
@@ -525,6 +555,22 @@ mod tests {
     fn rows_are_as_small_as_they_are_said_to_be() {
         let sizes = [size_of::<AccountRow>(), size_of::<BondRow>(), size_of::<Backing>()];
         assert_eq!(sizes, [64, 64, 36]);
+    }
+
+    /// However many there are, and wherever they are looked up.
+    #[test]
+    fn an_agent_has_one_account() {
+        let mut books = Books::default();
+        let did = |no: u32| Did::new(&format!("did:mesh:{no}")).unwrap();
+        for no in 0..12 {
+            assert_eq!(books.find(&did(no)), None);
+            books.open(did(no), Source::Scored, Sigma::ONE).unwrap();
+            for other in 0..=no {
+                assert_eq!(books.open(did(other), Source::Scored, Sigma::ONE), None, "{other} of {no}");
+                assert_eq!(books.find(&did(other)), Some(AgentNo(other)), "{other} of {no}");
+            }
+            assert_eq!((books.accounts.len(), books.next_agent()), (no as usize + 1, Some(AgentNo(no + 1))));
+        }
     }
 
     /// What backed an agent in a session, and the session, go with the last bond there.

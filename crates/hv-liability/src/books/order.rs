@@ -67,11 +67,16 @@ impl Order {
     /// Puts the next agent behind all others.
     pub(crate) fn append(&mut self) {
         let Ok(agent) = u32::try_from(self.places.len()) else { return };
-        self.places.push(Place { label: FIRST, before: NIL, after: NIL });
-        if agent == 0 {
-            self.last = 0;
-        } else {
-            self.put_before(&[agent], NIL);
+        let before = core::mem::replace(&mut self.last, agent);
+        let mut label = FIRST;
+        if let Some(place) = self.places.get_mut(before as usize) {
+            place.after = agent;
+            label = place.label.saturating_add(GAP / 2);
+        }
+        let full = label == u64::MAX;
+        self.places.push(Place { label, before, after: NIL });
+        if full {
+            self.spread(agent);
         }
     }
 

@@ -33,7 +33,7 @@ fn golden_bytes() {
     let at = "0102030405060708";
     for (event, bytes) in [
         (
-            Event::Configured { policy: VouchPolicy::default() },
+            Event::Configured { policy: Box::default() },
             "00a0c21ec09a0c80ea3080ea30b0ae15d0860300\
              80a305009\
              01c00c0cf24d0860303"
@@ -132,7 +132,7 @@ fn golden_bytes() {
         assert_eq!(Event::from_bytes(&event.to_bytes()), Ok(event));
     }
     let totals = Totals { endowed: 1, earned: 2, decayed: 3, burned: 4 };
-    let restoring = Event::Restoring { policy: VouchPolicy::reference(), clock: AT, totals };
+    let restoring = Event::Restoring { policy: Box::new(VouchPolicy::reference()), clock: AT, totals };
     assert!(hex(&restoring).starts_with("20a0c21e") && hex(&restoring).ends_with("01020304"));
     assert_eq!(Event::from_bytes(&restoring.to_bytes()), Ok(restoring));
     assert!(Event::from_bytes(&[15]).is_err());
@@ -195,7 +195,7 @@ fn what_no_honest_run_could_have_written_is_illegal() {
     let grace = Timestamp(at.0 + 30 * SECOND);
     assert!(busy().ledger.apply(&charged(offence(bob, 1, at), grace)).is_ok());
     for event in [
-        Event::Configured { policy: VouchPolicy::default() },
+        Event::Configured { policy: Box::default() },
         Event::Opened { agent: AgentNo(4), did: did(5), sigma: sigma(1), source: Source::Asserted },
         Event::Opened { agent: AgentNo(3), did: did(0), sigma: sigma(1), source: Source::Asserted },
         Event::Opened { agent: AgentNo(3), did: did(5), sigma: sigma(600_001), source: Source::Hint },
@@ -245,7 +245,7 @@ fn what_no_honest_run_could_have_written_is_illegal() {
         charged(offence(nobody, 1, at), grace),
         Event::Disputed { evidence: digest(1) },
         Event::Dismissed { evidence: digest(1), at },
-        Event::Restoring { policy: policy(), clock: at, totals: Totals::default() },
+        Event::Restoring { policy: Box::new(policy()), clock: at, totals: Totals::default() },
         Event::SlotKept { bond: next },
         Event::Restored {},
     ] {

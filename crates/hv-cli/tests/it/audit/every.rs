@@ -361,7 +361,7 @@ fn ledger() -> Vec<LedgerEvent> {
     };
     let case = Case { offence: offence(), until: later(3600), standing: Standing::Disputed };
     vec![
-        LedgerEvent::Configured { policy: VouchPolicy::reference() },
+        LedgerEvent::Configured { policy: Box::new(VouchPolicy::reference()) },
         LedgerEvent::Opened { agent: a, did: did("a"), sigma: sigma("0.9"), source: Source::Asserted },
         LedgerEvent::Opened { agent: b, did: did("b"), sigma: Sigma::ZERO, source: Source::Unknown },
         LedgerEvent::Endowed { agent: b, added: sigma("0.5"), source: Source::Hint },
@@ -385,7 +385,7 @@ fn ledger() -> Vec<LedgerEvent> {
         LedgerEvent::Charged { offence: Box::new(offence()), at: later(90_003), until: later(93_603) },
         LedgerEvent::Disputed { evidence: Digest([0xe1; 32]) },
         LedgerEvent::Dismissed { evidence: Digest([0xe1; 32]), at: later(90_004) },
-        LedgerEvent::Restoring { policy: VouchPolicy::default(), clock: later(90_004), totals },
+        LedgerEvent::Restoring { policy: Box::default(), clock: later(90_004), totals },
         LedgerEvent::AccountKept { account: Box::new(account) },
         LedgerEvent::BondKept { bond: Box::new(kept) },
         LedgerEvent::SlotKept { bond: BondNo { slot: 1, turn: 300 } },
