@@ -15,13 +15,13 @@ use crate::rest::Rest;
 use crate::segment::{FRAME_HEADER_BYTES, HEADER_BYTES, finish_frame, segment_name};
 use crate::snapshot::{self, Opening, PendingSnapshot, Point, Print, encode};
 use crate::survey::Survey;
+use crate::turns::Turns;
 use crate::writer::{Cut, Work, Writer};
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use core::time::Duration;
 use hv_types::{Digest, Illegal, Timestamp};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A log in a folder of its own: segments, a mark, and payloads.
 ///
@@ -57,11 +57,7 @@ pub struct FileLog {
     appender: Mutex<Appender>,
     writer: Mutex<Writer>,
     payloads: Mutex<Vault>,
-    gate: Mutex<Gate>,
-    /// Called when somebody stopped writing.
-    turn: Condvar,
-    /// Called when as many wait as were served together last.
-    full: Condvar,
+    turns: Turns,
     appended: AtomicU64,
     durable: AtomicU64,
     poisoned: Arc<AtomicBool>,
@@ -138,29 +134,6 @@ impl fmt::Debug for FileOptions {
     }
 }
 
-/// What came of waiting for the gate, and the gate; it fails where nobody knows what became of that.
-type Turned<'a> = Result<(MutexGuard<'a, Gate>, Result<(), LogError>), LogError>;
-
-/// Who may write.
-#[derive(Debug, Default)]
-struct Gate {
-    /// Whether somebody is writing, or about to.
-    writing: bool,
-    /// How often somebody began to.
-    round: u64,
-    /// How many came since the last one began.
-    came: u32,
-    /// How many the last one served.
-    together: u32,
-}
-
-/// From so many on who were served together, the next who writes waits for as many to come again: otherwise the first who
-/// wakes up syncs alone, and everybody else waits for two syncs.
-const TOGETHER_MIN: u32 = 4;
-
-/// It waits no longer than this for each of them, about what a thread takes to wake up and to append; at most so often.
-const TOGETHER_WAIT: (Duration, u32) = (Duration::from_micros(10), 100);
-
 /// Where batches wait to be written.
 struct Appender {
     journal: Journal,
@@ -192,9 +165,7 @@ impl FileLog {
             appender: Mutex::new(appender),
             writer: Mutex::new(writer),
             payloads: Mutex::new(vault),
-            gate: Mutex::default(),
-            turn: Condvar::new(),
-            full: Condvar::new(),
+            turns: Turns::default(),
             appended: AtomicU64::new(lsn),
             durable: AtomicU64::new(lsn),
             poisoned,
@@ -296,44 +267,6 @@ impl FileLog {
             return Err(found_at(&name, survey.end.offset, what));
         }
         Ok(last)
-    }
-
-    /// Waits until everything up to this batch is durable, and writes where nobody else does.
-    fn in_turn<'a>(&'a self, mut gate: MutexGuard<'a, Gate>, to: Lsn) -> Turned<'a> {
-        loop {
-            if let Err(poisoned) = self.check() {
-                return Ok((gate, Err(poisoned)));
-            }
-            if self.durable() >= to {
-                return Ok((gate, Ok(())));
-            }
-            if gate.writing {
-                if gate.came >= gate.together {
-                    self.full.notify_one();
-                }
-                gate = self.turn.wait(gate).map_err(|_| LogError::Poisoned)?;
-                continue;
-            }
-            gate.writing = true;
-            if gate.together >= TOGETHER_MIN {
-                let few = |gate: &mut Gate| gate.came < gate.together;
-                let (each, most) = TOGETHER_WAIT;
-                let wait = each * gate.together.min(most);
-                let waited = self.full.wait_timeout_while(gate, wait, few);
-                gate = waited.map_err(|_| LogError::Poisoned)?.0;
-            }
-            // Whoever came had appended before, and so is served.
-            gate.together = core::mem::take(&mut gate.came);
-            gate.round = gate.round.wrapping_add(1);
-            drop(gate);
-            let led = self.poison(self.lead());
-            gate = lock(&self.gate)?;
-            gate.writing = false;
-            self.turn.notify_all();
-            if led.is_err() {
-                return Ok((gate, led));
-            }
-        }
     }
 
     fn check(&self) -> Result<(), LogError> {
@@ -459,19 +392,17 @@ impl Log for FileLog {
 
     fn sync(&self, to: Lsn) -> Result<(), LogError> {
         let to = to.min(Lsn(self.appended.load(Ordering::Acquire)));
-        self.check()?;
-        if self.durable() >= to {
-            return Ok(());
+        loop {
+            self.check()?;
+            if self.durable() >= to {
+                return Ok(());
+            }
+            if let Some(turn) = self.turns.wait(to, || self.durable() >= to)? {
+                self.check()?;
+                self.poison(self.lead())?;
+                turn.served(self.durable());
+            }
         }
-        let mut gate = lock(&self.gate)?;
-        let round = gate.round;
-        gate.came = gate.came.saturating_add(1);
-        let (mut gate, done) = self.in_turn(gate, to)?;
-        if gate.round == round {
-            // Nobody counted it.
-            gate.came = gate.came.saturating_sub(1);
-        }
-        done
     }
 
     fn durable(&self) -> Lsn {

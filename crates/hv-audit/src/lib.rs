@@ -17,6 +17,7 @@ mod record;
 mod hash;
 mod proof;
 mod tree;
+mod turns;
 
 mod batch;
 mod journal;

@@ -120,11 +120,7 @@ pub trait Log: Send + Sync + fmt::Debug {
         streams: &[StreamNo],
         tier: Tier,
         checkpoint: (u64, Digest),
-    ) -> Result<Vec<Reduction>, LogError> {
-        let _ = (tier, checkpoint);
-        let refused = |stream: &StreamNo| LogError::Irreducible { stream: *stream, why: Irreducible::Memory };
-        streams.first().map_or_else(|| Ok(Vec::new()), |stream| Err(refused(stream)))
-    }
+    ) -> Result<Vec<Reduction>, LogError>;
 
     /// Destroys what [`Batch::purge`] and [`Batch::reduce`] named and says so on the node stream; gives how many
     /// payloads that were. Waits until the purges are durable, and until everything that it did is. Keys go first: without its key a

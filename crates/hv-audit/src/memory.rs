@@ -7,6 +7,7 @@ use crate::journal::Journal;
 use crate::log::{Expect, Head, Log, LogError, Lsn, PayloadRef, StreamNo};
 use crate::payload::{Entropy, payload_id};
 use crate::record::{Entry, Tag};
+use crate::reduction::{Irreducible, Reduction, Tier};
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use hv_types::{Digest, Illegal, Timestamp};
@@ -153,6 +154,16 @@ impl Log for MemoryLog {
             return Err(LogError::Purged { id: *id });
         }
         Ok(inner.payloads.get(id).cloned())
+    }
+
+    fn reductions(
+        &self,
+        streams: &[StreamNo],
+        _: Tier,
+        _: (u64, Digest),
+    ) -> Result<Vec<Reduction>, LogError> {
+        let refused = |stream: &StreamNo| LogError::Irreducible { stream: *stream, why: Irreducible::Memory };
+        streams.first().map_or_else(|| Ok(Vec::new()), |stream| Err(refused(stream)))
     }
 
     fn destroy(&self, now: Timestamp) -> Result<u64, LogError> {

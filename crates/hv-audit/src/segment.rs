@@ -10,7 +10,7 @@ use crate::disk::{DiskFile, read_up_to};
 use crate::finding::What;
 use crate::log::{BATCH_MAX_BYTES, Lsn};
 use hv_types::Digest;
-use hv_types::wire::Reader;
+use hv_types::wire::{Reader, Undecodable};
 use std::io;
 
 /// The length of a segment's header in bytes.
@@ -56,13 +56,18 @@ impl SegmentHeader {
 
     /// Reads a header; `None` where it is not exactly what one is written as.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(bytes.get(MAGIC.len() + 4..)?);
-        let index = u32::from_le_bytes(reader.array().ok()?);
-        let nonce = reader.array().ok()?;
-        let first_lsn = Lsn(u64::from_le_bytes(reader.array().ok()?));
-        let previous = reader.array().map(Digest).ok()?;
-        let header = Self { index, nonce, first_lsn, previous };
+        let header = Self::take(&mut Reader::new(bytes.get(MAGIC.len() + 4..)?)).ok()?;
         (header.to_bytes() == *bytes).then_some(header)
+    }
+
+    /// Reads what stands between version and checksum.
+    fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
+        Ok(Self {
+            index: u32::from_le_bytes(reader.array()?),
+            nonce: reader.array()?,
+            first_lsn: Lsn(u64::from_le_bytes(reader.array()?)),
+            previous: Digest(reader.array()?),
+        })
     }
 }
 
@@ -98,11 +103,7 @@ impl ShortHeader {
     /// Reads a header; `None` where it is not exactly what one is written as.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes.get(MAGIC.len() + 4..)?);
-        let index = u32::from_le_bytes(reader.array().ok()?);
-        let nonce = reader.array().ok()?;
-        let first_lsn = Lsn(u64::from_le_bytes(reader.array().ok()?));
-        let previous = reader.array().map(Digest).ok()?;
-        let was = SegmentHeader { index, nonce, first_lsn, previous };
+        let was = SegmentHeader::take(&mut reader).ok()?;
         let last_lsn = Lsn(u64::from_le_bytes(reader.array().ok()?));
         let digest = reader.array().map(Digest).ok()?;
         let length = u64::from_le_bytes(reader.array().ok()?);

@@ -13,7 +13,7 @@ use std::fmt;
 
 /// What was found.
 #[derive(Debug, Serialize)]
-struct Document {
+pub(super) struct Document {
     /// `record`, `growth`, `checkpoint` or `bundle`.
     what: &'static str,
     holds: bool,
@@ -43,16 +43,27 @@ struct Document {
     closed: Option<bool>,
 }
 
-/// Checks a file.
+/// Checks a file, and says what was found.
 pub(super) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
+    let document = found(args)?;
+    if args.json {
+        output::json(&document)?
+    } else {
+        output::print(&document)?
+    }
+    Ok(Exit::Done)
+}
+
+/// What is found in a file that holds.
+pub(super) fn found(args: &CheckArgs) -> Result<Document, Failure> {
     let bytes = files::read(&args.file).map_err(|error| bad_input(&error))?;
     let trust = Trust::read(&args.trust)?;
-    let document = if bundle::is_one(&bytes) {
-        of_bundle(&bytes, &trust, args)?
+    if bundle::is_one(&bytes) {
+        of_bundle(&bytes, &trust, args)
     } else if bytes.starts_with(b"c2sp.org/tlog-proof@") {
-        of_record(&bytes, &trust, args)?
+        of_record(&bytes, &trust, args)
     } else if bytes.starts_with(b"old ") {
-        of_growth(&bytes, &trust, args)?
+        of_growth(&bytes, &trust, args)
     } else {
         let note = Note::parse(&bytes).map_err(|bad| {
             bad_input(&format_args!(
@@ -60,14 +71,8 @@ pub(super) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
                 args.file.display()
             ))
         })?;
-        signed("checkpoint", &note, &trust, args)?
-    };
-    if args.json {
-        output::json(&document)?
-    } else {
-        output::print(&document)?
+        signed("checkpoint", &note, &trust, args)
     }
-    Ok(Exit::Done)
 }
 
 /// Whether a note is a checkpoint of the log whose key was given, and who else signed it.

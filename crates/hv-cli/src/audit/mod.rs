@@ -96,6 +96,19 @@ pub fn run(args: &AuditArgs) -> Result<Exit, Refused> {
     }
 }
 
+/// What `hv audit check` says of a file that holds, for whoever wants to know without it being printed.
+///
+/// # Errors
+/// Its exit code and why, where the file does not hold or cannot be used.
+pub fn check(args: &args::CheckArgs) -> Result<String, (Exit, String)> {
+    check::found(args).map(|document| document.to_string()).map_err(|failure| match failure {
+        Failure::NoTrail(_) | Failure::BadInput(_) => (Exit::BadInput, failure.sentence()),
+        Failure::Denied(_) => (Exit::Denied, failure.sentence()),
+        Failure::Said(exit, why) => (exit, why),
+        Failure::Tampered(_) | Failure::Hv(_) | Failure::Output(_) => (Exit::Failed, failure.sentence()),
+    })
+}
+
 /// Why there is nothing to say about a trail, or no way to say it.
 #[derive(Debug)]
 enum Failure {

@@ -4,12 +4,15 @@
 use super::deep;
 use super::outside::Desk;
 use super::trails;
+use clap::Parser;
+use hv_cli::Exit;
+use hv_cli::args::{AuditArgs, AuditCommand, Cli, Command};
 use std::fs;
-use std::process::{Command, Output};
+use std::process::{self, Output};
 
 /// What Python makes of a bundle: exit code and stdout. `-I` keeps everything out that is not in the standard library.
 fn python(desk: &Desk, arguments: &[&str]) -> (i32, String) {
-    let mut program = Command::new("python3");
+    let mut program = process::Command::new("python3");
     let Output { status, stdout, .. } =
         program.args(["-I", "-S"]).args(arguments).current_dir(desk.path("")).output().unwrap();
     (status.code().unwrap(), String::from_utf8(stdout).unwrap())
@@ -120,24 +123,38 @@ for at in range(0, len(whole), step):
 sys.stderr.write("%d changes tried\n" % tried)
 "#;
     desk.keep("harness.py", harness);
-    let output = Command::new("python3")
+    let output = process::Command::new("python3")
         .args(["-I", "-S", "harness.py", "b.py", &step.to_string()])
         .current_dir(desk.path(""))
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     println!("the enclosed program: {}", String::from_utf8_lossy(&output.stderr).trim());
-    for at in (0..bundle.len()).step_by(if deep() { 1 } else { 211 }) {
+    // What the command calls, on every byte; the command itself, on a few.
+    let check = |name: &str| {
+        let path = desk.path(name);
+        let line = ["hv", "audit", "check", path.to_str().unwrap()];
+        match Cli::try_parse_from(line).unwrap().command {
+            Command::Audit(AuditArgs { command: AuditCommand::Check(args) }) => hv_cli::audit::check(&args),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(check("b.py").unwrap().contains("holds: session s1"));
+    for at in (0..bundle.len()).step_by(step) {
         let mut changed = bundle.clone();
         changed[at] ^= 1 << (at % 8);
         fs::write(desk.path("changed.py"), &changed).unwrap();
-        let (code, _, _) = desk.hv("audit check changed.py");
-        assert_ne!(code, 0, "byte {at}");
+        let (exit, why) = check("changed.py").unwrap_err();
+        assert!(
+            matches!(exit, Exit::Failed | Exit::BadInput) && !why.is_empty(),
+            "byte {at}: {exit:?} {why}"
+        );
+        if at % (11 * 61) == 0 {
+            let (code, _, told) = desk.hv(&format!("audit check {}", desk.path("changed.py").display()));
+            assert_eq!((code, told.contains(&why)), (i32::from(exit.code()), true), "byte {at}: {told}");
+        }
     }
-    println!(
-        "`hv audit check`: {} bytes, each changed alone",
-        bundle.len().div_ceil(if deep() { 1 } else { 211 })
-    );
+    println!("`hv audit check`: {} bytes, each changed alone", bundle.len().div_ceil(step));
     for cut in [0, 1, 100, bundle.len() / 2, bundle.len() - 1] {
         fs::write(desk.path("changed.py"), &bundle[..cut]).unwrap();
         assert_ne!(desk.hv("audit check changed.py").0, 0, "cut at {cut}");
@@ -215,6 +232,6 @@ fn ordered(value: &serde_json::Value) -> String {
 /// SHA-256, computed by another program.
 fn digest(desk: &Desk, text: &str) -> String {
     desk.keep("body", text);
-    let output = Command::new("sha256sum").arg(desk.path("body")).output().unwrap();
+    let output = process::Command::new("sha256sum").arg(desk.path("body")).output().unwrap();
     String::from_utf8(output.stdout).unwrap().split(' ').next().unwrap().to_owned()
 }

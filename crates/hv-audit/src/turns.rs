@@ -1,0 +1,238 @@
+//! Whose turn it is to write: one sync serves all who wait for one.
+//!
+//! Whoever waits sleeps alone and is woken alone, once it is served, and takes no lock to find that out: many who wake up
+//! for the same lock cost more than the sync that they waited for.
+//!
+//! Whoever was served is about to come again. Where all of them come sooner than a sync takes, the next one waits for all;
+//! where they take longer, for half of them, so that the others come while it lasts. The last who is waited for writes; the
+//! first who waits keeps the time, and writes where they do not come.
+
+use crate::log::{LogError, Lsn};
+use core::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
+use std::time::Instant;
+
+/// From so many on who wait for syncs, some are waited for: otherwise the first who wakes up syncs alone, and everybody
+/// else waits for two syncs.
+const TOGETHER_MIN: usize = 4;
+
+/// The wait is no longer than this for each of them, about what a thread takes to wake up and to append; at most so often.
+const TOGETHER_WAIT: (Duration, u32) = (Duration::from_micros(10), 100);
+
+/// The turns to write to one log.
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    gate: Mutex<Gate>,
+}
+
+#[derive(Debug, Default)]
+struct Gate {
+    /// Whether it is somebody's turn.
+    taken: bool,
+    /// In the order in which they came. While it is nobody's turn, the first of them is awake, or wakes up in time.
+    waiting: Vec<Waiter>,
+    /// For how many the next turn waits.
+    together: usize,
+    tickets: u64,
+    /// How many came since a turn ended, when that was, and when the last of them came.
+    came: u32,
+    ended: Option<Instant>,
+    last: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    ticket: u64,
+    to: Lsn,
+    thread: Thread,
+}
+
+/// The turn to write. Once it is dropped it is somebody else's, and whoever was served wakes up.
+#[derive(Debug)]
+pub(crate) struct Turn<'a> {
+    turns: &'a Turns,
+    begun: Instant,
+    /// Up to where everybody is served; where nobody knows, all wake up and look.
+    served: Option<Lsn>,
+}
+
+impl Turns {
+    /// Waits until everything up to this batch is durable, or until it is the caller's turn to make it so.
+    ///
+    /// What `durable` answers changes during a turn only. Where it is still not so without a turn, a turn has failed.
+    pub(crate) fn wait(&self, to: Lsn, durable: impl Fn() -> bool) -> Result<Option<Turn<'_>>, LogError> {
+        let mut gate = self.gate.lock().map_err(|_| LogError::Poisoned)?;
+        if durable() {
+            return Ok(None);
+        }
+        let ticket = gate.come(to);
+        let mut until = None;
+        loop {
+            let Some(place) = gate.waiting.iter().position(|waiter| waiter.ticket == ticket) else {
+                return Ok(None);
+            };
+            let mut patience = None;
+            if gate.taken {
+                until = None;
+            } else if gate.waiting.len() >= gate.together {
+                return Ok(Some(self.begin(gate, place)));
+            } else if place == 0 {
+                let now = Instant::now();
+                let left = until.get_or_insert_with(|| now + gate.patience()).saturating_duration_since(now);
+                if left.is_zero() {
+                    return Ok(Some(self.begin(gate, place)));
+                }
+                patience = Some(left);
+            }
+            drop(gate);
+            patience.map_or_else(thread::park, thread::park_timeout);
+            if durable() {
+                // It was crossed off, or is about to be.
+                return Ok(None);
+            }
+            gate = self.gate.lock().map_err(|_| LogError::Poisoned)?;
+        }
+    }
+
+    /// Whoever waits had appended before, and so is served by whoever has the turn.
+    fn begin(&self, mut gate: MutexGuard<'_, Gate>, place: usize) -> Turn<'_> {
+        gate.waiting.remove(place);
+        gate.taken = true;
+        Turn { turns: self, begun: Instant::now(), served: None }
+    }
+}
+
+impl Gate {
+    fn come(&mut self, to: Lsn) -> u64 {
+        self.came = self.came.saturating_add(1);
+        self.last = Some(Instant::now());
+        self.tickets = self.tickets.wrapping_add(1);
+        self.waiting.push(Waiter { ticket: self.tickets, to, thread: thread::current() });
+        self.tickets
+    }
+
+    fn patience(&self) -> Duration {
+        let (each, most) = TOGETHER_WAIT;
+        each * u32::try_from(self.together).map_or(most, |together| together.min(most))
+    }
+
+    /// Ends a turn that took so long, where so many wait for syncs.
+    fn end(&mut self, took: Duration, all: usize) {
+        self.taken = false;
+        let came = self.last.zip(self.ended).map(|(last, ended)| last.saturating_duration_since(ended));
+        self.together = together(all, came.unwrap_or_default(), self.came, took);
+        self.came = 0;
+        self.ended = Some(Instant::now());
+    }
+}
+
+/// For how many of all a turn waits, where so many came in this time and a turn took that long.
+fn together(all: usize, time: Duration, came: u32, took: Duration) -> usize {
+    let many = u32::try_from(all).unwrap_or(u32::MAX);
+    match all {
+        0..TOGETHER_MIN => 0,
+        _ if time.saturating_mul(many) < took.saturating_mul(came) => all,
+        _ => all.div_ceil(2),
+    }
+}
+
+impl Turn<'_> {
+    /// Ends the turn, with everything up to this batch durable.
+    pub(crate) fn served(mut self, to: Lsn) {
+        self.served = Some(to);
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut gate = self.turns.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = core::mem::take(&mut gate.waiting);
+        gate.end(self.begun.elapsed(), waiting.len() + 1);
+        let served = |waiter: &Waiter| self.served.is_none_or(|served| waiter.to <= served);
+        let (served, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(served);
+        let next = rest.first().map(|waiter| waiter.thread.clone());
+        gate.waiting = rest;
+        drop(gate);
+        next.iter().for_each(Thread::unpark);
+        served.iter().for_each(|waiter| waiter.thread.unpark());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::sync::atomic::{AtomicU64, Ordering};
+
+    #[test]
+    fn all_are_waited_for_only_where_they_come_sooner_than_a_sync_takes() {
+        let us = Duration::from_micros;
+        for (all, time, came, took, waited) in [
+            (1, 0, 1, 75, 0),
+            (3, 0, 3, 75, 0),
+            (4, 0, 4, 75, 4),
+            // 64 take 160 us to come, and as many are on their way where 32 came in 80.
+            (64, 160, 64, 161, 64),
+            (64, 160, 64, 160, 32),
+            (64, 80, 32, 161, 64),
+            (63, 80, 32, 75, 32),
+            (64, 0, 0, 1000, 32),
+        ] {
+            assert_eq!(together(all, us(time), came, us(took)), waited, "{all} {time} {came} {took}");
+        }
+    }
+
+    /// Whoever waits is served or given the turn, and nobody sleeps on: otherwise this does not end.
+    #[test]
+    fn everybody_is_served_and_one_turn_serves_many() {
+        const THREADS: u64 = 32;
+        const EACH: u64 = 100;
+        let (turns, appended, durable, taken) =
+            (Turns::default(), AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        let commit = |n: u64| {
+            let to = appended.fetch_add(1, Ordering::SeqCst) + 1;
+            let served = || durable.load(Ordering::SeqCst) >= to;
+            while !served() {
+                let Some(turn) = turns.wait(Lsn(to), served).unwrap() else { continue };
+                taken.fetch_add(1, Ordering::SeqCst);
+                let upto = appended.load(Ordering::SeqCst);
+                thread::sleep(Duration::from_micros(200));
+                if n % 17 == 3 {
+                    // Nobody is served by a turn that fails.
+                    continue;
+                }
+                durable.fetch_max(upto, Ordering::SeqCst);
+                turn.served(Lsn(upto));
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| (0..EACH).for_each(commit));
+            }
+        });
+        assert_eq!(durable.into_inner(), THREADS * EACH);
+        let taken = taken.into_inner();
+        assert!(taken < THREADS * EACH / 2, "{taken} turns");
+    }
+
+    #[test]
+    fn a_turn_that_ends_in_a_panic_is_somebody_elses() {
+        let turns = Turns::default();
+        let turn = turns.wait(Lsn(1), || false).unwrap().unwrap();
+        let next = thread::scope(|scope| {
+            let next = scope.spawn(|| turns.wait(Lsn(2), || false).map(|turn| turn.is_some()));
+            while turns.gate.lock().unwrap().waiting.is_empty() {
+                thread::yield_now();
+            }
+            let panics = scope.spawn(|| {
+                let _turn = turn;
+                panic!("on purpose");
+            });
+            assert!(panics.join().is_err());
+            next.join().unwrap()
+        });
+        // It was told that the turn is over, and to look again.
+        assert_eq!(next, Ok(false));
+        assert!(turns.wait(Lsn(2), || false).unwrap().is_some());
+    }
+}
