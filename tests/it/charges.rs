@@ -279,7 +279,7 @@ async fn a_configuration_chooses_the_numbers_only_while_they_bind_nobody() {
         set.collect::<Vec<_>>()
     };
     let first = VouchPolicy { grace: GRACE, ..VouchPolicy::reference() };
-    assert_eq!(policies(&court), [first]);
+    assert_eq!(policies(&court), [Box::new(first)]);
     court.acquaint().await;
     court.open().await;
     // What is borrowed weighs by the risk there: 0.5 and a bond of 0.1, of which 0.1 counts for what can be undone.
