@@ -7,7 +7,7 @@
 use crate::peer::{Stage, Timed, Workload, debug, text, undoable, unlimited};
 use hv_core::audit::{FileLog, FileOptions, Log, MemoryLog};
 use hv_core::saga::{Outcome, Plan, Report, Saga, SagaCommand, SagaState, Verdict};
-use hv_core::{Clock, Hypervisor, SystemClock, entropy};
+use hv_core::{Clock, Hypervisor, OpenTrail, SystemClock, entropy};
 use hv_types::{SagaId, Solo, Timestamp};
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -203,8 +203,8 @@ fn saga_recovery(sagas: u64) -> Result<Timed, String> {
     })?;
     let started = Instant::now();
     let options = FileOptions::new(entropy().map_err(text)?);
-    let log = FileLog::open(folder, SystemClock.now(), options).map_err(text)?;
-    let hv = Hypervisor::open(Arc::new(log), Arc::new(SystemClock)).map_err(text)?;
+    let trail = OpenTrail::open(folder, SystemClock.now(), options).map_err(text)?;
+    let hv = Hypervisor::open(trail, Arc::new(SystemClock)).map_err(text)?;
     let mut ready = 0_u64;
     for n in 0..sagas {
         let state = hv.saga(&stage.session, &name(n)?).state().map_err(text)?;

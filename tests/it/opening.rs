@@ -6,7 +6,7 @@ use hv_core::audit::{FileLog, FileOptions, Verdict, verify};
 use hv_core::rings::class::Claim;
 use hv_core::session::{Content, Expect, Standing};
 use hv_core::types::{ActionId, ActionKind, Did, Digest, Reversibility, SessionId};
-use hv_core::{Clock, ConsistencyMode, Entrant, Hypervisor, SessionConfig, SystemClock, entropy};
+use hv_core::{Clock, ConsistencyMode, Entrant, Hypervisor, OpenTrail, SessionConfig, SystemClock, entropy};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,9 +21,15 @@ fn options() -> FileOptions {
 
 fn opened(options: FileOptions, folder: &Path) -> (Hypervisor, Duration) {
     let began = Instant::now();
-    let log = FileLog::open(folder, SystemClock.now(), options).unwrap();
-    let hv = Hypervisor::open(Arc::new(log), Arc::new(SystemClock)).unwrap();
+    let trail = OpenTrail::open(folder, SystemClock.now(), options).unwrap();
+    let hv = Hypervisor::open(trail, Arc::new(SystemClock)).unwrap();
     (hv, began.elapsed())
+}
+
+/// The same, where the log is opened first and then gone through again.
+fn opened_twice(options: FileOptions, folder: &Path) -> Hypervisor {
+    let log = FileLog::open(folder, SystemClock.now(), options).unwrap();
+    Hypervisor::open(Arc::new(log), Arc::new(SystemClock)).unwrap()
 }
 
 async fn begun(hv: &Hypervisor, name: &str) -> SessionId {
@@ -73,6 +79,10 @@ fn a_long_trail_opens_from_its_snapshot_and_is_the_one_that_was_left() {
     assert_eq!(hv.state_digest().unwrap(), left);
     drop(hv);
     let (hv, resumed) = opened(options(), &trail);
+    assert!(hv.opening().snapshot.is_some());
+    assert_eq!(hv.state_digest().unwrap(), left);
+    drop(hv);
+    let hv = opened_twice(options(), &trail);
     assert!(hv.opening().snapshot.is_some());
     assert_eq!(hv.state_digest().unwrap(), left);
     let ratio = replayed.as_secs_f64() / resumed.as_secs_f64();
@@ -132,6 +142,10 @@ fn c2_after_a_crash_at_every_append_of_a_session_the_state_is_the_live_one() {
             let (again, _) = opened(options(), &copy);
             assert_eq!(again.state_digest().unwrap(), hv.state_digest().unwrap(), "after command {n}");
             drop(again);
+            if n % 8 == 0 {
+                let again = opened_twice(options(), &copy);
+                assert_eq!(again.state_digest().unwrap(), hv.state_digest().unwrap(), "after command {n}");
+            }
             std::fs::remove_dir_all(&copy).unwrap();
         }
         assert!(commands >= 200, "{commands} commands");

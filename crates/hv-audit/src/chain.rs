@@ -176,24 +176,41 @@ impl Chain {
     /// Reads the records of whole batches and shows each to `f`; gives the place of the first that does not
     /// fit. What `f` refuses is given back as it is.
     pub(crate) fn read(&mut self, bytes: &[u8], f: &mut Visit<'_>) -> Result<(), Stop> {
-        self.read_batches(bytes, None, f)
+        self.read_batches(bytes, None, &[], f)
+    }
+
+    /// The same where the hashes of the records, one after another, are known already.
+    pub(crate) fn read_hashed(
+        &mut self,
+        bytes: &[u8],
+        leaves: &[Digest],
+        f: &mut Visit<'_>,
+    ) -> Result<(), Stop> {
+        self.read_batches(bytes, None, leaves, f)
     }
 
     /// The same of a batch of which records may be gone.
     pub(crate) fn read_short(&mut self, bytes: &[u8], lsn: Lsn, f: &mut Visit<'_>) -> Result<(), Stop> {
         self.skip_to(Lsn(lsn.0.saturating_sub(1)));
-        self.read_batches(bytes, Some(lsn), f)
+        self.read_batches(bytes, Some(lsn), &[], f)
     }
 
-    fn read_batches(&mut self, bytes: &[u8], short: Option<Lsn>, f: &mut Visit<'_>) -> Result<(), Stop> {
+    fn read_batches(
+        &mut self,
+        bytes: &[u8],
+        short: Option<Lsn>,
+        leaves: &[Digest],
+        f: &mut Visit<'_>,
+    ) -> Result<(), Stop> {
         let mut reader = Reader::new(bytes);
+        let mut leaves = leaves.iter();
         while !reader.rest().is_empty() {
             let at = reader.offset();
             let misfit = |what| Misfit { at, stream: None, seq: None, what };
             let (stream, record) = take_framed(&mut reader).map_err(|e| misfit(What::NotARecord(e)))?;
             let entry = match short {
                 Some(lsn) if record.is_empty() => self.gone(stream, lsn, &mut reader),
-                _ => self.record(stream, record),
+                _ => self.record(stream, record, leaves.next()),
             };
             f(entry.map_err(|m| Misfit { at, ..m })?, at).map_err(Stop::Refused)?;
         }
@@ -248,7 +265,12 @@ impl Chain {
     }
 
     /// Takes the next record, where it fits.
-    fn record<'a>(&mut self, number: StreamNo, bytes: &'a [u8]) -> Result<Entry<'a>, Misfit> {
+    fn record<'a>(
+        &mut self,
+        number: StreamNo,
+        bytes: &'a [u8],
+        leaf: Option<&Digest>,
+    ) -> Result<Entry<'a>, Misfit> {
         let misfit = |seq, what| Misfit { at: 0, stream: Some(number), seq, what };
         let record = Record::read(bytes).map_err(|e| misfit(None, What::NotARecord(e)))?;
         let wrong = |what| misfit(Some(record.seq), what);
@@ -265,7 +287,7 @@ impl Chain {
         {
             self.streams.open().map_err(|_| wrong(What::NoStream))?;
         }
-        let hash = Blake3::leaf(bytes);
+        let hash = leaf.map_or_else(|| Blake3::leaf(bytes), |leaf| *leaf);
         let stream = self.streams.get_mut(number).map_err(|_| wrong(What::NoStream))?;
         if record.seq != stream.length() {
             return Err(wrong(What::Sequence { expected: stream.length() }));

@@ -27,6 +27,7 @@ mod streams;
 mod memory;
 
 mod file;
+mod follow;
 mod recover;
 mod rest;
 mod snapshot;
@@ -41,6 +42,7 @@ mod reducing;
 mod segment;
 mod short;
 
+mod ahead;
 mod chain;
 mod locate;
 mod survey;
@@ -64,6 +66,7 @@ pub use batch::Batch;
 pub use delta::{BadDelta, DeltaProof, Inner};
 pub use file::{FileLog, FileOptions, SEGMENT_BYTES, SEGMENT_MIN_BYTES};
 pub use finding::{Finding, What};
+pub use follow::{Follow, Kept};
 pub use hash::{Blake3, Rfc6962};
 pub use history::{Flaw, HISTORY_LENGTH, History, check_history};
 pub use log::{

@@ -3,6 +3,7 @@
 use crate::disk::{Access, Disk, DiskFile};
 use crate::file::{Begun, FileLog, FileOptions};
 use crate::folder::{Folder, io_error};
+use crate::follow::{Follow, Nobody, surveyed};
 use crate::inventory::{Purpose, take_inventory};
 use crate::journal::{Journal, Purges};
 use crate::log::{Doing, Log, LogError, Lsn, PayloadRef};
@@ -15,7 +16,6 @@ use crate::snapshot::{self, Opening, Read, UnusableSnapshot, snapshot_name};
 use crate::survey::{Survey, Tail};
 use crate::writer::{OpenSegment, Writer};
 use hv_types::{Digest, Timestamp};
-use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl FileLog {
         let path = dir.join(MARK_NAME);
         let marks = disk.create(&path).map_err(io_error(&path, Doing::Create))?;
         take_lock(&*marks, dir)?;
-        Self::start(dir, now, options, marks)
+        Self::start(dir, now, options, (marks, None))
     }
 
     /// Opens a log to continue it, whether it was ended cleanly or not.
@@ -52,11 +52,34 @@ impl FileLog {
     /// [`LogError::Damaged`] where it does not hold what was written to it, which changes nothing in the folder;
     /// [`LogError::Io`].
     pub fn open(dir: &Path, now: Timestamp, options: FileOptions) -> Result<Self, LogError> {
+        Self::open_for(dir, now, options, None)
+    }
+
+    /// As [`open`](Self::open), and shows every record that was there to whoever follows as it is checked; those that
+    /// opening itself appends are not among them. [`replay`](Log::replay) would show the same, and read the log again.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open); [`LogError::Illegal`] for the first record that is refused.
+    pub fn open_following(
+        dir: &Path,
+        now: Timestamp,
+        options: FileOptions,
+        follow: &mut dyn Follow,
+    ) -> Result<Self, LogError> {
+        Self::open_for(dir, now, options, Some(follow))
+    }
+
+    fn open_for(
+        dir: &Path,
+        now: Timestamp,
+        options: FileOptions,
+        follow: Option<&mut dyn Follow>,
+    ) -> Result<Self, LogError> {
         let path = dir.join(MARK_NAME);
         match options.disk.open(&path, Access::Write) {
             Ok(marks) => {
                 take_lock(&*marks, dir)?;
-                Self::start(dir, now, options, marks)
+                Self::start(dir, now, options, (marks, follow))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Nothing is there, or something is there without its mark.
@@ -72,11 +95,12 @@ impl FileLog {
         dir: &Path,
         now: Timestamp,
         options: FileOptions,
-        marks: Box<dyn DiskFile>,
+        (marks, follow): (Box<dyn DiskFile>, Option<&mut dyn Follow>),
     ) -> Result<Self, LogError> {
         let FileOptions { mut entropy, disk, segment_bytes: limit, again, snapshots } = options;
         let shared = Arc::clone(&disk);
-        let (survey, read) = surveyed(&*shared, dir, snapshots)?;
+        let followed = follow.is_some();
+        let (survey, read) = surveyed(&*shared, dir, snapshots, follow.unwrap_or(&mut Nobody))?;
         let inventory = take_inventory(&survey, &*disk, dir, Purpose::Open(again))?;
         let loose = inventory.loose_payloads(&*disk, dir)?;
         let mark = match survey.mark {
@@ -109,7 +133,7 @@ impl FileLog {
         if let Some((lsn, Read { point, state, .. })) = read {
             let rest =
                 Rest::new((Arc::clone(&shared), dir), &survey, (point, lsn), Arc::clone(&begun.poisoned));
-            (begun.state, begun.rest) = (Some(state), Some(rest));
+            (begun.state, begun.rest) = ((!followed).then_some(state), Some(rest));
         }
         let rest = begun.rest.clone();
         let journal = Journal::resume(survey.chain.into_streams(), lsn, time, purges);
@@ -130,28 +154,6 @@ impl FileLog {
         }
         Ok(log)
     }
-}
-
-/// Reads a log, from its last snapshot on where that can be used; what it leaves unread is for later.
-fn surveyed<'d>(
-    disk: &'d dyn Disk,
-    dir: &'d Path,
-    snapshots: bool,
-) -> Result<(Survey<'d>, Option<(Lsn, Read)>), LogError> {
-    let names = if snapshots { Folder::list(disk, dir)?.snapshots } else { BTreeSet::new() };
-    for lsn in names.into_iter().rev() {
-        let Some(read) = snapshot::read(disk, dir, lsn) else { continue };
-        let mut survey = Survey::new(disk, dir);
-        let behind = survey.read_behind(Some(&read.point), &mut |_| Ok(()));
-        // What is wrong behind it is told by whoever reads everything.
-        let fits = behind.is_ok() && survey.chain.reducing().is_empty();
-        if fits && survey.snapshots.get(&lsn) == Some(&read.print) && lsn == read.point.lsn.next() {
-            return Ok((survey, Some((lsn, read))));
-        }
-    }
-    let mut survey = Survey::new(disk, dir);
-    survey.read(&mut |_| Ok(()))?;
-    Ok((survey, None))
 }
 
 /// What opening begins with, where it could use this snapshot.

@@ -3,7 +3,8 @@
 //! Opening a log and verifying one both begin here. What a crash can leave (a tail that is not whole, above
 //! the mark) is told from what it cannot.
 
-use crate::chain::{Chain, Misfit, Stop};
+use crate::ahead::{Ahead, Frame, Stop};
+use crate::chain::{self, Chain, Misfit};
 use crate::disk::{Access, Disk};
 use crate::finding::{Finding, What};
 use crate::folder::{Folder, found, found_at, io_error};
@@ -13,7 +14,7 @@ use crate::log::{Doing, LogError, Lsn, StreamNo};
 use crate::mark::{MARK_NAME, Mark, MarkState, Marks, SLOT_BYTES};
 use crate::record::{Entry, Kind};
 use crate::reducing::{Place, Reductions};
-use crate::segment::{FRAME_HEADER_BYTES, HEADER_BYTES, Next, SegmentReader, ShortHeader, segment_name};
+use crate::segment::{FRAME_HEADER_BYTES, HEADER_BYTES, SegmentReader, ShortHeader, segment_name};
 use crate::snapshot::{Point, Print};
 use hv_types::Digest;
 use std::collections::BTreeMap;
@@ -291,27 +292,28 @@ impl<'d> Survey<'d> {
             if stands != Some(index) && !self.begin_segment(&mut reader, index, last, &name)? {
                 return Ok(());
             }
-            loop {
-                if until.is_some_and(|until| self.lsn >= until) {
-                    return Ok(());
-                }
-                let offset = self.end.offset;
-                match reader.next(offset).map_err(&read)? {
-                    Next::Frame { lsn, bytes } => self.frame(lsn, bytes, &name, f)?,
-                    Next::End => break,
-                    Next::Zeros if last => {
-                        self.tail = Tail::Zeros;
-                        break;
+            if until.is_some_and(|until| self.lsn >= until) {
+                return Ok(());
+            }
+            let (offset, hashed) = (self.end.offset, self.end.short.is_none());
+            let digest = core::mem::take(&mut self.end.digest);
+            let mut ahead = Ahead { reader, offset, digest, until, hashed };
+            let stop =
+                ahead.each(&read, &mut |run| run.frames().try_for_each(|frame| self.frame(frame, &name, f)));
+            let Ahead { mut reader, digest, .. } = ahead;
+            self.end.digest = digest;
+            let offset = self.end.offset;
+            match stop? {
+                Stop::Until => return Ok(()),
+                Stop::End => {}
+                Stop::Zeros if last => self.tail = Tail::Zeros,
+                Stop::Zeros => return Err(found_at(&name, offset, What::Trailing)),
+                Stop::Bad(what) => {
+                    let finding = self.finding(&mut reader, segments, what).map_err(&read)?;
+                    if !last {
+                        return Err(LogError::Damaged(finding));
                     }
-                    Next::Zeros => return Err(found_at(&name, offset, What::Trailing)),
-                    Next::Bad(what) => {
-                        let finding = self.finding(&mut reader, segments, what).map_err(&read)?;
-                        if !last {
-                            return Err(LogError::Damaged(finding));
-                        }
-                        self.tail = Tail::Torn { at: offset, finding };
-                        break;
-                    }
+                    self.tail = Tail::Torn { at: offset, finding };
                 }
             }
             self.bytes += reader.length();
@@ -384,8 +386,7 @@ impl<'d> Survey<'d> {
 
     fn frame(
         &mut self,
-        lsn: Lsn,
-        bytes: &[u8],
+        Frame { lsn, bytes, leaves }: Frame<'_>,
         name: &Path,
         f: &mut dyn FnMut(Entry<'_>) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
@@ -429,12 +430,12 @@ impl<'d> Survey<'d> {
         };
         let read = match self.end.short {
             Some(_) => self.chain.read_short(payload, lsn, &mut count),
-            None => self.chain.read(payload, &mut count),
+            None => self.chain.read_hashed(payload, leaves, &mut count),
         };
         match read {
             Ok(()) => {}
-            Err(Stop::Misfit(misfit)) => return Err(at(misfit)),
-            Err(Stop::Refused(error)) => return Err(error),
+            Err(chain::Stop::Misfit(misfit)) => return Err(at(misfit)),
+            Err(chain::Stop::Refused(error)) => return Err(error),
         }
         if self.chain.lsn() != lsn {
             return Err(whole(What::RecordLsn { found: self.chain.lsn() }));
@@ -444,7 +445,6 @@ impl<'d> Survey<'d> {
         }
         self.lsn = lsn;
         self.end.offset += bytes.len() as u64;
-        self.end.digest.update(bytes);
         match self.mark {
             // That no segment of which records are gone is the marked one is checked last: it may have become one since.
             Some(mark) if mark.lsn == lsn && self.end.short.is_none() => {

@@ -3,7 +3,8 @@
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::hypervisor::Hypervisor;
-use hv_audit::{Entropy, FileLog, FileOptions, LogError};
+use crate::open_trail::OpenTrail;
+use hv_audit::{Entropy, FileOptions, LogError};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,11 +17,11 @@ impl Hypervisor {
     /// where the operating system has no random numbers.
     pub fn in_folder(dir: &Path) -> Result<Self, Error> {
         let now = SystemClock.now();
-        let log = match FileLog::open(dir, now, FileOptions::new(entropy()?)) {
-            Err(LogError::NoLog { .. }) => FileLog::create(dir, now, FileOptions::new(entropy()?))?,
+        let trail = match OpenTrail::open(dir, now, FileOptions::new(entropy()?)) {
+            Err(LogError::NoLog { .. }) => OpenTrail::create(dir, now, FileOptions::new(entropy()?))?,
             opened => opened?,
         };
-        Self::open(Arc::new(log), Arc::new(SystemClock))
+        Self::open(trail, Arc::new(SystemClock))
     }
 }
 

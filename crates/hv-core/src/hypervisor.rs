@@ -12,6 +12,7 @@ use crate::guards::Guards;
 use crate::handle::SessionHandle;
 use crate::host::SagaHost;
 use crate::node::{Draft, Node, Notice, Refusal};
+use crate::open_trail::OpenTrail;
 use crate::origin::Origin;
 use crate::state::{Slot, State, UNKNOWN_SIGMA};
 use hv_audit::{Log, MemoryLog};
@@ -129,12 +130,13 @@ impl Hypervisor {
         Self::open(Arc::new(MemoryLog::new()), Arc::new(SystemClock))
     }
 
-    /// A node on a log; its state is what the log says. Costs time in proportion to the log.
+    /// A node on a log; its state is what the log says. Costs time in proportion to the log, unless that was spent
+    /// already: see [`OpenTrail`].
     ///
     /// # Errors
     /// [`Error::Log`] where the log cannot be read or holds what no honest run could have written.
-    pub fn open(log: Arc<dyn Log>, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        Ok(Self { node: Arc::new(Node::open(log, clock, |kept| Ok(*kept))?) })
+    pub fn open(log: impl Into<OpenTrail>, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        Ok(Self { node: Arc::new(Node::open(log.into(), clock, |kept| Ok(*kept))?) })
     }
 
     /// As [`open`](Self::open), under these limits from here on; that they changed is recorded. Without it, those hold
@@ -142,8 +144,12 @@ impl Hypervisor {
     ///
     /// # Errors
     /// Those of [`open`](Self::open).
-    pub fn open_guarded(log: Arc<dyn Log>, clock: Arc<dyn Clock>, guards: Guards) -> Result<Self, Error> {
-        Ok(Self { node: Arc::new(Node::open(log, clock, |_| Ok(guards))?) })
+    pub fn open_guarded(
+        log: impl Into<OpenTrail>,
+        clock: Arc<dyn Clock>,
+        guards: Guards,
+    ) -> Result<Self, Error> {
+        Ok(Self { node: Arc::new(Node::open(log.into(), clock, |_| Ok(guards))?) })
     }
 
     /// As [`open`](Self::open), under the limits that this makes of those that were set last; that they changed is
@@ -151,7 +157,11 @@ impl Hypervisor {
     ///
     /// # Errors
     /// [`Error::Setting`] where what is said does not go together; those of [`open`](Self::open).
-    pub fn open_configured(log: Arc<dyn Log>, clock: Arc<dyn Clock>, config: &Config) -> Result<Self, Error> {
+    pub fn open_configured(
+        log: impl Into<OpenTrail>,
+        clock: Arc<dyn Clock>,
+        config: &Config,
+    ) -> Result<Self, Error> {
         let over = |kept: &Guards| config.over(kept).map_err(|bad| Error::Setting(Box::new(bad)));
         Self::open_with(log, clock, over)
     }
@@ -162,11 +172,11 @@ impl Hypervisor {
     /// # Errors
     /// What making them fails with; those of [`open`](Self::open).
     pub fn open_with(
-        log: Arc<dyn Log>,
+        log: impl Into<OpenTrail>,
         clock: Arc<dyn Clock>,
         set: impl FnOnce(&Guards) -> Result<Guards, Error>,
     ) -> Result<Self, Error> {
-        Ok(Self { node: Arc::new(Node::open(log, clock, set)?) })
+        Ok(Self { node: Arc::new(Node::open(log.into(), clock, set)?) })
     }
 
     /// The limits that hold on this node.

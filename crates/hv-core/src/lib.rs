@@ -48,6 +48,7 @@ mod item;
 mod kill;
 mod members;
 mod open_saga;
+mod open_trail;
 mod origin;
 
 mod elevate;
@@ -101,6 +102,7 @@ pub use kill::{KILL_CALLBACK, KILLS_MAX, KillOrder};
 pub use members::QUARANTINE;
 pub use node::{Kept, Notice};
 pub use open_saga::{NewStep, OpenSaga, StepFailure, StepNo};
+pub use open_trail::OpenTrail;
 pub use origin::{ORIGIN_MAX_BYTES, Origin};
 pub use preview::VouchEffect;
 pub use purge::{Contents, Hold, PurgePlan, PurgeRequest};

@@ -9,6 +9,7 @@ use crate::event::{NodeEvent, Rejected};
 use crate::folding::{Door, Source};
 use crate::guards::Guards;
 use crate::observed::{self, Command, Sums};
+use crate::open_trail::OpenTrail;
 use crate::origin::Origin;
 use crate::state::State;
 use crate::trail::TrailEvent;
@@ -27,6 +28,7 @@ mod turnaway;
 
 pub(crate) use draft::{Ahead, Draft, Part};
 pub use keeping::Kept;
+pub(crate) use keeping::Taken;
 
 use keeping::Keeping;
 use turn::Turn;
@@ -160,9 +162,9 @@ impl Refusal {
 }
 
 impl Node {
-    /// Replays the log; from then on those limits hold that are made of those that held before.
+    /// Takes up what the log says; from then on those limits hold that are made of those that held before.
     pub(crate) fn open(
-        log: Arc<dyn Log>,
+        OpenTrail { log, taken }: OpenTrail,
         clock: Arc<dyn Clock>,
         set: impl FnOnce(&Guards) -> Result<Guards, Error>,
     ) -> Result<Self, Error> {
@@ -186,7 +188,7 @@ impl Node {
         let (unusable, kept) = {
             let Shared { log, last, keeping, .. } = &*node.shared;
             let state = &mut node.lock()?.state;
-            let opened = keeping::opened(&**log, state, keeping)?;
+            let opened = keeping::opened(&**log, taken, state, keeping)?;
             last.store(opened.last.0, Ordering::Release);
             (opened.unusable, state.guards)
         };

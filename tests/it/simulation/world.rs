@@ -12,7 +12,7 @@ use hv_core::saga::{
 };
 use hv_core::session::{Expect, SessionConfig};
 use hv_core::types::{ActionId, ActionKind, Did, Reversibility, SagaId, SessionId, Sigma, StepId, Timestamp};
-use hv_core::{Entrant, Error, Grant, Hypervisor, KillOrder, ManualClock, Notice};
+use hv_core::{Entrant, Error, Grant, Hypervisor, KillOrder, ManualClock, Notice, OpenTrail};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::path::Path;
@@ -120,12 +120,13 @@ impl World {
         let options =
             FileOptions::new(entropy).with_disk(Arc::new(self.disk.clone())).with_segment_bytes(4096);
         let at = self.clock_now();
-        let log = match hv_core::audit::verify_on(&self.disk, Path::new(DIR), &mut |_| {}) {
-            Ok(_) => FileLog::open(Path::new(DIR), at, options),
-            Err(_) => FileLog::create(Path::new(DIR), at, options),
+        let trail = match hv_core::audit::verify_on(&self.disk, Path::new(DIR), &mut |_| {}) {
+            Ok(_) => OpenTrail::open(Path::new(DIR), at, options),
+            Err(_) => OpenTrail::create(Path::new(DIR), at, options),
         };
-        let log = log.unwrap_or_else(|error| panic!("seed {}: the trail opens again: {error}", self.seed));
-        let hv = Hypervisor::open(Arc::new(log), self.clock.clone());
+        let trail =
+            trail.unwrap_or_else(|error| panic!("seed {}: the trail opens again: {error}", self.seed));
+        let hv = Hypervisor::open(trail, self.clock.clone());
         let hv = hv.unwrap_or_else(|error| panic!("seed {}: the state is replayed: {error}", self.seed));
         self.resumed += u32::from(hv.opening().snapshot.is_some());
         self.same_as_replayed(&hv);

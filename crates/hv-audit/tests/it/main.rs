@@ -14,6 +14,7 @@ mod concurrency;
 mod conformance;
 mod crash;
 mod delta;
+mod follow;
 mod kill;
 mod notes;
 mod outside;

@@ -2,8 +2,8 @@
 
 use super::Failure;
 use crate::config::args::ConfigArgs;
-use hv_core::audit::{FileLog, FileOptions, LogError};
-use hv_core::{Clock, Error, Hypervisor, SystemClock, entropy};
+use hv_core::audit::{FileOptions, LogError};
+use hv_core::{Clock, Error, Hypervisor, OpenTrail, SystemClock, entropy};
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ impl Writer {
         let config = ConfigArgs::default().read().map_err(|bad| Failure::BadInput(bad.to_string()))?;
         let options = FileOptions::new(entropy()?);
         let options = if again { options.destroying_again() } else { options };
-        let log = FileLog::open(data, SystemClock.now(), options)?;
-        let hv = Hypervisor::open_configured(Arc::new(log), Arc::new(SystemClock), &config)?;
+        let trail = OpenTrail::open(data, SystemClock.now(), options)?;
+        let hv = Hypervisor::open_configured(trail, Arc::new(SystemClock), &config)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(|error| Failure::Hv(format!("the runtime does not start: {error}")))?;
         Ok(Self { hv, runtime })

@@ -121,8 +121,9 @@ async fn begin(
     let brought = brought(&plan, &plan.bind(&work)?)?;
     place::check_work(&work, &data)?;
     let marker = marker(args, &data)?;
-    let log: Arc<FileLog> = Arc::new(place::open_or_create(&data, Duration::ZERO)?);
-    let hv = pace::open(log.clone(), config, &plan)?;
+    let trail = place::open_or_create(&data, Duration::ZERO)?;
+    let log = Arc::clone(trail.log());
+    let hv = pace::open(trail, config, &plan)?;
     let connected = Connected::to(hv, &plan)?;
     let hv = connected.hv.clone();
     if let Some(open) = hv.open_sessions()?.into_iter().next() {
@@ -181,18 +182,19 @@ async fn resume(
     let Some(data) = &args.data else { return Err(RunFailure::NoHome) };
     let data = place::absolute(data)?;
     let marker = marker(args, &data)?;
-    let (log, plan): (Arc<FileLog>, _) = match (place::reopen(&data), plan) {
-        (Ok(log), plan) => (Arc::new(log), plan),
+    let (trail, plan) = match (place::reopen(&data), plan) {
+        (Ok(trail), plan) => (trail, plan),
         (Err(RunFailure::Log(LogError::NoLog { .. })), Some(plan)) => {
             return Box::pin(begin((args, config), plan, progress, interrupts)).await;
         }
         // Interrupted between the folder and the first byte in it.
         (Err(RunFailure::Log(LogError::NoLog { .. })), None) if place::is_empty_folder(&data) => {
-            (Arc::new(place::open_or_create(&data, Duration::ZERO)?), None)
+            (place::open_or_create(&data, Duration::ZERO)?, None)
         }
         (Err(failure), _) => return Err(failure),
     };
-    let hv = Hypervisor::open_configured(log.clone(), Arc::new(SystemClock), config)?;
+    let log = Arc::clone(trail.log());
+    let hv = Hypervisor::open_configured(trail, Arc::new(SystemClock), config)?;
     let open = hv.open_sessions()?.into_iter().next();
     let Some(history) = History::read(&*log, open.as_ref())? else {
         if let Some(plan) = plan {

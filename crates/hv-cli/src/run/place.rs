@@ -3,7 +3,7 @@
 use super::RunFailure;
 use hv_core::audit::{FileLog, FileOptions, LogError};
 use hv_core::types::Digest;
-use hv_core::{Clock, SystemClock, entropy};
+use hv_core::{Clock, OpenTrail, SystemClock, entropy};
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -94,8 +94,8 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf, RunFailure> {
     std::path::absolute(path).map_err(|error| RunFailure::Io { path: path.to_owned(), doing: "find", error })
 }
 
-/// The log in a folder, when nobody else has it open any more; a new one where there is none.
-pub(crate) fn open_or_create(data: &Path, wait: Duration) -> Result<FileLog, RunFailure> {
+/// The trail in a folder, when nobody else has it open any more; a new one where there is none.
+pub(crate) fn open_or_create(data: &Path, wait: Duration) -> Result<OpenTrail<FileLog>, RunFailure> {
     match open(data, wait) {
         Err(RunFailure::Log(LogError::NoLog { .. })) => {
             if let Some(parent) = data.parent() {
@@ -106,7 +106,7 @@ pub(crate) fn open_or_create(data: &Path, wait: Duration) -> Result<FileLog, Run
                     option: "--data",
                 })?;
             }
-            FileLog::create(data, SystemClock.now(), FileOptions::new(entropy()?)).map_err(misplaced)
+            OpenTrail::create(data, SystemClock.now(), FileOptions::new(entropy()?)).map_err(misplaced)
         }
         opened => opened,
     }
@@ -117,20 +117,20 @@ pub(super) fn is_empty_folder(data: &Path) -> bool {
     fs::read_dir(data).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// The log of a run that was interrupted.
-pub(super) fn reopen(data: &Path) -> Result<FileLog, RunFailure> {
+/// The trail of a run that was interrupted.
+pub(super) fn reopen(data: &Path) -> Result<OpenTrail<FileLog>, RunFailure> {
     open(data, LOCK_WAIT)
 }
 
-pub(crate) fn open(data: &Path, wait: Duration) -> Result<FileLog, RunFailure> {
+pub(crate) fn open(data: &Path, wait: Duration) -> Result<OpenTrail<FileLog>, RunFailure> {
     let until = Instant::now() + wait;
     loop {
-        match FileLog::open(data, SystemClock.now(), FileOptions::new(entropy()?)) {
+        match OpenTrail::open(data, SystemClock.now(), FileOptions::new(entropy()?)) {
             Err(LogError::Locked { .. }) if Instant::now() < until => {
                 thread::sleep(Duration::from_millis(20))
             }
             Err(error) => return Err(misplaced(error)),
-            Ok(log) => return Ok(log),
+            Ok(trail) => return Ok(trail),
         }
     }
 }

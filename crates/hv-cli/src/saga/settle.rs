@@ -8,10 +8,12 @@ use crate::config::args::ConfigArgs;
 use crate::output;
 use crate::run::{begun, undoing};
 use crate::{Exit, plan::Plan};
-use hv_core::audit::{FileLog, FileOptions};
+use hv_core::audit::FileOptions;
 use hv_core::identity::{Content, Envelope, Kind, Statement};
 use hv_core::types::{ActionId, Did, SagaId, SessionId, StepId, Timestamp};
-use hv_core::{Clock, Hypervisor, ItemRef, Presented, Request, Retried, Settlement, SystemClock, entropy};
+use hv_core::{
+    Clock, Hypervisor, ItemRef, OpenTrail, Presented, Request, Retried, Settlement, SystemClock, entropy,
+};
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
@@ -124,8 +126,8 @@ fn opened(data: &Path) -> Result<Hypervisor, Failure> {
     let config = ConfigArgs::default().read().map_err(|bad| Failure::Input(bad.to_string()))?;
     let failed = |error: &dyn std::fmt::Display| Failure::Hv(format!("{}: {error}", data.display()));
     let options = FileOptions::new(entropy().map_err(|error| failed(&error))?);
-    let log = FileLog::open(data, SystemClock.now(), options).map_err(|error| failed(&error))?;
-    Ok(Hypervisor::open_configured(Arc::new(log), Arc::new(SystemClock), &config)?)
+    let trail = OpenTrail::open(data, SystemClock.now(), options).map_err(|error| failed(&error))?;
+    Ok(Hypervisor::open_configured(trail, Arc::new(SystemClock), &config)?)
 }
 
 /// The open item of this name; the step alone where only one is called so.

@@ -6,7 +6,7 @@ use crate::run::place;
 use hv_core::audit::{FileLog, Log};
 use hv_core::config::Config;
 use hv_core::types::{ActionId, SessionId};
-use hv_core::{Hypervisor, SystemClock};
+use hv_core::{Hypervisor, OpenTrail, SystemClock};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,20 +40,20 @@ impl Folder {
     /// The same, under what was read already.
     pub(crate) fn open_under(config: &Config, data: &Path, wait: Duration) -> Result<Self, LiveFailure> {
         let data = place::absolute(data)?;
-        let log = place::open(&data, wait)?;
-        Self::on(log, config, data)
+        let trail = place::open(&data, wait)?;
+        Self::on(trail, config, data)
     }
 
-    fn on(log: FileLog, config: &Config, data: PathBuf) -> Result<Self, LiveFailure> {
-        Ok(Self { hv: Hypervisor::open_configured(Arc::new(log), Arc::new(SystemClock), config)?, data })
+    fn on(trail: OpenTrail<FileLog>, config: &Config, data: PathBuf) -> Result<Self, LiveFailure> {
+        Ok(Self { hv: Hypervisor::open_configured(trail, Arc::new(SystemClock), config)?, data })
     }
 
     /// The same, in a new folder where there is none.
     pub(crate) fn open_or_create(place: &Place) -> Result<Self, LiveFailure> {
         let config = place.config.read()?;
         let data = place::absolute(&place.data)?;
-        let log = place::open_or_create(&data, place.wait)?;
-        Self::on(log, &config, data)
+        let trail = place::open_or_create(&data, place.wait)?;
+        Self::on(trail, &config, data)
     }
 
     /// The session that is meant.

@@ -5,8 +5,8 @@ use crate::error::Error;
 use crate::event::NodeEvent;
 use crate::guards::Cadence;
 use crate::state::{State, keep, restore};
-use hv_audit::{Log, LogError, Lsn, Opening};
-use hv_types::{Digest, Timestamp};
+use hv_audit::{self as audit, Entry, Follow, Log, LogError, Lsn, Opening};
+use hv_types::{Digest, Illegal, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -45,6 +45,49 @@ pub struct Kept {
     pub bytes: u64,
 }
 
+/// What a node makes of its log: of all of it, or from a snapshot on.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    state: State,
+    /// The time of the last record.
+    pub(crate) last: Timestamp,
+    /// The batch of the snapshot that it began with; 0 where there was none.
+    since: u64,
+    /// The last snapshot that led nowhere, and why.
+    unusable: Option<(Lsn, String)>,
+}
+
+impl Follow for Taken {
+    fn begin(&mut self, kept: Option<audit::Kept<'_>>) -> bool {
+        let restored = kept.map(|audit::Kept { lsn, state }| (lsn, restore(state)));
+        let (begun, since) = match restored {
+            None => (Ok((State::default(), Timestamp::default())), Lsn(0)),
+            Some((lsn, restored)) => (restored.map_err(|error| (lsn, unfit(&error))), lsn),
+        };
+        match begun {
+            Ok((state, last)) => (self.state, self.last, self.since) = (state, last, since.0),
+            Err(unusable) => {
+                self.unusable = Some(unusable);
+                return false;
+            }
+        }
+        true
+    }
+
+    fn take(&mut self, entry: &Entry<'_>) -> Result<(), Illegal> {
+        self.last = self.last.max(entry.time);
+        let taken = self.state.replay(entry);
+        if let (Err(illegal), 1..) = (&taken, self.since) {
+            self.unusable = Some((Lsn(self.since), unfit(illegal)));
+        }
+        taken
+    }
+}
+
+fn unfit(error: &dyn std::fmt::Display) -> String {
+    format!("it is not what this version keeps: {error}")
+}
+
 /// What a log says of a node.
 pub(crate) struct Opened {
     /// The time of the last record.
@@ -53,23 +96,30 @@ pub(crate) struct Opened {
     pub(crate) unusable: Option<NodeEvent>,
 }
 
-/// Replays a log, from its snapshot on where there is one, into a state of which nothing is known yet.
-pub(crate) fn opened(log: &dyn Log, state: &mut State, keeping: &Keeping) -> Result<Opened, Error> {
+/// Puts what was taken into a state of which nothing is known yet; what was not is replayed first, from the snapshot on
+/// where there is one.
+pub(crate) fn opened(
+    log: &dyn Log,
+    taken: Option<Box<Taken>>,
+    state: &mut State,
+    keeping: &Keeping,
+) -> Result<Opened, Error> {
     let (Opening { snapshot, unusable }, kept) = log.opening();
     let mut unusable = unusable.map(|unusable| (unusable.lsn, unusable.to_string()));
-    let mut from = None;
-    if let (Some(lsn), Some(kept)) = (snapshot, kept) {
-        match resumed(log, &kept) {
-            Ok(opened) => from = Some((opened, lsn)),
-            Err(Unfit::Log(error)) => return Err(error.into()),
-            Err(Unfit::State(why)) => unusable = Some((lsn, why)),
+    let taken = match taken {
+        Some(taken) => Some(*taken),
+        None => match snapshot.zip(kept) {
+            Some((lsn, kept)) => Some(resumed(log, lsn, &kept)?),
+            None => None,
+        },
+    };
+    let (last, since) = match taken {
+        Some(taken) => {
+            *state = taken.state;
+            unusable = taken.unusable.or(unusable);
+            (taken.last, taken.since)
         }
-    }
-    let (last, since) = match from {
-        Some(((resumed, last), lsn)) => {
-            *state = resumed;
-            (last, lsn.0)
-        }
+        // The state stays where it is, because it is large.
         None => (replayed(log, state)?, 0),
     };
     // Once is enough.
@@ -88,26 +138,19 @@ fn replayed(log: &dyn Log, state: &mut State) -> Result<Timestamp, LogError> {
     Ok(last)
 }
 
-/// Why a snapshot led nowhere.
-enum Unfit {
-    /// It is no state of this version, or what follows it does not follow from it.
-    State(String),
-    Log(LogError),
-}
-
-fn resumed(log: &dyn Log, kept: &[u8]) -> Result<(State, Timestamp), Unfit> {
-    let why =
-        |error: &dyn std::fmt::Display| Unfit::State(format!("it is not what this version keeps: {error}"));
-    let (mut state, mut last) = restore(kept).map_err(|error| why(&error))?;
-    let replayed = log.replay_rest(&mut |entry| {
-        last = last.max(entry.time);
-        state.replay(&entry)
-    });
-    match replayed {
-        Ok(_) => Ok((state, last)),
-        Err(error @ LogError::Illegal { .. }) => Err(why(&error)),
-        Err(error) => Err(Unfit::Log(error)),
+/// Replays a log that is open from its snapshot on, or all of it where that leads nowhere.
+fn resumed(log: &dyn Log, lsn: Lsn, state: &[u8]) -> Result<Taken, LogError> {
+    let mut taken = Taken::default();
+    if taken.begin(Some(audit::Kept { lsn, state })) {
+        match log.replay_rest(&mut |entry| taken.take(&entry)) {
+            // What follows it does not follow from it.
+            Err(LogError::Illegal { .. }) => {}
+            rest => return rest.map(|_| taken),
+        }
     }
+    taken.begin(None);
+    log.replay(&mut |entry| taken.take(&entry))?;
+    Ok(taken)
 }
 
 impl Node {

@@ -5,12 +5,12 @@ use crate::plan::Plan;
 use hv_core::audit::FileLog;
 use hv_core::config::Config;
 use hv_core::saga::StepDef;
-use hv_core::{Error, Guards, Hypervisor, SystemClock};
+use hv_core::{Error, Guards, Hypervisor, OpenTrail, SystemClock};
 use std::sync::Arc;
 
-/// The node on its log, under what is said of its limits, and under the rates of the session file where it sets some.
-pub(super) fn open(log: Arc<FileLog>, config: &Config, plan: &Plan) -> Result<Hypervisor, Error> {
-    Hypervisor::open_with(log, Arc::new(SystemClock), |kept| {
+/// The node on its trail, under what is said of its limits, and under the rates of the session file where it sets some.
+pub(super) fn open(trail: OpenTrail<FileLog>, config: &Config, plan: &Plan) -> Result<Hypervisor, Error> {
+    Hypervisor::open_with(trail, Arc::new(SystemClock), |kept| {
         let guards = config.over(kept).map_err(|bad| Error::Setting(Box::new(bad)))?;
         Ok(Guards { limits: plan.rates().copied().unwrap_or(guards.limits), ..guards })
     })
