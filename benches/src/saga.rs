@@ -7,12 +7,13 @@
 use crate::peer::{Stage, Timed, Workload, debug, text, undoable, unlimited};
 use hv_core::audit::{FileLog, FileOptions, Log, MemoryLog};
 use hv_core::saga::{Outcome, Plan, Report, Saga, SagaCommand, SagaState, Verdict};
-use hv_core::{Clock, Hypervisor, OpenTrail, SystemClock, entropy};
+use hv_core::{Cadence, Clock, Hypervisor, OpenTrail, SystemClock, entropy};
 use hv_types::{SagaId, Solo, Timestamp};
 use std::cell::{Cell, RefCell};
 use std::fs;
 use std::future::{pending, poll_fn};
 use std::hint::black_box;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::pin::{Pin, pin};
@@ -27,6 +28,7 @@ pub const WORKLOADS: &[Workload] = &[
     Workload { name: "saga_on_log", run: saga_on_log },
     Workload { name: "saga_on_log_64", run: saga_on_log_64 },
     Workload { name: "saga_recovery", run: saga_recovery },
+    Workload { name: "saga_recovery_whole", run: saga_recovery_whole },
     Workload { name: "saga_beside_disk", run: saga_beside_disk },
     Workload { name: "saga_beside_future", run: saga_beside_future },
 ];
@@ -190,19 +192,37 @@ fn sagas(calls: u64, log: Arc<dyn Log>) -> Result<Timed, String> {
     })
 }
 
-/// From a log on the disk to sagas that are ready to go on: for each of those that were in their second step.
+/// From a log on the disk to sagas that are ready to go on: for each of those that were in their second step, as a node
+/// leaves them that keeps snapshots as often as it does where nothing else is said.
+///
+/// The crash comes when half of what lies between two snapshots was appended since the last one, so that half a measure
+/// of records is read behind it. What lies before it is verified on another thread in the meantime and afterwards.
 fn saga_recovery(sagas: u64) -> Result<Timed, String> {
+    // Each of them is two batches.
+    recovery(sagas, sagas.checked_sub(Cadence::default().every / 2 / 2))
+}
+
+/// The same where nothing was kept: all of the log is read, verified and taken up before anything goes on.
+fn saga_recovery_whole(sagas: u64) -> Result<Timed, String> {
+    recovery(sagas, None)
+}
+
+/// Leaves sagas in their second step, with a snapshot behind so many of them, and opens the node again.
+fn recovery(sagas: u64, kept_behind: Option<u64>) -> Result<Timed, String> {
     let stage = Stage::new()?;
     let folder = Path::new("hv.recovery");
     stage.runtime.block_on(async {
         let hv = stage.begin(unlimited(Arc::new(log(folder)?))?).await?;
-        for n in 0..sagas {
-            leave(&stage, &hv, &name(n)?).await?;
+        let before = kept_behind.unwrap_or(0);
+        left(&stage, &hv, 0..before).await?;
+        if before > 0 && hv.keep_snapshot().await.map_err(text)?.is_none() {
+            return Err("a log on the disk keeps snapshots".to_owned());
         }
-        Ok::<_, String>(())
+        left(&stage, &hv, before..sagas).await
     })?;
     let started = Instant::now();
     let options = FileOptions::new(entropy().map_err(text)?);
+    let options = if kept_behind.is_none() { options.without_snapshots() } else { options };
     let trail = OpenTrail::open(folder, SystemClock.now(), options).map_err(text)?;
     let hv = Hypervisor::open(trail, Arc::new(SystemClock)).map_err(text)?;
     let mut ready = 0_u64;
@@ -211,12 +231,41 @@ fn saga_recovery(sagas: u64) -> Result<Timed, String> {
         ready += u64::from(state == SagaState::Running);
     }
     let took = started.elapsed();
+    let begun = hv.opening().snapshot.is_some();
     drop(hv);
     fs::remove_dir_all(folder).map_err(text)?;
-    if ready != sagas || sagas == 0 {
-        return Err(format!("{ready} of {sagas} sagas are ready"));
+    if ready != sagas || sagas == 0 || begun != kept_behind.is_some_and(|before| before > 0) {
+        return Err(format!("{ready} of {sagas} sagas are ready, from a snapshot: {begun}"));
     }
     Ok(Timed { ns_per_call: each(took, sagas)?, answer: format!("{ready} ready") })
+}
+
+/// Leaves sagas in the middle of their second step, many at once.
+async fn left(stage: &Stage, hv: &Hypervisor, sagas: Range<u64>) -> Result<(), String> {
+    let next = Cell::new(sagas.start);
+    let some = || async {
+        loop {
+            let n = next.replace(next.get() + 1);
+            if n >= sagas.end {
+                return Ok(());
+            }
+            leave(stage, hv, &name(n)?).await?;
+        }
+    };
+    let mut all: Vec<_> = (0..AT_ONCE).map(|_| Some(Box::pin(some()))).collect();
+    poll_fn(|context| {
+        let mut pending = false;
+        for slot in &mut all {
+            let Some(running) = slot else { continue };
+            match running.as_mut().poll(context) {
+                Poll::Ready(Ok::<_, String>(())) => *slot = None,
+                Poll::Ready(Err(why)) => return Poll::Ready(Err(why)),
+                Poll::Pending => pending = true,
+            }
+        }
+        if pending { Poll::Pending } else { Poll::Ready(Ok(())) }
+    })
+    .await
 }
 
 fn name(n: u64) -> Result<SagaId, String> {

@@ -37,7 +37,7 @@ fn main() -> Result<(), Failed> {
 
 fn answer(line: &str) -> Result<String, Failed> {
     match line.split_whitespace().collect::<Vec<_>>().as_slice() {
-        ["list"] => Ok("saga_in_memory saga_on_log saga_on_log_64 saga_recovery".to_owned()),
+        ["list"] => Ok("saga_in_memory saga_on_log saga_on_log_64 saga_recovery saga_recovery_whole".to_owned()),
         ["run", name, calls] => {
             let calls = calls.parse()?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
@@ -54,7 +54,8 @@ fn answer(line: &str) -> Result<String, Failed> {
                     std::fs::remove_file(path)?;
                     done
                 }
-                "saga_recovery" => runtime.block_on(recovery(calls)),
+                // It keeps no snapshots.
+                "saga_recovery" | "saga_recovery_whole" => runtime.block_on(recovery(calls)),
                 other => Err(format!("there is no workload `{other}`").into()),
             }?;
             Ok(format!("{name} {nanoseconds} {answer}"))

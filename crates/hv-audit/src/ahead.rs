@@ -88,6 +88,8 @@ pub(crate) struct Ahead {
     pub(crate) until: Option<Lsn>,
     /// Whether records are hashed.
     pub(crate) hashed: bool,
+    /// Whether a thread of its own may be had for it.
+    pub(crate) hurried: bool,
 }
 
 /// So many bytes are handed over at once, or as many as a frame has; and so many times that lie ready.
@@ -105,7 +107,8 @@ impl Ahead {
         take: &mut dyn FnMut(&Run) -> Result<(), LogError>,
     ) -> Result<Stop, LogError> {
         let left = self.reader.length().saturating_sub(self.offset);
-        let read = if left < WORTH_BYTES { None } else { self.apart(failed, take) };
+        let worth = self.hurried && left >= WORTH_BYTES;
+        let read = if worth { self.apart(failed, take) } else { None };
         read.unwrap_or_else(|| self.here(failed, take))
     }
 

@@ -95,7 +95,7 @@ impl Rest {
     }
 
     fn read(&self) -> Result<Vec<PayloadRef>, LogError> {
-        let mut survey = Survey::new(&*self.disk, &self.dir);
+        let mut survey = Survey::new(&*self.disk, &self.dir).unhurried();
         (survey.mark, survey.folder) = (self.mark, self.folder.clone());
         let segments = u32::try_from(self.folder.segments.len()).unwrap_or(u32::MAX);
         let go_on = |_: crate::record::Entry<'_>| {

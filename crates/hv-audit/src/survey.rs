@@ -48,6 +48,8 @@ pub(crate) struct Survey<'d> {
     pub(crate) reductions: Reductions,
     /// The segment in which reading began, where it began at a snapshot.
     stood: Option<u32>,
+    /// Whether somebody waits for it.
+    hurried: bool,
     /// Something wrong with a whole segment, kept back for something more exact.
     suspended: Option<LogError>,
 }
@@ -110,8 +112,14 @@ impl<'d> Survey<'d> {
             snapshots: BTreeMap::new(),
             reductions: Reductions::default(),
             stood: None,
+            hurried: true,
             suspended: None,
         }
+    }
+
+    /// The same where nobody waits for it, so that it takes no more than one thread from others.
+    pub(crate) fn unhurried(self) -> Self {
+        Self { hurried: false, ..self }
     }
 
     /// Reads everything but the payloads; stops at the first thing that no crash can have left.
@@ -297,7 +305,7 @@ impl<'d> Survey<'d> {
             }
             let (offset, hashed) = (self.end.offset, self.end.short.is_none());
             let digest = core::mem::take(&mut self.end.digest);
-            let mut ahead = Ahead { reader, offset, digest, until, hashed };
+            let mut ahead = Ahead { reader, offset, digest, until, hashed, hurried: self.hurried };
             let stop =
                 ahead.each(&read, &mut |run| run.frames().try_for_each(|frame| self.frame(frame, &name, f)));
             let Ahead { mut reader, digest, .. } = ahead;

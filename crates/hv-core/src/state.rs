@@ -34,6 +34,7 @@ mod busy;
 mod gone;
 mod kept;
 mod names;
+mod plans;
 mod rights;
 mod saga;
 mod sagas;

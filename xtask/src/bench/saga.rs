@@ -2,7 +2,8 @@
 //! [`peer`](super::peer).
 //!
 //! Both write their logs in one folder under the target folder, so that they meet the same disk: one saga after another
-//! (`saga_on_log`), and 64 side by side (`saga_on_log_64`). A goal that is missed fails nothing. Behind the comparison
+//! (`saga_on_log`), and 64 side by side (`saga_on_log_64`). Sagas in flight are taken up again from a snapshot and what lies
+//! behind it, as a node leaves them (`saga_recovery`), and from the whole log (`saga_recovery_whole`). A goal that is missed fails nothing. Behind the comparison
 //! stands what ours costs beside a bare disk, and beside a bare future.
 
 use super::peer::{Options, Side, Workload, compared, workload};
@@ -10,11 +11,12 @@ use crate::command::{cargo, program, stream};
 use crate::report::{Passed, Report};
 use crate::workspace::Workspace;
 
-const WORKLOADS: [Workload; 4] = [
+const WORKLOADS: [Workload; 5] = [
     workload("saga_in_memory", 2_000, Some(3.0)),
     workload("saga_on_log", 25, Some(5.0)),
     workload("saga_on_log_64", 1_280, Some(5.0)),
-    workload("saga_recovery", 1_000, Some(10.0)),
+    workload("saga_recovery", 100_000, Some(10.0)),
+    workload("saga_recovery_whole", 100_000, None),
 ];
 
 /// What is measured on our side only, and how often.

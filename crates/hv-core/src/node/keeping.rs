@@ -33,8 +33,8 @@ impl Keeping {
     }
 }
 
-/// So many bytes of a snapshot are worth one batch.
-const BYTES_A_BATCH: u64 = 64;
+/// So many bytes of a snapshot are worth one batch: about as many as a batch of a saga writes itself, and waits for.
+const BYTES_A_BATCH: u64 = 256;
 
 /// A snapshot that was kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

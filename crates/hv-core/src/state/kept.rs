@@ -3,13 +3,14 @@
 //!
 //! Every field is named here. Whoever adds one to the state is asked by the compiler what becomes of it.
 
-use super::{NamedSaga, Slot, State};
+use super::busy::Busy;
+use super::{Slot, State, plans};
 use hv_audit::StreamNo;
 use hv_types::wire::{Reader, put_varint};
 use hv_types::{Machine, Timestamp, Undecodable, Wire};
 
 /// The version of the encoding. A state of another version is made again from the trail.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The bytes that a snapshot keeps of a node whose last record has this time.
 pub(crate) fn keep(state: &State, last: Timestamp) -> Vec<u8> {
@@ -122,7 +123,8 @@ impl Wire for Slot {
             length,
             session,
             saga_names,
-            running,
+            // In the order of their numbers.
+            running: _,
             // Counted anew.
             busy: _,
             ended,
@@ -146,11 +148,7 @@ impl Wire for Slot {
         length.put(out);
         session.compact().put(out);
         saga_names.put(out);
-        put_varint(running.len() as u64, out);
-        for (number, saga) in self.numbered_sagas() {
-            number.put(out);
-            saga.put(out);
-        }
+        plans::put(self.numbered_sagas(), out);
         ended.put(out);
         registry.put(out);
         undos.put(out);
@@ -166,11 +164,12 @@ impl Wire for Slot {
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
         let (id, stream) = (Wire::take(reader)?, StreamNo(Wire::take(reader)?));
+        let length = Wire::take(reader)?;
+        let (session, mut busy) = (machine(reader, "Session")?, Busy::default());
         let mut slot = Self {
-            length: Wire::take(reader)?,
-            session: machine(reader, "Session")?,
+            length,
             saga_names: Wire::take(reader)?,
-            running: Vec::<(u32, Box<NamedSaga>)>::take(reader)?.into_iter().collect(),
+            running: plans::take(reader, &mut |saga| busy.add(&session, &saga.machine))?,
             ended: Wire::take(reader)?,
             registry: Wire::take(reader)?,
             undos: Wire::take(reader)?,
@@ -184,31 +183,8 @@ impl Wire for Slot {
             adapted: Wire::take(reader)?,
             ..Self::new(id, stream)
         };
-        slot.count_attempts();
+        (slot.session, slot.busy) = (session, busy);
         Ok(slot)
-    }
-}
-
-impl Wire for NamedSaga {
-    fn put(&self, out: &mut Vec<u8>) {
-        let Self { id, machine, unproven, principals, rehearsal, held } = self;
-        id.put(out);
-        machine.compact().put(out);
-        unproven.put(out);
-        principals.put(out);
-        rehearsal.put(out);
-        held.put(out);
-    }
-
-    fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
-        Ok(Self {
-            id: Wire::take(reader)?,
-            machine: machine(reader, "Saga")?,
-            unproven: Wire::take(reader)?,
-            principals: Wire::take(reader)?,
-            rehearsal: Wire::take(reader)?,
-            held: Wire::take(reader)?,
-        })
     }
 }
 

@@ -75,7 +75,13 @@ impl Wire for Names {
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
         let mut names = Self::default();
-        for _ in 0..u32::take(reader)? {
+        let count = u32::take(reader)?;
+        // No more than there can be: each takes some bytes.
+        let room = reader.rest().len().min(count as usize);
+        names.texts.ends.reserve(room);
+        let Self { texts, numbers, hasher } = &mut names;
+        numbers.reserve(room, |number| hasher.hash_one(texts.get(*number)));
+        for _ in 0..count {
             let name = SagaId::take(reader)?;
             names.insert(&name).ok_or_else(|| reader.invalid("saga name"))?;
         }

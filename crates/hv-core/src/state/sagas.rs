@@ -39,7 +39,7 @@ impl Slot {
     }
 
     /// The sagas that have not ended, in the order of their numbers.
-    pub(crate) fn numbered_sagas(&self) -> impl Iterator<Item = (u32, &NamedSaga)> {
+    pub(crate) fn numbered_sagas(&self) -> impl ExactSizeIterator<Item = (u32, &NamedSaga)> {
         let mut sagas: Vec<_> = self.running.iter().map(|(number, saga)| (*number, &**saga)).collect();
         sagas.sort_unstable_by_key(|(number, _)| *number);
         sagas.into_iter()
@@ -68,12 +68,6 @@ impl Slot {
             saga.machine.running().filter(|run| of_agent(run.step)).count()
         };
         self.running_sagas().map(of_saga).sum()
-    }
-
-    pub(super) fn count_attempts(&mut self) {
-        for saga in self.running.values() {
-            self.busy.add(&self.session, &saga.machine);
-        }
     }
 
     /// The first saga that has not ended.
