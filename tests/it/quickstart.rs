@@ -1,19 +1,12 @@
 //! The first dozen lines that somebody writes, on a folder, and what `hv audit` says of it.
 
-use crate::support::{hv, json, workspace};
-use std::process::Command;
+use crate::support::{built, hv, json};
 
 #[test]
 fn the_quick_start_prints_the_root_and_its_trail_verifies() {
     let folder = tempfile::tempdir().unwrap();
     let trail = folder.path().join("trail");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let ran = Command::new(cargo)
-        .args(["run", "--quiet", "--package", "hv-core", "--example", "quickstart", "--"])
-        .arg(&trail)
-        .current_dir(workspace())
-        .output()
-        .unwrap();
+    let ran = built("quickstart").arg(&trail).output().unwrap();
     let said = String::from_utf8(ran.stdout).unwrap();
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     assert!(said.contains("stands in Ring 2") && said.contains("the saga is completed"), "{said}");

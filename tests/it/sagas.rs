@@ -1,6 +1,6 @@
 //! The examples of sagas, run as they stand by the real program, each with a trail that verifies.
 
-use crate::support::{hv, json, workspace};
+use crate::support::{built, hv, json, workspace};
 use serde_json::Value;
 use std::fs;
 use std::net::TcpListener;
@@ -211,24 +211,7 @@ fn f18_what_a_late_step_left_behind_is_undone() {
 }
 
 fn planned(folder: &Path, word: Option<&str>) -> String {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let ran = Command::new(cargo)
-        .args([
-            "run",
-            "--quiet",
-            "--package",
-            "hv-core",
-            "--features",
-            "folder",
-            "--example",
-            "planner",
-            "--",
-        ])
-        .arg(folder)
-        .args(word)
-        .current_dir(workspace())
-        .output()
-        .unwrap();
+    let ran = built("planner").arg(folder).args(word).output().unwrap();
     assert!(ran.status.success(), "{}", said(&ran));
     String::from_utf8(ran.stdout).unwrap()
 }

@@ -1,6 +1,7 @@
 //! The program, the examples, and what a repository looks like from outside.
 
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -10,13 +11,21 @@ pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// The program `hv`, built once from what is checked out.
+/// The program `hv`.
 pub fn hv() -> Command {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    Command::new(PROGRAM.get_or_init(|| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = Command::new(cargo);
-        build.args(["build", "--package", "hv-cli", "--bin", "hv", "--message-format", "json"]);
+    built("hv")
+}
+
+/// The program, or the example, of that name, from what is checked out.
+///
+/// All of them are built at once, and with the features with which the tests of the workspace are built: then nothing
+/// that they are made of is built again.
+pub fn built(name: &str) -> Command {
+    static PROGRAMS: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
+    let programs = PROGRAMS.get_or_init(|| {
+        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        build.args(["build", "--workspace", "--all-features", "--message-format", "json", "--bin", "hv"]);
+        build.args(["--example", "quickstart", "--example", "planner"]);
         // What cargo says of this package to its tests makes build scripts of other packages run again, and with
         // them half of the build, each time in turn with a build from outside.
         for (name, _) in std::env::vars_os() {
@@ -29,13 +38,13 @@ pub fn hv() -> Command {
         let built = build.current_dir(workspace()).output().expect("cargo runs");
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
         let messages = String::from_utf8(built.stdout).unwrap();
-        let executable = messages
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .filter(|message| message["target"]["name"] == "hv")
-            .find_map(|message| message["executable"].as_str().map(PathBuf::from));
-        executable.expect("cargo names the program that it built")
-    }))
+        let programs = messages.lines().filter_map(|line| {
+            let message = serde_json::from_str::<Value>(line).ok()?;
+            Some((message["target"]["name"].as_str()?.to_owned(), message["executable"].as_str()?.into()))
+        });
+        programs.collect()
+    });
+    Command::new(programs.get(name).unwrap_or_else(|| panic!("cargo does not name {name}")))
 }
 
 /// A run of a session file in folders of its own.
