@@ -131,7 +131,7 @@ impl Before {
 }
 
 /// The checkpoint of the whole log.
-fn checkpoint(log: &dyn Log) -> (u64, Digest) {
+pub(crate) fn checkpoint(log: &dyn Log) -> (u64, Digest) {
     let read = Transcript::of(log, &mut |_| false).unwrap();
     (read.size(), read.root(read.size()).unwrap())
 }
@@ -156,7 +156,7 @@ fn purge_contents(log: &dyn Log, streams: &[StreamNo]) -> Result<(), LogError> {
     log.destroy(Timestamp(5000)).map(drop)
 }
 
-fn reduce(log: &dyn Log, streams: &[StreamNo], tier: Tier) -> Result<(), LogError> {
+pub(crate) fn reduce(log: &dyn Log, streams: &[StreamNo], tier: Tier) -> Result<(), LogError> {
     purge_contents(log, streams)?;
     let reductions = log.reductions(streams, tier, checkpoint(log))?;
     log.append(&[], Timestamp(5001), &mut |batch| {
