@@ -331,3 +331,44 @@ fn an_undo_that_failed_counts_again_when_it_was_rehearsed_or_a_witness_has_said_
     assert_eq!(asked.status.code(), Some(0), "{}", said(&asked));
     assert_eq!(json(&asked)["call"]["action"], "hv.undo.restore");
 }
+
+/// Whether anything was undone is said as it is: without a probe nobody looked.
+#[test]
+fn what_a_failed_command_left_is_said_as_it_is_known() {
+    let desk = Desk::new(&["unproven=full-unproven", "proven=full", "look=read-only"]);
+    let failed = |action: &str, options: &[&str]| {
+        let mut exec = desk.exec("did:mesh:coder", action);
+        exec.args(options).args(["--", "sh", "-c", "touch LEFT; echo why >&2; exit 5"]);
+        let output = ran(&mut exec);
+        assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+        said(&output)
+    };
+    let undo = ["--undo", "rm -f LEFT"];
+    let words = failed("unproven", &undo);
+    assert!(words.contains("nothing was undone") && !words.contains("is undone"), "{words}");
+    assert!(desk.work().join("LEFT").exists());
+    let words = failed("proven", &[undo[0], undo[1], "--probe", "test -e LEFT"]);
+    assert!(words.contains("what it left is undone"), "{words}");
+    assert!(!desk.work().join("LEFT").exists());
+    let words = failed("proven", &[undo[0], undo[1], "--probe", "exit 1"]);
+    assert!(words.contains("its probe finds nothing of it"), "{words}");
+    let words = failed("look", &[]);
+    assert!(words.trim_end().ends_with("failed (exit code 5)"), "{words}");
+    // The status says why, as the program said it.
+    assert_eq!(desk.status()["steps"][0]["attempts"][0]["printed"], "why");
+}
+
+#[test]
+fn names_of_hv_and_scores_out_of_range_are_refused_by_name() {
+    let desk = Desk::new(&["look=read-only"]);
+    let mut refused = Vec::new();
+    for arguments in [["allow", "hv.files.change=read-only"], ["allow", "hv.x=none"]] {
+        refused.push((ran(desk.session(arguments[0]).arg(arguments[1])), "kept for hv"));
+    }
+    let mut join = desk.session("join");
+    refused.push((ran(join.args(["--agent", "did:mesh:new", "--sigma", "-1"])), "from 0 to 1"));
+    for (output, words) in refused {
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(said(&output).contains(words), "{}", said(&output));
+    }
+}

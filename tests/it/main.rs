@@ -35,6 +35,7 @@ mod ports;
 mod presented;
 mod quickstart;
 mod release;
+mod reported;
 mod reversibility;
 mod saga_syncs;
 mod sagas;

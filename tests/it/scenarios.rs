@@ -53,3 +53,14 @@ fn what_differs_is_named_and_exits_1() {
     assert_eq!(test(&[folder.path()], &[]).status.code(), Some(2));
     assert_eq!(test(&[tempfile::tempdir().unwrap().path()], &[]).status.code(), Some(2), "nothing to test");
 }
+
+/// A script ends when it ends, whatever it leaves running.
+#[test]
+fn a_script_that_leaves_a_program_behind_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("server.sh"), "sleep 120 & echo $!\nexit 4\n").unwrap();
+    std::fs::write(folder.path().join("server.expected.json"), "{ \"exit_code\": 4 }").unwrap();
+    let began = std::time::Instant::now();
+    assert_eq!(test(&[folder.path()], &[]).status.code(), Some(0));
+    assert!(began.elapsed() < std::time::Duration::from_secs(60));
+}

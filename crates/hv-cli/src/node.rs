@@ -129,7 +129,7 @@ pub struct RehabilitateArgs {
     #[arg(long, value_name = "DID")]
     pub agent: Did,
     /// The reputation that it gets at least
-    #[arg(long, value_name = "S", value_parser = sigma)]
+    #[arg(long, value_name = "S", value_parser = sigma, allow_hyphen_values = true)]
     pub sigma: Sigma,
     /// The word of a witness for this: an envelope
     #[arg(long, value_name = "FILE", conflicts_with = "ask")]

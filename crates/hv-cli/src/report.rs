@@ -173,13 +173,31 @@ pub struct StepReport {
     pub agent: Did,
     /// What it was.
     pub action: ActionId,
-    /// The ring that it needed; none where the gate was never asked or refused.
+    /// The ring that its execution needed; none where the gate was never asked or refused.
     pub ring: Option<Ring>,
     /// Where it stands.
     #[serde(serialize_with = "state")]
     pub state: StepState,
     /// Every attempt, in the order in which they started.
     pub attempts: Vec<AttemptReport>,
+}
+
+impl StepReport {
+    /// Why the last attempt failed that was to do something, and the last line of what it printed; nothing where none
+    /// failed or the step stands all the same.
+    pub(crate) fn last_words(&self) -> Option<String> {
+        if self.state == StepState::Committed {
+            return None;
+        }
+        let failed = |attempt: &&AttemptReport| {
+            attempt.purpose != Purpose::Probe
+                && matches!(attempt.outcome, AttemptOutcome::Failed | AttemptOutcome::Unknown)
+        };
+        let AttemptReport { purpose, reason, printed, .. } = self.attempts.iter().rev().find(failed)?;
+        let printed = printed.as_ref().and_then(|text| text.lines().next_back());
+        let words = [reason.as_deref(), printed].into_iter().flatten().collect::<Vec<_>>().join(": ");
+        Some(format!("{purpose}: {words}"))
+    }
 }
 
 /// One attempt.
@@ -202,7 +220,16 @@ pub struct AttemptReport {
     pub status: Option<u16>,
     /// Why it did not succeed.
     pub reason: Option<String>,
+    /// What it said, in the trail.
+    #[serde(skip)]
+    pub output: Option<Digest>,
+    /// Of one that did not succeed, the end of what it printed on standard error, or on standard output (the answer
+    /// of a request) where that is empty: at most [`PRINTED`] characters. None where nothing is kept.
+    pub printed: Option<String>,
 }
+
+/// How much is told of what an attempt printed that did not succeed, in characters; the trail has all that was kept.
+pub const PRINTED: usize = 2000;
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -370,6 +397,9 @@ impl fmt::Display for Report {
             let StepReport { id, state, ring, agent, .. } = step;
             let ring = ring.map_or("no ring".to_owned(), |ring| format!("Ring {}", ring.number()));
             line(format!("  {id:<16} {state:<19} {ring:<7} {agent} ({attempts})"))?;
+            if let Some(words) = step.last_words() {
+                line(format!("    {words}"))?;
+            }
         }
         if !self.undo_order.is_empty() {
             let order: Vec<_> = self.undo_order.iter().map(StepId::as_str).collect();
@@ -439,6 +469,8 @@ mod tests {
             exit,
             status: None,
             reason: None,
+            output: None,
+            printed: None,
         };
         Report {
             version: VERSION,

@@ -217,7 +217,7 @@ impl StepDef {
 /// How many of the steps that a step waits for must have committed.
 ///
 /// A step that fails for good is borne where every step that waits for it can still get what it needs;
-/// otherwise, and where nothing waits for it, the saga is undone.
+/// otherwise, and where nothing waits for it or it may have left something behind, the saga is undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Join {
     /// All of them.

@@ -173,7 +173,7 @@ impl HttpTask {
         }
         no_more("URL", "bytes", self.url.len(), limits::URL_BYTES)?;
         let known = ["http://", "https://", "/"].iter().any(|start| self.url.starts_with(start));
-        if !known || self.url.bytes().any(|b| b <= b' ' || b == 0x7f) {
+        if !known || !has_host(&self.url) || self.url.bytes().any(|b| b <= b' ' || b == 0x7f) {
             return Err(TaskProblem::Name { what: "URL", name: shortened(&self.url) });
         }
         no_more("headers", "headers", self.headers.len(), limits::HEADERS)?;
@@ -242,6 +242,20 @@ impl core::error::Error for TaskProblem {}
 
 fn no_more(what: &'static str, unit: &'static str, given: usize, limit: usize) -> Result<(), TaskProblem> {
     if given > limit { Err(TaskProblem::TooMuch { what, unit, given, limit }) } else { Ok(()) }
+}
+
+/// Whether an address that is more than a path names a host, and no port that there is none of.
+fn has_host(url: &str) -> bool {
+    let Some((_, rest)) = url.split_once("://").filter(|_| !url.starts_with('/')) else { return true };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let place = authority.rsplit('@').next().unwrap_or_default();
+    let (host, port) = match place.strip_prefix('[').map(|place| place.split_once(']')) {
+        Some(Some((host, ""))) => (host, ""),
+        Some(Some((host, rest))) if rest.starts_with(':') => (host, rest.trim_start_matches(':')),
+        Some(_) => return false,
+        None => place.split_once(':').unwrap_or((place, "")),
+    };
+    !host.is_empty() && (port.is_empty() || port.parse::<u16>().is_ok())
 }
 
 fn shortened(text: &str) -> String {
@@ -353,6 +367,12 @@ mod tests {
             (Task::command(["a", "b\0"]), false),
             (Task::command([long.as_str()]), true),
             (Task::command(["a", long.as_str()]), false),
+            (Task::from(http("GET", "http://[::1]:80/a")), true),
+            (Task::from(http("GET", "https://u@a.example:8443?b")), true),
+            (Task::from(http("GET", "http://")), false),
+            (Task::from(http("GET", "https:///a")), false),
+            (Task::from(http("GET", "http://a:99999/")), false),
+            (Task::from(http("GET", "http://[::1]80/")), false),
             (Task::from(env("A")), true),
             (Task::from(env("A=B")), false),
             (Task::from(env("HV_KEY")), false),

@@ -387,8 +387,9 @@ pub(super) struct RawStep {
     /// The steps that must have committed first; the step before this one where nothing is said, none for [].
     pub(super) after: Option<At<Vec<At<String>>>>,
     /// How many of the steps in after must have committed: all (where nothing is said), majority (more than
-    /// half), any (one), or a number in quotes. A step that fails is borne as long as every step that waits for
-    /// it still gets what it needs.
+    /// half), any (one), or a number in quotes. A step that fails and leaves nothing behind is borne as long as
+    /// every step that waits for it still gets what it needs; one that may have left something turns everything
+    /// back.
     pub(super) needs: Option<At<String>>,
     /// How long one attempt may take, 1 ms to 7 d; 5m where nothing is said.
     pub(super) timeout: Option<At<RawDuration>>,
@@ -421,7 +422,8 @@ pub(super) struct RawStep {
     /// The DID of the agent that takes the step over where the gate refuses its own, which may have lost its
     /// trust meanwhile. The gate judges it like any other.
     pub(super) substitute: Option<At<String>>,
-    /// Count its undo although nothing shows that it works. Recorded.
+    /// Count its undo although nothing shows that it works. Recorded. Without a probe, a step that ends by itself
+    /// with a failure counts as having left nothing behind.
     #[serde(default)]
     pub(super) accept_unproven_undo: bool,
     /// What others say about its call, where it needs Ring 1 or Ring 0.

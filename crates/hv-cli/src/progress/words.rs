@@ -66,7 +66,9 @@ pub(super) fn line(event: &Event) -> Option<(Tone, String)> {
         Event::StepCommitted { step } => (Tone::Good, format!("{step}: done")),
         Event::StepFailed { step, reason } => (Tone::Bad, format!("{step}: failed for good: {reason}")),
         Event::StepDenied { step, agent, reason, needs } => {
-            let needs = if needs.is_empty() { String::new() } else { format!("; enough would be {needs}") };
+            // Many a reason says already what would be enough.
+            let said = reason.contains(needs.as_str());
+            let needs = if said { String::new() } else { format!("; enough would be {needs}") };
             (Tone::Bad, format!("{step}: {agent} is denied: {reason}{needs}"))
         }
         Event::Undoing { step, attempt: 1 } => (Tone::Back, format!("{step}: undoing")),

@@ -6,7 +6,7 @@ use super::brought::{Brought, brought, same_node};
 use super::discreet::Discreet;
 use super::entrants::entrants;
 use super::findings::Findings;
-use super::history::{History, printed};
+use super::history::History;
 use super::interrupts::Interrupts;
 use super::killable::{halted, killable};
 use super::marks::{Marks, marker};
@@ -17,7 +17,7 @@ use crate::args::RunArgs;
 use crate::plan::adapters::Switch;
 use crate::plan::{Bound, BoundStep, Mode, Plan, UnprovenUndo};
 use crate::progress::{Event, Phase, Progress, Start, Style};
-use crate::report::{self, Done, ObservationReport, Outcome, Report};
+use crate::report::{Done, Outcome, Report, VouchReport};
 use hv_core::audit::{FileLog, Log, LogError};
 use hv_core::config::Config;
 use hv_core::identity::Envelope;
@@ -37,10 +37,12 @@ use std::io::Stderr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use summary::{blank, ended, report};
 
 mod pace;
 mod paused;
 mod rehearsal;
+mod summary;
 
 /// The name of the saga that does the work.
 pub(crate) const WORK: &str = "work";
@@ -207,7 +209,7 @@ async fn resume(
         return verified(blank(None, &data), &data);
     };
     let session = history.session.clone();
-    let Some(note) = history.note(NOTE).map(|id| log.payload(&id)).transpose()?.flatten() else {
+    let Some(note) = history.note(NOTE) else {
         // Interrupted before it was known what to do: nothing was done, so there is nothing to undo.
         let root = if open.is_some() { Some(hv.terminate_session(&session).await?) } else { history.root };
         hv.seal().await?;
@@ -216,10 +218,23 @@ async fn resume(
         (report.root, report.started) = (root, history.started);
         return verified(report, &data);
     };
+    let Some(note) = log.payload(&note)? else {
+        if open.is_none() {
+            hv.seal().await?;
+        }
+        return Err(RunFailure::Purged { data, session: session.to_string() });
+    };
     let begun: Begun =
         serde_json::from_slice(&note).map_err(|_| RunFailure::Unreadable { what: "the note of the run" })?;
     let source =
         begun.source().map_err(|_| RunFailure::Unreadable { what: "the format of the session file" })?;
+    if let Some(given) = plan.filter(|given| given.source().text() != source.text()) {
+        if open.is_none() {
+            hv.seal().await?;
+        }
+        let file = PathBuf::from(given.source().name());
+        return Err(RunFailure::OtherFile { data, session: session.to_string(), file });
+    }
     let plan = Plan::parse(&source)?;
     let work = PathBuf::from(&begun.work);
     let bound = plan.bind(&work)?;
@@ -474,7 +489,7 @@ impl Run {
             }
         }
         for vouch in self.plan.vouches() {
-            let there = |v: &&report::VouchReport| v.voucher == vouch.voucher && v.vouchee == vouch.vouchee;
+            let there = |v: &&VouchReport| v.voucher == vouch.voucher && v.vouchee == vouch.vouchee;
             if !history.vouches.iter().any(|v| there(&v)) {
                 let stake = Stake::Share(vouch.bond);
                 self.hv.vouch(&self.session, &vouch.voucher, &vouch.vouchee, stake).await?;
@@ -600,98 +615,4 @@ impl Run {
         let done = if acted || !denied { Done::Something } else { Done::Nothing };
         Ok(Outcome::of(state, done).map_or(End::Abandoned, End::Outcome))
     }
-}
-
-/// How a run ended that has a history to its end.
-fn ended(history: &History) -> Outcome {
-    let state = |name| history.saga(name).map(|saga| (saga.state, saga.acted()));
-    let of = |(state, acted): (SagaState, bool)| {
-        let done = if acted || history.denials.is_empty() { Done::Something } else { Done::Nothing };
-        Outcome::of(state, done)
-    };
-    if let Some((SagaState::Escalated, _)) = state(REHEARSAL) {
-        return Outcome::Escalated;
-    }
-    match (state(SETUP), state(WORK)) {
-        (_, Some(work)) => of(work).unwrap_or(Outcome::RolledBack),
-        (Some(setup), None) if setup.0 != SagaState::Completed => of(setup).unwrap_or(Outcome::RolledBack),
-        (None, None) if !history.denials.is_empty() => Outcome::Denied,
-        _ => Outcome::RolledBack,
-    }
-}
-
-/// A report of a session in which nothing was done.
-fn blank(session: Option<SessionId>, data: &Path) -> Report {
-    let outcome = Outcome::RolledBack;
-    Report {
-        version: report::VERSION,
-        outcome,
-        exit_code: outcome.exit().code(),
-        session,
-        root: None,
-        data: data.display().to_string(),
-        work: String::new(),
-        paths: BTreeMap::new(),
-        started: hv_core::types::Timestamp::default(),
-        ended: None,
-        agents: Vec::new(),
-        vouches: Vec::new(),
-        setup: Vec::new(),
-        rehearsal: Vec::new(),
-        steps: Vec::new(),
-        commit_order: Vec::new(),
-        undo_order: Vec::new(),
-        denials: Vec::new(),
-        slashes: Vec::new(),
-        charges: Vec::new(),
-        failed_undos: Vec::new(),
-        observations: Vec::new(),
-        verify: None,
-    }
-}
-
-fn report(
-    history: &History,
-    log: &dyn Log,
-    bound: &Bound,
-    data: &Path,
-    outcome: Outcome,
-) -> Result<Report, RunFailure> {
-    let steps =
-        |name: &str| history.saga(name).map(super::history::SagaHistory::step_reports).unwrap_or_default();
-    let order = |pick: fn(&super::history::SagaHistory) -> &Vec<hv_core::types::StepId>| {
-        history.saga(WORK).map(|saga| pick(saga).clone()).unwrap_or_default()
-    };
-    let look = |saga: &str, name: &str| -> Result<Option<String>, RunFailure> {
-        let saga = history.saga(saga).filter(|saga| saga.state == SagaState::Completed);
-        let step = saga.and_then(|saga| saga.steps.iter().find(|step| step.id().as_str() == name));
-        step.map(|step| printed(log, step.output)).transpose()
-    };
-    let mut observations = Vec::new();
-    for seen in &bound.observations {
-        let (before, after) = (look("observe-before", &seen.name)?, look("observe-after", &seen.name)?);
-        observations.push(ObservationReport::new(&seen.name, before, after));
-    }
-    Ok(Report {
-        outcome,
-        exit_code: outcome.exit().code(),
-        root: history.root,
-        work: bound.work.clone(),
-        paths: bound.paths.clone(),
-        started: history.started,
-        ended: history.ended,
-        agents: history.agents.clone(),
-        vouches: history.vouches.clone(),
-        setup: steps(SETUP),
-        rehearsal: steps(REHEARSAL),
-        steps: steps(WORK),
-        commit_order: order(|saga| &saga.committed),
-        undo_order: order(|saga| &saga.undone),
-        denials: history.denials.clone(),
-        slashes: history.slashes.clone(),
-        charges: history.charges.clone(),
-        failed_undos: history.failed_undos(),
-        observations,
-        ..blank(Some(history.session.clone()), data)
-    })
 }

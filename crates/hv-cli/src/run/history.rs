@@ -2,7 +2,7 @@
 
 use super::RunFailure;
 use crate::report::{
-    AgentReport, AttemptOutcome, AttemptReport, BondReport, ChargeReport, DemotionReport, DenialReport,
+    self, AgentReport, AttemptOutcome, AttemptReport, BondReport, ChargeReport, DemotionReport, DenialReport,
     FailedUndoReport, LossReport, SlashReport, StepReport, VouchReport,
 };
 use hv_core::audit::{Log, Lsn, StreamNo};
@@ -180,8 +180,9 @@ impl History {
                 TrailEvent::Session(event) if own => match *event {
                     SessionEvent::Saga { saga, event } => {
                         let attached = record.attached.first().map(|payload| payload.id());
-                        if let SagaEvent::Started { step, .. } = event {
-                            started = Some((saga, step));
+                        // What undoes a step may have come to need more than the step did.
+                        if let SagaEvent::Started { step, purpose, .. } = event {
+                            started = (purpose == Purpose::Execute).then_some((saga, step));
                         }
                         if let Some(saga) = self.sagas.get_mut(saga as usize) {
                             saga.take(&event, time, attached);
@@ -321,8 +322,8 @@ impl SagaHistory {
         self.steps.iter().any(|step| step.attempts.iter().any(|attempt| attempt.purpose == Purpose::Execute))
     }
 
-    pub(crate) fn step_reports(&self) -> Vec<StepReport> {
-        self.steps.iter().map(StepHistory::report).collect()
+    pub(crate) fn step_reports(&self, log: &dyn Log) -> Result<Vec<StepReport>, RunFailure> {
+        self.steps.iter().map(|step| step.report(log)).collect()
     }
 
     fn take(&mut self, event: &SagaEvent, time: Timestamp, attached: Option<Digest>) {
@@ -382,15 +383,21 @@ impl StepHistory {
         Some(running.started.after(self.def.timeout(running.purpose)).since(now))
     }
 
-    fn report(&self) -> StepReport {
-        StepReport {
+    fn report(&self, log: &dyn Log) -> Result<StepReport, RunFailure> {
+        let mut attempts = self.attempts.clone();
+        for attempt in &mut attempts {
+            if matches!(attempt.outcome, AttemptOutcome::Failed | AttemptOutcome::Unknown) {
+                attempt.printed = last_words(log, attempt.output)?;
+            }
+        }
+        Ok(StepReport {
             id: self.def.id.clone(),
             agent: self.def.agent.clone(),
             action: self.def.action.clone(),
             ring: self.ring,
             state: self.state,
-            attempts: self.attempts.clone(),
-        }
+            attempts,
+        })
     }
 
     fn started(&mut self, purpose: Purpose, number: u32, started: Timestamp) {
@@ -401,9 +408,18 @@ impl StepHistory {
             Purpose::Probe => On::ProbeStarted,
         };
         self.state = self.state.transition(signal).unwrap_or(self.state);
-        let outcome = AttemptOutcome::Running;
-        let (ended, exit, status, reason) = (None, None, None, None);
-        self.attempts.push(AttemptReport { purpose, number, started, ended, outcome, exit, status, reason });
+        self.attempts.push(AttemptReport {
+            purpose,
+            number,
+            started,
+            ended: None,
+            outcome: AttemptOutcome::Running,
+            exit: None,
+            status: None,
+            reason: None,
+            output: None,
+            printed: None,
+        });
     }
 
     fn moved(&mut self, to: &Move, time: Timestamp, attached: Option<Digest>) {
@@ -413,6 +429,7 @@ impl StepHistory {
         let failure = to.failure();
         attempt.ended = Some(time);
         attempt.outcome = outcome(attempt.purpose, to);
+        attempt.output = attached;
         let said = attempt.purpose != Purpose::Probe || attempt.outcome == AttemptOutcome::Unknown;
         attempt.reason = failure.filter(|_| said).map(ToString::to_string);
         match failure.map(|failure| &failure.reason) {
@@ -438,7 +455,11 @@ fn outcome(purpose: Purpose, to: &Move) -> AttemptOutcome {
         Class::Retryable | Class::Permanent => AttemptOutcome::Failed,
     };
     match (purpose, to) {
-        (Purpose::Probe, Move::Committed {} | Move::UndoRetry { .. } | Move::UndoFailed { .. }) => {
+        (Purpose::Probe, Move::Committed {}) => AttemptOutcome::Present,
+        // A probe that says nothing ends an undo as well; only one that answered has found something.
+        (Purpose::Probe, Move::UndoRetry { failure, .. } | Move::UndoFailed { failure })
+            if failure.reason == Reason::Present =>
+        {
             AttemptOutcome::Present
         }
         (Purpose::Probe, Move::Retry { .. } | Move::Failed { .. } | Move::Undone {}) => {
@@ -460,6 +481,19 @@ fn outcome(purpose: Purpose, to: &Move) -> AttemptOutcome {
             | Move::UndoFailed { failure },
         ) => failed(failure),
     }
+}
+
+/// The end of what a program printed last: on standard error, or on standard output where that is empty. Nothing
+/// where nothing was kept, or nothing of it is left.
+fn last_words(log: &dyn Log, output: Option<Digest>) -> Result<Option<String>, RunFailure> {
+    let Some(bytes) = output.map(|id| log.payload(&id)).transpose()?.flatten() else { return Ok(None) };
+    let output = Output::from_bytes(&bytes).map_err(|_| RunFailure::Unreadable { what: "an output" })?;
+    let said = [&output.stderr, &output.stdout].map(|bytes| String::from_utf8_lossy(bytes));
+    let said = said.iter().map(|text| text.trim_end()).find(|text| !text.is_empty());
+    Ok(said.map(|text| {
+        let from = text.char_indices().rev().nth(report::PRINTED - 1).map_or(0, |(at, _)| at);
+        text.get(from..).unwrap_or_default().to_owned()
+    }))
 }
 
 /// What a program printed, as text.

@@ -113,6 +113,22 @@ pub enum RunFailure {
     },
     /// No user's data directory is known.
     NoHome,
+    /// The run that is to go on was begun with another session file.
+    OtherFile {
+        /// The folder of the trail.
+        data: PathBuf,
+        /// Its session.
+        session: String,
+        /// The file that was given now.
+        file: PathBuf,
+    },
+    /// What a run was started with is not in its trail any more.
+    Purged {
+        /// The folder of the trail.
+        data: PathBuf,
+        /// Its session.
+        session: String,
+    },
     /// The session's name is taken in this trail.
     SessionTaken {
         /// The session.
@@ -178,6 +194,8 @@ impl RunFailure {
             | Self::WorkNotEmpty { .. }
             | Self::Unusable { .. }
             | Self::NoHome
+            | Self::OtherFile { .. }
+            | Self::Purged { .. }
             | Self::SessionTaken { .. }
             | Self::OtherNode { .. }
             | Self::NoSessionId { .. }
@@ -221,6 +239,21 @@ impl fmt::Display for RunFailure {
             Self::NoHome => {
                 f.write_str("no data directory is known; give --data DIR and --work DIR, or set HOME")
             }
+            Self::OtherFile { data, session, file } => write!(
+                f,
+                "session `{session}` in {data} was begun with another file than {file}; leave the file out to go on \
+                 as it was begun (`hv saga replay-check {data} --against {file}` says what differs), or begin this \
+                 file in another folder",
+                data = data.display(),
+                file = file.display()
+            ),
+            Self::Purged { data, session } => write!(
+                f,
+                "what session `{session}` in {} was begun with has been purged, so nothing can go on or be reported; \
+                 `hv audit show {}` prints its records",
+                data.display(),
+                data.display()
+            ),
             Self::SessionTaken { session, data } => write!(
                 f,
                 "session `{session}` has been in {} before; change its id in the session file, or choose another \
@@ -253,6 +286,12 @@ impl fmt::Display for RunFailure {
                 dir.display(),
                 dir.display()
             ),
+            Self::Log(LogError::Locked { dir }) => write!(
+                f,
+                "another process writes to the trail in {}, and one does at a time; wait for its end, or choose \
+                 another folder",
+                dir.display()
+            ),
             Self::Log(error) => {
                 fmt::Display::fmt(error, f)?;
                 room(error, f)
@@ -278,7 +317,12 @@ fn room(error: &LogError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 |path: &Path| path.file_name().is_some_and(|name| name == "payloads" || name == "keys");
             let folder = path.parent().unwrap_or(path);
             let folder = if within(folder) { folder.parent().unwrap_or(folder) } else { folder };
-            write!(f, "; make room there, then go on with `hv run --resume --data {}`", folder.display())
+            write!(
+                f,
+                "; make room there, then go on with `hv run --resume FILE --data {}`, where FILE is the session file \
+                 of this run",
+                folder.display()
+            )
         }
         _ => Ok(()),
     }

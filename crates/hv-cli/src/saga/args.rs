@@ -63,8 +63,8 @@ Exit codes: 0 it makes sense, 1 it does not, 2 bad input"
     /// Let whoever drives it start again what is ready
     #[command(after_help = STEER_HELP)]
     Resume(SteerArgs),
-    /// Take the work from an agent: it goes to the substitutes that its steps name, or is undone
-    #[command(after_help = STEER_HELP)]
+    /// Stop what an agent executes, and hand its steps to the substitutes that they name
+    #[command(after_help = RELIEVE_HELP)]
     Relieve(RelieveArgs),
     /// Let the undo of an action count again in an open session where it failed
     #[command(after_help = RESTORE_HELP)]
@@ -75,7 +75,7 @@ const SETTLE_HELP: &str = "\
 It takes the word of a witness that the node listens to. Without --witness the
 call that the witness is to sign is printed; it counts for one hour.
 
-Example:
+Example, and the same with skip and retry:
   hv saga resolve DIR flight --by did:mesh:operator > call.json
   hv id sign --key human.key --type witness --audience did:web:node.example \\
      --deadline 1h call.json > word.json
@@ -92,6 +92,17 @@ with what was interrupted, paused or not.
 Example:
   hv saga pause ~/.local/share/hv/runs/release/trail
   hv saga resume ~/.local/share/hv/runs/release/trail
+
+Exit codes: 0 recorded, 1 it was asked for and is not recorded yet, 2 nothing is
+driven there";
+
+const RELIEVE_HELP: &str = "\
+It reaches the saga that is being driven in the folder, and is recorded there.
+A step that was stopped and names no substitute is looked at, and tried again or
+undone. The agent stays a member and may start its other steps; `hv kill --agent`
+keeps it from that.
+
+Example:
   hv saga relieve DIR --agent did:mesh:releaser
 
 Exit codes: 0 recorded, 1 it was asked for and is not recorded yet, 2 nothing is

@@ -121,7 +121,7 @@ pub struct OpenArgs {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1h")]
     pub duration: Duration,
     /// The σ_eff below which a member is held in Ring 3
-    #[arg(long, value_name = "S", value_parser = sigma, default_value = "0.60")]
+    #[arg(long, value_name = "S", value_parser = sigma, default_value = "0.60", allow_hyphen_values = true)]
     pub min_sigma: Sigma,
     /// How many files it may hold at once
     #[arg(long, value_name = "N", default_value_t = 10_000)]
@@ -160,7 +160,7 @@ pub struct JoinArgs {
     #[arg(long, value_name = "DID")]
     pub agent: Did,
     /// The trust score for which you vouch, from 0 to 1
-    #[arg(long, value_name = "S", value_parser = sigma, conflicts_with = "manifest")]
+    #[arg(long, value_name = "S", value_parser = sigma, conflicts_with = "manifest", allow_hyphen_values = true)]
     pub sigma: Option<Sigma>,
     /// Its manifest (IATP, JSON)
     #[arg(long, value_name = "FILE")]
@@ -261,21 +261,24 @@ What the command prints is printed when it has ended, and kept beside the
 trail. Its environment is PATH, HOME and the like, what --env and --pass name,
 and HV_SESSION, HV_STEP, HV_IDEMPOTENCY_KEY; nothing else.
 
-A command that fails (exit code other than 0) is undone where its effect may
-be there, and hv exits 3. Ctrl-C does the same.
+Where a command fails (exit code other than 0), its probe is asked what it left,
+and that is undone; without a probe it counts as having left nothing behind.
+Where it does not end by itself (a timeout, a signal), its probe says whether it
+is done, and without one it is undone. Ctrl-C undoes it. hv exits 3 where it is
+not done.
 
 Examples:
   hv session exec --data trail --agent did:mesh:coder --action ls -- ls -l
   hv session exec --data trail --agent did:mesh:coder --action git.push \\
       --undo 'git push origin :fix-42' \\
-      --probe 'git ls-remote --exit-code origin fix-42 || test $? = 0 || exit 1' \\
+      --probe 'git ls-remote --exit-code origin fix-42 || case $? in 2) exit 1;; *) exit 3;; esac' \\
       --env GIT_TOKEN=env:GIT_TOKEN -- git push origin fix-42
 
 Exit codes:
     0  done
     1  hv itself failed
     2  bad input; nothing was run
-    3  it failed, and what it did is undone
+    3  it failed, and what its probe found of it is undone
     4  it failed, and could not be undone; a person has to look
     5  denied; nothing was run";
 
@@ -403,6 +406,9 @@ fn variable(text: &str) -> Result<(String, String), String> {
 fn allowance(text: &str) -> Result<Allowance, String> {
     let (action, class) = text.split_once('=').ok_or("no ACTION=CLASS, such as git.push=full")?;
     let action = ActionId::new(action).map_err(|bad| bad.to_string())?;
+    if action.as_str().starts_with("hv.") {
+        return Err(format!("names that begin with hv. are kept for hv; call `{action}` otherwise"));
+    }
     let (kind, reversibility, proof) = match class {
         "read-only" => (ActionKind::ReadOnly, Reversibility::Full, Proof::Needed),
         "full" => (ActionKind::Effect, Reversibility::Full, Proof::Needed),

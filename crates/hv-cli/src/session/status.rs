@@ -6,6 +6,7 @@ use super::folder::Folder;
 use super::told::Answer;
 use crate::Exit;
 use crate::elevate::fields;
+use crate::output;
 use crate::run::history::History;
 use crate::run::{RunFailure, place};
 use hv_core::audit::disk::RealDisk;
@@ -99,14 +100,19 @@ pub(super) fn status(folder: &Folder, at: &At) -> Result<Answer, LiveFailure> {
         }));
     }
     let mut steps: Vec<Value> = Vec::new();
-    for (saga, step) in
-        history.sagas.iter().flat_map(|saga| saga.step_reports().into_iter().map(move |step| (saga, step)))
-    {
+    let mut reported = Vec::new();
+    for saga in &history.sagas {
+        reported.extend(saga.step_reports(folder.log())?.into_iter().map(|step| (saga, step)));
+    }
+    for (saga, step) in reported {
         let _ = writeln!(
             words,
             "  {}  {} by {}: {}, the saga is {}",
             step.id, step.action, step.agent, step.state, saga.state
         );
+        if let Some(last) = step.last_words() {
+            let _ = writeln!(words, "    {}", output::one_line(&last));
+        }
         let mut told = serde_json::to_value(&step).unwrap_or_default();
         if let Some(told) = told.as_object_mut() {
             told.insert("saga".to_owned(), json!(saga.id.as_str()));

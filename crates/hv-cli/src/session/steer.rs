@@ -66,7 +66,10 @@ pub(super) async fn look(
         (Word::Pause, true) => "paused; what runs goes on, nothing more starts".to_owned(),
         (Word::Resume, true) => "it goes on".to_owned(),
         (Word::Relieve(agent), true) => {
-            format!("{agent} executes nothing any more; what it has not finished is handed over or undone")
+            format!(
+                "what {agent} executed is stopped; its steps that name a substitute go to it, and what was stopped \
+                 of others is looked at, and tried again or undone; `hv kill` keeps it from starting more"
+            )
         }
         (_, false) => "it was asked for, and is not recorded yet".to_owned(),
     };

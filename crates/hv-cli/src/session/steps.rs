@@ -7,6 +7,7 @@ use super::request;
 use super::told::Answer;
 use crate::Exit;
 use crate::output;
+use crate::run::history::History;
 use crate::run::{MOMENT, RunFailure};
 use hv_core::Grant;
 use hv_core::event::Denial;
@@ -81,6 +82,7 @@ pub(super) async fn exec(folder: &Folder, args: &ExecArgs) -> Result<Answer, Liv
         folder.hv.declare_action(&session, &args.action, claim).await?;
     }
     let step = Arc::new(definition(folder, &session, args)?);
+    let (effect, probed) = (step.has_effect(), step.probe.is_some());
     let unproven = if live.unproven.contains(&args.action) { vec![0] } else { Vec::new() };
     let saga = SagaId::new(step.id.as_str()).map_err(|bad| LiveFailure::Input { why: bad.to_string() })?;
     let plan = Plan { growth: Growth::Open, ..Plan::new(vec![step]) };
@@ -99,7 +101,11 @@ pub(super) async fn exec(folder: &Folder, args: &ExecArgs) -> Result<Answer, Liv
         (SagaState::Compensated, _) => Exit::RolledBack,
         _ => Exit::Interrupted,
     };
-    Ok(executed(&saga, state, exit, denial.as_ref(), output))
+    let left = match exit {
+        Exit::RolledBack if effect => Some(left_words(folder, &session, &saga, probed)?),
+        _ => None,
+    };
+    Ok(executed((&saga, state, left), exit, denial.as_ref(), output))
 }
 
 /// Runs a command and undoes it, so that it is seen whether that works.
@@ -359,9 +365,25 @@ fn definition(folder: &Folder, session: &SessionId, args: &ExecArgs) -> Result<S
     })
 }
 
-fn executed(
+/// What became of what a command may have left that failed. Its saga is over, so the trail is asked.
+fn left_words(
+    folder: &Folder,
+    session: &SessionId,
     saga: &SagaId,
-    state: SagaState,
+    probed: bool,
+) -> Result<&'static str, LiveFailure> {
+    let history = History::read(folder.log(), Some(session))?;
+    let saga = history.as_ref().and_then(|history| history.saga(saga.as_str()));
+    let undone = saga.is_some_and(|saga| !saga.undone.is_empty());
+    Ok(match (undone, probed) {
+        (true, _) => "what it left is undone",
+        (false, true) => "its probe finds nothing of it",
+        (false, false) => "without a probe it counts as having left nothing behind, and nothing was undone",
+    })
+}
+
+fn executed(
+    (saga, state, left): (&SagaId, SagaState, Option<&str>),
     exit: Exit,
     denial: Option<&Denial>,
     output: Option<Output>,
@@ -370,7 +392,10 @@ fn executed(
     let words = match (exit, denial) {
         (Exit::Done, _) => None,
         (Exit::Denied, Some(denial)) => Some(denial_words(denial)),
-        (Exit::RolledBack, _) => Some(format!("{saga} failed ({}); it is undone", exit_words(&output))),
+        (Exit::RolledBack, _) => {
+            let left = left.map(|left| format!("; {left}")).unwrap_or_default();
+            Some(format!("{saga} failed ({}){left}", exit_words(&output)))
+        }
         (Exit::Escalated, _) => {
             Some(format!("{saga} failed ({}) and could not be undone; look at it", exit_words(&output)))
         }

@@ -13,6 +13,7 @@ use crate::session::LiveFailure;
 use args::TestArgs;
 use compare::{differences, lasting};
 use hv_core::audit::{Verdict, verify};
+use hv_core::saga::exec::survivors::settle;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -132,7 +133,7 @@ impl Scenario {
         let (data, work) = (place.join("trail"), place.join("work"));
         fs::create_dir_all(place).map_err(|error| io(place, "create the folder", error))?;
         if self.file.extension().is_some_and(|end| end == "sh") {
-            return self.script(&data, &work);
+            return self.script(place, &data, &work);
         }
         let args = RunArgs {
             file: Some(self.file.clone()),
@@ -150,27 +151,35 @@ impl Scenario {
         serde_json::to_value(&report).map_err(|error| Refused::Output(error.into()))
     }
 
-    fn script(&self, data: &Path, work: &Path) -> Result<Value, Refused> {
+    fn script(&self, place: &Path, data: &Path, work: &Path) -> Result<Value, Refused> {
         fs::create_dir_all(work).map_err(|error| io(work, "create the folder", error))?;
         let file = fs::canonicalize(&self.file).map_err(|error| io(&self.file, "find", error))?;
         let program = std::env::current_exe().map_err(|error| io(Path::new("hv"), "find", error))?;
+        let token = place::token::<16>().map_err(failed)?;
+        // A file, because a program that the script leaves running would hold a pipe open until it is stopped.
+        let path = place.join("stdout");
+        let said = fs::File::create(&path).map_err(|error| io(&path, "create", error))?;
         let ran = Command::new("/bin/sh")
             .arg(&file)
             .current_dir(work)
             .env("HV", program)
             .env("DATA", data)
+            .env("HV_RUN", &token)
             .stdin(Stdio::null())
+            .stdout(said)
             .stderr(Stdio::inherit())
-            .output()
+            .status()
             .map_err(|error| io(&file, "run", error))?;
-        let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+        settle(&token, Duration::ZERO).map_err(|error| io(Path::new("/proc"), "read", error))?;
+        let said = fs::read(&path).map_err(|error| io(&path, "read", error))?;
+        let said = String::from_utf8_lossy(&said).into_owned();
         let verdict = verify(data).ok().map(|found| match found.verdict {
             Verdict::Complete => "complete",
             Verdict::Open(_) => "open",
             Verdict::Tampered(_) => "tampered",
         });
         Ok(json!({
-            "exit_code": ran.status.code(),
+            "exit_code": ran.code(),
             "stdout": said.lines().collect::<Vec<_>>(),
             "verify": verdict.map(|verdict| json!({ "verdict": verdict })),
         }))

@@ -25,6 +25,11 @@ pub(super) struct RealFile {
 
 /// Everything below a folder, in order. Links are not followed.
 pub(super) fn look(folder: &Path) -> Result<Found, LiveFailure> {
+    if !folder.is_dir() {
+        return Err(LiveFailure::Input {
+            why: format!("{} is no folder that can be read", folder.display()),
+        });
+    }
     let mut found = Found { files: Vec::new(), left_out: Vec::new() };
     let mut open = vec![(folder.to_owned(), String::new())];
     while let Some((folder, path)) = open.pop() {

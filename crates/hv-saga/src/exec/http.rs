@@ -263,6 +263,10 @@ fn not_answered(error: &ureq::Error) -> Outcome {
         {
             Outcome::failed(Class::Retryable, Reason::NotConnected)
         }
+        // The standard library has no kind of error for a name that leads nowhere.
+        Error::Io(error) if error.to_string().starts_with("failed to lookup address") => {
+            Outcome::failed(Class::Retryable, Reason::NotConnected)
+        }
         Error::BadUri(_) | Error::Http(_) | Error::RequireHttpsOnly(_) => {
             Outcome::failed(Class::Permanent, Reason::NotConnected)
         }

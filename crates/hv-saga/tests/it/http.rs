@@ -168,6 +168,10 @@ async fn no_answer_is_told_from_no_connection() {
     let nobody = Task::from(task("POST", &format!("http://{closed}/")));
     let outcome = execute(&HttpExecutor::new(), nobody).await;
     assert_eq!(outcome.verdict, failed(Class::Retryable, Reason::NotConnected));
+    // RFC 6761, section 6.4: no name below `invalid` leads anywhere.
+    let nowhere = Task::from(task("POST", "http://nowhere.invalid/"));
+    let outcome = execute(&HttpExecutor::new(), nowhere).await;
+    assert_eq!(outcome.verdict, failed(Class::Retryable, Reason::NotConnected));
 
     let (base, requests) = server(vec![String::new(), "wait".into()]);
     let executor = HttpExecutor::new().with_base(&base).unwrap();

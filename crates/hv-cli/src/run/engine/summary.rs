@@ -1,0 +1,105 @@
+//! What a run says of itself when nothing more is done.
+
+use super::{REHEARSAL, SETUP, WORK};
+use crate::plan::Bound;
+use crate::report::{self, Done, ObservationReport, Outcome, Report};
+use crate::run::RunFailure;
+use crate::run::history::{History, SagaHistory, printed};
+use hv_core::audit::Log;
+use hv_core::saga::SagaState;
+use hv_core::types::SessionId;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// How a run ended that has a history to its end.
+pub(super) fn ended(history: &History) -> Outcome {
+    let state = |name| history.saga(name).map(|saga| (saga.state, saga.acted()));
+    let of = |(state, acted): (SagaState, bool)| {
+        let done = if acted || history.denials.is_empty() { Done::Something } else { Done::Nothing };
+        Outcome::of(state, done)
+    };
+    if let Some((SagaState::Escalated, _)) = state(REHEARSAL) {
+        return Outcome::Escalated;
+    }
+    match (state(SETUP), state(WORK)) {
+        (_, Some(work)) => of(work).unwrap_or(Outcome::RolledBack),
+        (Some(setup), None) if setup.0 != SagaState::Completed => of(setup).unwrap_or(Outcome::RolledBack),
+        (None, None) if !history.denials.is_empty() => Outcome::Denied,
+        _ => Outcome::RolledBack,
+    }
+}
+
+/// A report of a session in which nothing was done.
+pub(super) fn blank(session: Option<SessionId>, data: &Path) -> Report {
+    let outcome = Outcome::RolledBack;
+    Report {
+        version: report::VERSION,
+        outcome,
+        exit_code: outcome.exit().code(),
+        session,
+        root: None,
+        data: data.display().to_string(),
+        work: String::new(),
+        paths: BTreeMap::new(),
+        started: hv_core::types::Timestamp::default(),
+        ended: None,
+        agents: Vec::new(),
+        vouches: Vec::new(),
+        setup: Vec::new(),
+        rehearsal: Vec::new(),
+        steps: Vec::new(),
+        commit_order: Vec::new(),
+        undo_order: Vec::new(),
+        denials: Vec::new(),
+        slashes: Vec::new(),
+        charges: Vec::new(),
+        failed_undos: Vec::new(),
+        observations: Vec::new(),
+        verify: None,
+    }
+}
+
+pub(super) fn report(
+    history: &History,
+    log: &dyn Log,
+    bound: &Bound,
+    data: &Path,
+    outcome: Outcome,
+) -> Result<Report, RunFailure> {
+    let steps = |name: &str| history.saga(name).map_or(Ok(Vec::new()), |saga| saga.step_reports(log));
+    let order = |pick: fn(&SagaHistory) -> &Vec<hv_core::types::StepId>| {
+        history.saga(WORK).map(|saga| pick(saga).clone()).unwrap_or_default()
+    };
+    let look = |saga: &str, name: &str| -> Result<Option<String>, RunFailure> {
+        let saga = history.saga(saga).filter(|saga| saga.state == SagaState::Completed);
+        let step = saga.and_then(|saga| saga.steps.iter().find(|step| step.id().as_str() == name));
+        step.map(|step| printed(log, step.output)).transpose()
+    };
+    let mut observations = Vec::new();
+    for seen in &bound.observations {
+        let (before, after) = (look("observe-before", &seen.name)?, look("observe-after", &seen.name)?);
+        observations.push(ObservationReport::new(&seen.name, before, after));
+    }
+    Ok(Report {
+        outcome,
+        exit_code: outcome.exit().code(),
+        root: history.root,
+        work: bound.work.clone(),
+        paths: bound.paths.clone(),
+        started: history.started,
+        ended: history.ended,
+        agents: history.agents.clone(),
+        vouches: history.vouches.clone(),
+        setup: steps(SETUP)?,
+        rehearsal: steps(REHEARSAL)?,
+        steps: steps(WORK)?,
+        commit_order: order(|saga| &saga.committed),
+        undo_order: order(|saga| &saga.undone),
+        denials: history.denials.clone(),
+        slashes: history.slashes.clone(),
+        charges: history.charges.clone(),
+        failed_undos: history.failed_undos(),
+        observations,
+        ..blank(Some(history.session.clone()), data)
+    })
+}
