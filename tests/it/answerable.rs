@@ -114,9 +114,20 @@ fn a_vouch_says_before_it_is_done_what_it_does_to_both() {
     // Too much over all sessions, nobody there, and for itself.
     let over = ["--voucher", "did:mesh:alice", "--vouchee", "did:mesh:carol", "--bond", "0.7"];
     assert_eq!(office.hv(&["vouch"], &over).0, 5);
-    assert_eq!(office.hv(&["vouch", "--preview"], &over).0, 2);
-    assert_eq!(office.hv(&["vouch"], &["--voucher", "did:mesh:x", "--vouchee", "did:mesh:carol"]).0, 5);
-    assert_eq!(office.hv(&["vouch"], &["--voucher", "did:mesh:bob", "--vouchee", "did:mesh:bob"]).0, 5);
+    for pair in [&over[..], &["--voucher", "did:mesh:x", "--vouchee", "did:mesh:carol"]] {
+        let (code, _, words) = office.hv(&["vouch", "--preview"], pair);
+        assert!(code == 5 && words.contains("it would be denied: "), "{words}");
+        assert_eq!(office.hv(&["vouch"], pair).0, 5, "{pair:?}");
+    }
+    // Whom the ledger knows and who has left can no longer answer for anybody, nor be answered for.
+    office.ok(&["session", "leave", "--agent", "did:mesh:bob"], &[]);
+    for (voucher, vouchee) in [("bob", "carol"), ("alice", "bob")] {
+        let [voucher, vouchee] = [voucher, vouchee].map(|name| format!("did:mesh:{name}"));
+        let pair = ["--voucher", &voucher, "--vouchee", &vouchee, "--bond", "0.01"];
+        let (code, _, words) = office.hv(&["vouch", "--preview"], &pair);
+        assert!(code == 5 && words.contains("did:mesh:bob is not a member"), "{words}");
+    }
+    assert_eq!(office.hv(&["vouch"], &["--voucher", "did:mesh:alice", "--vouchee", "did:mesh:alice"]).0, 5);
 }
 
 #[test]
@@ -225,17 +236,33 @@ fn a_person_slashes_by_the_word_of_a_witness_and_rehabilitates_the_same_way() {
         office.signed(name, "witness", nonce, content)
     };
     // Unsigned evidence alone is no evidence.
-    assert_eq!(office.hv(&["slash", "--evidence", &found], &[]).0, 2);
+    let (code, _, words) = office.hv(&["slash", "--evidence", &found], &[]);
+    assert!(code == 2 && words.contains("nobody signed it") && words.contains("--ask"), "{words}");
     let asked = office.ok(&["slash", "--ask", "--evidence", &found], &[]);
     let other = office.write("other.json", &content.replace("DIGEST", &"cd".repeat(32)));
     let said = word("word.json", 1, &asked);
     // The word is for that slash alone, and counts once.
     let (code, _, words) = office.hv(&["slash", "--evidence", &other, "--witness", &said], &[]);
-    assert_eq!(code, 5, "{words}");
+    assert!(code == 5 && words.contains("does not count: it speaks of another call"), "{words}");
+    // A word of another kind, and one that says nothing at all, are refused by the node, on the trail.
+    let call = Content::from_json(hv_core::identity::Kind::Witness, asked.to_string().as_bytes()).unwrap();
+    let Content::Witness { call } = call else { panic!() };
+    let vote = Content::Vote { call, verdict: hv_core::identity::Verdict::For };
+    let vote = office.signed("vote.json", "witness", 9, vote);
+    let (code, _, words) = office.hv(&["slash", "--evidence", &found, "--witness", &vote], &[]);
+    assert!(code == 5 && words.contains("a statement of kind `vote` says nothing about this"), "{words}");
+    let broken = std::fs::read_to_string(&said).unwrap().replace("hv.witness.v1", "hv.witness.v2");
+    let broken = office.write("broken.json", &broken);
+    let (code, _, words) = office.hv(&["slash", "--evidence", &found, "--witness", &broken], &[]);
+    assert!(code == 5 && words.contains("a statement does not count: "), "{words}");
+    let shown =
+        crate::support::hv().args(["audit", "show", "--json"]).arg(office.path("trail")).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert_eq!(shown.matches(r#""event":"node.rejected""#).count(), 3, "{shown}");
     let (code, document, words) = office.hv(&["slash", "--evidence", &found, "--witness", &said], &[]);
     assert_eq!((code, &document[0]["done"]), (0, &json!("slashed")), "{words}");
     let (code, _, words) = office.hv(&["slash", "--evidence", &found, "--witness", &said], &[]);
-    assert_eq!(code, 5, "{words}");
+    assert!(code == 5 && words.contains("it was used before"), "{words}");
     let bob = || {
         let shown = office.ok(&["trust", "show", "--agent", "did:mesh:bob"], &[]);
         let bob = &shown["agents"][0];
@@ -269,6 +296,9 @@ fn statements_are_handed_over_and_each_counts_once() {
     assert_eq!(code, 5);
     assert!(words.contains("it was used before"), "{words}");
     let revoke = office.signed("revoke.json", "dave", 2, Content::Revoke);
+    // Under the name of evidence nothing else is done.
+    let (code, _, words) = office.hv(&["slash", "--evidence", &revoke], &[]);
+    assert!(code == 2 && words.contains("a statement of kind `revoke`, and no evidence"), "{words}");
     assert_eq!(office.ok(&["accept"], &[&revoke])[0]["done"], "key_changed");
     let late = office.signed("late.json", "dave", 3, Content::Join { session: live() });
     let (code, _, words) = office.hv(&["accept"], &[&late]);

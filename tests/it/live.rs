@@ -121,7 +121,12 @@ fn an_agent_commits_and_pushes_and_both_are_undone() {
     assert_eq!(code(desk.exec("did:mesh:coder", "deploy").args(["--", "true"])), 5);
     assert_eq!(code(desk.exec("did:mesh:coder", "unheard.of").args(["--", "true"])), 5);
     // An undo without a proof is no undo, and saying that less can be undone makes it stricter.
-    assert_eq!(code(desk.exec("did:mesh:coder", "git.push").args(["--undo", "true", "--", "true"])), 5);
+    let unproven = |action: &str| {
+        let output = ran(desk.exec("did:mesh:coder", action).args(["--undo", "true", "--", "true"]));
+        (output.status.code(), said(&output).contains("an undo counts with a --probe"))
+    };
+    assert_eq!(unproven("git.push"), (Some(5), true));
+    assert_eq!(unproven("deploy"), (Some(5), false), "whatever is shown, it cannot be undone");
 
     assert_eq!(code(&mut desk.session("undo")), 0);
     assert!(git(&repository, &["ls-remote", "origin"]).is_empty());
@@ -129,13 +134,13 @@ fn an_agent_commits_and_pushes_and_both_are_undone() {
     assert_eq!(git(&repository, &["log", "--format=%s"]), "One\n");
     assert_eq!(code(&mut desk.session("undo")), 2, "what only looked is not undone");
     let status = desk.status();
-    assert_eq!(status["denials"].as_array().unwrap().len(), 4);
+    assert_eq!(status["denials"].as_array().unwrap().len(), 5);
     assert_eq!(status["members"][0]["ring"], 2);
     assert!(matches!(desk.verdict(), Verdict::Open(_)));
     let closed = ran(desk.session("close").arg("--json"));
     assert_eq!(json(&closed)["root"].as_str().unwrap().len(), 64);
     assert_eq!(desk.verdict(), Verdict::Complete);
-    assert_eq!(denials(&desk.data()).len(), 4);
+    assert_eq!(denials(&desk.data()).len(), 5);
 }
 
 #[test]

@@ -20,7 +20,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Opens a file that exists.
     ///
     /// # Errors
-    /// Those of the operating system; [`io::ErrorKind::NotFound`] where there is none.
+    /// Those of the operating system; [`io::ErrorKind::NotFound`] where there is none, or what has the name is no file:
+    /// [`list`](Self::list) tells which.
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>>;
 
     /// Gives a file another name in the same folder, in place of what had that name.
@@ -146,6 +147,10 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
+        // A pipe keeps whoever opens it waiting, and a link leads out of the folder.
+        if !fs::symlink_metadata(path)?.is_file() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         let file = OpenOptions::new().read(true).write(access == Access::Write).open(path)?;
         Ok(Box::new(RealFile(file)))
     }

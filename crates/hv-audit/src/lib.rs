@@ -69,6 +69,7 @@ pub use finding::{Finding, What};
 pub use follow::{Follow, Kept};
 pub use hash::{Blake3, Rfc6962};
 pub use history::{Flaw, HISTORY_LENGTH, History, check_history};
+pub use hv_types::{Digest, Illegal, Timestamp};
 pub use log::{
     BATCH_MAX_BYTES, Doing, Expect, Head, LABEL_MAX_BYTES, Log, LogError, Lsn, PayloadRef, StreamNo,
 };
@@ -93,3 +94,9 @@ pub use tiles::{EntryTooLong, TILE_WIDTH, TileFile, bundle_entries, tiles};
 pub use transcript::{ENTRY_MAX_BYTES, NoProof, Transcript, node_entry, origin};
 pub use tree::{CompactRange, TreeHash};
 pub use verify::{Level, Report, StreamReport, Verdict, Why, verify, verify_against, verify_on};
+
+/// The examples in the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[derive(Debug)]
+pub struct ReadmeDoctests;

@@ -145,8 +145,8 @@ impl<'d> Survey<'d> {
         if !self.folder.is_log() {
             return Err(LogError::NoLog { dir: self.dir.to_owned() });
         }
-        let Some(marks) = marks else { return Err(found(Path::new(MARK_NAME), What::Missing)) };
         self.folder.check()?;
+        let Some(marks) = marks else { return Err(found(Path::new(MARK_NAME), What::Missing)) };
         self.take_marks(marks)?;
         let segments = u32::try_from(self.folder.segments.len()).unwrap_or(u32::MAX);
         if self.mark.is_some_and(|mark| mark.lsn > Lsn(0) && mark.segment >= segments) {

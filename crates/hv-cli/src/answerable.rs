@@ -150,7 +150,7 @@ async fn vouched(args: &VouchArgs) -> Result<Answer, LiveFailure> {
     };
     let left = folder.leave().await;
     let effect = done.and_then(|effect| left.map(|()| effect))?;
-    let effect = effect.map_err(|denial| LiveFailure::Input { why: denial.to_string() })?;
+    let effect = effect.map_err(|reason| LiveFailure::WouldDeny(Box::new(reason)))?;
     let trust = effect.trust;
     let would = if args.preview { "would lock" } else { "locks" };
     let of = |did: &Did, sigma: (Sigma, Sigma), ring: (hv_core::types::Ring, hv_core::types::Ring)| {
@@ -176,7 +176,18 @@ async fn slashed(args: &SlashArgs) -> Result<Answer, LiveFailure> {
     let text = read(&args.evidence)?;
     let envelope = Envelope::from_json(&text);
     if args.witness.is_none() && !args.ask {
-        let envelope = envelope.map_err(|refusal| unfit(&args.evidence, &refusal))?;
+        let envelope = envelope.map_err(|refusal| match request(&args.evidence, &text, None) {
+            Ok(_) => unfit(&args.evidence, &UNSIGNED),
+            Err(_) => unfit(&args.evidence, &refusal),
+        })?;
+        match Kind::of_payload_type(envelope.payload_type()) {
+            Some(Kind::Evidence) | None => {}
+            // Whatever else acts by itself does something else.
+            Some(kind) => {
+                let why = format!("a statement of kind `{kind}`, and no evidence; see `hv accept`");
+                return Err(unfit(&args.evidence, &why));
+            }
+        }
         let folder = Folder::open(&args.place)?;
         let done = folder.hv.accept(&envelope).await;
         let left = folder.leave().await;
@@ -236,13 +247,17 @@ pub(crate) fn ask(request: &Request, by: &Did, lasts: Duration) -> Result<Answer
     Ok(Answer::new(Exit::Done, words, asked))
 }
 
-/// A witness's word, with the deadline of the call that it speaks of. Whether it counts is for the node.
+/// What is said of evidence that nobody signed, where nobody else's word is brought.
+const UNSIGNED: &str = "nobody signed it; evidence that is no verifier's takes a witness's word: ask for one with --ask, \
+                        then give --witness";
+
+/// A witness's word, with the deadline of the call that it speaks of. Whether it counts is for the node, which records
+/// why it does not; so does one that speaks of no call.
 pub(crate) fn word_of(file: &Path) -> Result<Presented, LiveFailure> {
     let word = envelope(file)?;
-    let stated = Statement::from_payload(Kind::Witness, word.payload());
-    let deadline = match stated.map(|statement| statement.content) {
+    let deadline = match word.statement().map(|statement| statement.content) {
         Ok(Content::Witness { call }) => call.deadline,
-        _ => return Err(unfit(file, &"it is no witness's word")),
+        _ => Timestamp::MAX,
     };
     Presented::new(deadline, vec![word]).map_err(|many| unfit(file, &many))
 }

@@ -220,7 +220,8 @@ Exit codes: 0 every line answered, 2 a line was bad, or the file";
 #[command(after_help = "\
 Without --reversibility, --read-only and --admin: the ring that the score
 earns alone. With them: the ring that such an action needs, whether the score
-suffices, and what else would have to be brought.
+suffices, and what else would have to be brought. Scores are exact to a
+millionth; digits behind the sixth place are dropped, so 0.6000009 is 0.60.
 
 Examples:
   hv ring --sigma 0.85

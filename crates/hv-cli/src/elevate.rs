@@ -1,7 +1,7 @@
 //! `hv elevate`: consent in advance, to named actions of Ring 1 and for a short time.
 
 use crate::Exit;
-use crate::answerable::{envelope, unfit};
+use crate::answerable::envelope;
 use crate::call::{Answer as Verdict, asked_for};
 use crate::id::args::duration;
 use crate::output::{Refused, one_line};
@@ -114,15 +114,14 @@ fn ask(request: &Request, within: Duration) -> Result<Answer, LiveFailure> {
     Ok(Answer::new(Exit::Done, words, asked))
 }
 
-/// Votes, with the deadline of the call that the first one speaks of. Whether they count is for the node.
+/// Votes, with the first deadline of the calls that they speak of. Whether they count is for the node, which records why
+/// one does not; so does what is no vote.
 fn presented(files: &[PathBuf]) -> Result<Presented, LiveFailure> {
     let votes: Vec<Envelope> = files.iter().map(|file| envelope(file)).collect::<Result<_, _>>()?;
-    let mut deadline = Timestamp::MAX;
-    for (file, vote) in files.iter().zip(&votes) {
-        let Ok(Content::Vote { call, .. }) = vote.statement().map(|statement| statement.content) else {
-            return Err(unfit(file, &"it is no vote"));
-        };
-        deadline = deadline.min(call.deadline);
-    }
+    let deadlines = votes.iter().filter_map(|vote| match vote.statement().ok()?.content {
+        Content::Vote { call, .. } => Some(call.deadline),
+        _ => None,
+    });
+    let deadline = deadlines.min().unwrap_or(Timestamp::MAX);
     Presented::new(deadline, votes).map_err(|many| LiveFailure::Input { why: many.to_string() })
 }

@@ -99,6 +99,18 @@ pub fn bytes(bytes: &[u8]) -> Result<(), Refused> {
     out.write_all(bytes).and_then(|()| out.flush()).map_err(Refused::Output)
 }
 
+/// What to say behind a reason about what would be enough: nothing where there is nothing, or the reason says it already.
+///
+/// ```
+/// assert_eq!(hv_cli::output::enough("it is 0.45", "a quorum"), "; enough would be a quorum");
+/// assert_eq!(hv_cli::output::enough("it needs a quorum", "a quorum"), "");
+/// assert_eq!(hv_cli::output::enough("never", ""), "");
+/// ```
+#[must_use]
+pub fn enough(reason: &str, needs: &str) -> String {
+    if reason.contains(needs) { String::new() } else { format!("; enough would be {needs}") }
+}
+
 /// A text as one line that a terminal takes as text: control characters, line breaks among them, are escaped.
 ///
 /// ```

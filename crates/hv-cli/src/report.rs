@@ -1,7 +1,7 @@
 //! What a run leaves for people and programs to read: one document, drawn from the trail.
 
 use crate::exit::Exit;
-use crate::output::one_line;
+use crate::output::{enough, one_line};
 use hv_saga::{Purpose, SagaState, StepState};
 use hv_types::{ActionId, Did, Digest, Ring, SagaId, SessionId, Share, Sigma, StepId, Timestamp};
 use serde::{Serialize, Serializer};
@@ -408,9 +408,7 @@ impl fmt::Display for Report {
         for DenialReport { agent, action, request, reason, needs } in &self.denials {
             let who = agent.as_ref().map(|agent| format!(" of {agent}")).unwrap_or_default();
             let what = action.as_ref().map(|action| format!(" for {action}")).unwrap_or_default();
-            // Many a reason says already what would be enough.
-            let said = reason.contains(needs.as_str());
-            let enough = if said { String::new() } else { format!("; enough would be {needs}") };
+            let enough = enough(reason, needs);
             line(format!("  denied: {request}{who}{what}: {reason}{enough}"))?;
         }
         for SlashReport { agent, fault, reason, losses, demoted, .. } in &self.slashes {

@@ -1,7 +1,7 @@
 //! Why an operation did not do what it was asked for.
 
 use crate::event::KillTarget;
-use crate::evidence::Rejected;
+use crate::evidence::{Rejected, Rejection};
 use crate::intent::NotDeclared;
 use crate::item::ItemRef;
 use hv_audit::{LogError, Lsn};
@@ -39,6 +39,8 @@ pub struct Denied {
     /// The batch of the log that holds the refusal; none where it is one of many that came too fast to be told one
     /// by one, and was only counted.
     pub lsn: Option<Lsn>,
+    /// What others say that was brought with the request, and why it does not count.
+    pub rejected: Vec<Rejected>,
 }
 
 /// The rule that refused.
@@ -231,7 +233,7 @@ impl Reason {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Denied(denied) => fmt::Display::fmt(&denied.reason, f),
+            Self::Denied(denied) => fmt::Display::fmt(denied, f),
             Self::NoSession(id) => write!(f, "there is no open session `{id}` on this node"),
             Self::NoSaga(id) => write!(f, "the session has no saga `{id}`"),
             Self::Log(error) => fmt::Display::fmt(error, f),
@@ -242,6 +244,25 @@ impl fmt::Display for Error {
                 "an earlier failure left open what is durable; nothing more is done until the log is opened again",
             ),
         }
+    }
+}
+
+/// The reason, and what was brought in vain: whoever brought it is not told that there was none.
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.reason, f)?;
+        let said = |rejected: &Rejected| match &self.reason {
+            Reason::Evidence(told) => **told == *rejected,
+            // How far the votes are from a quorum says which of them do not count.
+            Reason::Elevation { short: Some(_), .. } => {
+                matches!(rejected.rejection, Rejection::NotCounted { .. })
+            }
+            _ => false,
+        };
+        self.rejected
+            .iter()
+            .filter(|rejected| !said(rejected))
+            .try_for_each(|rejected| write!(f, "; {rejected}"))
     }
 }
 

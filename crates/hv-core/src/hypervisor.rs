@@ -569,15 +569,8 @@ pub(crate) fn vouched(
     stake: Stake,
 ) -> Result<Draft, Box<Refusal>> {
     let slot = find(state, "vouch", session)?;
-    if let Some(killed) = state.kills.hit(session, voucher, None) {
-        return Err(slot.refuse("vouch", Some(voucher), None, killed));
-    }
-    for did in [voucher, vouchee] {
-        if slot.session.member(did).is_none() {
-            let denial = hv_session::SessionDenial::NotAMember { did: did.clone() };
-            return Err(slot.refuse_session("vouch", Some(voucher), denial));
-        }
-    }
+    crate::preview::may_vouch(state, (session, slot), (voucher, vouchee))
+        .map_err(|reason| slot.refuse("vouch", Some(voucher), None, reason))?;
     let order = VouchOrder {
         session: slot.ledger_no(),
         voucher: voucher.clone(),

@@ -1,9 +1,10 @@
 //! What something would do, before it is done.
 
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::hypervisor::Hypervisor;
 use crate::state::{Slot, State};
 use hv_liability::{Stake, VouchOrder, VouchPreview};
+use hv_session::SessionDenial;
 use hv_types::{Did, Ring, SessionId, Sigma, Timestamp};
 
 /// What a vouch would do: to σ_eff, and to where both stand under the caps that they have.
@@ -21,14 +22,13 @@ impl Hypervisor {
     /// What [`vouch`](Self::vouch) would do. Nothing is recorded.
     ///
     /// # Errors
-    /// [`Error::NoSession`] and [`Error::Poisoned`]; in the answer, the [`hv_liability::Denial`] with which the
-    /// ledger would refuse it.
+    /// [`Error::NoSession`] and [`Error::Poisoned`]; in the answer, the [`Reason`] with which it would be refused.
     pub fn preview_vouch(
         &self,
         session: &SessionId,
         (voucher, vouchee): (&Did, &Did),
         stake: Stake,
-    ) -> Result<Result<VouchEffect, hv_liability::Denial>, Error> {
+    ) -> Result<Result<VouchEffect, Reason>, Error> {
         self.node().read(|state, now| {
             let slot = state.slot(session).ok_or_else(|| Error::NoSession(session.clone()))?;
             let order = VouchOrder {
@@ -38,7 +38,11 @@ impl Hypervisor {
                 stake,
                 expires: None,
             };
-            Ok(state.ledger.preview_vouch(&order, now).map(|trust| {
+            if let Err(reason) = may_vouch(state, (session, slot), (voucher, vouchee)) {
+                return Ok(Err(reason));
+            }
+            let refused = |denial| Reason::Ledger(Box::new(denial));
+            Ok(state.ledger.preview_vouch(&order, now).map_err(refused).map(|trust| {
                 let stands = |did, before, after| {
                     (ring(state, slot, did, before, now), ring(state, slot, did, after, now))
                 };
@@ -49,6 +53,21 @@ impl Hypervisor {
                 }
             }))
         })?
+    }
+}
+
+/// Whether one member may vouch for another at all, before the ledger is asked.
+pub(crate) fn may_vouch(
+    state: &State,
+    (session, slot): (&SessionId, &Slot),
+    (voucher, vouchee): (&Did, &Did),
+) -> Result<(), Reason> {
+    if let Some(killed) = state.kills.hit(session, voucher, None) {
+        return Err(killed);
+    }
+    match [voucher, vouchee].into_iter().find(|did| slot.session.member(did).is_none()) {
+        Some(did) => Err(Reason::Session(Box::new(SessionDenial::NotAMember { did: did.clone() }))),
+        None => Ok(()),
     }
 }
 

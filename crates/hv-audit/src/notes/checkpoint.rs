@@ -28,7 +28,8 @@ pub struct Checkpoint {
     pub size: u64,
     /// The root over them.
     pub root: Digest,
-    /// Lines below that others may put there; hv writes none. Each ends with a line break.
+    /// Lines below, each with a line break at its end: others may put some there, and a mark has the one of its
+    /// [`Ends`](crate::Ends).
     pub extension: String,
 }
 

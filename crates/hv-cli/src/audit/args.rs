@@ -7,6 +7,7 @@ use crate::args::TrailArgs;
 use clap::{ArgGroup, Args, Subcommand};
 use hv_core::anchor::evm::CONFIRMATIONS;
 use hv_core::types::{ActionId, Did, Digest, SessionId, Timestamp};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Arguments of `hv audit show`.
@@ -170,9 +171,9 @@ pub struct TrustArgs {
     /// The public key of a witness (name+id+base64); may be given more than once
     #[arg(long, value_name = "KEY")]
     pub witness: Vec<WitnessKey>,
-    /// How many of the witnesses must have cosigned [default: all of them]
+    /// How many of the witnesses must have cosigned, at least 1 [default: all of them]
     #[arg(long, value_name = "K", requires = "witness")]
-    pub quorum: Option<usize>,
+    pub quorum: Option<NonZeroUsize>,
 }
 
 /// What a proof leads to: a checkpoint that is there, or one that is signed now.

@@ -20,7 +20,7 @@ pub(super) struct Document {
     origin: String,
     size: u64,
     root: Digest,
-    /// `L1`, or `L2` where enough witnesses cosigned.
+    /// `L1`, or `L2` where enough witnesses cosigned; `L0` where nobody said which key is the log's.
     level: &'static str,
     /// The key that signed it.
     key: String,
@@ -183,6 +183,8 @@ fn of_bundle(bytes: &[u8], trust: &Trust, args: &CheckArgs) -> Result<Document, 
         return Err(wrong(&"the bundle is signed with another key than yours"));
     }
     Ok(Document {
+        // A key that a file names for itself shows no more than that the file agrees with itself.
+        level: if given || document.level != Rank::Signed.name() { document.level } else { "L0" },
         key_given: given,
         stream: Some(bundle.stream),
         label: Some(bundle.label),

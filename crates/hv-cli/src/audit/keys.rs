@@ -5,6 +5,7 @@ use super::{Failure, bad_input};
 use hv_core::audit::{BadKeyText, KeyChain, KeyKind, Note, NoteSigner, NoteVerifier, Policy, VerifierKey};
 use hv_core::types::Did;
 use hv_identity::{PublicKey, Signer, key_file};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -138,7 +139,7 @@ impl Trust {
             }
             None => {
                 let witnesses: Vec<VerifierKey> = args.witness.iter().map(|key| key.0.clone()).collect();
-                let least = args.quorum.unwrap_or(witnesses.len());
+                let least = args.quorum.map_or(witnesses.len(), NonZeroUsize::get);
                 Policy::least_of(least, witnesses)
                     .map_err(|bad| bad_input(&format_args!("--witness, --quorum: {bad}")))?
             }

@@ -160,7 +160,9 @@ impl Tree {
         sessions.sort_by_key(|(_, session)| session.place);
         for (label, Session { creator, members, state, .. }) in sessions {
             let by = if creator.is_empty() { String::new() } else { format!(", made by {creator}") };
-            let _ = writeln!(out, "{}", one_line(&format!("session {label}{by}, {state}")));
+            // What a filter leaves out is not made up.
+            let state = if state.is_empty() { String::new() } else { format!(", {state}") };
+            let _ = writeln!(out, "{}", one_line(&format!("session {label}{by}{state}")));
             let mut members: Vec<_> = members.iter().collect();
             members.sort_by_key(|(_, member)| member.place);
             let parts: Vec<Node> = members.iter().map(|(name, member)| member.node(name)).collect();

@@ -198,6 +198,9 @@ fn add(args: &AddArgs) -> Result<Exit, Failure> {
         note = note.with(signature);
         added += 1;
     }
+    if added == 0 {
+        return Err(bad_input(&format_args!("{}: there is no cosignature in it", args.lines.display())));
+    }
     files::replace(&args.mark, note.to_string().as_bytes()).map_err(|error| failed(&error))?;
     output::print(&format_args!("added: {added} cosignatures to {}\n", args.mark.display()))?;
     Ok(Exit::Done)

@@ -2,6 +2,7 @@
 
 use super::Failure;
 use crate::config::args::ConfigArgs;
+use crate::output::enough;
 use hv_core::audit::{FileOptions, LogError};
 use hv_core::{Clock, Error, Hypervisor, OpenTrail, SystemClock, entropy};
 use std::future::Future;
@@ -47,9 +48,9 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::Denied(denied) => {
-                let needs = denied.reason.needs();
-                let enough = if needs.is_empty() { needs } else { format!("; enough would be {needs}") };
-                Self::Denied(format!("{}{enough}", denied.reason))
+                let why = denied.to_string();
+                let enough = enough(&why, &denied.reason.needs());
+                Self::Denied(why + &enough)
             }
             Error::Log(error) => error.into(),
             error => Self::Hv(error.to_string()),

@@ -1,7 +1,7 @@
 //! Events as sentences.
 
 use super::{Event, Phase, Start};
-use crate::output::one_line;
+use crate::output::{enough, one_line};
 use hv_saga::{Purpose, SagaState};
 
 /// What an event means to whoever watches.
@@ -66,10 +66,7 @@ pub(super) fn line(event: &Event) -> Option<(Tone, String)> {
         Event::StepCommitted { step } => (Tone::Good, format!("{step}: done")),
         Event::StepFailed { step, reason } => (Tone::Bad, format!("{step}: failed for good: {reason}")),
         Event::StepDenied { step, agent, reason, needs } => {
-            // Many a reason says already what would be enough.
-            let said = reason.contains(needs.as_str());
-            let needs = if said { String::new() } else { format!("; enough would be {needs}") };
-            (Tone::Bad, format!("{step}: {agent} is denied: {reason}{needs}"))
+            (Tone::Bad, format!("{step}: {agent} is denied: {reason}{}", enough(reason, needs)))
         }
         Event::Undoing { step, attempt: 1 } => (Tone::Back, format!("{step}: undoing")),
         Event::Undoing { step, attempt } => (Tone::Back, format!("{step}: undoing, attempt {attempt}")),
@@ -88,4 +85,24 @@ pub(super) fn line(event: &Event) -> Option<(Tone, String)> {
         Event::Notice { text } => (Tone::Neutral, text.clone()),
     };
     Some((tone, one_line(&text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denial_says_once_what_would_be_enough() {
+        let said = |reason: &str| {
+            let (step, agent) = ("tag".parse().unwrap(), "did:mesh:a".parse().unwrap());
+            let (reason, needs) = (reason.to_owned(), "σ_eff above 0.60".to_owned());
+            line(&Event::StepDenied { step, agent, reason, needs }).unwrap().1
+        };
+        assert_eq!(
+            said("it is 0.45"),
+            "tag: did:mesh:a is denied: it is 0.45; enough would be σ_eff above 0.60"
+        );
+        let twice = "it is 0.45; enough would be σ_eff above 0.60";
+        assert_eq!(said(twice), format!("tag: did:mesh:a is denied: {twice}"));
+    }
 }

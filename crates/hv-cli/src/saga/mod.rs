@@ -51,7 +51,7 @@ impl From<PlanError> for Failure {
 impl From<hv_core::Error> for Failure {
     fn from(error: hv_core::Error) -> Self {
         match error {
-            hv_core::Error::Denied(denied) => Self::Denied(denied.reason.to_string()),
+            hv_core::Error::Denied(denied) => Self::Denied(denied.to_string()),
             error => Self::Hv(error.to_string()),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::Exit;
 use crate::config::BadConfig;
+use crate::output::enough;
 use crate::run::RunFailure;
 use hv_core::Error;
 use hv_core::audit::LogError;
@@ -16,6 +17,8 @@ pub enum LiveFailure {
     Run(RunFailure),
     /// Refused; the refusal is on the trail.
     Denied(Box<hv_core::Denied>),
+    /// Previewed, and would be refused; nothing was recorded.
+    WouldDeny(Box<hv_core::Reason>),
     /// No session of this name is open.
     NotOpen {
         /// As given.
@@ -68,7 +71,7 @@ impl LiveFailure {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Run(failure) => failure.exit(),
-            Self::Denied(_) => Exit::Denied,
+            Self::Denied(_) | Self::WouldDeny(_) => Exit::Denied,
             Self::NoAnswer { .. } => Exit::Failed,
             _ => Exit::BadInput,
         }
@@ -96,12 +99,12 @@ impl fmt::Display for LiveFailure {
             ),
             Self::Run(failure) => fmt::Display::fmt(failure, f),
             Self::Denied(denied) => {
-                let reason = denied.reason.to_string();
-                write!(f, "denied: {reason}")?;
-                match denied.reason.needs() {
-                    needs if reason.contains(&needs) => Ok(()),
-                    needs => write!(f, "; enough would be {needs}"),
-                }
+                let why = denied.to_string();
+                write!(f, "denied: {why}{}", enough(&why, &denied.reason.needs()))
+            }
+            Self::WouldDeny(reason) => {
+                let why = reason.to_string();
+                write!(f, "it would be denied: {why}{}", enough(&why, &reason.needs()))
             }
             Self::NotOpen { session, data } => write!(
                 f,

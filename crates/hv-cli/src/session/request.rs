@@ -74,7 +74,7 @@ pub(crate) async fn watch(hv: Hypervisor, scene: Scene) -> Result<(), LiveFailur
         let stop = stop(hv.clone(), &scene, &order.target);
         let (words, exit) = match carry_out(&hv, &order, request.lift, stop).await {
             Ok(told) => told,
-            Err(LiveFailure::Denied(denied)) => (denied.reason.to_string(), Exit::Denied),
+            Err(LiveFailure::Denied(denied)) => (denied.to_string(), Exit::Denied),
             Err(failure) => return Err(failure),
         };
         let reply = Reply { id: request.id.clone(), exit_code: exit.code(), words };

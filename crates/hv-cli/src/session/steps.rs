@@ -19,7 +19,7 @@ use hv_core::saga::{
     Attempt, BoxFuture, CommandTask, Executor, Growth, Halt, Outcome, Output, Plan, Purpose, Retry, Saga,
     SagaCommand, SagaState, StepDef, StepState, Task, Value,
 };
-use hv_core::types::{ActionKind, SagaId, SessionId, StepId};
+use hv_core::types::{ActionKind, Reversibility, SagaId, SessionId, StepId};
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -105,7 +105,8 @@ pub(super) async fn exec(folder: &Folder, args: &ExecArgs) -> Result<Answer, Liv
         Exit::RolledBack if effect => Some(left_words(folder, &session, &saga, probed)?),
         _ => None,
     };
-    Ok(executed((&saga, state, left), exit, denial.as_ref(), output))
+    let hint = if exit == Exit::Denied { uncounted(folder, &session, &live, args)? } else { "" };
+    Ok(executed((&saga, state, left), exit, denial.as_ref().map(|denial| (denial, hint)), output))
 }
 
 /// Runs a command and undoes it, so that it is seen whether that works.
@@ -385,13 +386,13 @@ fn left_words(
 fn executed(
     (saga, state, left): (&SagaId, SagaState, Option<&str>),
     exit: Exit,
-    denial: Option<&Denial>,
+    denial: Option<(&Denial, &str)>,
     output: Option<Output>,
 ) -> Answer {
     let output = output.unwrap_or_default();
     let words = match (exit, denial) {
         (Exit::Done, _) => None,
-        (Exit::Denied, Some(denial)) => Some(denial_words(denial)),
+        (Exit::Denied, Some((denial, hint))) => Some(denial_words(denial) + hint),
         (Exit::RolledBack, _) => {
             let left = left.map(|left| format!("; {left}")).unwrap_or_default();
             Some(format!("{saga} failed ({}){left}", exit_words(&output)))
@@ -409,7 +410,7 @@ fn executed(
         "stdout": String::from_utf8_lossy(&output.stdout),
         "stderr": String::from_utf8_lossy(&output.stderr),
         "dropped_bytes": output.dropped,
-        "denial": denial.map(|denial| json!({
+        "denial": denial.map(|(denial, _)| json!({
             "agent": denial.agent,
             "action": denial.action,
             "request": denial.request,
@@ -418,6 +419,22 @@ fn executed(
         })),
     });
     Answer::new(exit, String::new(), document).saying(output.stdout, output.stderr).warning(words)
+}
+
+/// What an agent is told whose undo does not count, though the action can be undone: nobody has seen that it works.
+fn uncounted(
+    folder: &Folder,
+    session: &SessionId,
+    live: &Live,
+    args: &ExecArgs,
+) -> Result<&'static str, LiveFailure> {
+    let counts = args.undo.is_none() || args.probe.is_some() || live.unproven.contains(&args.action);
+    let claims = folder.hv.action_claims(session, &args.action)?;
+    let undone = claims.is_some_and(|claims| {
+        let class = claims.class(Undo::Proven, Unproven::DoesNotCount);
+        class.kind == ActionKind::Effect && class.reversibility != Reversibility::None
+    });
+    Ok(if undone && !counts { "; an undo counts with a --probe that sees whether it worked" } else { "" })
 }
 
 /// A refusal, with what would be enough where its reason does not say it already.

@@ -1,7 +1,9 @@
 //! `hv id`, as a shell sees it.
 
 use crate::{hv, text};
+use data_encoding::BASE64;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -311,4 +313,38 @@ fn nothing_of_a_private_key_is_printed() {
         let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
         assert!(!said.contains(secret) && !said.is_empty(), "{line}: {said}");
     }
+}
+
+/// Whoever signs with another program finds in docs/FORMATS.md what each kind says: exactly the fields of the samples.
+#[test]
+fn the_page_on_formats_names_the_fields_of_every_kind() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = fs::read_to_string(root.join("docs/FORMATS.md")).unwrap();
+    let samples = fs::read_to_string(root.join("crates/hv-identity/tests/vectors/envelopes.jsonl")).unwrap();
+    let section = page.split("\n## 13. ").nth(1).unwrap();
+    let mut kinds = BTreeSet::new();
+    for sample in samples.lines() {
+        let envelope: Value = serde_json::from_str(sample).unwrap();
+        let kind = envelope["payloadType"].as_str().unwrap();
+        let kind = kind.strip_prefix("application/vnd.hv.").unwrap().strip_suffix(".v1+json").unwrap();
+        let payload = BASE64.decode(envelope["payload"].as_str().unwrap().as_bytes()).unwrap();
+        let payload: BTreeMap<String, Value> = serde_json::from_slice(&payload).unwrap();
+        let names = |row: &str| row.split(" | ").next().unwrap().split(", ").any(|name| name == kind);
+        let row = section.lines().filter_map(|line| line.strip_prefix("| ")).find(|row| names(row));
+        let row = row.unwrap_or_else(|| panic!("{kind}: no row"));
+        // Fields stand in backquotes, with a question mark behind where they may be missing; values stand in brackets.
+        let row: String = row.split('(').map(|part| part.rsplit(')').next().unwrap()).collect();
+        let parts: Vec<&str> = row.split('`').collect();
+        let mut said: BTreeSet<&str> = payload.keys().map(String::as_str).collect();
+        for common in ["audience", "signer", "nonce", "deadline"] {
+            assert!(said.remove(common), "{kind}: {common}");
+        }
+        for field in parts.chunks_exact(2).map(|pair| pair[1]).enumerate() {
+            let behind = parts[2 * field.0 + 2];
+            assert!(said.remove(field.1) || behind.starts_with('?'), "{kind} has no {}", field.1);
+        }
+        assert!(said.is_empty(), "{kind}: {said:?} is missing on the page");
+        kinds.insert(kind.to_owned());
+    }
+    assert_eq!(kinds.len(), 10);
 }

@@ -29,7 +29,7 @@ impl Node {
         let told = self.count(&mut door, &source, &refusal, now);
         drop(door);
         if told.form == Form::Counted && told.due.is_empty() {
-            let denied = Box::new(Denied { reason: refusal.reason, lsn: None });
+            let denied = Box::new(Denied { reason: refusal.reason, lsn: None, rejected: refusal.rejected });
             return Some(Ok(Recorded { value: Err(denied), made: Made::default() }));
         }
         Some(self.lock().and_then(|mut inner| {
@@ -66,6 +66,7 @@ impl Node {
         let Struck { ledger, sessions } = struck.unwrap_or_default();
         follows.extend(sessions);
         let mut draft = Draft::default().node(folded(told.due).chain(also).collect()).ledger(ledger);
+        let brought = rejected.clone();
         if told.form == Form::InFull {
             let denial = Denial::of(request, agent.as_ref(), action.as_ref(), &reason);
             match stream {
@@ -82,7 +83,7 @@ impl Node {
         }
         let made = self.record(inner, draft.also(follows), now)?;
         let lsn = (told.form == Form::InFull).then_some(made.lsn);
-        Ok(Recorded { value: Err(Box::new(Denied { reason, lsn })), made })
+        Ok(Recorded { value: Err(Box::new(Denied { reason, lsn, rejected: brought })), made })
     }
 
     /// The counts of refusals whose windows have ended. Where others are at the door, they can wait.

@@ -2,9 +2,10 @@
 # hv evidence bundle, version 1.
 #
 # This file is a program and the evidence that it checks. It needs Python 3.8 and nothing else:
-#     python3 FILE [KEY]           checks itself; KEY is the log's key, as you got it from elsewhere
+#     python3 FILE [KEY]           checks itself; KEY is the log's key, as you got it from elsewhere: name+id+base64,
+#                                  or a did:key
 #     python3 FILE KEY OTHER       checks another bundle, with this program
-# It prints what it found and exits 0, or says what is wrong and exits 1. Who made the bundle chose this program
+# It prints what it found and exits 0, or says what is wrong and exits 1; 2 where KEY is no key. Who made the bundle chose this program
 # too: compare its lines with those of a copy that you trust, or check the bundle with `hv audit check`.
 import base64, hashlib, json, struct, sys
 
@@ -151,6 +152,24 @@ def unbase(text):
     return data
 
 
+BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+def trust(text):  # the name, where the key has one, and the key itself: the byte 1, and its 32 bytes
+    try:
+        if text.startswith("did:key:z"):
+            value = 0
+            for digit in text[9:]:
+                value = 58 * value + BASE58.index(digit)
+            data = value.to_bytes(34, "big")
+            return (None, b"\1" + data[2:]) if data[:2] == b"\xed\1" else None
+        name, _, key = text.split("+", 2)
+        key = base64.b64decode(key, validate=True)
+        return (name, key) if len(key) == 33 else None
+    except (ValueError, OverflowError):
+        return None
+
+
 def check(data, trusted):
     body, mark, digest = data.rpartition(b"#sha256 ")
     need(digest == hashlib.sha256(body).hexdigest().encode() + b"\n", "the file is not what was written")
@@ -160,7 +179,8 @@ def check(data, trusted):
     # The checkpoint, and who signed it.
     name, key_id, key = evidence["key"].split("+", 2)
     typed = unbase(key)
-    need(trusted in (None, evidence["key"]), "the bundle is signed with another key than yours")
+    same_key = trusted is None or trusted[1] == typed and trusted[0] in (None, name)
+    need(same_key, "the bundle is signed with another key than yours")
     need(typed[:1] == b"\1" and len(typed) == 33, "the key is none of Ed25519")
     need(hashlib.sha256(name.encode() + b"\n" + typed).hexdigest()[:8] == key_id, "the key's id is wrong")
     text, _, lines = evidence["checkpoint"].rpartition("\n\n")
@@ -227,6 +247,10 @@ def check(data, trusted):
 
 
 path = sys.argv[2] if len(sys.argv) > 2 else __file__
+trusted = trust(sys.argv[1]) if len(sys.argv) > 1 else None
+if len(sys.argv) > 1 and trusted is None:
+    sys.stderr.write("%s: no key of a log; give it as name+id+base64, or as a did:key\n" % ascii(sys.argv[1]))
+    sys.exit(2)
 with open(path, "rb") as file:
     whole = file.read()
 # Said twice, so that no one changed byte can take both away.
@@ -234,7 +258,7 @@ before, _, after = whole.rpartition(b"#sha256 ")
 if hashlib.sha256(before).hexdigest().encode() + b"\n" != after:
     raise SystemExit("tampered: the file is not what was written")
 try:
-    evidence, size, origin, records, payloads, closed = check(whole, sys.argv[1] if len(sys.argv) > 1 else None)
+    evidence, size, origin, records, payloads, closed = check(whole, trusted)
 except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
     raise SystemExit("tampered: not what a bundle is made of: %r" % (error,))
 print("verified: session %s (stream %d) of %s" % (ascii(evidence["label"]), evidence["stream"], ascii(origin)))

@@ -15,6 +15,7 @@ mod session;
 
 use super::names::{Name, Names};
 use super::told::{Told, json, list, object};
+use crate::output::enough;
 use hv_core::audit::retention::Scope;
 use hv_core::audit::{Lsn, StreamNo};
 use hv_core::event::{Denial, KillAnswer, KillTarget, NodeEvent, SessionEvent};
@@ -290,11 +291,8 @@ fn target_fields(target: &KillTarget) -> Value {
 }
 
 fn denied(event: &'static str, denial: &Denial) -> Told {
-    let mut words = Denial { needs: String::new(), ..denial.clone() }.to_string();
-    // Many a reason says already what would be enough.
-    if !denial.reason.contains(&denial.needs) {
-        words.push_str(&format!("; enough would be {}", denial.needs));
-    }
+    let words = Denial { needs: String::new(), ..denial.clone() }.to_string();
+    let words = words + &enough(&denial.reason, &denial.needs);
     Told::new(event, words)
         .with("agent", &denial.agent)
         .with("action", &denial.action)

@@ -25,6 +25,7 @@ async fn a_bundle_verifies_with_the_enclosed_program_and_with_ours() {
     desk.done("audit export t --to b.py --bundle --session release --key log.key --origin log.example/hv --payloads");
     let (code, document) = desk.json("audit check b.py");
     assert_eq!((code, &document["holds"], &document["key_given"]), (0, &true.into(), &false.into()));
+    assert_eq!(document["level"], "L0", "nobody said whose key it is");
     let key = document["key"].as_str().unwrap();
     let (code, told) = python(&desk, &["b.py"]);
     assert_eq!(code, 0);
@@ -36,7 +37,17 @@ async fn a_bundle_verifies_with_the_enclosed_program_and_with_ours() {
     assert!(told.contains(&format!("records   {}, closed", document["records"])), "{told}");
     let (code, told) = python(&desk, &["b.py", key]);
     assert!(code == 0 && !told.contains("Whether"), "{told}");
-    desk.done(&format!("audit check b.py --key {key}"));
+    assert_eq!(desk.json(&format!("audit check b.py --key {key}")).1["level"], "L1");
+
+    // The same key as every other command prints it; what is no key is said to be none.
+    let did = desk.done("id show --key log.key");
+    let (code, told) = python(&desk, &["b.py", did.trim()]);
+    assert!(code == 0 && !told.contains("Whether"), "{told}");
+    let other = desk.done("id show --key new.key");
+    assert_eq!(python(&desk, &["b.py", other.trim()]).0, 1);
+    for no_key in ["log.key", "did:key:z6Mk", "did:key:zzzzz0", "", "a+b+c"] {
+        assert_eq!(python(&desk, &["b.py", no_key]), (2, String::new()), "{no_key}");
+    }
 
     // The key of somebody else.
     let (_, other) = desk.json("audit checkpoint t --key new.key --origin log.example/hv");

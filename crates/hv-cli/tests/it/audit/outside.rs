@@ -196,6 +196,11 @@ async fn two_of_two_witnesses_make_l2_and_one_does_not() {
     desk.keep("policy", &format!("witness a {}witness b {}group g all a b\nquorum g\n", keys[0], keys[1]));
     let (code, document) = desk.json("audit verify t --mark m --key log.key --policy policy");
     assert_eq!((code, document["level"]["name"].as_str().unwrap()), (0, "L2"));
+    // Of no witness nothing follows, and where nothing came back nothing is added.
+    assert_eq!(desk.hv(&format!("{both} --quorum 0")).0, 2);
+    desk.keep("nothing", "\n");
+    let (code, _, stderr) = desk.hv("audit witness add m --witness w1.vkey nothing");
+    assert!(code == 2 && stderr.contains("there is no cosignature in it"), "{stderr}");
     // A cosignature over another checkpoint is not added.
     trails::goes_on(&desk.path("t")).await;
     desk.done("audit checkpoint t --key log.key --mark n");
@@ -332,6 +337,9 @@ async fn filters_and_counts_agree_with_what_is_shown() {
         assert!(tree.contains(line), "{line}\n{tree}");
     }
     assert!(tree.contains("denied:"), "what was refused is drawn too: {tree}");
+    // A filter leaves out who made the session and what became of it; nothing is put in its place.
+    let tree = desk.done("audit show t --tree --agent did:mesh:helper");
+    assert_eq!(tree.lines().next(), Some("session release"), "{tree}");
     assert!(tree.chars().all(|c| !c.is_control() || c == '\n'), "{tree}");
 
     let (code, same) = desk.json("audit diff t t");

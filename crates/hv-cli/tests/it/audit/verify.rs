@@ -102,6 +102,24 @@ async fn a1_a_changed_byte_is_found_and_its_place_is_named() {
     assert_eq!(audit("verify", &place.dir(), &["--sealed"]).0, 0);
 }
 
+/// A pipe in place of a file keeps nobody waiting, and a link leads nobody elsewhere.
+#[tokio::test]
+async fn a1_what_is_no_file_is_found_and_never_opened() {
+    let place = Place::finished().await;
+    for name in ["mark", "keys", "00000000.seg"] {
+        let (path, kept) = (place.dir().join(name), place.dir().with_file_name("kept"));
+        fs::rename(&path, &kept).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        tampered(&place.dir(), name, &format!("a pipe for {name}"));
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&kept, &path).unwrap();
+        tampered(&place.dir(), name, &format!("a link for {name}"));
+        fs::remove_file(&path).unwrap();
+        fs::rename(&kept, &path).unwrap();
+    }
+    assert_eq!(audit("verify", &place.dir(), &["--sealed"]).0, 0);
+}
+
 #[tokio::test]
 async fn the_finding_names_stream_record_and_offset() {
     let place = Place::finished().await;
