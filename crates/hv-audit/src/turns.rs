@@ -35,10 +35,10 @@ struct Gate {
     /// For how many the next turn waits.
     together: usize,
     tickets: u64,
-    /// How many came since a turn ended, when that was, and when the last of them came.
-    came: u32,
+    /// When a turn ended last, how many came since, and how long after it they came in sum.
     ended: Option<Instant>,
-    last: Option<Instant>,
+    came: u32,
+    after: Duration,
 }
 
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl Turns {
 impl Gate {
     fn come(&mut self, to: Lsn) -> u64 {
         self.came = self.came.saturating_add(1);
-        self.last = Some(Instant::now());
+        self.after += self.ended.map(|ended| ended.elapsed()).unwrap_or_default();
         self.tickets = self.tickets.wrapping_add(1);
         self.waiting.push(Waiter { ticket: self.tickets, to, thread: thread::current() });
         self.tickets
@@ -120,19 +120,26 @@ impl Gate {
     /// Ends a turn that took so long, where so many wait for syncs.
     fn end(&mut self, took: Duration, all: usize) {
         self.taken = false;
-        let came = self.last.zip(self.ended).map(|(last, ended)| last.saturating_duration_since(ended));
-        self.together = together(all, came.unwrap_or_default(), self.came, took);
+        self.together = together(all, self.came, self.after, took);
         self.came = 0;
+        self.after = Duration::ZERO;
         self.ended = Some(Instant::now());
     }
 }
 
-/// For how many of all a turn waits, where so many came in this time and a turn took that long.
-fn together(all: usize, time: Duration, came: u32, took: Duration) -> usize {
+/// For how many of all a turn waits, where so many came since the one before, so long after it in sum, and it took so long.
+///
+/// They come evenly, so all need twice the mean time of as many; the mean because one who was held up says nothing.
+fn together(all: usize, came: u32, after: Duration, took: Duration) -> usize {
     let many = u32::try_from(all).unwrap_or(u32::MAX);
+    let sooner = || {
+        let mean = after.checked_div(came)?;
+        let needed = mean.saturating_mul(2).saturating_mul(many).checked_div(came)?;
+        Some(needed < took)
+    };
     match all {
         0..TOGETHER_MIN => 0,
-        _ if time.saturating_mul(many) < took.saturating_mul(came) => all,
+        _ if sooner() == Some(true) => all,
         _ => all.div_ceil(2),
     }
 }
@@ -167,18 +174,20 @@ mod tests {
     #[test]
     fn all_are_waited_for_only_where_they_come_sooner_than_a_sync_takes() {
         let us = Duration::from_micros;
-        for (all, time, came, took, waited) in [
-            (1, 0, 1, 75, 0),
-            (3, 0, 3, 75, 0),
-            (4, 0, 4, 75, 4),
-            // 64 take 160 us to come, and as many are on their way where 32 came in 80.
-            (64, 160, 64, 161, 64),
-            (64, 160, 64, 160, 32),
-            (64, 80, 32, 161, 64),
-            (63, 80, 32, 75, 32),
+        for (all, came, after, took, waited) in [
+            (1, 1, 0, 75, 0),
+            (3, 3, 0, 75, 0),
+            (4, 4, 0, 75, 4),
+            // 64 come in 160 us, so 80 after the turn before each; or 32 of them came in 80.
+            (64, 64, 64 * 80, 161, 64),
+            (64, 64, 64 * 80, 160, 32),
+            (64, 32, 32 * 40, 161, 64),
+            (63, 32, 32 * 40, 75, 32),
+            // One who was held up for a millisecond.
+            (64, 32, 31 * 40 + 1000, 300, 64),
             (64, 0, 0, 1000, 32),
         ] {
-            assert_eq!(together(all, us(time), came, us(took)), waited, "{all} {time} {came} {took}");
+            assert_eq!(together(all, came, us(after), us(took)), waited, "{all} {came} {after} {took}");
         }
     }
 
