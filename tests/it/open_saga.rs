@@ -85,6 +85,99 @@ async fn a_step_is_repeated_as_often_as_it_may_be_and_stopped_when_its_time_is_o
     assert_eq!(*undone.lock().unwrap(), ["slow", "flaky"]);
 }
 
+/// S1: nobody knows how far a function came that panicked, so what it may have done is undone as well.
+#[tokio::test]
+async fn s1_a_function_that_panics_leaves_a_saga_that_is_undone() {
+    let (hv, _, session) = stage().await;
+    for (name, at_once) in [("early", true), ("late", false)] {
+        let undone = Arc::new(Mutex::new(Vec::new()));
+        let mut saga = session.create_saga(&SagaId::new(name).unwrap()).await.unwrap();
+        let step = saga.add_step(undoable("one", "a", &undone)).await.unwrap();
+        saga.execute_step(step, async || Ok::<_, String>(1)).await.unwrap();
+        let step = saga.add_step(undoable("two", "a", &undone)).await.unwrap();
+        let panics = || {
+            assert!(!at_once, "it panics before there is anything to wait for");
+            async {
+                tokio::task::yield_now().await;
+                if at_once { Ok::<i32, String>(2) } else { panic!("it panics in the middle") }
+            }
+        };
+        let failed = saga.execute_step(step, panics).await.unwrap_err();
+        let StepFailure::Failed { why, saga: state } = failed else { panic!("{failed:?}") };
+        assert_eq!((why.as_str(), state), ("it panicked", SagaState::Compensated));
+        assert_eq!(*undone.lock().unwrap(), ["two", "one"]);
+    }
+    // An undo that panics has not undone anything; a person has to look, and the agent answers for it.
+    let mut saga = session.create_saga(&SagaId::new("undo").unwrap()).await.unwrap();
+    let undo = || async { if true { panic!("no way back") } else { Ok::<(), Infallible>(()) } };
+    let step = saga.add_step(NewStep::new(action("stuck"), did("a")).with_undo(undo)).await.unwrap();
+    saga.execute_step(step, async || Ok::<_, String>(1)).await.unwrap();
+    let step = saga.add_step(undoable("three", "a", &Arc::default())).await.unwrap();
+    let failed = saga.execute_step(step, async || Err::<(), _>("no paper")).await.unwrap_err();
+    assert!(matches!(failed, StepFailure::Failed { saga: SagaState::Escalated, .. }), "{failed:?}");
+    hv.terminate_session(session.id()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_undo_that_does_not_end_in_time_escalates() {
+    let (_, _, session) = stage().await;
+    let mut saga = session.create_saga(&SagaId::new("mail").unwrap()).await.unwrap();
+    let hangs =
+        NewStep::new(action("one"), did("a")).with_undo(std::future::pending::<Result<(), Infallible>>);
+    let step = saga.add_step(hangs.with_undo_timeout(Duration::from_millis(20))).await.unwrap();
+    saga.execute_step(step, async || Ok::<_, String>(1)).await.unwrap();
+    let step = saga.add_step(undoable("two", "a", &Arc::default())).await.unwrap();
+    let failing = saga.execute_step(step, async || Err::<(), _>("no paper"));
+    let failed = tokio::time::timeout(Duration::from_secs(60), failing).await.unwrap().unwrap_err();
+    assert!(matches!(failed, StepFailure::Failed { saga: SagaState::Escalated, .. }), "{failed:?}");
+}
+
+/// S1: whoever drops a step in the middle finds it undone, with what was done before, and the session can end.
+#[tokio::test]
+async fn s1_a_step_that_is_dropped_in_the_middle_is_undone_by_what_is_asked_next() {
+    let (hv, _, session) = stage().await;
+    for (name, again) in [("again", true), ("finish", false)] {
+        let undone = Arc::new(Mutex::new(Vec::new()));
+        let mut saga = session.create_saga(&SagaId::new(name).unwrap()).await.unwrap();
+        let step = saga.add_step(undoable("one", "a", &undone)).await.unwrap();
+        saga.execute_step(step, async || Ok::<_, String>(1)).await.unwrap();
+        let step = saga.add_step(undoable("two", "a", &undone)).await.unwrap();
+        let stuck = saga.execute_step(step, std::future::pending::<Result<(), Infallible>>);
+        assert!(tokio::time::timeout(Duration::from_millis(20), stuck).await.is_err());
+        assert!(undone.lock().unwrap().is_empty());
+        if again {
+            let over = saga.execute_step(step, async || Ok::<_, String>(2)).await.unwrap_err();
+            assert!(matches!(over, StepFailure::Node(Error::Denied(_))), "{over:?}");
+        } else {
+            assert_eq!(saga.finish().await.unwrap(), SagaState::Compensated);
+        }
+        assert_eq!(*undone.lock().unwrap(), ["two", "one"]);
+    }
+    hv.terminate_session(session.id()).await.unwrap();
+}
+
+/// A saga of which nothing was done has nothing to be undone, and ends with its session.
+#[tokio::test]
+async fn a_saga_of_which_nothing_was_done_ends_with_its_session() {
+    let (hv, _, session) = stage().await;
+    let undone = Arc::new(Mutex::new(Vec::new()));
+    let mut begun = session.create_saga(&SagaId::new("begun").unwrap()).await.unwrap();
+    for name in ["one", "two"] {
+        begun.add_step(undoable(name, "a", &undone)).await.unwrap();
+    }
+    let mut done = session.create_saga(&SagaId::new("done").unwrap()).await.unwrap();
+    let step = done.add_step(undoable("three", "a", &undone)).await.unwrap();
+    done.execute_step(step, async || Ok::<_, String>(1)).await.unwrap();
+    done.add_step(undoable("four", "a", &undone)).await.unwrap();
+    let refused = hv.terminate_session(session.id()).await.unwrap_err();
+    let Error::Denied(denied) = refused else { panic!("{refused:?}") };
+    assert!(matches!(&denied.reason, Reason::SagaUnfinished(id) if id.as_str() == "done"), "{denied:?}");
+    assert_eq!(begun.state().unwrap(), SagaState::Compensated);
+    assert_eq!(done.finish().await.unwrap(), SagaState::Compensated);
+    assert_eq!(*undone.lock().unwrap(), ["three"]);
+    hv.terminate_session(session.id()).await.unwrap();
+}
+
 #[tokio::test]
 async fn c1_a_step_that_the_gate_refuses_calls_no_function() {
     let (_, _, session) = stage().await;

@@ -221,3 +221,28 @@ fn quotas_hold_and_eventual_sessions_keep_what_was_written_at_once() {
     let file = &desk.told("low", &["ls"])["files"][0];
     assert_eq!(file["siblings"].as_array().unwrap().len(), 1, "{file}");
 }
+
+/// Every file in the folder of a trail counts; nothing that hv is asked to write goes there.
+#[test]
+fn nothing_is_written_into_the_folder_of_a_trail() {
+    let desk = Desk::new(&[]);
+    assert_eq!(desk.write("a", "plan", b"x", &[]).status.code(), Some(0));
+    let (data, link) = (desk.data(), desk.folder.path().join("link"));
+    std::os::unix::fs::symlink(&data, &link).unwrap();
+    let key = desk.folder.path().join("log.key");
+    assert_eq!(hv().args(["id", "new", "--key"]).arg(&key).output().unwrap().status.code(), Some(0));
+    for folder in [&data, &link, &data.join("payloads")] {
+        let to = folder.join("new");
+        let mut checkpoint = hv();
+        checkpoint.arg("audit").arg("checkpoint").arg(&data).arg("--key").arg(&key).arg("--mark").arg(&to);
+        let mut made = hv();
+        made.args(["id", "new", "--key"]).arg(&to);
+        for command in [&mut desk.vfs("a", &["export", to.to_str().unwrap()]), &mut checkpoint, &mut made] {
+            let output = command.output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{command:?}: {said}");
+            assert!(said.contains("folder of a trail"), "{said}");
+        }
+    }
+    assert!(!matches!(verify(&data).unwrap().verdict, Verdict::Tampered(_)));
+}

@@ -17,6 +17,7 @@ pub mod lines;
 pub mod log;
 pub mod node;
 pub mod output;
+mod outside;
 pub mod plan;
 pub mod progress;
 pub mod report;

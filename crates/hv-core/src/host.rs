@@ -1,5 +1,6 @@
 //! Sagas behind the gate: every start that a saga decides on gets a grant or is refused.
 
+use crate::calm::{awaited, called};
 use crate::consequence;
 use crate::error::{Error, Reason};
 use crate::event::{Denial, LedgerEvent, SessionEvent};
@@ -179,7 +180,7 @@ impl SagaHost {
             if let Some((attempt, grant)) = waiting.pop_front() {
                 let (at, now) = (attempt.at(), self.node.now());
                 let outcome = match grant.redeem_at(&attempt, now) {
-                    Ok(()) => within(attempt.deadline.since(now), act(attempt)).await,
+                    Ok(()) => within(attempt.deadline.since(now), calmly(|| act(attempt))).await,
                     Err(_) => Ok(Outcome::failed(Class::Permanent, hv_saga::Reason::NotPermitted)),
                 };
                 let late = |_| Outcome::failed(Class::Unknown, hv_saga::Reason::TimedOut);
@@ -438,6 +439,15 @@ fn waits(refused: &Refused) -> Option<Timestamp> {
     let GateDenial::RateLimited { limit, .. } = **refused.gate.as_ref()? else { return None };
     let (Limited::TooFast { retry_at, .. } | Limited::Crowded { retry_at }) = limit;
     (retry_at < Timestamp::MAX).then_some(retry_at)
+}
+
+/// What a function of the program comes to. Nobody knows how far one came that panicked.
+async fn calmly<F: Future<Output = Outcome>>(act: impl FnOnce() -> F) -> Outcome {
+    let ended = match called(act) {
+        Some(work) => awaited(work).await,
+        None => None,
+    };
+    ended.unwrap_or_else(|| Outcome::failed(Class::Unknown, hv_saga::Reason::Panicked))
 }
 
 /// Waits for what ends in time. What is ready at once needs no timer.

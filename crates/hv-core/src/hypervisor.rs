@@ -21,7 +21,7 @@ use hv_liability::{
 };
 use hv_rings::class::{Claim, Override, Source};
 use hv_rings::standing::{Cap, standing_under};
-use hv_saga::{Plan, SagaCommand, SagaState};
+use hv_saga::{Growth, Plan, SagaCommand, SagaState};
 use hv_session::{ConsistencyMode, Session, SessionCommand, SessionConfig, SessionState};
 use hv_types::{ActionId, Did, Digest, Machine, Reversibility, Ring, SagaId, SessionId, Sigma, Timestamp};
 use std::collections::BTreeSet;
@@ -482,7 +482,7 @@ impl Hypervisor {
     }
 
     /// Ends a session: its bonds are released, its stream is closed; gives the root over its records. A saga of
-    /// which every step is done completes with it.
+    /// which every step is done completes with it; one that takes more steps and has nothing to undo ends with it.
     ///
     /// # Errors
     /// [`Reason::SagaUnfinished`] where a saga still has to be driven to its end; [`Reason::Session`] where
@@ -551,9 +551,11 @@ fn finished(slot: &Slot, now: Timestamp) -> Vec<SessionEvent> {
     // What a rehearsal did must not stay.
     for (saga, named) in slot.numbered_sagas().filter(|(_, named)| !named.rehearsal) {
         let mut after = named.machine.clone();
-        let events = after.decide(&SagaCommand::Seal, now).unwrap_or_default();
+        let events = after.decide(&SagaCommand::Finish, now).unwrap_or_default();
         let applied = events.iter().try_for_each(|event| after.apply(event)).is_ok();
-        if applied && after.state() == SagaState::Completed {
+        // One that takes no more steps is somebody's to drive; one that is planned as it goes may have been left.
+        let left = after.state() == SagaState::Compensated && named.machine.growth() == Growth::Open;
+        if applied && (after.state() == SagaState::Completed || left) {
             finished.extend(events.into_iter().map(|event| SessionEvent::Saga { saga, event }));
         }
     }

@@ -28,6 +28,7 @@ pub mod event;
 mod accept;
 mod anchors;
 mod authority;
+mod calm;
 mod charges;
 mod clock;
 mod closed;

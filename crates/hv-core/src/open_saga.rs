@@ -1,5 +1,6 @@
 //! Sagas of a program that decides as it goes: a step is added, asked for, and done by a function.
 
+use crate::calm::{awaited, called};
 use crate::error::Error;
 use crate::event::{Denial, SessionEvent};
 use crate::host::SagaHost;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::ready;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +35,22 @@ pub struct OpenSaga {
     session: SessionId,
     host: SagaHost,
     undos: BTreeMap<u32, Undo>,
+    /// Whether somebody dropped what drove the saga before it had come to its end.
+    abandoned: AtomicBool,
+}
+
+/// What drives the saga; dropped before it is over, it leaves a word.
+struct Driving<'a> {
+    abandoned: &'a AtomicBool,
+    over: bool,
+}
+
+impl Drop for Driving<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.abandoned.store(true, Ordering::Release);
+        }
+    }
 }
 
 /// A step as it is added.
@@ -43,6 +61,7 @@ pub struct NewStep {
     undo: Option<Undo>,
     timeout: Duration,
     retries: u32,
+    undo_timeout: Duration,
 }
 
 /// A step of an [`OpenSaga`], by its number there.
@@ -66,12 +85,13 @@ pub enum StepFailure {
 }
 
 impl NewStep {
-    /// A step of an agent. Without an undo it cannot be undone, and so needs Ring 1. It may take 300 s and is
-    /// not repeated.
+    /// A step of an agent. Without an undo it cannot be undone, and so needs Ring 1. It may take 300 s, as may its
+    /// undo, and is not repeated.
     #[must_use]
     pub const fn new(action: ActionId, agent: Did) -> Self {
         let timeout = Duration::from_secs(300);
-        Self { action, agent, kind: ActionKind::Effect, undo: None, timeout, retries: 0 }
+        let (kind, undo, retries) = (ActionKind::Effect, None, 0);
+        Self { action, agent, kind, undo, timeout, retries, undo_timeout: timeout }
     }
 
     /// A step that changes nothing.
@@ -107,6 +127,12 @@ impl NewStep {
         Self { timeout, ..self }
     }
 
+    /// The same with so much time for each attempt to undo it, 1 ms to 7 days.
+    #[must_use]
+    pub fn with_undo_timeout(self, undo_timeout: Duration) -> Self {
+        Self { undo_timeout, ..self }
+    }
+
     /// The same repeated so many times where it fails, at most 100, with exponentially growing waits.
     #[must_use]
     pub fn with_retries(self, retries: u32) -> Self {
@@ -126,7 +152,8 @@ impl NewStep {
         let task = || Task::closure(self.action.as_str());
         let step = StepDef::new(id, self.action.clone(), self.agent.clone(), task());
         let step = if self.undo.is_some() { step.with_undo(task()) } else { step };
-        StepDef { kind: self.kind, timeout: self.timeout, retry: Retry::times(self.retries), ..step }
+        let (kind, timeout, undo_timeout) = (self.kind, self.timeout, self.undo_timeout);
+        StepDef { kind, timeout, retry: Retry::times(self.retries), undo_timeout, ..step }
     }
 }
 
@@ -135,7 +162,7 @@ impl OpenSaga {
         let limits = Limits { concurrency: 1, ..Limits::default() };
         let plan = Plan { pace: Pace::Asked, limits, ..Plan::open() };
         let host = hv.create_saga(&session, saga, plan, Vec::new()).await?;
-        Ok(Self { hv, session, host, undos: BTreeMap::new() })
+        Ok(Self { hv, session, host, undos: BTreeMap::new(), abandoned: AtomicBool::new(false) })
     }
 
     /// The saga's name.
@@ -175,7 +202,11 @@ impl OpenSaga {
     }
 
     /// Does a step: passes the gate, calls the function, and again where it fails and may be repeated. Where
-    /// it fails for good, what the saga did before is undone first.
+    /// it fails for good, what the saga did before is undone first; where it panics or does not end in time, so
+    /// is what it may have done itself.
+    ///
+    /// Dropped before it has ended, it stops the function where that is. What it may have done is undone, with what
+    /// the saga did before, by whatever is asked of the saga next, this or [`finish`](Self::finish).
     ///
     /// # Errors
     /// [`StepFailure`], with what it left behind.
@@ -192,11 +223,18 @@ impl OpenSaga {
             if attempt.purpose != Purpose::Execute {
                 return self.take_back(&attempt);
             }
-            let work = executor();
-            Box::pin(async move { keep(work.await, told) })
+            let work = called(&mut executor);
+            Box::pin(async move {
+                let ended = match work {
+                    Some(work) => awaited(work).await,
+                    None => None,
+                };
+                ended.map_or_else(|| panicked(told), |result| keep(result, told))
+            })
         };
+        self.take_up().await.map_err(StepFailure::Node)?;
         let first = SagaCommand::Start { step: step.0, refused: Vec::new() };
-        let saga = self.host.run(first, act).await.map_err(StepFailure::Node)?;
+        let saga = self.driven(self.host.run(first, act)).await.map_err(StepFailure::Node)?;
         if let Some(denial) = self.host.take_refused() {
             return Err(StepFailure::Denied(Box::new(denial)));
         }
@@ -214,7 +252,28 @@ impl OpenSaga {
     /// [`Reason::Saga`](crate::Reason::Saga) where it is over; [`Error::NoSession`], [`Error::Log`],
     /// [`Error::Poisoned`].
     pub async fn finish(self) -> Result<SagaState, Error> {
-        self.host.run(SagaCommand::Finish, |attempt| self.take_back(&attempt)).await
+        if let Some(state) = self.take_up().await?.filter(|state| state.is_terminal()) {
+            return Ok(state);
+        }
+        self.driven(self.host.run(SagaCommand::Finish, |attempt| self.take_back(&attempt))).await
+    }
+
+    /// Settles what was dropped in the middle, as after a crash; says where that left the saga.
+    async fn take_up(&self) -> Result<Option<SagaState>, Error> {
+        if !self.abandoned.load(Ordering::Acquire) {
+            return Ok(None);
+        }
+        let state = self.host.run(SagaCommand::recover(), |attempt| self.take_back(&attempt)).await?;
+        self.abandoned.store(false, Ordering::Release);
+        Ok(Some(state))
+    }
+
+    /// The same work, which leaves a word where it is dropped before it has ended.
+    async fn driven<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut driving = Driving { abandoned: &self.abandoned, over: false };
+        let done = work.await;
+        driving.over = true;
+        done
     }
 
     /// What undoes a step; functions are asked nothing.
@@ -288,6 +347,13 @@ fn keep<T, E: fmt::Display>(result: Result<T, E>, told: &Mutex<(Option<T>, Strin
             failed(&told.1)
         }
     }
+}
+
+/// Nobody knows how far a function came that panicked.
+fn panicked<T>(told: &Mutex<(Option<T>, String)>) -> Outcome {
+    let outcome = Outcome::failed(Class::Unknown, hv_saga::Reason::Panicked);
+    told.lock().unwrap_or_else(PoisonError::into_inner).1 = hv_saga::Reason::Panicked.to_string();
+    outcome
 }
 
 fn failed(why: &str) -> Outcome {

@@ -220,7 +220,7 @@ pub struct CheckpointArgs {
     #[arg(long, value_name = "NAME")]
     pub origin: Option<String>,
     /// The file outside the trail that keeps the checkpoint [default: it is printed]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = crate::outside::parser())]
     pub mark: Option<PathBuf>,
     /// The file of the private key that signed for the log until now
     #[arg(long, value_name = "FILE", requires = "mark")]
@@ -314,7 +314,7 @@ pub struct ExportArgs {
     #[command(flatten)]
     pub trail: TrailArgs,
     /// The folder for tiles, or the file for a bundle; it must not be there
-    #[arg(long, value_name = "OUT")]
+    #[arg(long, value_name = "OUT", value_parser = crate::outside::parser())]
     pub to: PathBuf,
     /// The node's stream as a tiled log
     #[arg(long)]
@@ -392,7 +392,7 @@ pub struct CosignArgs {
     #[arg(long, value_name = "KEY", required = true)]
     pub log: Vec<KeyText>,
     /// The folder of what it saw; it is made where it is missing
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = crate::outside::parser())]
     pub state: PathBuf,
     /// Print JSON
     #[arg(long)]
@@ -412,7 +412,7 @@ Example:
 Exit codes: 0 added, 1 a cosignature does not count, 2 bad input")]
 pub struct AddArgs {
     /// The checkpoint
-    #[arg(value_name = "MARK")]
+    #[arg(value_name = "MARK", value_parser = crate::outside::parser())]
     pub mark: PathBuf,
     /// The public key of a witness (name+id+base64); may be given more than once
     #[arg(long, value_name = "KEY", required = true)]

@@ -28,7 +28,7 @@ pub struct AskArgs {
     #[arg(value_name = "DIR")]
     pub data: PathBuf,
     /// The mark, as hv audit checkpoint keeps it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = crate::outside::parser())]
     pub mark: PathBuf,
     /// Where the witness listens; /add-checkpoint is put behind it
     #[arg(long, value_name = "URL")]

@@ -42,7 +42,7 @@ pub struct HistoryArgs {
     #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = duration)]
     pub lasting: Duration,
     /// Where to write it; what is there is replaced
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = crate::outside::parser())]
     pub to: PathBuf,
     /// Print JSON
     #[arg(long)]

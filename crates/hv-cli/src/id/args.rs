@@ -45,7 +45,7 @@ Exit codes: 0 printed, 2 the file cannot be used (others than its owner can read
 #[derive(Debug, Args)]
 pub struct KeyArgs {
     /// The file of the private key
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = crate::outside::parser())]
     pub key: PathBuf,
 }
 

@@ -62,7 +62,7 @@ fn apart(work: &Path, data: &Path) -> Result<(), RunFailure> {
 }
 
 /// The path with every link resolved, as far as it leads to something.
-pub(super) fn real(path: &Path) -> PathBuf {
+pub(crate) fn real(path: &Path) -> PathBuf {
     let known = path.ancestors().find_map(|there| Some((there, fs::canonicalize(there).ok()?)));
     let rest = known.as_ref().and_then(|(there, _)| path.strip_prefix(there).ok());
     known.zip(rest).map_or_else(|| path.to_owned(), |((_, there), rest)| there.join(rest))

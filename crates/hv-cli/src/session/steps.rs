@@ -7,6 +7,7 @@ use super::request;
 use super::told::Answer;
 use crate::Exit;
 use crate::output;
+use crate::outside::trail_of;
 use crate::run::history::History;
 use crate::run::{MOMENT, RunFailure};
 use hv_core::Grant;
@@ -332,10 +333,11 @@ fn definition(folder: &Folder, session: &SessionId, args: &ExecArgs) -> Result<S
         doing: "find",
         error,
     })?;
-    if here.starts_with(&folder.data) {
+    if let Some(trail) = trail_of(&here) {
         return Err(input(format!(
-            "{} is in the folder of the trail, where every other file would count as tampering; work elsewhere",
-            here.display()
+            "{} is in the folder of a trail, {}, where every other file would count as tampering; work elsewhere",
+            here.display(),
+            trail.display()
         )));
     }
     let cwd = here.to_str().ok_or_else(|| input(format!("{} is no text", here.display())))?;

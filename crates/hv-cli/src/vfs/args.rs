@@ -239,7 +239,7 @@ pub struct ExportArgs {
     #[command(flatten)]
     pub by: As,
     /// The folder; it must not be there, or be empty
-    #[arg(value_name = "DIR")]
+    #[arg(value_name = "DIR", value_parser = crate::outside::parser())]
     pub folder: PathBuf,
 }
 
