@@ -49,6 +49,7 @@ mod survey;
 
 mod finding;
 mod history;
+mod reading;
 mod salvage;
 mod verify;
 
@@ -85,6 +86,7 @@ pub use notes::witness::{AddCheckpoint, Malformed, Seen, WitnessRefusal};
 pub use outside::{Ends, Held, Outside, Prints, Rank, Reach};
 pub use payload::{Entropy, OpenPayload, open_payload, payload_name};
 pub use proof::{BadProof, ConsistencyProof, InclusionProof};
+pub use reading::Reading;
 pub use record::{Attachments, Entry, Heads, Ids, Kind, first_parent, read_entry};
 pub use reducing::GoneRecords;
 pub use reduction::{Done, Irreducible, Reduce, Reduction, Tier};

@@ -139,6 +139,32 @@ impl<'d> Survey<'d> {
         point: Option<&Point>,
         f: &mut dyn FnMut(Entry<'_>) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
+        let segments = self.look()?;
+        point.map_or(Ok(()), |point| self.stand_at(point))?;
+        self.read_segments(segments, None, f)?;
+        self.check_end()
+    }
+
+    /// As [`read`](Self::read), from where it stands: what came since it was read before.
+    pub(crate) fn read_on(
+        &mut self,
+        f: &mut dyn FnMut(Entry<'_>) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
+        let before = self.mark;
+        let segments = self.look()?;
+        // A mark only grows; what has another one is another log, or the same as it was once.
+        let same =
+            |before: Mark| self.mark.is_some_and(|mark| mark.nonce == before.nonce && mark.lsn >= before.lsn);
+        if !before.is_none_or(same) {
+            return Err(found(Path::new(MARK_NAME), What::NotAsMarked));
+        }
+        self.tail = Tail::Nothing;
+        self.read_segments(segments, None, f)?;
+        self.check_end()
+    }
+
+    /// What the mark and the folder say; gives the number of segments.
+    fn look(&mut self) -> Result<u32, LogError> {
         // The mark first: whatever a living writer adds meanwhile lies above it.
         let marks = self.read_marks()?;
         self.folder = Folder::list(self.disk, self.dir)?;
@@ -152,9 +178,7 @@ impl<'d> Survey<'d> {
         if self.mark.is_some_and(|mark| mark.lsn > Lsn(0) && mark.segment >= segments) {
             return Err(found(Path::new(&segment_name(segments)), What::Missing));
         }
-        point.map_or(Ok(()), |point| self.stand_at(point))?;
-        self.read_segments(segments, None, f)?;
-        self.check_end()
+        Ok(segments)
     }
 
     /// Whether nothing was left out before the first record that was read.

@@ -20,6 +20,7 @@ mod kill;
 mod notes;
 mod outside;
 mod purge;
+mod reading;
 mod reduce;
 mod sim;
 mod snapshot;

@@ -105,6 +105,11 @@ impl SimDisk {
         Self(Arc::new(Mutex::new(state)))
     }
 
+    /// Puts other files in the place of all that are there.
+    pub(crate) fn put_image(&self, image: &Image) {
+        *self.0.lock().unwrap() = std::mem::take(&mut *Self::from_image(image).0.lock().unwrap());
+    }
+
     /// What the files hold now.
     pub(crate) fn image(&self) -> Image {
         let state = self.state();

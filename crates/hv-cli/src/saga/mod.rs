@@ -13,10 +13,11 @@ use crate::session::steer::{self, Word};
 use crate::{Exit, plan::PlanError};
 use args::{SagaArgs, SagaCommand};
 use hv_core::Settlement;
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
-use trail::Trail;
+use trail::{Trail, Watched};
 
 /// How often a trail is looked at anew.
 const LOOK: Duration = Duration::from_millis(500);
@@ -113,17 +114,24 @@ fn steer(args: &args::SteerArgs, word: Word) -> Result<Exit, Failure> {
 
 /// Prints what moves until nothing runs any more.
 fn watch(args: &args::PickArgs) -> Result<Exit, Failure> {
-    let mut before: Vec<String> = Vec::new();
+    let mut before: HashSet<String> = HashSet::new();
     let mut seen = Seen::default();
+    let mut watched: Option<Watched<'_>> = None;
     loop {
         if !seen.may_have_changed(&args.data) {
             std::thread::sleep(LOOK);
             continue;
         }
-        let trail = Trail::read(&args.data)?;
-        let lines = told::lines(&trail, args.saga.as_deref());
-        let new: Vec<&String> = lines.iter().filter(|line| !before.contains(line)).collect();
-        for line in new {
+        let watched = match &mut watched {
+            Some(watched) => {
+                watched.go_on()?;
+                watched
+            }
+            none => none.insert(Watched::begin(&args.data)?),
+        };
+        let trail = &watched.trail;
+        let lines = told::lines(trail, args.saga.as_deref());
+        for line in lines.iter().filter(|line| !before.contains(*line)) {
             if args.json {
                 let line = serde_json::to_string(line).map_err(|error| Failure::Hv(error.to_string()))?;
                 output::print(&format_args!("{line}\n"))?;
@@ -134,7 +142,7 @@ fn watch(args: &args::PickArgs) -> Result<Exit, Failure> {
         if trail.ended(args.saga.as_deref()) {
             return Ok(Exit::Done);
         }
-        before = lines;
+        before = lines.into_iter().collect();
         std::thread::sleep(LOOK);
     }
 }

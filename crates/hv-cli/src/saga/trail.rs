@@ -2,7 +2,7 @@
 
 use super::Failure;
 use hv_core::audit::disk::RealDisk;
-use hv_core::audit::{Entry, Kind, StreamNo, Verdict, verify_on};
+use hv_core::audit::{Entry, Kind, LogError, Reading, StreamNo, Verdict, verify_on};
 use hv_core::event::{NodeEvent, SagaEvent, SessionEvent};
 use hv_core::saga::reversibility::Registry;
 use hv_core::saga::{Machine, Saga, SagaState, StepState};
@@ -145,6 +145,45 @@ impl Trail {
     }
 }
 
+/// A trail that is read on as it is written to.
+pub(super) struct Watched<'d> {
+    pub(super) trail: Trail,
+    reading: Reading<'d>,
+    data: &'d Path,
+}
+
+impl<'d> Watched<'d> {
+    /// Verifies all of it, contents too, and reads it as far as it is there.
+    pub(super) fn begin(data: &'d Path) -> Result<Self, Failure> {
+        Trail::read(data)?;
+        let reading = Reading::new(&RealDisk, data);
+        let mut watched = Self { trail: Trail::default(), reading, data };
+        // What it stumbles over was not there a moment ago; then the next look tells.
+        let _ = watched.read_on()?;
+        Ok(watched)
+    }
+
+    /// Reads what came since.
+    pub(super) fn go_on(&mut self) -> Result<(), Failure> {
+        if self.read_on()?.is_err() {
+            // Whether that is as it should be only all of it tells.
+            *self = Self::begin(self.data)?;
+        }
+        Ok(())
+    }
+
+    fn read_on(&mut self) -> Result<Result<(), LogError>, Failure> {
+        let Self { trail, reading, data } = self;
+        let mut bad = None;
+        let read = reading.go_on(&mut |entry| {
+            if let Err(why) = trail.take(&entry) {
+                bad.get_or_insert(why);
+            }
+        });
+        bad.map_or(Ok(read), |why| Err(Failure::Hv(format!("{}: {why}", data.display()))))
+    }
+}
+
 impl Session {
     fn take(&mut self, event: SessionEvent, attached: Option<Digest>) -> Result<(), String> {
         match event {
@@ -172,5 +211,72 @@ impl Session {
             _ => {}
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::told::lines;
+    use super::*;
+    use hv_core::rings::class::Claim;
+    use hv_core::saga::exec::Closures;
+    use hv_core::saga::{Outcome, Plan, SagaCommand};
+    use hv_core::types::{ActionId, ActionKind, Did, Reversibility, SessionId, StepId};
+    use hv_core::{Entrant, Hypervisor, SessionConfig};
+    use std::sync::Arc;
+
+    async fn saga(hv: &Hypervisor, session: &SessionId, name: &str, agent: &Did) {
+        let action = ActionId::new("act").unwrap();
+        let claim = Claim {
+            kind: Some(ActionKind::Effect),
+            reversibility: Some(Reversibility::Full),
+            ..Claim::default()
+        };
+        let host = hv.saga(session, &SagaId::new(name).unwrap()).accepting(vec![0]);
+        let host = host.registering(action.clone(), claim);
+        let step = Closures::step(StepId::new("step").unwrap(), action, agent.clone(), "work");
+        let first = SagaCommand::begin(Plan::new(vec![Arc::new(step)]));
+        assert_eq!(
+            host.run(first, |_| async { Outcome::done() }).await.unwrap(),
+            SagaState::Completed,
+            "{:?}",
+            host.take_refused()
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_watched_is_what_all_of_the_trail_says_whatever_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("trail");
+        let hv = Hypervisor::in_folder(&data).unwrap();
+        let (session, agent) = (SessionId::new("s").unwrap(), Did::new("did:mesh:a").unwrap());
+        hv.create_session(&session, SessionConfig::default(), &agent).await.unwrap();
+        let entrant = Entrant::new(agent.clone()).with_sigma("0.85".parse().unwrap());
+        hv.join_session(&session, &entrant).await.unwrap();
+        hv.activate_session(&session).await.unwrap();
+        let mut watched = Watched::begin(&data).unwrap();
+        for n in 0..3 {
+            saga(&hv, &session, &format!("saga{n}"), &agent).await;
+            watched.go_on().unwrap();
+            assert_eq!(lines(&watched.trail, None), lines(&Trail::read(&data).unwrap(), None));
+            assert_eq!(watched.trail.sagas(None).len(), n + 1);
+            assert!(watched.trail.ended(None));
+        }
+        hv.terminate_session(&session).await.unwrap();
+        hv.seal().await.unwrap();
+        drop(hv);
+        watched.go_on().unwrap();
+        assert!(watched.trail.sessions.values().any(|session| session.closed));
+        // Another trail in its place: that it does not follow what was read makes it be read from the beginning.
+        std::fs::remove_dir_all(&data).unwrap();
+        drop(Hypervisor::in_folder(&data).unwrap());
+        watched.go_on().unwrap();
+        assert_eq!(watched.trail.sagas(None).len(), 0);
+        // And one that is no trail at all is an error.
+        let segment = data.join("00000000.seg");
+        let mut bytes = std::fs::read(&segment).unwrap();
+        bytes[100] ^= 1;
+        std::fs::write(&segment, bytes).unwrap();
+        assert!(Watched::begin(&data).is_err());
     }
 }
