@@ -5,14 +5,14 @@
 
 mod drift;
 
-use hv_core::audit::{FileLog, FileOptions};
+use hv_core::audit::FileOptions;
 use hv_core::rings::class::Claim;
 use hv_core::rings::rate::{Limits, PerRing, Rate};
 use hv_core::saga::exec::Closures;
 use hv_core::saga::{Outcome, Plan, Purpose, SagaCommand, SagaState, StepDef};
 use hv_core::session::{Content, Expect, Quotas};
 use hv_core::types::{ActionId, ActionKind, Did, Digest, Reversibility, SagaId, SessionId, StepId};
-use hv_core::{Clock, Entrant, Guards, Hypervisor, SagaHost, SessionConfig, SystemClock, entropy};
+use hv_core::{Clock, Entrant, Guards, Hypervisor, OpenTrail, SagaHost, SessionConfig, SystemClock, entropy};
 use peak_alloc::PeakAlloc;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -42,12 +42,12 @@ fn node(folder: &Path) -> Hypervisor {
     let tools = PerRing { root: u32::MAX, privileged: u32::MAX, standard: u32::MAX, sandbox: u32::MAX };
     let guards = Guards { limits: Limits { rate, tools }, open_sessions: u32::MAX, ..Guards::default() };
     let (now, options) = (SystemClock.now(), FileOptions::new(entropy().unwrap()));
-    let log = if folder.exists() {
-        FileLog::open(folder, now, options)
+    let trail = if folder.exists() {
+        OpenTrail::open(folder, now, options)
     } else {
-        FileLog::create(folder, now, options)
+        OpenTrail::create(folder, now, options)
     };
-    Hypervisor::open_guarded(Arc::new(log.unwrap()), Arc::new(SystemClock), guards).unwrap()
+    Hypervisor::open_guarded(trail.unwrap(), Arc::new(SystemClock), guards).unwrap()
 }
 
 async fn session(hv: &Hypervisor, name: &str) -> SessionId {
