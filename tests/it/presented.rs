@@ -224,6 +224,12 @@ fn what_does_not_count_leaves_no_mark_and_stands_on_the_trail_with_its_own_reaso
         assert_eq!(ground.reasons(name), reasons, "{name}");
         let denied = report["denials"][0]["reason"].as_str().unwrap();
         assert!(denied.contains("2 of 3 consent, 3 are needed"), "{name}: {denied}");
+        let told = report["denials"][0]["rejected"].as_array().unwrap();
+        assert_eq!(told.len(), reasons.len(), "{name}: {told:?}");
+        assert!(
+            told.iter().all(|why| why.as_str().unwrap().contains("does not count: ")),
+            "{name}: {told:?}"
+        );
     }
 }
 

@@ -262,6 +262,8 @@ pub struct DenialReport {
     pub reason: String,
     /// What would be enough; empty where nothing would.
     pub needs: String,
+    /// Why each statement does not count that was brought with it.
+    pub rejected: Vec<String>,
 }
 
 /// A slash.
@@ -405,11 +407,12 @@ impl fmt::Display for Report {
             let order: Vec<_> = self.undo_order.iter().map(StepId::as_str).collect();
             line(format!("  undone in the order {}", order.join(", ")))?;
         }
-        for DenialReport { agent, action, request, reason, needs } in &self.denials {
+        for DenialReport { agent, action, request, reason, needs, rejected } in &self.denials {
             let who = agent.as_ref().map(|agent| format!(" of {agent}")).unwrap_or_default();
             let what = action.as_ref().map(|action| format!(" for {action}")).unwrap_or_default();
             let enough = enough(reason, needs);
             line(format!("  denied: {request}{who}{what}: {reason}{enough}"))?;
+            rejected.iter().try_for_each(|why| line(format!("    brought in vain: {why}")))?;
         }
         for SlashReport { agent, fault, reason, losses, demoted, .. } in &self.slashes {
             let losses: Vec<_> =
@@ -509,6 +512,7 @@ mod tests {
                 request: "step".into(),
                 reason: "no".into(),
                 needs: "a quorum".into(),
+                rejected: vec!["the statement of did:mesh:b does not count: it was used before".into()],
             }],
             slashes: vec![],
             charges: vec![],
@@ -546,6 +550,7 @@ mod tests {
             "tag              compensated         Ring 2  did:mesh:a (1 executed, 1 undone)",
             "undone in the order tag",
             "denied: step of did:mesh:a for git.tag: no; enough would be a quorum",
+            "    brought in vain: the statement of did:mesh:b does not count: it was used before",
             "remote: /w/r\\n",
             "status: not as after the set-up",
         ] {

@@ -106,6 +106,12 @@ fn anchor(args: &AnchorArgs, kind: Means, at: &str) -> Result<Box<dyn Anchor>, F
     Ok(match kind {
         Means::File => Box::new(FileAnchor::new(&absolute(at)?)),
         Means::Git => Box::new(GitAnchor::new(&absolute(at)?)),
+        // What is queued is on the trail for ever, so no place is that cannot be one.
+        Means::Rfc3161 | Means::Evm
+            if !["http://", "https://"].iter().any(|scheme| at.starts_with(scheme)) =>
+        {
+            return Err(Failure::BadInput(format!("--at {at}: no address; write one as http://HOST:PORT")));
+        }
         Means::Rfc3161 => {
             let tsa = TsaAnchor::new(at);
             Box::new(match &args.ca {

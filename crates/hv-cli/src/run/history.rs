@@ -170,13 +170,15 @@ impl History {
     fn take(&mut self, record: TrailRecord) {
         let (time, own) = (record.time, record.stream == self.stream);
         let mut started = None;
+        // What was brought and does not count stands before the denial that it did not avert.
+        let mut rejected = Vec::new();
         for event in record.events {
             match event {
                 TrailEvent::Closed { root, stream, .. } if own && stream == self.stream => {
                     (self.root, self.ended) = (Some(root), Some(time));
                 }
                 TrailEvent::Ledger(event) => self.ledger(&event, record.lsn),
-                TrailEvent::Node(NodeEvent::Denied { denial }) => self.denied(denial),
+                TrailEvent::Node(NodeEvent::Denied { denial }) => self.denied(denial, Vec::new()),
                 TrailEvent::Session(event) if own => match *event {
                     SessionEvent::Saga { saga, event } => {
                         let attached = record.attached.first().map(|payload| payload.id());
@@ -196,6 +198,8 @@ impl History {
                             step.ring = Some(step.ring.map_or(ring, |before| before.min(ring)));
                         }
                     }
+                    SessionEvent::Rejected { rejected: why } => rejected.push(why.to_string()),
+                    SessionEvent::Denied { denial } => self.denied(denial, std::mem::take(&mut rejected)),
                     event => {
                         let attached = record.attached.first().map(|payload| payload.id());
                         self.session(event, attached, record.lsn);
@@ -235,7 +239,6 @@ impl History {
                 let (steps, committed, undone) = (Vec::new(), Vec::new(), Vec::new());
                 self.sagas.push(SagaHistory { id, state, steps, committed, undone });
             }
-            SessionEvent::Denied { denial } => self.denied(denial),
             SessionEvent::Noted { key } => self.notes.extend(attached.map(|id| (key, id))),
             SessionEvent::Session { .. }
             | SessionEvent::Registered { .. }
@@ -253,15 +256,16 @@ impl History {
             | SessionEvent::IntentUsed { .. }
             | SessionEvent::Ports { .. }
             | SessionEvent::DriftChecked { .. }
+            | SessionEvent::Denied { .. }
             | SessionEvent::Rejected { .. }
             | SessionEvent::Held { .. }
             | SessionEvent::OnBehalf { .. } => {}
         }
     }
 
-    fn denied(&mut self, denial: Denial) {
+    fn denied(&mut self, denial: Denial, rejected: Vec<String>) {
         let Denial { agent, action, request, reason, needs } = denial;
-        self.denials.push(DenialReport { agent, action, request, reason, needs });
+        self.denials.push(DenialReport { agent, action, request, reason, needs, rejected });
     }
 
     fn ledger(&mut self, event: &LedgerEvent, lsn: Lsn) {

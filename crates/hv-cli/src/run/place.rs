@@ -61,11 +61,17 @@ fn apart(work: &Path, data: &Path) -> Result<(), RunFailure> {
     Ok(())
 }
 
-/// The path with every link resolved, as far as it leads to something.
+/// The path with every link resolved, as far as it leads to something; the same text whether all of it is there or not.
 pub(crate) fn real(path: &Path) -> PathBuf {
     let known = path.ancestors().find_map(|there| Some((there, fs::canonicalize(there).ok()?)));
     let rest = known.as_ref().and_then(|(there, _)| path.strip_prefix(there).ok());
-    known.zip(rest).map_or_else(|| path.to_owned(), |((_, there), rest)| there.join(rest))
+    known.zip(rest).map_or_else(
+        || path.to_owned(),
+        |((_, there), rest)| {
+            // Not `join`, which ends a path with a slash where nothing is left to add.
+            there.components().chain(rest.components()).collect()
+        },
+    )
 }
 
 fn unusable(work: &Path, doing: &str, error: &io::Error) -> RunFailure {

@@ -209,3 +209,33 @@ fn a_manifest_must_be_there() {
     let output = hv(["check", file.to_str().unwrap()]);
     assert!(text(&output.stderr).contains("has more than 1048576 bytes"), "{}", text(&output.stderr));
 }
+
+/// What others sign is the call that the run makes, whether its work folder was there when they were asked or not.
+#[test]
+fn a_call_is_the_same_before_and_after_its_work_folder_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("session.json");
+    let session = json!({
+        "session": { "id": "s" },
+        "agent": [{ "did": "did:mesh:a", "sigma": 0.97 }],
+        "action": [{ "id": "push", "reversibility": "none" }],
+        "step": [{ "id": "push", "agent": "did:mesh:a", "action": "push", "execute": { "command": ["true"] } }],
+    });
+    fs::write(&file, session.to_string()).unwrap();
+    let work = folder.path().join("work");
+    let call = |work: &str| {
+        let output = hv(["call", file.to_str().unwrap(), "--step", "push", "--work", work]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()["call"]["params"].clone()
+    };
+    let work_ = work.to_str().unwrap();
+    let before = call(work_);
+    assert_eq!(call(&format!("{work_}/")), before);
+    fs::create_dir(&work).unwrap();
+    for spelled in [work_, &format!("{work_}/"), &format!("{work_}/.")] {
+        assert_eq!(call(spelled), before, "{spelled}");
+    }
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&work, &link).unwrap();
+    assert_eq!(call(link.to_str().unwrap()), before, "a link is what it leads to");
+}

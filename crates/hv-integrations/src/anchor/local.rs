@@ -98,8 +98,16 @@ impl GitAnchor {
         Ok(if done.status.success() { Ok(text(&done.stdout)) } else { Err(text(&done.stderr)) })
     }
 
+    /// The note on a commit; nothing where there is none. A repository that is not there, or that git does not take for
+    /// one of ours to read, says nothing about its notes.
     fn note(&self, commit: &str) -> Result<String, AnchorFault> {
-        Ok(self.git(&["notes", "--ref=hv-anchor", "show", commit])?.unwrap_or_default())
+        match self.git(&["notes", "--ref=hv-anchor", "show", commit])? {
+            Ok(note) => Ok(note),
+            Err(_) => {
+                let readable = self.git(&["rev-parse", "--git-dir"])?;
+                readable.map(|_| String::new()).map_err(|why| AnchorFault::Unreachable { why })
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::{ANSWER_MAX_BYTES, Anchor, AnchorFault, Look, agent};
 use hv_types::Digest;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// A time-stamping authority.
 #[derive(Debug)]
@@ -35,18 +35,20 @@ impl TsaAnchor {
     fn verified(&self, digest: &Digest, reply: &[u8]) -> Result<bool, AnchorFault> {
         let Some(authority) = &self.authority else { return Ok(false) };
         let why = |error: std::io::Error| AnchorFault::Unusable { why: format!("openssl: {error}") };
-        let path = std::env::temp_dir().join(format!("hv-{}-{digest}.tsr", std::process::id()));
-        let mut file = std::fs::File::create(&path).map_err(why)?;
-        file.write_all(reply).map_err(why)?;
-        drop(file);
-        let asked = Command::new("openssl")
-            .args(["ts", "-verify", "-digest", &digest.to_string(), "-in"])
-            .arg(&path)
-            .arg("-CAfile")
+        // By a pipe: a file that others could put there first would be written to.
+        let mut asked = Command::new("openssl")
+            .args(["ts", "-verify", "-digest", &digest.to_string(), "-in", "/dev/stdin", "-CAfile"])
             .arg(authority)
-            .output();
-        let _ = std::fs::remove_file(&path);
-        Ok(asked.map_err(why)?.status.success())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(why)?;
+        if let Some(mut stdin) = asked.stdin.take() {
+            // One that has ended before it read everything has answered.
+            let _ = stdin.write_all(reply);
+        }
+        Ok(asked.wait().map_err(why)?.success())
     }
 }
 

@@ -354,6 +354,22 @@ async fn a_file_and_a_repository_keep_each_checkpoint_once() {
         let sealed = found["level"]["outside"][0]["up_to"].as_u64().unwrap();
         assert!(sealed > 0 && sealed < found["level"]["end"].as_u64().unwrap(), "{found}");
     }
+    // A repository that is not there says nothing of its notes, neither to whoever verifies nor to whoever anchors.
+    let away = elsewhere.path().join("away");
+    fs::rename(&repository, &away).unwrap();
+    let (code, found, _) = audit("verify", &place.dir(), &["--anchor", &at_git]);
+    assert!(code == 1 && found.contains("the anchor cannot be reached"), "{found}");
+    let (code, _, told) =
+        audit("anchor", &place.dir(), &["--to", "git", "--at", repository.to_str().unwrap()]);
+    assert!(code == 1 && told.contains("the anchor cannot be reached"), "{told}");
+    let status = || audit_json("anchor", &place.dir(), &["--status"]).1.as_array().unwrap().clone();
+    assert!(status().iter().all(|entry| entry["state"] == "included"), "{:?}", status());
+    fs::rename(&away, &repository).unwrap();
+    assert_eq!(audit("verify", &place.dir(), &["--anchor", &at_git]).0, 0);
+    // What cannot be a place never gets onto the trail.
+    assert_eq!(audit("anchor", &place.dir(), &["--to", "rfc3161", "--at", "ftp://x"]).0, 2);
+    assert_eq!(status().len(), 2);
+
     let stats = audit("stats", &place.dir(), &[]).1;
     assert!(stats.contains("by its own word anchored up to batch"), "{stats}");
     assert!(audit("show", &place.dir(), &[]).2.contains("by its own word anchored up to batch"));
@@ -490,7 +506,9 @@ async fn a_time_stamp_is_final_once_openssl_has_verified_it() {
             command
                 .args(["audit", "anchor"])
                 .arg(place.dir())
-                .args(["--to", "rfc3161", "--at", &at, "--json"]);
+                .args(["--to", "rfc3161", "--at", &at, "--json"])
+                // Nothing is written where everybody may write.
+                .env("TMPDIR", "/nowhere");
             if let Some(ca) = ca {
                 command.arg("--ca").arg(ca);
             }
