@@ -377,3 +377,24 @@ fn names_of_hv_and_scores_out_of_range_are_refused_by_name() {
         assert!(said(&output).contains(words), "{}", said(&output));
     }
 }
+
+#[test]
+fn why_a_command_did_not_run_and_what_was_not_kept_is_said() {
+    let desk = Desk::new(&["look=read-only"]);
+    for (options, words) in [
+        (&["--", "/nowhere/program"][..], "it could not be started: "),
+        (
+            &["--env", "TOKEN=env:HV_NO_SUCH_VARIABLE", "--", "true"],
+            "`env:HV_NO_SUCH_VARIABLE` cannot be read",
+        ),
+        (&["--timeout", "100ms", "--", "sleep", "60"], "it did not end in time"),
+    ] {
+        let output = ran(desk.exec("did:mesh:coder", "look").args(options));
+        assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+        assert!(said(&output).contains(words), "{}", said(&output));
+    }
+    let mut long = desk.exec("did:mesh:coder", "look");
+    let output = ran(long.args(["--", "sh", "-c", "head -c 1048580 /dev/zero"]));
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 1 << 20));
+    assert!(said(&output).contains("printed 4 bytes more"), "{}", said(&output));
+}

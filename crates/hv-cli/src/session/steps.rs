@@ -102,12 +102,13 @@ pub(super) async fn exec(folder: &Folder, args: &ExecArgs) -> Result<Answer, Liv
         (SagaState::Compensated, _) => Exit::RolledBack,
         _ => Exit::Interrupted,
     };
-    let left = match exit {
-        Exit::RolledBack if effect => Some(left_words(folder, &session, &saga, probed)?),
-        _ => None,
+    let end = match exit {
+        Exit::RolledBack | Exit::Escalated => How::it_failed(folder, &session, &saga)?,
+        _ => How::default(),
     };
+    let left = (effect && exit == Exit::RolledBack).then(|| end.left(probed));
     let hint = if exit == Exit::Denied { uncounted(folder, &session, &live, args)? } else { "" };
-    Ok(executed((&saga, state, left), exit, denial.as_ref().map(|denial| (denial, hint)), output))
+    Ok(executed((&saga, state, end.why, left), exit, denial.as_ref().map(|denial| (denial, hint)), output))
 }
 
 /// Runs a command and undoes it, so that it is seen whether that works.
@@ -368,40 +369,65 @@ fn definition(folder: &Folder, session: &SessionId, args: &ExecArgs) -> Result<S
     })
 }
 
-/// What became of what a command may have left that failed. Its saga is over, so the trail is asked.
-fn left_words(
-    folder: &Folder,
-    session: &SessionId,
-    saga: &SagaId,
-    probed: bool,
-) -> Result<&'static str, LiveFailure> {
-    let history = History::read(folder.log(), Some(session))?;
-    let saga = history.as_ref().and_then(|history| history.saga(saga.as_str()));
-    let undone = saga.is_some_and(|saga| !saga.undone.is_empty());
-    Ok(match (undone, probed) {
-        (true, _) => "what it left is undone",
-        (false, true) => "its probe finds nothing of it",
-        (false, false) => "without a probe it counts as having left nothing behind, and nothing was undone",
-    })
+/// How a command failed.
+#[derive(Default)]
+struct How {
+    /// Why its last attempt did.
+    why: Option<String>,
+    /// Whether its undo was run.
+    undone: bool,
+}
+
+impl How {
+    /// Its saga is over, so the trail is asked.
+    fn it_failed(folder: &Folder, session: &SessionId, saga: &SagaId) -> Result<Self, LiveFailure> {
+        let history = History::read(folder.log(), Some(session))?;
+        let Some(saga) = history.as_ref().and_then(|history| history.saga(saga.as_str())) else {
+            return Ok(Self::default());
+        };
+        let steps = saga.step_reports(folder.log())?;
+        let mut attempts = steps.iter().flat_map(|step| step.attempts.iter().rev());
+        let last = attempts.find(|attempt| attempt.purpose == Purpose::Execute);
+        let why = last.and_then(|attempt| attempt.reason.clone());
+        Ok(Self { why, undone: !saga.undone.is_empty() })
+    }
+
+    /// What became of what it may have left.
+    const fn left(&self, probed: bool) -> &'static str {
+        match (self.undone, probed) {
+            (true, _) => "what it left is undone",
+            (false, true) => "its probe finds nothing of it",
+            (false, false) => {
+                "without a probe it counts as having left nothing behind, and nothing was undone"
+            }
+        }
+    }
 }
 
 fn executed(
-    (saga, state, left): (&SagaId, SagaState, Option<&str>),
+    (saga, state, why, left): (&SagaId, SagaState, Option<String>, Option<&str>),
     exit: Exit,
     denial: Option<(&Denial, &str)>,
     output: Option<Output>,
 ) -> Answer {
     let output = output.unwrap_or_default();
+    let end = match (output.exit, why) {
+        (Some(exit), _) => format!("exit code {exit}"),
+        (None, Some(why)) => why,
+        (None, None) => "it did not end by itself".to_owned(),
+    };
     let words = match (exit, denial) {
+        (Exit::Done, _) if output.dropped > 0 => Some(format!(
+            "{saga} printed {} bytes more than the {KEPT} of each stream that are kept and shown",
+            output.dropped
+        )),
         (Exit::Done, _) => None,
         (Exit::Denied, Some((denial, hint))) => Some(denial_words(denial) + hint),
         (Exit::RolledBack, _) => {
             let left = left.map(|left| format!("; {left}")).unwrap_or_default();
-            Some(format!("{saga} failed ({}){left}", exit_words(&output)))
+            Some(format!("{saga} failed ({end}){left}"))
         }
-        (Exit::Escalated, _) => {
-            Some(format!("{saga} failed ({}) and could not be undone; look at it", exit_words(&output)))
-        }
+        (Exit::Escalated, _) => Some(format!("{saga} failed ({end}) and could not be undone; look at it")),
         _ => Some(format!("{saga} was stopped; the next command takes it up")),
     };
     let document = json!({
@@ -444,10 +470,6 @@ fn denial_words(denial: &Denial) -> String {
     let said = denial.reason.contains(&denial.needs);
     let needs = if said { String::new() } else { denial.needs.clone() };
     Denial { needs, ..denial.clone() }.to_string()
-}
-
-fn exit_words(output: &Output) -> String {
-    output.exit.map_or_else(|| "it did not end by itself".to_owned(), |exit| format!("exit code {exit}"))
 }
 
 /// The session that is meant, with what an interrupted command left in it taken up.
