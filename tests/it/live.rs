@@ -398,3 +398,19 @@ fn why_a_command_did_not_run_and_what_was_not_kept_is_said() {
     assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 1 << 20));
     assert!(said(&output).contains("printed 4 bytes more"), "{}", said(&output));
 }
+
+#[test]
+fn programs_get_a_document_also_where_they_are_refused() {
+    let desk = Desk::new(&[]);
+    let refused = ran(desk.session("join").args(["--agent", "did:mesh:coder", "--sigma", "0.9", "--json"]));
+    assert_eq!((refused.status.code(), json(&refused)["exit_code"].as_u64()), (Some(5), Some(5)));
+    assert!(json(&refused)["denial"]["reason"].as_str().unwrap().contains("is a member already"));
+    let mut write = hv();
+    write
+        .args(["vfs", "write", "--json", "--agent", "did:mesh:intern", "--data"])
+        .arg(desk.data())
+        .arg("plan");
+    let refused = ran(write.stdin(Stdio::null()));
+    assert_eq!(refused.status.code(), Some(5), "{}", said(&refused));
+    assert!(json(&refused)["denial"]["needs"].as_str().unwrap().contains("0.60"), "{}", said(&refused));
+}

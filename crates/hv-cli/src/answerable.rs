@@ -130,7 +130,7 @@ pub fn accept(args: &AcceptArgs) -> Result<Exit, Refused> {
 }
 
 fn tell(place: &Place, answer: Result<Answer, LiveFailure>) -> Result<Exit, Refused> {
-    answer.map_err(|failure| Refused::Session(Box::new(failure)))?.tell(place.json)
+    crate::session::tell(answer, place.json)
 }
 
 async fn vouched(args: &VouchArgs) -> Result<Answer, LiveFailure> {

@@ -92,7 +92,7 @@ pub fn run(args: &ChargeArgs) -> Result<Exit, Refused> {
         ChargeCommand::Uphold(args) | ChargeCommand::Dismiss(args) => &args.place,
     };
     let answer = runtime().and_then(|runtime| runtime.block_on(answer(&args.command)));
-    answer.map_err(|failure| Refused::Session(Box::new(failure)))?.tell(place.json)
+    crate::session::tell(answer, place.json)
 }
 
 async fn answer(command: &ChargeCommand) -> Result<Answer, LiveFailure> {

@@ -170,7 +170,7 @@ pub fn run(args: &NodeArgs) -> Result<Exit, Refused> {
         NodeCommand::Key(args) => &args.place,
     };
     let answer = runtime().and_then(|runtime| runtime.block_on(answer(&args.command)));
-    answer.map_err(|failure| Refused::Session(Box::new(failure)))?.tell(place.json)
+    crate::session::tell(answer, place.json)
 }
 
 async fn answer(command: &NodeCommand) -> Result<Answer, LiveFailure> {

@@ -150,7 +150,7 @@ Exit codes: 0 done, 1 hv failed, 2 bad input, 5 denied";
 /// [`Refused`] where nothing was done, or the answer cannot be printed.
 pub fn run(args: &IntentArgs) -> Result<Exit, Refused> {
     let answer = runtime().and_then(|runtime| runtime.block_on(answer(args)));
-    answer.map_err(|failure| Refused::Session(Box::new(failure)))?.tell(args.at.place.json)
+    crate::session::tell(answer, args.at.place.json)
 }
 
 async fn answer(args: &IntentArgs) -> Result<Answer, LiveFailure> {

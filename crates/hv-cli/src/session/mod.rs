@@ -30,7 +30,7 @@ use hv_integrations::iatp::IatpAdapter;
 use hv_integrations::manifest::Provenance;
 use serde_json::json;
 use std::path::PathBuf;
-pub(crate) use told::Answer;
+pub(crate) use told::{Answer, answer as tell};
 
 /// Does what `hv session` was asked.
 ///
@@ -44,7 +44,7 @@ pub fn run(args: &SessionArgs) -> Result<Exit, Refused> {
         runtime.shutdown_background();
         answer
     });
-    answer.map_err(|failure| Refused::Session(Box::new(failure)))?.tell(place.json)
+    told::answer(answer, place.json)
 }
 
 /// Does what `hv kill` was asked.
@@ -53,7 +53,7 @@ pub fn run(args: &SessionArgs) -> Result<Exit, Refused> {
 /// [`Refused`] where nothing was recorded, or the answer cannot be printed.
 pub fn kill(args: &KillArgs) -> Result<Exit, Refused> {
     let answer = runtime().and_then(|runtime| runtime.block_on(request::kill(args)));
-    answer.map_err(|failure| Refused::Session(Box::new(failure)))?.tell(args.place.json)
+    told::answer(answer, args.place.json)
 }
 
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, LiveFailure> {

@@ -1,8 +1,9 @@
 //! What a command answers: a text for people, a document for programs, an exit code.
 
+use super::failure::LiveFailure;
 use crate::Exit;
 use crate::output::{self, Refused};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::{self, Write};
 
 /// What a command answers.
@@ -15,6 +16,16 @@ pub(crate) struct Answer {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     warning: Option<String>,
+}
+
+/// Prints what came of a command. Programs get a document also where it was refused.
+pub(crate) fn answer(answer: Result<Answer, LiveFailure>, json: bool) -> Result<Exit, Refused> {
+    if let (true, Err(LiveFailure::Denied(denied))) = (json, &answer) {
+        let (reason, needs) = (denied.reason.to_string(), denied.reason.needs());
+        let exit = Exit::Denied.code();
+        output::json(&json!({ "exit_code": exit, "denial": { "reason": reason, "needs": needs } }))?;
+    }
+    answer.map_err(|failure| Refused::Session(Box::new(failure)))?.tell(json)
 }
 
 impl Answer {

@@ -30,7 +30,7 @@ const LONGEST: u64 = 1 << 30;
 pub fn run(args: &VfsArgs) -> Result<Exit, Refused> {
     let by = by_of(&args.command);
     let answer = runtime().and_then(|runtime| runtime.block_on(answer(by, &args.command)));
-    answer.map_err(|failure| Refused::Session(Box::new(failure)))?.tell(by.at.place.json)
+    crate::session::tell(answer, by.at.place.json)
 }
 
 const fn by_of(command: &VfsCommand) -> &As {
