@@ -149,3 +149,27 @@ fn whoever_resumes_a_run_resumes_what_was_paused_in_it() {
     assert_eq!(log(&run), ["do one", "do two", "do three"]);
     assert_complete(&run);
 }
+
+#[test]
+fn a_saga_that_is_cancelled_from_a_shell_is_undone_paused_or_not() {
+    for pause in [false, true] {
+        let slow =
+            change("two", sh("echo $$ > two.pid; sleep 2; echo do two >> LOG"), sh("echo undo two >> LOG"));
+        let run = scene(&file(0.9, vec![quick("one"), slow, quick("three")]));
+        let child = spawn(&mut run.start());
+        written(&run.work().join("two.pid"));
+        if pause {
+            assert_eq!(word(&run, &["pause"]).status.code(), Some(0));
+        }
+        let cancelled = word(&run, &["cancel"]);
+        assert_eq!(cancelled.status.code(), Some(0), "{}", said(&cancelled));
+        let output = ended(child);
+        assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+        let log = log(&run);
+        // What ran was let end by itself, and is undone with what was done before.
+        assert_eq!(&log[..3], ["do one", "do two", "undo two"], "{log:?}");
+        assert!(!log.iter().any(|line| line == "do three"), "{log:?}");
+        assert_eq!(report_of(&output)["undo_order"], serde_json::json!(["two", "one"]));
+        assert_complete(&run);
+    }
+}

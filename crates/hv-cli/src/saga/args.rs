@@ -63,6 +63,9 @@ Exit codes: 0 it makes sense, 1 it does not, 2 bad input"
     /// Let whoever drives it start again what is ready
     #[command(after_help = STEER_HELP)]
     Resume(SteerArgs),
+    /// Let whoever drives it turn back, and undo what was done
+    #[command(after_help = CANCEL_HELP)]
+    Cancel(SteerArgs),
     /// Stop what an agent executes, and hand its steps to the substitutes that they name
     #[command(after_help = RELIEVE_HELP)]
     Relieve(RelieveArgs),
@@ -92,6 +95,19 @@ with what was interrupted, paused or not.
 Example:
   hv saga pause ~/.local/share/hv/runs/release/trail
   hv saga resume ~/.local/share/hv/runs/release/trail
+
+Exit codes: 0 recorded, 1 it was asked for and is not recorded yet, 2 nothing is
+driven there";
+
+const CANCEL_HELP: &str = "\
+It reaches the saga that is being driven in the folder, and is recorded there.
+What runs may end by itself for ten seconds, then it is stopped; what was done is
+undone in reverse order, and the run ends as one that was rolled back. What was
+interrupted and is driven by nobody goes on with `hv run --resume`, and can be
+cancelled then.
+
+Example:
+  hv saga cancel ~/.local/share/hv/runs/release/trail
 
 Exit codes: 0 recorded, 1 it was asked for and is not recorded yet, 2 nothing is
 driven there";
@@ -178,7 +194,7 @@ pub struct ReplayArgs {
     pub json: bool,
 }
 
-/// Arguments of `hv saga pause` and `resume`.
+/// Arguments of `hv saga pause`, `resume` and `cancel`.
 #[derive(Debug, Args)]
 pub struct SteerArgs {
     /// The folder of the trail

@@ -82,6 +82,7 @@ pub fn run(args: &SagaArgs) -> Result<Exit, Refused> {
         SagaCommand::Skip(args) => settle::settle(args, Settlement::Skipped {}),
         SagaCommand::Retry(args) => settle::settle(args, Settlement::Retried {}),
         SagaCommand::Pause(args) => steer(args, Word::Pause),
+        SagaCommand::Cancel(args) => steer(args, Word::Cancel),
         SagaCommand::Resume(args) => steer(args, Word::Resume),
         SagaCommand::Relieve(args) => steer(&args.steer, Word::Relieve(args.agent.clone())),
         SagaCommand::Restore(args) => settle::restore(args),

@@ -7,12 +7,16 @@ use super::failure::LiveFailure;
 use super::request::{INTERVAL, beside, read, write};
 use crate::run::place;
 use hv_core::Hypervisor;
+use hv_core::saga::SagaState;
 use hv_core::saga::drive::Control;
 use hv_core::types::{Did, SessionId};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+/// How long what runs may go on by itself when its saga is to turn back.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long the driver may take to record what it was asked for.
 const RECORDED: Duration = Duration::from_secs(5);
@@ -27,6 +31,8 @@ pub(crate) enum Word {
     Resume,
     /// Take the work from an agent, for good.
     Relieve(Did),
+    /// Turn back, and undo what was done.
+    Cancel,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -55,6 +61,7 @@ pub(super) async fn look(
         Word::Pause => control.pause(),
         Word::Resume => control.resume(),
         Word::Relieve(agent) => control.relieve(agent.clone()),
+        Word::Cancel => control.cancel(PATIENCE),
     }
     let until = Instant::now() + RECORDED;
     let mut done = holds(hv, session, &word)?;
@@ -71,6 +78,7 @@ pub(super) async fn look(
                  of others is looked at, and tried again or undone; `hv kill` keeps it from starting more"
             )
         }
+        (Word::Cancel, true) => "cancelled; what was done is undone, and nothing more starts".to_owned(),
         (_, false) => "it was asked for, and is not recorded yet".to_owned(),
     };
     write(&beside(data, &format!("saga.{id}")), &Reply { words, done })
@@ -85,7 +93,10 @@ fn holds(hv: &Hypervisor, session: &SessionId, word: &Word) -> Result<bool, Live
         if let Some(machine) =
             hv.saga_machine(session, &saga)?.filter(|machine| !machine.state().is_terminal())
         {
-            return Ok(machine.is_paused() == (*word == Word::Pause));
+            return Ok(match word {
+                Word::Cancel => machine.state() == SagaState::Compensating,
+                word => machine.is_paused() == (*word == Word::Pause),
+            });
         }
     }
     // What has ended holds back nothing, and nothing of it runs.
@@ -93,6 +104,7 @@ fn holds(hv: &Hypervisor, session: &SessionId, word: &Word) -> Result<bool, Live
 }
 
 /// Asks whoever drives a saga of this folder; gives what it says, and whether it is recorded.
+/// Whoever takes it up may end before it answers.
 pub(crate) fn ask(data: &Path, word: Word, wait: Duration) -> Result<(String, bool), LiveFailure> {
     let data = place::absolute(data)?;
     let id = place::token::<8>()?;
@@ -105,8 +117,11 @@ pub(crate) fn ask(data: &Path, word: Word, wait: Duration) -> Result<(String, bo
             return Ok((words, done));
         }
         if Instant::now() > until {
-            let _ = fs::remove_file(&file);
-            return Err(LiveFailure::NothingDriven { data });
+            if fs::remove_file(&file).is_ok() {
+                return Err(LiveFailure::NothingDriven { data });
+            }
+            let words = "it was taken up, and whoever drove the saga has ended since; see `hv saga show`";
+            return Ok((words.to_owned(), false));
         }
         std::thread::sleep(INTERVAL);
     }
