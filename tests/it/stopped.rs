@@ -96,7 +96,9 @@ fn holds(name: &str, free: u32, ends: &[i32], left: &Filled) -> bool {
         assert!(ends.contains(first) && first == second, "{name}, {free} KiB: {first}, {second}");
         return false;
     }
-    let tells = said.contains("no storage space; make room there, then go on with `hv run --resume --data ");
+    // With the file it goes on whether anything was begun or not.
+    let tells =
+        said.contains("no storage space; make room there, then go on with `hv run --resume FILE --data ");
     assert!(tells && said.contains("/disk/trail`"), "{name}, {free} KiB: {said}");
     if *begun == 0 {
         assert_eq!(*second, 3, "{name}, {free} KiB: nothing was begun, and nothing is");
