@@ -11,9 +11,9 @@ pub(crate) fn called<T>(function: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(function)).ok()
 }
 
-/// What a future comes to; nothing where it panics. It is not polled again then.
-pub(crate) async fn awaited<F: Future>(work: F) -> Option<F::Output> {
-    let mut work = pin!(work);
+/// What the future that a function gave comes to; nothing where either panics. It is not polled again then.
+pub(crate) async fn awaited<F: Future>(work: Option<F>) -> Option<F::Output> {
+    let mut work = pin!(work?);
     poll_fn(|cx| match called(|| work.as_mut().poll(cx)) {
         Some(polled) => polled.map(Some),
         None => Poll::Ready(None),

@@ -443,11 +443,7 @@ fn waits(refused: &Refused) -> Option<Timestamp> {
 
 /// What a function of the program comes to. Nobody knows how far one came that panicked.
 async fn calmly<F: Future<Output = Outcome>>(act: impl FnOnce() -> F) -> Outcome {
-    let ended = match called(act) {
-        Some(work) => awaited(work).await,
-        None => None,
-    };
-    ended.unwrap_or_else(|| Outcome::failed(Class::Unknown, hv_saga::Reason::Panicked))
+    awaited(called(act)).await.unwrap_or_else(|| Outcome::failed(Class::Unknown, hv_saga::Reason::Panicked))
 }
 
 /// Waits for what ends in time. What is ready at once needs no timer.

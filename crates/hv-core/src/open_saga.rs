@@ -225,11 +225,7 @@ impl OpenSaga {
             }
             let work = called(&mut executor);
             Box::pin(async move {
-                let ended = match work {
-                    Some(work) => awaited(work).await,
-                    None => None,
-                };
-                ended.map_or_else(|| panicked(told), |result| keep(result, told))
+                awaited(work).await.map_or_else(|| panicked(told), |result| keep(result, told))
             })
         };
         self.take_up().await.map_err(StepFailure::Node)?;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long executions may go on after the first Ctrl-C.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long what runs may end by itself after SIGTERM, before it is stopped.
 const GRACE: Duration = Duration::from_secs(5);
 /// The same after a second Ctrl-C: enough for what takes a moment, such as a step of git, which asked in the middle may

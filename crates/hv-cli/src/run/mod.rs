@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use begun::{NOTE, begun, undoing};
 pub(crate) use engine::{SETUP, WORK};
-pub(crate) use interrupts::MOMENT;
+pub(crate) use interrupts::{MOMENT, PATIENCE};
 
 /// Runs or resumes a session file and prints the report.
 ///

@@ -5,7 +5,7 @@
 
 use super::failure::LiveFailure;
 use super::request::{INTERVAL, beside, read, write};
-use crate::run::place;
+use crate::run::{PATIENCE, place};
 use hv_core::Hypervisor;
 use hv_core::saga::SagaState;
 use hv_core::saga::drive::Control;
@@ -14,9 +14,6 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-/// How long what runs may go on by itself when its saga is to turn back.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long the driver may take to record what it was asked for.
 const RECORDED: Duration = Duration::from_secs(5);

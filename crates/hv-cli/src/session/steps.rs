@@ -9,7 +9,7 @@ use crate::Exit;
 use crate::output;
 use crate::outside::trail_of;
 use crate::run::history::History;
-use crate::run::{MOMENT, RunFailure};
+use crate::run::{MOMENT, PATIENCE, RunFailure};
 use hv_core::Grant;
 use hv_core::event::Denial;
 use hv_core::rings::class::{Claim, Undo, Unproven};
@@ -31,8 +31,6 @@ use tokio::signal::unix::{SignalKind, signal};
 const KEPT: usize = 1 << 20;
 /// How long a command that outlived its supervisor may go on.
 const SURVIVORS: Duration = Duration::from_secs(10);
-/// How long a command may go on after Ctrl-C.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An executor that keeps what the execution said, and the handle by which it is stopped.
 struct Kept {
