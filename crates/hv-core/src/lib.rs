@@ -125,5 +125,6 @@ pub use hv_types as types;
 /// The examples in the README are tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
+#[doc = include_str!("../../../README.md")]
 #[derive(Debug)]
 pub struct ReadmeDoctests;
