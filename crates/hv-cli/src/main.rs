@@ -37,7 +37,7 @@ fn main() -> Exit {
         Command::Tools(args) => hv_cli::tools::run(&args),
         Command::Ring(args) => {
             let answer = hv_cli::ring::answer(args.sigma, args.action());
-            let told = if args.json { output::json(&answer) } else { output::print(&answer) };
+            let told = output::document(&answer, args.json);
             told.map(|()| Exit::Done)
         }
         Command::Schema => output::print(&plan::schema()).map(|()| Exit::Done),

@@ -90,6 +90,14 @@ pub fn json(value: &impl Serialize) -> Result<(), Refused> {
     bytes(&text)
 }
 
+/// Prints what a command found: as one JSON document where it is asked for, and else in words.
+///
+/// # Errors
+/// [`Refused::Output`].
+pub fn document(document: &(impl Serialize + fmt::Display), as_json: bool) -> Result<(), Refused> {
+    if as_json { json(document) } else { print(document) }
+}
+
 /// Prints bytes on stdout.
 ///
 /// # Errors

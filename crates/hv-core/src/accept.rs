@@ -144,12 +144,7 @@ fn decided(state: &State, now: Timestamp, envelope: &Envelope) -> Result<(Draft,
             if !verifier {
                 return Err(reject(Rejection::NotAVerifier));
             }
-            let session = match session {
-                None => None,
-                Some(name) => {
-                    Some(state.ledger_no(name).ok_or_else(|| refuse(Reason::NoSession(name.clone())))?)
-                }
-            };
+            let session = state.ledger_no_where(session.as_ref()).map_err(refuse)?;
             let order = SlashOrder {
                 evidence: *evidence,
                 agent: about.clone(),

@@ -287,12 +287,7 @@ pub(crate) fn decided(
             Draft::default().node(node).ledger(policy)
         }
         Request::Slash { about, session, fault, class, risk, happened, evidence } => {
-            let session = match session {
-                None => None,
-                Some(name) => {
-                    Some(state.ledger_no(name).ok_or_else(|| refuse(Reason::NoSession(name.clone())))?)
-                }
-            };
+            let session = state.ledger_no_where(session.as_ref()).map_err(refuse)?;
             let order = SlashOrder {
                 evidence: *evidence,
                 agent: about.clone(),

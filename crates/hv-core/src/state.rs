@@ -381,6 +381,11 @@ impl State {
         open.or_else(|| self.answering.get(id).copied())
     }
 
+    /// The same for a session that may be left out, and is refused where nobody knows it.
+    pub(crate) fn ledger_no_where(&self, id: Option<&SessionId>) -> Result<Option<SessionNo>, Reason> {
+        id.map(|id| self.ledger_no(id).ok_or_else(|| Reason::NoSession(id.clone()))).transpose()
+    }
+
     /// What the operator set for an action: in this session, or else for the node.
     pub(crate) fn override_of(&self, slot: &Slot, action: &ActionId) -> Override {
         let everywhere = || self.authority.config().and_then(|config| config.overrides().get(action));

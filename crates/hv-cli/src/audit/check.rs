@@ -46,11 +46,7 @@ pub(super) struct Document {
 /// Checks a file, and says what was found.
 pub(super) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     let document = found(args)?;
-    if args.json {
-        output::json(&document)?
-    } else {
-        output::print(&document)?
-    }
+    output::document(&document, args.json)?;
     Ok(Exit::Done)
 }
 

@@ -48,11 +48,7 @@ pub(super) fn run(args: &DiffArgs) -> Result<Exit, Failure> {
         (Some(_), Some(_)) => "differ",
     };
     let document = Document { verdict, common, records: [one.len(), other.len()], first, second };
-    if args.json {
-        output::json(&document)?
-    } else {
-        output::print(&document)?
-    }
+    output::document(&document, args.json)?;
     Ok(if verdict == "differ" { Exit::Failed } else { Exit::Done })
 }
 

@@ -217,11 +217,7 @@ pub(super) fn contents(args: &PurgeArgs) -> Result<Contents, Failure> {
 
 fn tell(args: &PurgeArgs, plan: &PurgePlan, purged: u64) -> Result<Exit, Failure> {
     let document = PurgeDocument::of(args, plan, purged);
-    if args.json {
-        output::json(&document)?
-    } else {
-        output::print(&document)?
-    }
+    output::document(&document, args.json)?;
     let early = args.dry_run && document.early > 0;
     Ok(if early { Exit::Denied } else { Exit::Done })
 }
@@ -295,7 +291,7 @@ pub(super) fn hold(args: &HoldArgs) -> Result<Exit, Failure> {
             let number = writer.run(|hv| async move { hv.hold(&held, &why).await })?;
             let hold = Hold { number, scope, reason: reason.clone() };
             let document = HoldDocument::of(&hold);
-            if *json { output::json(&document)? } else { output::print(&document)? }
+            output::document(&document, *json)?;
         }
         HoldCommand::Release { hold } => {
             let hold = *hold;

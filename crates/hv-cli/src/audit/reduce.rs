@@ -47,11 +47,7 @@ pub(super) fn run(args: &PurgeArgs, tier: TierArg, path: &Path) -> Result<Exit, 
         writer.run(|hv| async move { hv.reduce(&request).await })?
     };
     let document = Document::of(args.dry_run, tier, &plan);
-    if args.json {
-        output::json(&document)?
-    } else {
-        output::print(&document)?
-    }
+    output::document(&document, args.json)?;
     let early = args.dry_run && document.early > 0;
     Ok(if early { Exit::Denied } else { Exit::Done })
 }

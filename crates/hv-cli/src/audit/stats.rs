@@ -76,11 +76,7 @@ pub(super) fn run(args: &StatsArgs) -> Result<Exit, Failure> {
     };
     document.sessions =
         report.streams.iter().filter(|stream| stream.no >= StreamNo::FIRST_SESSION).map(session).collect();
-    if args.trail.json {
-        output::json(&document)?
-    } else {
-        output::print(&document)?
-    }
+    output::document(&document, args.trail.json)?;
     Ok(Exit::Done)
 }
 

@@ -30,11 +30,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
     let (report, anchors) = beside_anchors(data, outside, looking)?;
     let found = anchors.iter().any(|anchor| anchor.counts);
     let document = Document { anchors, ..Document::of(&report) };
-    if args.trail.json {
-        output::json(&document)?;
-    } else {
-        output::print(&document)?;
-    }
+    output::document(&document, args.trail.json)?;
     if document.verdict == Word::Tampered {
         return Ok(Exit::Failed);
     }

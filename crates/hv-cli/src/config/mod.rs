@@ -47,7 +47,7 @@ pub fn run(args: &ConfigCommandArgs) -> Result<Exit, Refused> {
             let before = args.data.as_deref().map(recorded).transpose()?;
             let guards = config.over(&before.unwrap_or_default()).map_err(BadConfig::from)?;
             let told = told::Settings::of(&config, &guards, before.as_ref());
-            if args.json { output::json(&told) } else { output::print(&told) }?;
+            output::document(&told, args.json)?;
         }
         ConfigCommand::Check(args) => {
             let config = args.config.read()?;

@@ -181,11 +181,7 @@ fn verify(args: &VerifyArgs) -> Result<Exit, Refused> {
         },
         Err(refusal) => Verdict::against(&refusal),
     };
-    if args.json {
-        output::json(&verdict)?
-    } else {
-        output::print(&verdict)?
-    }
+    output::document(&verdict, args.json)?;
     Ok(if verdict.valid { Exit::Done } else { Exit::Failed })
 }
 

@@ -44,7 +44,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Refused> {
             report.data
         ));
     }
-    match if args.json { output::json(&report) } else { output::print(&report) } {
+    match output::document(&report, args.json) {
         // Who closed the pipe knows; how the run ended is still to be told.
         Err(Refused::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(report.outcome.exit()),
         printed => printed.map(|()| report.outcome.exit()),
