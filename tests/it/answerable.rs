@@ -172,6 +172,8 @@ fn what_if_says_what_the_slash_then_costs() {
     let dot = dot.args(["trust", "show", "--dot", "--data"]).arg(office.path("trail")).output().unwrap();
     let dot = String::from_utf8(dot.stdout).unwrap();
     assert!(dot.starts_with("digraph liability {") && dot.contains("did:mesh:bob"), "{dot}");
+    // Sessions are called by their names, which people know.
+    assert!(dot.contains(" in live (bond "), "{dot}");
 }
 
 #[test]

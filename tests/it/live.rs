@@ -284,6 +284,57 @@ fn what_is_asked_of_the_wrong_session_says_which_there_are() {
     assert_eq!(states, ["open", "ended"]);
 }
 
+/// What nobody may ask for is bad input, and no refusal of what an agent may do; it says which limit there is.
+#[test]
+fn what_is_above_a_limit_of_a_step_is_bad_input_and_names_the_limit() {
+    let desk = Desk::new(&["look=read-only"]);
+    for (option, value, limit) in
+        [("--timeout", "8d", "604800 s"), ("--timeout", "0s", "1 ms"), ("--retries", "101", "100")]
+    {
+        for verb in ["exec", "rehearse"] {
+            let mut asked = desk.session(verb);
+            asked.args([
+                "--agent",
+                "did:mesh:coder",
+                "--action",
+                "look",
+                option,
+                value,
+                "--",
+                "touch",
+                "done",
+            ]);
+            let output = ran(&mut asked);
+            assert_eq!(output.status.code(), Some(2), "{verb} {option} {value}: {}", said(&output));
+            assert!(said(&output).contains(limit), "{verb} {option} {value}: {}", said(&output));
+        }
+    }
+    assert!(!desk.work().join("done").exists());
+    assert!(denials(&desk.data()).is_empty());
+    assert_eq!(code(desk.exec("did:mesh:coder", "look").args(["--timeout", "7d", "--", "true"])), 0);
+}
+
+#[test]
+fn a_reason_says_something() {
+    let desk = Desk::new(&["look=read-only"]);
+    let data = desk.data();
+    let data = data.to_str().unwrap();
+    for command in [
+        &["kill", "--data", data, "--all"][..],
+        &["kill", "--data", data, "--all", "--lift"],
+        &["audit", "hold", data, "add"],
+        &["elevate", "--data", data, "--agent", "did:mesh:coder", "--action", "look"],
+    ] {
+        for nothing in ["", " \t"] {
+            let output = ran(hv().args(command).args(["--reason", nothing]));
+            assert_eq!(output.status.code(), Some(2), "{command:?}: {}", said(&output));
+            assert!(said(&output).contains("say in a few words why"), "{command:?}: {}", said(&output));
+        }
+    }
+    // Nothing was killed.
+    assert_eq!(code(desk.exec("did:mesh:coder", "look").args(["--", "true"])), 0);
+}
+
 #[test]
 fn an_undo_that_failed_counts_again_when_it_was_rehearsed_or_a_witness_has_said_so() {
     let desk = Desk::new(&["file.make=full", "db.migrate=full-rehearsed"]);

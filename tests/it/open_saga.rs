@@ -1,6 +1,6 @@
 //! Sagas of a program that decides as it goes: each step is added, asked for, and done by a function.
 
-use hv_core::audit::MemoryLog;
+use hv_core::audit::{Log, MemoryLog};
 use hv_core::saga::SagaState;
 use hv_core::types::{ActionId, Did, SagaId, SessionId};
 use hv_core::{
@@ -234,4 +234,42 @@ async fn s4_a_saga_that_grows_is_the_same_after_a_replay_and_completes_with_its_
     assert_eq!(host.state().unwrap(), SagaState::Running);
     again.terminate_session(session.id()).await.unwrap();
     assert!(undone.lock().unwrap().is_empty());
+}
+
+/// C1: the same number is another step in another saga, so it is refused there, and nothing is called.
+#[tokio::test]
+async fn c1_a_step_of_another_saga_is_refused_wherever_that_one_is() {
+    let (hv, log, session) = stage().await;
+    let (other_hv, _, elsewhere) = stage().await;
+    let undone = Arc::new(Mutex::new(Vec::new()));
+    let never = async || -> Result<(), String> { panic!("it must not run") };
+    // Of the same name and with the same step, but on another node.
+    let id = SagaId::new("mail").unwrap();
+    let mut away = elsewhere.create_saga(&id).await.unwrap();
+    let mut other = session.create_saga(&SagaId::new("post").unwrap()).await.unwrap();
+    let foreign = [
+        away.add_step(undoable("draft", "a", &undone)).await.unwrap(),
+        other.add_step(undoable("draft", "a", &undone)).await.unwrap(),
+    ];
+    let mut saga = session.create_saga(&id).await.unwrap();
+    let own = saga.add_step(undoable("draft", "a", &undone)).await.unwrap();
+    for step in foreign {
+        assert_ne!(step, own);
+        let before = log.durable();
+        let refused = saga.execute_step(step, never).await.unwrap_err();
+        let StepFailure::Node(Error::Denied(denied)) = refused else { panic!("{refused:?}") };
+        assert_eq!(denied.reason, Reason::OtherSaga(id.clone()));
+        assert!(denied.to_string().contains("ask the saga that added it"), "{denied}");
+        // It is on the trail.
+        assert!(denied.lsn.is_some_and(|lsn| lsn > before), "{denied:?}");
+    }
+    // Neither saga was touched by that.
+    assert_eq!(saga.execute_step(own, async || Ok::<_, String>(1)).await.unwrap(), 1);
+    assert_eq!(away.execute_step(foreign[0], async || Ok::<_, String>(2)).await.unwrap(), 2);
+    assert_eq!(other.execute_step(foreign[1], async || Ok::<_, String>(3)).await.unwrap(), 3);
+    for saga in [saga, away, other] {
+        assert_eq!(saga.finish().await.unwrap(), SagaState::Completed);
+    }
+    hv.terminate_session(session.id()).await.unwrap();
+    other_hv.terminate_session(elsewhere.id()).await.unwrap();
 }

@@ -17,7 +17,7 @@ fn every_scenario_is_as_expected() {
     let output = test(&[&workspace().join("examples/scenarios")], &["--json"]);
     let told = json(&output);
     assert_eq!(output.status.code(), Some(0), "{told:#}");
-    assert!(told["scenarios"].as_array().unwrap().len() >= 15);
+    assert!(told["scenarios"].as_array().unwrap().len() >= 19);
 }
 
 #[test]

@@ -139,3 +139,11 @@ fn lasting(text: &str) -> Result<Duration, String> {
         Err(_) => Err("not a number with its unit, such as 30s, 10m, 1h or 7d".to_owned()),
     }
 }
+
+/// Why something is asked for: a text that says something.
+pub(crate) fn reason(text: &str) -> Result<String, &'static str> {
+    match text.trim() {
+        "" => Err("nothing is said; say in a few words why, for whoever reads the trail later"),
+        text => Ok(text.to_owned()),
+    }
+}

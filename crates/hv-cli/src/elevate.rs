@@ -30,7 +30,7 @@ pub struct ElevateArgs {
     #[arg(long, value_name = "ACTION", required = true)]
     pub action: Vec<ActionId>,
     /// Why
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = crate::call::reason)]
     pub reason: String,
     /// How long it lasts from the moment at which it is given, at most 1h
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]

@@ -62,6 +62,8 @@ pub enum Reason {
     NoSaga(SagaId),
     /// A saga of the session has not ended.
     SagaUnfinished(SagaId),
+    /// A step is asked of this saga that another one added.
+    OtherSaga(SagaId),
     /// The agent is under quarantine.
     Quarantined(Did),
     /// The kill switch was used.
@@ -172,6 +174,7 @@ impl Reason {
             Self::NoSession(_) => "no_session",
             Self::NoSaga(_) => "no_saga",
             Self::SagaUnfinished(_) => "saga_unfinished",
+            Self::OtherSaga(_) => "other_saga",
             Self::Quarantined(_) => "quarantined",
             Self::Killed { .. } => "killed",
             Self::AlreadyKilled { .. } => "already_killed",
@@ -277,6 +280,9 @@ impl fmt::Display for Reason {
             Self::NoSession(id) => write!(f, "there is no open session `{id}` on this node"),
             Self::NoSaga(id) => write!(f, "the session has no saga `{id}`"),
             Self::SagaUnfinished(id) => write!(f, "saga `{id}` has not ended"),
+            Self::OtherSaga(id) => {
+                write!(f, "the step is not one of saga `{id}`; ask the saga that added it")
+            }
             Self::Retention { contents } => {
                 write!(f, "{contents} of the contents have to be kept longer, so nothing is purged")
             }

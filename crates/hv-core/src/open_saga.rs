@@ -1,12 +1,13 @@
 //! Sagas of a program that decides as it goes: a step is added, asked for, and done by a function.
 
 use crate::calm::{awaited, called};
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::event::{Denial, SessionEvent};
 use crate::host::SagaHost;
 use crate::hypervisor::Hypervisor;
 use crate::node::{Draft, Refusal};
 use crate::state::{Known, NamedSaga};
+use hv_audit::StreamNo;
 use hv_rings::class::Claim;
 use hv_saga::{
     Attempt, Class, Growth, Limits, Outcome, Pace, Plan, Purpose, Retry, SagaCommand, SagaState, StepDef,
@@ -14,10 +15,11 @@ use hv_saga::{
 };
 use hv_types::{ActionId, ActionKind, Did, Illegal, Reversibility, SagaId, SessionId, StepId};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::future::ready;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +33,8 @@ type Undo = Box<dyn Fn() -> Work<'static> + Send + Sync>;
 /// A step that fails for good has everything before it undone, in reverse order of commit. The saga completes
 /// when its session is terminated with every step of it done.
 pub struct OpenSaga {
+    /// Which of all that this program ever began, so that a step of another one is known.
+    no: u64,
     hv: Hypervisor,
     session: SessionId,
     host: SagaHost,
@@ -64,9 +68,17 @@ pub struct NewStep {
     undo_timeout: Duration,
 }
 
-/// A step of an [`OpenSaga`], by its number there.
+/// A step of an [`OpenSaga`], and of no other one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StepNo(u32);
+pub struct StepNo {
+    /// The number of the saga among those of the program.
+    of: u64,
+    /// Its number there.
+    number: u32,
+}
+
+/// How many sagas this program began that grow.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
 
 /// Why a step has no result.
 #[derive(Debug)]
@@ -162,7 +174,8 @@ impl OpenSaga {
         let limits = Limits { concurrency: 1, ..Limits::default() };
         let plan = Plan { pace: Pace::Asked, limits, ..Plan::open() };
         let host = hv.create_saga(&session, saga, plan, Vec::new()).await?;
-        Ok(Self { hv, session, host, undos: BTreeMap::new(), abandoned: AtomicBool::new(false) })
+        let (no, undos) = (BEGUN.fetch_add(1, Ordering::Relaxed), BTreeMap::new());
+        Ok(Self { no, hv, session, host, undos, abandoned: AtomicBool::new(false) })
     }
 
     /// The saga's name.
@@ -198,7 +211,7 @@ impl OpenSaga {
             self.accept_undo(saga, number).await?;
             self.undos.insert(number, undo);
         }
-        Ok(StepNo(number))
+        Ok(StepNo { of: self.no, number })
     }
 
     /// Does a step: passes the gate, calls the function, and again where it fails and may be repeated. Where
@@ -209,7 +222,7 @@ impl OpenSaga {
     /// the saga did before, by whatever is asked of the saga next, this or [`finish`](Self::finish).
     ///
     /// # Errors
-    /// [`StepFailure`], with what it left behind.
+    /// [`StepFailure`], with what it left behind; [`Reason::OtherSaga`] where another saga added the step.
     pub async fn execute_step<X, F, T, E>(&self, step: StepNo, mut executor: X) -> Result<T, StepFailure>
     where
         X: FnMut() -> F,
@@ -217,6 +230,9 @@ impl OpenSaga {
         T: Send,
         E: fmt::Display,
     {
+        if step.of != self.no {
+            return Err(StepFailure::Node(self.refuse_step().await));
+        }
         let said: Mutex<(Option<T>, String)> = Mutex::new((None, "it did not end in time".to_owned()));
         let told = &said;
         let act = |attempt: Attempt| -> Work<'_> {
@@ -229,7 +245,7 @@ impl OpenSaga {
             })
         };
         self.take_up().await.map_err(StepFailure::Node)?;
-        let first = SagaCommand::Start { step: step.0, refused: Vec::new() };
+        let first = SagaCommand::Start { step: step.number, refused: Vec::new() };
         let saga = self.driven(self.host.run(first, act)).await.map_err(StepFailure::Node)?;
         if let Some(denial) = self.host.take_refused() {
             return Err(StepFailure::Denied(Box::new(denial)));
@@ -252,6 +268,19 @@ impl OpenSaga {
             return Ok(state);
         }
         self.driven(self.host.run(SagaCommand::Finish, |attempt| self.take_back(&attempt))).await
+    }
+
+    /// Refuses a step that another saga added: its number may be that of quite another one here.
+    async fn refuse_step(&self) -> Error {
+        let refused = self.hv.node().commit(|state, _| -> Result<(Draft, Infallible), Box<Refusal>> {
+            let reason = Reason::OtherSaga(self.id().clone());
+            let stream = state.slot(&self.session).map_or(StreamNo::NODE, |slot| slot.stream);
+            Err(Refusal::on(stream, "execute_step", None, None, reason))
+        });
+        match refused.await {
+            Ok(never) => match never {},
+            Err(error) => error,
+        }
     }
 
     /// Settles what was dropped in the middle, as after a crash; says where that left the saga.

@@ -2,7 +2,8 @@
 
 use crate::{BondNo, UnfitPolicy};
 use core::fmt;
-use hv_types::{Did, Digest, Sigma, Timestamp};
+use core::num::NonZeroU32;
+use hv_types::{Did, Digest, Share, Sigma, Timestamp};
 
 /// How many agents of a cycle are named; the others are counted.
 pub const CYCLE_NAMES_MAX: usize = 16;
@@ -221,10 +222,16 @@ impl fmt::Display for Denial {
                 f,
                 "{agent} would bond {asked} beside {bonded}, and may have {limit} bonded; at most {left} is left"
             ),
-            Self::EmptyStake { agent, reputation } => write!(
-                f,
-                "the stake of {agent} comes to nothing; of a reputation of {reputation}, bond at least 0.000001"
-            ),
+            Self::EmptyStake { agent, reputation } => {
+                write!(f, "the stake of {agent} comes to nothing; ")?;
+                match least_share(*reputation) {
+                    Some(share) => write!(
+                        f,
+                        "of a reputation of {reputation}, bond at least 0.000001, or a share of at least {share}"
+                    ),
+                    None => f.write_str("it has no reputation of which anything could be bonded"),
+                }
+            }
             Self::Quarantined { agent, by } => write!(f, "{agent} is quarantined {by}"),
             Self::Past { named, now } => write!(f, "{named} is over, it is {now}; name a later time"),
             Self::Future { named, now } => {
@@ -260,6 +267,12 @@ impl fmt::Display for Denial {
             Self::Full { what } => write!(f, "the ledger cannot number more {what}"),
         }
     }
+}
+
+/// The least share of a reputation that is an amount at all: what follows from rounding down.
+fn least_share(reputation: Sigma) -> Option<Share> {
+    let ppm = NonZeroU32::new(reputation.ppm())?;
+    Share::from_ppm(1_000_000_u32.div_ceil(ppm.get())).ok()
 }
 
 impl core::error::Error for Denial {

@@ -208,11 +208,17 @@ impl Matrix<'_> {
         backed.keys().filter_map(|&agent| self.ledger.did(agent).cloned()).collect()
     }
 
-    /// The vouches as a graph in the DOT language, of one session or of all; unbonding bonds are dashed.
+    /// The vouches as a graph in the DOT language, of one session or of all; unbonding bonds are dashed. The ledger knows
+    /// sessions by number; `name` says what each is called.
     ///
     /// # Errors
     /// What writing to `out` gives.
-    pub fn write_dot(&self, session: Option<SessionNo>, out: &mut impl Write) -> fmt::Result {
+    pub fn write_dot<N: fmt::Display>(
+        &self,
+        session: Option<SessionNo>,
+        name: impl Fn(SessionNo) -> N,
+        out: &mut impl Write,
+    ) -> fmt::Result {
         let bonds = session.map_or_else(|| self.bonds(), |session| self.in_session(session));
         let mut agents: Vec<AgentNo> = bonds.iter().flat_map(|bond| [bond.voucher, bond.vouchee]).collect();
         agents.sort_unstable();
@@ -227,6 +233,7 @@ impl Matrix<'_> {
         }
         for Bond { no, session, voucher, vouchee, remaining, state, .. } in bonds {
             let style = if state == BondState::Unbonding { ", style=dashed" } else { "" };
+            let session = name(session).to_string().replace('\\', "\\\\").replace('"', "\\\"");
             writeln!(
                 out,
                 "  n{voucher} -> n{vouchee} [label=\"{remaining} in {session} (bond {no})\"{style}];"

@@ -137,7 +137,7 @@ pub enum HoldCommand {
         #[arg(long, value_name = "DID", value_parser = did)]
         subject: Option<Did>,
         /// Why, for whoever wants to release it
-        #[arg(long)]
+        #[arg(long, value_name = "TEXT", value_parser = crate::call::reason)]
         reason: String,
         /// Print JSON
         #[arg(long)]

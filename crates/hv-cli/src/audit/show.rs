@@ -183,6 +183,11 @@ impl Printer {
         self.seen
     }
 
+    /// Whether something could not be printed, so that nothing more is.
+    pub(super) const fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
     /// Prints what waits.
     pub(super) fn flush(&mut self) {
         if self.failed.is_none() {

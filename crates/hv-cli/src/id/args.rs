@@ -91,6 +91,8 @@ and under which nonce is added:
   rotate    the same; with --cosign and the file of the new key
   revoke    {}
 CALL is {\"session\": …, \"agent\": DID, \"action\": …, \"params\": DIGEST, \"deadline\": TIME}.
+Most files need not be written by hand: `hv call` prints what a vote or a witness
+signs, `hv intent --ask` an intent, and --ask of other commands what they need.
 
 Example:
   hv id sign --key human.key --type witness --audience did:mesh:node --deadline 10m call.json

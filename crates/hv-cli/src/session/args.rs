@@ -351,7 +351,7 @@ pub struct KillArgs {
     #[arg(long)]
     pub all: bool,
     /// Why
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = crate::call::reason)]
     pub reason: String,
     /// Who says so
     #[arg(long, value_name = "DID", default_value = "did:hv:operator")]

@@ -357,14 +357,17 @@ fn definition(folder: &Folder, session: &SessionId, args: &ExecArgs) -> Result<S
     };
     let execute = task(args.command.clone(), args.stdin.as_ref());
     execute.check().map_err(|problem| input(format!("the command cannot be run: {problem}")))?;
-    Ok(StepDef {
+    let step = StepDef {
         kind,
         undo: shell(&args.undo),
         probe: shell(&args.probe),
         timeout: args.timeout,
         retry: Retry::times(args.retries),
         ..StepDef::new(id, args.action.clone(), args.agent.clone(), execute)
-    })
+    };
+    // What no saga takes is bad input here, and no refusal of anything the agent may do.
+    Plan::new(vec![Arc::new(step.clone())]).check().map_err(|bad| input(bad.to_string()))?;
+    Ok(step)
 }
 
 /// How a command failed.

@@ -50,7 +50,7 @@ pub(super) fn show(args: &ShowArgs) -> Result<Exit, Refused> {
     if args.dot {
         let mut dot = String::new();
         // A text takes whatever is written.
-        let _ = matrix.write_dot(None, &mut dot);
+        let _ = matrix.write_dot(None, |session| trust.session(session), &mut dot);
         output::print(&dot)?;
         return Ok(Exit::Done);
     }

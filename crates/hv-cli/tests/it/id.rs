@@ -348,3 +348,13 @@ fn the_page_on_formats_names_the_fields_of_every_kind() {
     }
     assert_eq!(kinds.len(), 10);
 }
+
+#[test]
+fn the_help_says_which_command_prints_what_is_signed() {
+    let help = hv(["id", "sign", "--help"]);
+    let words: Vec<&str> = text(&help.stdout).split_whitespace().collect();
+    let words = words.join(" ");
+    for command in ["`hv call` prints what a vote or a witness signs", "`hv intent --ask` an intent"] {
+        assert!(words.contains(command), "{words}");
+    }
+}

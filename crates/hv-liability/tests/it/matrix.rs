@@ -68,7 +68,7 @@ fn it_draws() {
     let mut twin = twin();
     twin.release(3).unwrap();
     let mut dot = String::new();
-    twin.ledger.matrix(twin.now()).write_dot(None, &mut dot).unwrap();
+    twin.ledger.matrix(twin.now()).write_dot(None, |session| session, &mut dot).unwrap();
     let expected = "\
 digraph liability {
   rankdir=LR;
@@ -85,8 +85,10 @@ digraph liability {
 ";
     assert_eq!(dot, expected);
     let mut one = String::new();
-    twin.ledger.matrix(twin.now()).write_dot(Some(SessionNo(1)), &mut one).unwrap();
+    let name = |session: SessionNo| format!("\"pay\\out\" {session}");
+    twin.ledger.matrix(twin.now()).write_dot(Some(SessionNo(1)), name, &mut one).unwrap();
     assert_eq!(one.lines().count(), 7);
+    assert!(one.contains("[label=\"0.05 in \\\"pay\\\\out\\\" 1 (bond 3.0)\", style=dashed]"), "{one}");
     let lines = twin.ledger.matrix(twin.now()).to_string();
     assert_eq!(lines.lines().next(), Some("did:mesh:ada → did:mesh:bob: 0.20 in 0, active (bond 0.0)"));
     assert_eq!(lines.lines().count(), 4);

@@ -55,7 +55,19 @@ fn every_denial() -> Vec<(Denial, String)> {
         ),
         (
             Denial::EmptyStake { agent: agent.clone(), reputation: sigma(900_000) },
-            "the stake of did:mesh:ada comes to nothing; of a reputation of 0.90, bond at least 0.000001".into(),
+            "the stake of did:mesh:ada comes to nothing; of a reputation of 0.90, bond at least 0.000001, or a share of at \
+             least 0.000002"
+                .into(),
+        ),
+        (
+            Denial::EmptyStake { agent: agent.clone(), reputation: sigma(500_000) },
+            "the stake of did:mesh:ada comes to nothing; of a reputation of 0.50, bond at least 0.000001, or a share of at \
+             least 0.000002"
+                .into(),
+        ),
+        (
+            Denial::EmptyStake { agent: agent.clone(), reputation: sigma(0) },
+            "the stake of did:mesh:ada comes to nothing; it has no reputation of which anything could be bonded".into(),
         ),
         (
             quarantined(Quarantine::Until(at)),
