@@ -6,8 +6,8 @@ use hv_core::event::{LedgerEvent, SessionEvent};
 use hv_core::identity::{Content, Envelope, Statement};
 use hv_core::rings::gate::GateDenial;
 use hv_core::rings::intent::{
-    Allowed, AmountBound, Bounds, CommandBounds, CommandLine, Demand, HttpBounds, LASTS, Part, Policy, Rule,
-    Unintended, Unit, Violation, What,
+    Allowed, AmountBound, Bounds, CommandBounds, CommandLine, Demand, HttpBounds, LASTS, Part, Policy, Rest,
+    Rule, Unintended, Unit, Violation, What,
 };
 use hv_core::saga::{CommandTask, Host, HttpTask, Outcome, Plan, SagaCommand, StepDef, Task, Value};
 use hv_core::session::{Expect, Standing};
@@ -20,18 +20,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-fn set(items: &[&str]) -> BTreeSet<String> {
+pub(crate) fn set(items: &[&str]) -> BTreeSet<String> {
     items.iter().map(ToString::to_string).collect()
 }
 
-fn allowed(what: What) -> Allowed {
+pub(crate) fn allowed(what: What) -> Allowed {
     Allowed { calls: None, what }
 }
 
 fn git(calls: Option<u32>) -> Allowed {
     let argv = ["git", "push", "origin"].map(String::from).to_vec();
     let bounds = CommandBounds {
-        commands: BTreeSet::from([CommandLine { argv, more: 1 }]),
+        commands: BTreeSet::from([CommandLine { argv, more: 1, rest: Rest::Any }]),
         folders: set(&["/srv/repo"]),
         variables: set(&[]),
         input: false,
@@ -56,13 +56,16 @@ fn pay() -> Allowed {
     allowed(What::Http { bounds })
 }
 
-fn bounds_of(actions: impl IntoIterator<Item = (&'static str, Allowed)>, calls: Option<u32>) -> Bounds {
+pub(crate) fn bounds_of(
+    actions: impl IntoIterator<Item = (&'static str, Allowed)>,
+    calls: Option<u32>,
+) -> Bounds {
     let actions = actions.into_iter().map(|(name, allowed)| (action(name), allowed)).collect();
     Bounds::new(actions, calls, LASTS).unwrap()
 }
 
 /// Pushes to origin, pays up to 100 EUR, works, and changes files below /src.
-fn usual() -> Bounds {
+pub(crate) fn usual() -> Bounds {
     bounds_of(
         [
             ("push", git(None)),
@@ -79,12 +82,12 @@ fn step(action_name: &str, task: impl Into<Task>) -> StepDef {
     step.with_undo(Task::closure("work"))
 }
 
-fn push(argv: &[&str], cwd: &str) -> StepDef {
+pub(crate) fn push(argv: &[&str], cwd: &str) -> StepDef {
     let argv = argv.iter().map(ToString::to_string).collect();
     step("push", CommandTask { argv, cwd: Some(cwd.to_owned()), ..CommandTask::default() })
 }
 
-fn pays(url: &str, body: Value) -> StepDef {
+pub(crate) fn pays(url: &str, body: Value) -> StepDef {
     let request = HttpTask {
         method: "POST".to_owned(),
         url: url.to_owned(),
@@ -102,7 +105,7 @@ fn amount(text: &str) -> Value {
 }
 
 /// A court whose session makes this of intents.
-async fn court(policy: Policy) -> Court {
+pub(crate) async fn court(policy: Policy) -> Court {
     let court = Court::configured().await;
     court.acquaint().await;
     court.open_under(policy).await;
@@ -114,7 +117,7 @@ fn intended(court: &Court, by: &str, bounds: &Bounds) -> Statement {
     court.statement(by, Content::Intent { call, on_behalf_of: None })
 }
 
-async fn declare(court: &Court, by: &str, bounds: &Bounds) -> Result<Intent, Error> {
+pub(crate) async fn declare(court: &Court, by: &str, bounds: &Bounds) -> Result<Intent, Error> {
     let signed = intended(court, by, bounds).seal(&key(by)).unwrap();
     court.hv.declare_intent(&court.session, &signed, bounds, &Presented::default()).await
 }
@@ -132,7 +135,7 @@ async fn begin(court: &Court, saga: &str, steps: Vec<StepDef>, brought: Vec<Enve
 }
 
 /// Whether a step starts; where it does not, what the trail says of it.
-async fn starts(court: &Court, saga: &str, step: StepDef) -> Result<(), String> {
+pub(crate) async fn starts(court: &Court, saga: &str, step: StepDef) -> Result<(), String> {
     let denied = court.last_denial();
     let granted = begin(court, saga, vec![step], vec![]).await;
     match court.last_denial() {
@@ -144,13 +147,13 @@ async fn starts(court: &Court, saga: &str, step: StepDef) -> Result<(), String> 
     }
 }
 
-fn session_events(court: &Court) -> Vec<SessionEvent> {
+pub(crate) fn session_events(court: &Court) -> Vec<SessionEvent> {
     let events = court.events().into_iter();
     let of_session = |event| if let TrailEvent::Session(event) = event { Some(*event) } else { None };
     events.filter_map(of_session).collect()
 }
 
-fn uses(court: &Court) -> Vec<(String, bool)> {
+pub(crate) fn uses(court: &Court) -> Vec<(String, bool)> {
     let used = |event| match event {
         SessionEvent::IntentUsed { action, consented, .. } => Some((action.as_str().to_owned(), consented)),
         _ => None,

@@ -20,6 +20,7 @@ mod guard;
 mod handover;
 mod input;
 mod intent;
+mod intent_places;
 mod intent_told;
 mod interrupts;
 mod kernels;

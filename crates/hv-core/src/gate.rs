@@ -14,7 +14,7 @@ use hv_rings::class::{Claims, Class, Terms};
 use hv_rings::gate::{
     Acquaintance, Entry, Facts, GateDenial, Identity, Life, Membership, Phase, Principal, Quarantine, Unfit,
 };
-use hv_rings::intent::Unintended;
+use hv_rings::intent::{Places, Unintended};
 use hv_rings::rate::Limited;
 use hv_rings::standing::Standing;
 use hv_rings::{Basis, Evidence};
@@ -84,6 +84,8 @@ pub(crate) struct Brought<'a> {
     pub(crate) also: &'a [NodeEvent],
     /// What starts together with it.
     pub(crate) passed: &'a [Start],
+    /// Where the paths really are of which its intent asks that.
+    pub(crate) real: &'a Places,
 }
 
 /// Whether an attempt of a saga may start. `tools` is how many attempts of the agent run already.
@@ -113,12 +115,12 @@ pub(crate) fn check(
         let denial = Denial::of("step", Some(agent), Some(&attempt.action), &reason);
         return Err(Box::new(Refused { denial, rejected: Vec::new(), gate: None, terms }));
     }
-    let Brought { presented, own, also, passed } = brought;
+    let Brought { presented, own, also, passed, real } = brought;
     let intended = match slot.intents() {
         None => Intended::Free,
         Some(intents) => {
             let only_reads = claims.is_some_and(|claims| class(claims).kind == ActionKind::ReadOnly);
-            intents.hold((party.seat, now), (&attempt.action, &attempt.task), only_reads, passed)
+            intents.hold((party.seat, now), (&attempt.action, &attempt.task), only_reads, (passed, real))
         }
     };
     let asks_witness = matches!(intended, Intended::Asks(..));

@@ -7,7 +7,7 @@ use crate::event::{Denial, LedgerEvent, SessionEvent};
 use crate::evidence::{self, Presented};
 use crate::gate::{self, Brought, Certified, Pass, Refused};
 use crate::grant::{Grant, Right, parameters_of};
-use crate::intent::{self, Use};
+use crate::intent::{self, Looked, Use};
 use crate::node::{Draft, Node, Refusal};
 use crate::observed::SagaTold;
 use crate::rates::Turnstile;
@@ -23,7 +23,7 @@ use hv_saga::{
     Purpose, Report, Saga, SagaCommand, SagaDenial, SagaEvent, SagaState, StepDef,
 };
 use hv_types::{ActionId, Call, Did, SagaId, SessionId, Timestamp, Wire};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -65,6 +65,15 @@ pub(crate) struct Start {
     pub(crate) call: Box<Call>,
     pub(crate) pass: Pass,
 }
+
+/// What has to be known before a command can be decided: where these paths really are.
+struct Asks {
+    command: SagaCommand,
+    paths: BTreeSet<String>,
+}
+
+/// What was decided, or what has to be known before.
+type Answerable = Result<Decided, Box<Asks>>;
 
 /// The starts that passed the gate, and where the saga is.
 struct Decided {
@@ -207,7 +216,7 @@ impl SagaHost {
     /// [`Reason::Saga`] where the saga refuses; [`Error::Log`], [`Error::Poisoned`].
     pub(crate) async fn carry_out(
         &self,
-        command: SagaCommand,
+        mut command: SagaCommand,
         output: Option<Output>,
     ) -> Result<Progress<Grant>, Error> {
         let attached = match output.filter(says_something) {
@@ -218,19 +227,29 @@ impl SagaHost {
         evidence::verify_ahead(&self.node, self.brought.values().flat_map(Presented::statements))?;
         let asked = if let SagaCommand::Start { .. } = command { Some(command.clone()) } else { None };
         let mut told = SagaTold::begin();
-        let decide = |state: &State, now| self.decide(state, now, command, attached, &mut told);
-        let recorded = self.node.run(decide, |state, Decided { starts, place, held }| {
-            let Place { stream, number } = *self.place.get_or_init(|| place);
-            // What the saga waits for next is told by the state that the record has made.
-            let slot = state.open(stream);
-            let running = slot.and_then(|slot| slot.running_saga(number)).map(|saga| &saga.machine);
-            let next_wake = running.and_then(Saga::next_wake);
-            let ended = || slot.and_then(|slot| slot.ended(number)).unwrap_or_default();
-            let state = running.map_or_else(ended, Saga::state);
-            Answer { starts, stream, next_wake, held, state }
-        })?;
-        let lsn = recorded.lsn();
-        let Answer { starts, stream, mut next_wake, held, state } = self.node.settle(recorded).await?;
+        let mut looked = Looked::default();
+        let (lsn, Answer { starts, stream, mut next_wake, held, state }) = loop {
+            let known = (attached, &looked);
+            let decide = |state: &State, now| self.decide(state, now, command, known, &mut told);
+            let recorded = self.node.run(decide, |state, decided| {
+                let Decided { starts, place, held } = decided?;
+                let Place { stream, number } = *self.place.get_or_init(|| place);
+                // What the saga waits for next is told by the state that the record has made.
+                let slot = state.open(stream);
+                let running = slot.and_then(|slot| slot.running_saga(number)).map(|saga| &saga.machine);
+                let next_wake = running.and_then(Saga::next_wake);
+                let ended = || slot.and_then(|slot| slot.ended(number)).unwrap_or_default();
+                let state = running.map_or_else(ended, Saga::state);
+                Ok(Answer { starts, stream, next_wake, held, state })
+            })?;
+            let lsn = recorded.lsn();
+            let asks: Box<Asks> = match self.node.settle(recorded).await? {
+                Ok(answer) => break (lsn, answer),
+                Err(asks) => asks,
+            };
+            looked.look(asks.paths).await;
+            command = asks.command;
+        };
         told.tell((&self.session, &self.saga), &starts, state);
         if let Some(until) = held {
             let now = self.node.now();
@@ -267,9 +286,9 @@ impl SagaHost {
         state: &State,
         now: Timestamp,
         mut command: SagaCommand,
-        attached: Option<PayloadRef>,
+        (attached, looked): (Option<PayloadRef>, &Looked),
         told: &mut SagaTold,
-    ) -> Result<(Draft, Decided), Box<Refusal>> {
+    ) -> Result<(Draft, Answerable), Box<Refusal>> {
         let place = self.place.get();
         let slot = place.map_or_else(|| state.slot(&self.session), |place| state.open(place.stream));
         let Some(slot) = slot else {
@@ -316,6 +335,7 @@ impl SagaHost {
         };
         let mut turnstile = Turnstile::new((state, slot, now));
         let mut held: Vec<(u32, Timestamp)> = Vec::new();
+        let before = command.refused_mut().map_or(0, |refused| refused.len());
         // What is outside the intents of agents, where that is a reason to slash them.
         let mut violations = Vec::new();
         loop {
@@ -323,6 +343,11 @@ impl SagaHost {
             let decided = saga.machine.decide_holding(&command, &holding, now).map_err(denied)?;
             let SagaDecided { events, after } = decided;
             let starts = saga.machine.starts(&self.session, &self.saga, &events);
+            if let Some(paths) = intent::unknown((slot, now), &starts, looked) {
+                // Nothing is recorded: all of it is decided again, with what is known then.
+                command.refused_mut().into_iter().for_each(|refused| refused.truncate(before));
+                return Ok((Draft::default(), Err(Box::new(Asks { command, paths }))));
+            }
             let mut passed: Vec<Start> = Vec::with_capacity(starts.len());
             let (mut refused, mut later) = (Vec::new(), Vec::new());
             let mut spent = Vec::new();
@@ -334,6 +359,7 @@ impl SagaHost {
                     own: slot.voices(number, attempt.ordinal),
                     also: &spent,
                     passed: &passed,
+                    real: looked.real(),
                 };
                 let tools = running(slot, saga, &attempt, &events) + started(&passed, &attempt);
                 let claims = slot.claims(&attempt.action).copied();
@@ -387,7 +413,7 @@ impl SagaHost {
                     .also(follows)
                     .ahead(number, after, outcomes);
                 let place = Place { stream: slot.stream, number };
-                return Ok((draft, Decided { starts: passed, place, held: until }));
+                return Ok((draft, Ok(Decided { starts: passed, place, held: until })));
             }
             for (attempt, no) in refused {
                 told.denied(&no.denial, &no);

@@ -20,9 +20,11 @@ use std::fmt;
 use std::sync::LazyLock;
 
 mod held;
+mod real;
 
 pub use held::intent_evidence;
-pub(crate) use held::{Intended, Use, files, possible_after, slashes, violation};
+pub(crate) use held::{Intended, Use, files, possible_after, slashes, unknown, violation};
+pub(crate) use real::Looked;
 
 static BOUNDS_KEY: LazyLock<[u8; 32]> = LazyLock::new(|| blake3::derive_key("hv 2026 intent v1", &[]));
 

@@ -10,6 +10,7 @@ use hv_types::ActionId;
 mod amount;
 mod bounds;
 mod place;
+mod rest;
 mod weigh;
 
 #[cfg(any(test, feature = "proptest"))]
@@ -23,6 +24,7 @@ pub use bounds::{
     Allowed, AmountBound, BadBounds, Bounds, CommandBounds, CommandLine, HttpBounds, INTENT, LASTS,
     LASTS_AT_MOST, MAX_ACTIONS, MAX_ITEMS, MAX_TEXT_BYTES, Unit, What,
 };
+pub use rest::{Places, Rest};
 
 /// What a call does, as far as its parameters are known before it is made.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +39,8 @@ pub enum Deed<'a> {
         variables: &'a [&'a str],
         /// Whether it is given input.
         input: bool,
+        /// Where the paths really are that [`Bounds::paths`] names.
+        real: &'a Places,
     },
     /// It sends a request.
     Http {
@@ -126,6 +130,8 @@ pub enum Part {
     File,
     /// A function.
     Function,
+    /// An argument that follows those that are named.
+    Argument,
 }
 
 hv_types::wire_enum!(Part {
@@ -148,6 +154,7 @@ hv_types::wire_enum!(Part {
     16 => Unit {},
     17 => File {},
     18 => Function {},
+    19 => Argument {},
 });
 
 impl fmt::Display for Part {
@@ -172,6 +179,7 @@ impl fmt::Display for Part {
             Self::Unit => "unit",
             Self::File => "file",
             Self::Function => "function",
+            Self::Argument => "argument",
         })
     }
 }

@@ -11,9 +11,9 @@ use crate::plan::read_duration;
 use clap::{Args, Subcommand, ValueEnum};
 use hv_core::audit::disk::RealDisk;
 use hv_core::audit::retention::{Fate, Scope};
-use hv_core::audit::{Verdict, verify_on};
+use hv_core::audit::{Entry, Kind, Verdict, verify_on};
 use hv_core::types::{BadIdent, Did, Digest, SessionId};
-use hv_core::{Clock, Contents, Hold, PurgePlan, PurgeRequest, Request, SystemClock};
+use hv_core::{Clock, Contents, Hold, Hypervisor, PurgePlan, PurgeRequest, Request, SystemClock};
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -190,9 +190,12 @@ pub(super) fn purge(args: &PurgeArgs) -> Result<Exit, Failure> {
         return Ok(asked.tell(args.json)?);
     }
     let word = args.witness.as_deref().map(word_of).transpose().map_err(|why| bad_input(&why))?;
-    let by = args.word.by.clone();
+    let (by, meant) = (args.word.by.clone(), args.session.clone());
     let writer = Writer::open(&args.data, args.again)?;
     let done = writer.run(|hv| async move {
+        if let Some(session) = meant.filter(|session| !in_trail(&hv, session)) {
+            output::error(&misspelt(&session, "nothing of it is purged"));
+        }
         let plan = match &word {
             Some(word) => hv.purge_witnessed(&by, &request, word).await?,
             None => hv.purge(&request).await?,
@@ -206,13 +209,34 @@ pub(super) fn purge(args: &PurgeArgs) -> Result<Exit, Failure> {
 
 /// What the trail refers to, read as a stranger does.
 pub(super) fn contents(args: &PurgeArgs) -> Result<Contents, Failure> {
-    let mut contents = Contents::default();
-    let report =
-        verify_on(&RealDisk, &args.data, &mut |entry| contents.take(&entry)).map_err(NoTrail::from)?;
-    match report.verdict {
-        Verdict::Tampered(finding) => Err(Failure::Tampered(finding.to_string())),
-        _ => Ok(contents),
+    let (mut contents, mut missing) = (Contents::default(), args.session.as_ref());
+    let mut take = |entry: Entry<'_>| {
+        contents.take(&entry);
+        if let Kind::StreamOpened { label, .. } = entry.kind {
+            missing = missing.filter(|session| session.as_str() != label);
+        }
+    };
+    let report = verify_on(&RealDisk, &args.data, &mut take).map_err(NoTrail::from)?;
+    if let Verdict::Tampered(finding) = report.verdict {
+        return Err(Failure::Tampered(finding.to_string()));
     }
+    if let Some(session) = missing {
+        output::error(&misspelt(session, "nothing of it is purged"));
+    }
+    Ok(contents)
+}
+
+/// Whether there is, or was, a session of this name. One that cannot be read back is none that is misspelt.
+fn in_trail(hv: &Hypervisor, session: &SessionId) -> bool {
+    let open = hv.open_sessions().is_ok_and(|open| open.contains(session));
+    open || hv.closed_sessions(session).map_or(true, |closed| !closed.is_empty())
+}
+
+/// What is told of a session that the trail does not have; it may come, so that is no error.
+fn misspelt(session: &SessionId, so: &str) -> String {
+    format!(
+        "hv: there is no session `{session}` in this trail yet; {so} (`hv audit stats` lists what there is)"
+    )
 }
 
 fn tell(args: &PurgeArgs, plan: &PurgePlan, purged: u64) -> Result<Exit, Failure> {
@@ -288,7 +312,12 @@ pub(super) fn hold(args: &HoldArgs) -> Result<Exit, Failure> {
             let scope = Scope { session: session.clone(), subject: subject.clone() };
             let writer = Writer::open(&args.data, false)?;
             let (held, why) = (scope.clone(), reason.clone());
-            let number = writer.run(|hv| async move { hv.hold(&held, &why).await })?;
+            let number = writer.run(|hv| async move {
+                if let Some(session) = held.session.as_ref().filter(|session| !in_trail(&hv, session)) {
+                    output::error(&misspelt(session, "the hold waits for one of that name"));
+                }
+                hv.hold(&held, &why).await
+            })?;
             let hold = Hold { number, scope, reason: reason.clone() };
             let document = HoldDocument::of(&hold);
             output::document(&document, *json)?;

@@ -2,7 +2,7 @@
 
 use crate::id::args::duration;
 use hv_core::rings::intent::{
-    Allowed, AmountBound, BadBounds, Bounds, CommandBounds, CommandLine, HttpBounds, LASTS, Unit, What,
+    Allowed, AmountBound, BadBounds, Bounds, CommandBounds, CommandLine, HttpBounds, LASTS, Rest, Unit, What,
 };
 use hv_core::types::ActionId;
 use serde::Deserialize;
@@ -86,6 +86,42 @@ struct Line {
     argv: Vec<String>,
     #[serde(default)]
     more: u32,
+    rest: Option<WhatFollows>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "rest is \"any\", \"operands\", a list of words, or { below = [...] } with folders"
+)]
+enum WhatFollows {
+    Kind(Kind),
+    Words(BTreeSet<String>),
+    Paths(Below),
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Any,
+    Operands,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Below {
+    below: BTreeSet<String>,
+}
+
+impl From<&WhatFollows> for Rest {
+    fn from(follows: &WhatFollows) -> Self {
+        match follows {
+            WhatFollows::Kind(Kind::Any) => Self::Any,
+            WhatFollows::Kind(Kind::Operands) => Self::Operands,
+            WhatFollows::Words(words) => Self::Words { words: words.clone() },
+            WhatFollows::Paths(Below { below }) => Self::Paths { folders: below.clone() },
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -163,7 +199,14 @@ fn what(action: &Action, bad: &dyn Fn(&'static str) -> NoBounds) -> Result<What,
     let Action { command, http, files, functions, .. } = action;
     Ok(match (command, http, files, functions) {
         (Some(Command { run, folders, variables, input }), None, None, None) => {
-            let line = |line: &Line| CommandLine { argv: line.argv.clone(), more: line.more };
+            if run.iter().any(|line| line.more == 0 && line.rest.is_some()) {
+                return Err(bad("says in `rest` what may follow, and not in `more` how much"));
+            }
+            let line = |line: &Line| CommandLine {
+                argv: line.argv.clone(),
+                more: line.more,
+                rest: line.rest.as_ref().map_or(Rest::Any, Rest::from),
+            };
             What::Command {
                 bounds: CommandBounds {
                     commands: run.iter().map(line).collect(),
@@ -251,6 +294,34 @@ functions = ["think"]
     }
 
     #[test]
+    fn what_may_follow_is_said_in_four_ways() {
+        let follows = |rest: &str| {
+            let run = format!("command = {{ run = [{{ argv = [\"a\"], more = 1{rest} }}], folders = [] }}");
+            let bounds = parse(&format!("[[action]]\nid = \"a\"\n{run}"))?;
+            Ok(match &bounds.actions()[&ActionId::new("a").unwrap()].what {
+                What::Command { bounds } => bounds.commands.first().unwrap().rest.clone(),
+                other => panic!("{other:?}"),
+            })
+        };
+        let set = |item: &str| BTreeSet::from([item.to_owned()]);
+        for (rest, expected) in [
+            ("", Rest::Any),
+            (", rest = \"any\"", Rest::Any),
+            (", rest = \"operands\"", Rest::Operands),
+            (", rest = [\"x\"]", Rest::Words { words: set("x") }),
+            (", rest = { below = [\"/x\"] }", Rest::Paths { folders: set("/x") }),
+        ] {
+            assert_eq!(follows(rest).unwrap(), expected, "{rest}");
+        }
+        for rest in ["\"none\"", "1", "{ below = [\"/x\"], above = [] }"] {
+            let why: NoBounds = follows(&format!(", rest = {rest}")).unwrap_err();
+            assert!(why.to_string().contains("rest is \"any\", \"operands\", a list of words"), "{why}");
+        }
+        let why: NoBounds = follows(", rest = { below = [\"x\"] }").unwrap_err();
+        assert_eq!(why.to_string(), "`x` is no absolute folder");
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_refused() {
         for (text, why) in [
             ("lasts = \"25h\"", "at most 86400 s"),
@@ -261,6 +332,10 @@ functions = ["think"]
             ("[[action]]\nid = \"a\"\nfiles = []\n[[action]]\nid = \"a\"\nfiles = []", "stands there twice"),
             ("[[action]]\nid = \"a\"\nfiles = [\"src\"]", "`src` is no path"),
             ("[[action]]\nid = \"a b\"\nfiles = []", "a b"),
+            (
+                "[[action]]\nid = \"a\"\ncommand = { run = [{ argv = [\"x\"], rest = \"any\" }], folders = [] }",
+                "action `a` says in `rest` what may follow, and not in `more` how much",
+            ),
             ("{\"action\": [{\"id\": \"a\", \"http\": {}}]}", "missing field `methods`"),
         ] {
             let refused = parse(text).unwrap_err().to_string();

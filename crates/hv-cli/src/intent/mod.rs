@@ -124,6 +124,9 @@ The bounds, as TOML:
   calls = 3
   command = { run = [{ argv = [\"git\", \"push\", \"origin\"], more = 1 }], folders = [\"/\"] }
   [[action]]
+  id = \"tidy\"
+  command = { run = [{ argv = [\"rm\"], more = 9, rest = { below = [\"/work\"] } }], folders = [\"/work\"] }
+  [[action]]
   id = \"pay\"
   [action.http]
   methods = [\"POST\"]
@@ -134,6 +137,13 @@ The bounds, as TOML:
   [[action]]
   id = \"hv.files.change\"
   files = [\"/src\"]
+
+Nothing follows the arguments of a command that `argv` names but `more` of them,
+and those are what `rest` says: \"any\", as where it is left out; \"operands\", none
+of which begins with a dash; one of a list of words; or paths below folders. Such
+a path and the folder of a command are held to where they really are, links
+followed, at the moment of the call; whoever can write there can still put a link
+in place before the program starts. Paths of addresses are given without escapes.
 
 Examples:
   hv intent --data trail --bounds mine.toml --ask did:mesh:a > intent.json

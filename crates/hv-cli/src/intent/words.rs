@@ -1,6 +1,6 @@
 //! Intents for people.
 
-use hv_core::rings::intent::{Bounds, Demand, Policy, Rule, Violation, What};
+use hv_core::rings::intent::{Bounds, CommandLine, Demand, Policy, Rest, Rule, Violation, What};
 
 /// What a session makes of intents: whether it asks for them, what becomes of a call outside, and of its agent.
 pub(crate) const fn policy_words(policy: &Policy) -> [&'static str; 3] {
@@ -26,7 +26,7 @@ pub(crate) fn bounds_words(bounds: &Bounds) -> String {
     for (action, allowed) in bounds.actions() {
         let what = match &allowed.what {
             What::Command { bounds } => {
-                let lines: Vec<String> = bounds.commands.iter().map(|line| line.argv.join(" ")).collect();
+                let lines: Vec<String> = bounds.commands.iter().map(line).collect();
                 lines.join(" | ")
             }
             What::Http { bounds } => {
@@ -45,4 +45,20 @@ pub(crate) fn bounds_words(bounds: &Bounds) -> String {
     }
     let calls = bounds.calls().map(|calls| format!("; {calls} calls at most")).unwrap_or_default();
     if words.is_empty() { "nothing".to_owned() } else { words.join(", ") + &calls }
+}
+
+/// What may be run, in a few words.
+fn line(line: &CommandLine) -> String {
+    let CommandLine { argv, more, rest } = line;
+    let list = |items: &std::collections::BTreeSet<String>| {
+        items.iter().map(String::as_str).collect::<Vec<_>>().join(" ")
+    };
+    let follows = match rest {
+        _ if *more == 0 => String::new(),
+        Rest::Any => format!(" +{more}"),
+        Rest::Operands => format!(" +{more} operands"),
+        Rest::Words { words } => format!(" +{more} of {}", list(words)),
+        Rest::Paths { folders } => format!(" +{more} below {}", list(folders)),
+    };
+    argv.join(" ") + &follows
 }

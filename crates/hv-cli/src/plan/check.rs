@@ -55,7 +55,7 @@ pub(super) fn plan(source: &Source) -> Result<Plan, Located> {
         reader: Reader {
             places: &places,
             env: file.env,
-            has_base: session.base_url.is_some(),
+            base: session.base_url.clone(),
             context: if adapters.context.is_some() { Switch::On } else { Switch::Off },
             references: of_adapters,
         },

@@ -36,15 +36,15 @@ enum Work {
     },
     Http {
         method: String,
+        /// What completes the address where it is only a path.
+        base: Option<String>,
         url: Template,
         headers: Vec<(String, Text)>,
         body: Option<Text>,
         expect: Vec<u16>,
     },
     /// The name of the function that does it.
-    Context {
-        function: String,
-    },
+    Context { function: String },
 }
 
 /// A text, or where a secret is.
@@ -76,9 +76,9 @@ impl Effect {
                     pin: *pin,
                 })
             }
-            Work::Http { method, url, headers, body, expect } => Task::from(HttpTask {
+            Work::Http { method, base, url, headers, body, expect } => Task::from(HttpTask {
                 method: method.clone(),
-                url: url.fill(places),
+                url: completed(base.as_deref(), url.fill(places)),
                 headers: pairs(headers),
                 body: body.as_ref().map(|text| text.bind(places)),
                 expect: expect.clone(),
@@ -87,6 +87,14 @@ impl Effect {
         };
         let unusable = |problem| Located { line: self.line, fault: Fault::Task { purpose, problem } };
         task.check().map(|()| task).map_err(unusable)
+    }
+}
+
+/// An address in full, so that what is agreed to, bound and recorded is where the request goes.
+fn completed(base: Option<&str>, url: String) -> String {
+    match base {
+        Some(base) if url.starts_with('/') => format!("{}{url}", base.trim_end_matches('/')),
+        _ => url,
     }
 }
 
@@ -113,8 +121,8 @@ pub(super) struct Reader<'a> {
     pub(super) places: &'a Places,
     /// Variables for every command.
     pub(super) env: BTreeMap<String, At<String>>,
-    /// Whether something completes URLs that are only a path.
-    pub(super) has_base: bool,
+    /// What completes URLs that are only a path.
+    pub(super) base: Option<String>,
     /// Whether there is a store of context.
     pub(super) context: Switch,
     /// The secrets met so far.
@@ -187,11 +195,12 @@ impl Reader<'_> {
     }
 
     fn http(&mut self, raw: &RawHttp) -> Result<Work, Located> {
-        if raw.url.value.starts_with('/') && !self.has_base {
+        if raw.url.value.starts_with('/') && self.base.is_none() {
             return Err(Located { line: raw.url.line, fault: Fault::NoBase { url: raw.url.value.clone() } });
         }
         Ok(Work::Http {
             method: raw.method.as_ref().map_or_else(|| "POST".into(), |method| method.value.clone()),
+            base: self.base.clone(),
             url: self.template(&raw.url)?,
             headers: self.texts(&raw.headers)?,
             body: raw.body.as_ref().map(|text| self.text(text)).transpose()?,

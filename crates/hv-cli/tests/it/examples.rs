@@ -268,3 +268,23 @@ fn the_same_session_in_json_is_the_same_plan() {
         assert_eq!((bound.observations, bound.paths), (other.observations, other.paths));
     }
 }
+
+/// What is agreed to, bound and recorded is the address that the request goes to.
+#[test]
+fn an_address_that_is_a_path_is_completed_before_anybody_looks_at_it() {
+    for (base, url, whole) in [
+        ("http://127.0.0.1:8765/api/", "/v1?x", "http://127.0.0.1:8765/api/v1?x"),
+        ("https://a.example", "/v1", "https://a.example/v1"),
+        ("https://a.example", "https://b.example/v1", "https://b.example/v1"),
+    ] {
+        let text = format!(
+            "[session]\nbase_url = \"{base}\"\n[[agent]]\ndid = \"did:mesh:a\"\nsigma = 0.9\n[[action]]\nid = \"pay\"\n\
+             reversibility = \"none\"\n[[step]]\nid = \"pay\"\naction = \"pay\"\nagent = \"did:mesh:a\"\n\
+             execute = {{ http = {{ url = \"{url}\" }} }}\n"
+        );
+        let plan = Plan::parse(&Source::new("pay.toml", "/", Format::Toml, &text)).unwrap();
+        let bound = plan.bind(Path::new("/work")).unwrap();
+        let Task::Http(request) = &*bound.steps[0].def.execute else { panic!("{:?}", bound.steps[0]) };
+        assert_eq!(request.url, whole);
+    }
+}

@@ -1,6 +1,6 @@
 //! A call, held against the intent of its agent, and what follows where it is outside.
 
-use super::{Intent, Intents};
+use super::{Intent, Intents, Looked};
 use crate::charges;
 use crate::error::Reason;
 use crate::event::{LedgerEvent, SessionEvent};
@@ -11,12 +11,12 @@ use crate::state::{Slot, State};
 use hv_liability::{SlashOrder, SlashReason};
 use hv_rings::class::Terms;
 use hv_rings::gate::GateDenial;
-use hv_rings::intent::{Body, Decision, Deed, Outside, Unintended, Used, Violation};
+use hv_rings::intent::{Body, Decision, Deed, Outside, Places, Unintended, Used, Violation};
 use hv_rings::{Basis, Evidence};
-use hv_saga::{Task, Value};
+use hv_saga::{Attempt, Purpose, Task, Value};
 use hv_session::MemberRef;
 use hv_types::{ActionId, Did, Digest, Machine, SessionId, Share, Timestamp, Wire};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 static EVIDENCE_KEY: LazyLock<[u8; 32]> =
@@ -71,13 +71,13 @@ impl Intended {
 }
 
 impl Intents {
-    /// Holds a start against the intent of its agent; `passed` starts with it.
+    /// Holds a start against the intent of its agent; `passed` starts with it, and `real` says where its paths are.
     pub(crate) fn hold(
         &self,
         (seat, now): (Option<MemberRef<'_>>, Timestamp),
         (action, task): (&ActionId, &Task),
         only_reads: bool,
-        passed: &[Start],
+        (passed, real): (&[Start], &Places),
     ) -> Intended {
         let intent = self.of(seat, now);
         let mut used = intent.map_or_else(Used::default, |intent| intent.used(action));
@@ -88,7 +88,7 @@ impl Intents {
             used.all = used.all.saturating_add(1);
             used.of_action = used.of_action.saturating_add(u32::from(start.attempt.action == *action));
         }
-        with_deed(task, |deed| self.decided(intent, seat, (action, deed), used, only_reads))
+        with_deed(task, real, |deed| self.decided(intent, seat, (action, deed), used, only_reads))
     }
 
     fn decided(
@@ -120,7 +120,7 @@ impl Intents {
 }
 
 /// Shows what a task does. What is sent and named only, such as a secret, is not known here.
-fn with_deed<T>(task: &Task, look: impl FnOnce(&Deed<'_>) -> T) -> T {
+fn with_deed<T>(task: &Task, real: &Places, look: impl FnOnce(&Deed<'_>) -> T) -> T {
     match task {
         Task::Command(task) => {
             let variables: Vec<&str> = task.env.iter().map(|(name, _)| name.as_str()).collect();
@@ -130,6 +130,7 @@ fn with_deed<T>(task: &Task, look: impl FnOnce(&Deed<'_>) -> T) -> T {
                 folder,
                 variables: &variables,
                 input: task.stdin.is_some(),
+                real,
             })
         }
         Task::Http(task) => {
@@ -147,6 +148,22 @@ fn with_deed<T>(task: &Task, look: impl FnOnce(&Deed<'_>) -> T) -> T {
         }
         Task::Closure { name } => look(&Deed::Function { name }),
     }
+}
+
+/// The paths of these starts of which it is to be known where they really are, before they are held against intents.
+pub(crate) fn unknown(
+    (slot, now): (&Slot, Timestamp),
+    starts: &[Attempt],
+    looked: &Looked,
+) -> Option<BTreeSet<String>> {
+    let intents = slot.intents()?;
+    let mut unknown = BTreeSet::new();
+    for start in starts.iter().filter(|start| start.purpose == Purpose::Execute) {
+        let Some(intent) = intents.of(slot.session.known(&start.agent), now) else { continue };
+        let paths = |deed: &Deed<'_>| intent.bounds.paths(&start.action, deed);
+        unknown.append(&mut looked.without(with_deed(&start.task, looked.real(), paths)));
+    }
+    (!unknown.is_empty()).then_some(unknown)
 }
 
 /// Holds what is done to files against the intent of whoever does it: `paths` without a slash in front, and none for

@@ -2,6 +2,7 @@
 
 use super::amount::Amount;
 use super::place::{is_host_bound, normal, told};
+use super::rest::Rest;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -80,7 +81,8 @@ pub enum What {
 pub struct CommandBounds {
     /// What may be run: any of these.
     pub commands: BTreeSet<CommandLine>,
-    /// Where: in these folders and below; `/` for anywhere, also where it is not said.
+    /// Where: in these folders and below, as the folder is written and as it really is; `/` for anywhere, also where it
+    /// is not said.
     pub folders: BTreeSet<String>,
     /// The variables that may be set, whatever to.
     pub variables: BTreeSet<String>,
@@ -88,13 +90,15 @@ pub struct CommandBounds {
     pub input: bool,
 }
 
-/// A program, the arguments that it begins with, and how many more it may have.
+/// A program, the arguments that it begins with, and what may follow.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CommandLine {
     /// The program and its first arguments, exactly so.
     pub argv: Vec<String>,
-    /// How many arguments may follow, whatever they are.
+    /// How many arguments may follow.
     pub more: u32,
+    /// What each of those may be.
+    pub rest: Rest,
 }
 
 /// Bounds of the requests that are sent. What is empty lets nothing through.
@@ -104,7 +108,7 @@ pub struct HttpBounds {
     pub methods: BTreeSet<String>,
     /// The hosts: `api.example.com` at the scheme's own port, `api.example.com:8080`, or `.example.com` for all below.
     pub hosts: BTreeSet<String>,
-    /// The paths, and what is below them; `/` for all.
+    /// The paths without escapes, and what is below them; `/` for all.
     pub paths: BTreeSet<String>,
     /// The headers that may be set, in lower case, whatever to.
     pub headers: BTreeSet<String>,
@@ -135,14 +139,8 @@ pub struct Unit {
 }
 
 hv_types::wire_struct!(Allowed { calls, what });
-hv_types::wire_enum!(What {
-    0 => Command { bounds },
-    1 => Http { bounds },
-    2 => Files { paths },
-    3 => Functions { names },
-});
 hv_types::wire_struct!(CommandBounds { commands, folders, variables, input });
-hv_types::wire_struct!(CommandLine { argv, more });
+hv_types::wire_struct!(CommandLine { argv, more, rest });
 hv_types::wire_struct!(HttpBounds { methods, hosts, paths, headers, query, body, amounts });
 hv_types::wire_struct!(AmountBound { most, unit });
 hv_types::wire_struct!(Unit { at, is });
@@ -240,6 +238,52 @@ impl Wire for Bounds {
     }
 }
 
+/// Tags 0 and 4 are programs: 4 where a line says what may follow, and 0 where none does, as before it could be said.
+impl Wire for What {
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Command { bounds } if bounds.looks_at_the_rest() => {
+                out.push(4);
+                bounds.put(out);
+            }
+            Self::Command { bounds } => {
+                out.push(0);
+                bounds.put_plain(out);
+            }
+            Self::Http { bounds } => {
+                out.push(1);
+                bounds.put(out);
+            }
+            Self::Files { paths } => {
+                out.push(2);
+                paths.put(out);
+            }
+            Self::Functions { names } => {
+                out.push(3);
+                names.put(out);
+            }
+        }
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
+        Ok(match reader.byte()? {
+            0 => Self::Command { bounds: CommandBounds::take_plain(reader)? },
+            1 => Self::Http { bounds: Wire::take(reader)? },
+            2 => Self::Files { paths: Wire::take(reader)? },
+            3 => Self::Functions { names: Wire::take(reader)? },
+            4 => {
+                let bounds = CommandBounds::take(reader)?;
+                // Otherwise the same bounds had two encodings.
+                if !bounds.looks_at_the_rest() {
+                    return Err(reader.invalid("What"));
+                }
+                Self::Command { bounds }
+            }
+            tag => return Err(reader.unknown_tag("What", tag)),
+        })
+    }
+}
+
 impl What {
     fn check(&self) -> Result<(), BadBounds> {
         let path = |path: &str| normal(path).is_some();
@@ -255,11 +299,18 @@ impl What {
 impl CommandBounds {
     fn check(&self) -> Result<(), BadBounds> {
         few("commands", self.commands.len(), MAX_ITEMS)?;
-        for CommandLine { argv, .. } in &self.commands {
+        for CommandLine { argv, rest, .. } in &self.commands {
             let program = argv.first().map_or("", String::as_str);
             text("program", program, !program.is_empty())?;
             few("arguments", argv.len(), MAX_ITEMS)?;
             argv.iter().try_for_each(|argument| text("argument", argument, !argument.contains('\0')))?;
+            match rest {
+                Rest::Any | Rest::Operands => {}
+                Rest::Words { words } => texts("argument", words, |word| !word.contains('\0'))?,
+                Rest::Paths { folders } => {
+                    texts("absolute folder", folders, |folder| normal(folder).is_some())?;
+                }
+            }
         }
         texts("absolute folder", &self.folders, |folder| normal(folder).is_some())?;
         texts("variable", &self.variables, |name| !name.is_empty() && !name.contains(['=', '\0']))

@@ -2,21 +2,23 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 /// What an address says of where a request goes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Target<'a> {
+pub(super) struct Target {
     /// In lower case; with the port, where that is not the scheme's own.
     pub(super) host: String,
-    /// Without what follows a question mark.
-    pub(super) path: &'a str,
+    /// Without what follows a question mark, and without escapes.
+    pub(super) path: String,
     /// Whether there is a question mark.
     pub(super) query: bool,
 }
 
 /// Reads `http://…` and `https://…`. Nothing for anything that two readers might take differently: a user before the
-/// host, an address in brackets, a fragment, escapes, backslashes and semicolons in the path, `.` and `..`.
-pub(super) fn target(url: &str) -> Option<Target<'_>> {
+/// host, an address in brackets, a fragment, backslashes and semicolons in the path, `.` and `..`, however each of
+/// them is written.
+pub(super) fn target(url: &str) -> Option<Target> {
     let (rest, own) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
         (Some(rest), _) => (rest, "443"),
         (_, Some(rest)) => (rest, "80"),
@@ -40,9 +42,28 @@ pub(super) fn target(url: &str) -> Option<Target<'_>> {
         Some((host, port)) if port == own => String::from(host),
         _ => authority,
     };
-    let path = if path.is_empty() { "/" } else { path };
-    let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'%' | b'\\' | b';');
-    (path.bytes().all(plain) && normal(path).is_some()).then_some(Target { host, path, query })
+    let path = if path.is_empty() { String::from("/") } else { unescaped(path)? };
+    normal(&path)?;
+    Some(Target { host, path, query })
+}
+
+/// A path of an address with its escapes resolved, once (RFC 3986, section 2.1). Nothing where an escape is none, or
+/// stands for what would read differently where it is resolved earlier, later or twice: what parts a path or ends it,
+/// a percent sign, and what nobody sees.
+fn unescaped(path: &str) -> Option<String> {
+    let (mut bytes, mut plain) = (path.bytes(), Vec::with_capacity(path.len()));
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            plain.push(Some(byte).filter(u8::is_ascii_graphic)?);
+            continue;
+        }
+        let mut digit = || char::from(bytes.next()?).to_digit(16);
+        let byte = u8::try_from(digit()? * 16 + digit()?).ok()?;
+        plain.push(Some(byte).filter(|byte| !matches!(byte, b'/' | b'?' | b'#' | b'%'))?);
+    }
+    let path = String::from_utf8(plain).ok()?;
+    let odd = |c: char| c.is_control() || matches!(c, '\\' | ';');
+    (!path.contains(odd)).then_some(path)
 }
 
 /// Whether this is a host in lower case, with or without a port.
@@ -79,6 +100,13 @@ pub(super) fn normal(path: &str) -> Option<&str> {
     let inner = path.strip_prefix('/')?;
     let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
     inner.split('/').all(plain).then_some(path)
+}
+
+/// A path in full, from a folder where it does not begin with a slash; none where one of the two is odd.
+pub(super) fn full(path: &str, folder: Option<&str>) -> Option<String> {
+    let full =
+        if path.starts_with('/') { String::from(path) } else { format!("{}/{path}", normal(folder?)?) };
+    normal(&full).map(|full| if full.is_empty() { String::from("/") } else { String::from(full) })
 }
 
 /// Whether a path is a folder or file, or below it. Neither where one of the two is odd.
@@ -128,8 +156,12 @@ mod tests {
             ("https://a:8080/x?y=/../z", "a:8080", "/x", true),
             ("https://a?", "a", "/", true),
             ("http://127.0.0.1:65535/-._~!$&'()*+,=:@", "127.0.0.1:65535", "/-._~!$&'()*+,=:@", false),
+            // However it is written, it is one path.
+            ("https://a/%76%31/%7E%7e/x", "a", "/v1/~~/x", false),
+            ("https://a/a%20b/%C3%A4%2B+?%2f", "a", "/a b/ä++", true),
+            ("https://a/%2e%2E.", "a", "/...", false),
         ] {
-            let expected = Target { host: host.to_string(), path, query };
+            let expected = Target { host: host.to_string(), path: path.to_string(), query };
             assert_eq!(target(url), Some(expected), "{url}");
         }
         for url in [
@@ -162,6 +194,28 @@ mod tests {
             "https://a/./b",
             "https://a//b",
             "https://a/%2e%2e/b",
+            "https://a/%2E./b",
+            "https://a/b/%2e",
+            "https://a/b%2Fc",
+            "https://a/b%5c..",
+            "https://a/b%3bc",
+            "https://a/b%3Fc",
+            "https://a/b%23c",
+            "https://a/%252e%252e/b",
+            "https://a/b%25",
+            "https://a/b%00",
+            "https://a/b%0a",
+            "https://a/b%7F",
+            "https://a/%C2%85",
+            "https://a/%C3",
+            "https://a/%ff",
+            "https://a/%C0%AE",
+            "https://a/b%",
+            "https://a/b%4",
+            "https://a/b%4g",
+            "https://a/b%g4",
+            "https://a/b%+4",
+            "https://%61/",
             "https://a/b\\..\\c",
             "https://a/b;/..",
             "https://a/b;x",

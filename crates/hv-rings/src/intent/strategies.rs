@@ -2,7 +2,7 @@
 
 use super::{
     Allowed, Amount, AmountBound, Bounds, CommandBounds, CommandLine, Demand, HttpBounds, LASTS_AT_MOST,
-    Outside, Part, Policy, Rule, Unintended, Unit, Violation, What, Wider,
+    Outside, Part, Policy, Rest, Rule, Unintended, Unit, Violation, What, Wider,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
@@ -19,9 +19,20 @@ fn words(of: &'static [&'static str]) -> impl Strategy<Value = BTreeSet<String>>
     btree_set(select(of).prop_map(ToString::to_string), 0..3)
 }
 
+/// What may follow, of every kind.
+pub fn rest() -> impl Strategy<Value = Rest> {
+    prop_oneof![
+        Just(Rest::Any),
+        Just(Rest::Operands),
+        words(&["x", "-y", "/a/b"]).prop_map(|words| Rest::Words { words }),
+        words(&["/", "/a", "/a/b"]).prop_map(|folders| Rest::Paths { folders }),
+    ]
+}
+
 fn command_bounds() -> impl Strategy<Value = CommandBounds> {
     let argv = vec(select(&["x", "y"][..]).prop_map(ToString::to_string), 1..3);
-    let lines = btree_set((argv, 0u32..3).prop_map(|(argv, more)| CommandLine { argv, more }), 0..3);
+    let line = (argv, 0u32..3, rest()).prop_map(|(argv, more, rest)| CommandLine { argv, more, rest });
+    let lines = btree_set(line, 0..3);
     (lines, words(&["/", "/a", "/a/b"]), words(&["LANG", "TZ"]), any::<bool>()).prop_map(
         |(commands, folders, variables, input)| CommandBounds { commands, folders, variables, input },
     )
@@ -73,7 +84,7 @@ pub fn bounds() -> impl Strategy<Value = Bounds> {
 
 /// Any part of a call.
 pub fn part() -> impl Strategy<Value = Part> {
-    (0u8..19).prop_filter_map("no part", |tag| Part::from_bytes(&[tag]).ok())
+    (0u8..20).prop_filter_map("no part", |tag| Part::from_bytes(&[tag]).ok())
 }
 
 /// What may be outside an intent.

@@ -2,7 +2,8 @@
 
 use super::amount::Amount;
 use super::bounds::{Allowed, AmountBound, Bounds, CommandBounds, CommandLine, HttpBounds, What};
-use super::place::{Target, host_within, listed, path_within, target, told};
+use super::place::{Target, full, host_within, listed, path_within, target, told};
+use super::rest::{Places, Rest, astray};
 use super::{Body, Deed, Outside, Part, Used, Wider};
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -53,8 +54,8 @@ impl Bounds {
             return Err(Outside::of(Part::Action, action.as_str(), listed(&names)));
         };
         match (what, deed) {
-            (What::Command { bounds }, Deed::Command { argv, folder, variables, input }) => {
-                bounds.hold(argv, *folder, variables, *input)?;
+            (What::Command { bounds }, Deed::Command { argv, folder, variables, input, real }) => {
+                bounds.hold(argv, (*folder, real), variables, *input)?;
             }
             (What::Http { bounds }, Deed::Http { method, url, headers, body }) => {
                 bounds.hold(method, url, headers, *body)?;
@@ -67,6 +68,23 @@ impl Bounds {
         }
         one_more(Part::CallsOfAction, used.of_action, *calls)?;
         one_more(Part::Calls, used.all, self.calls())
+    }
+
+    /// The paths in full that a call names and of which the intent asks where they really are, so that
+    /// [`Bounds::hold`] can be told. They are what the world is asked for, and nothing else is.
+    #[must_use]
+    pub fn paths(&self, action: &ActionId, deed: &Deed<'_>) -> BTreeSet<String> {
+        let Some(What::Command { bounds }) = self.actions().get(action).map(|allowed| &allowed.what) else {
+            return BTreeSet::new();
+        };
+        let Deed::Command { argv, folder, .. } = deed else { return BTreeSet::new() };
+        let own = folder.filter(|_| !bounds.folders.contains("/")).and_then(|own| full(own, None));
+        let arguments = bounds.commands.iter().filter_map(|line| match &line.rest {
+            Rest::Paths { folders } if !folders.contains("/") => line.beyond(argv),
+            _ => None,
+        });
+        let arguments = arguments.flatten().filter_map(|argument| full(argument, *folder));
+        own.into_iter().chain(arguments).collect()
     }
 
     /// Whether whoever keeps to this intent keeps to another one too, within which `used` gives what was called. Time
@@ -139,44 +157,50 @@ impl Deed<'_> {
     }
 }
 
-impl CommandLine {
-    fn covers(&self, argv: &[String], more: usize) -> bool {
-        let follow = argv.len().checked_sub(self.argv.len()).map(|beyond| beyond.saturating_add(more));
-        let most = usize::try_from(self.more).unwrap_or(usize::MAX);
-        argv.starts_with(&self.argv) && follow.is_some_and(|follow| follow <= most)
-    }
-
-    fn words(&self) -> String {
-        match self.more {
-            0 => self.argv.join(" "),
-            more => format!("{} and at most {more} more", self.argv.join(" ")),
-        }
-    }
-}
-
 impl CommandBounds {
     fn hold(
         &self,
         argv: &[String],
-        folder: Option<&str>,
+        (folder, real): (Option<&str>, &Places),
         variables: &[&str],
         input: bool,
     ) -> Result<(), Outside> {
-        if !self.commands.iter().any(|line| line.covers(argv, 0)) {
-            let lines: BTreeSet<String> = self.commands.iter().map(CommandLine::words).collect();
-            return Err(Outside::of(Part::Command, &argv.join(" "), listed(&lines)));
-        }
+        self.line(argv, folder, real)?;
         // Where it is not said, it is somewhere.
-        below(Part::Folder, folder.unwrap_or("/"), &self.folders)?;
+        let folder = folder.unwrap_or("/");
+        let own =
+            full(folder, None).ok_or_else(|| Outside::of(Part::Folder, folder, listed(&self.folders)))?;
+        if let Some(given) = astray(&own, &self.folders, real) {
+            return Err(Outside::of(Part::Folder, &given, listed(&self.folders)));
+        }
         variables.iter().try_for_each(|name| one_of(Part::Variable, name, &self.variables))?;
         unseen(Part::Input, input, self.input)
     }
 
+    /// Whether one of the lines covers a program with its arguments.
+    fn line(&self, argv: &[String], folder: Option<&str>, real: &Places) -> Result<(), Outside> {
+        let mut outside = None;
+        for line in &self.commands {
+            let Some(beyond) = line.beyond(argv) else { continue };
+            let odd = |argument: &&String| !line.rest.holds(argument, folder, real);
+            let Some(argument) = beyond.iter().find(odd) else { return Ok(()) };
+            let given = match &line.rest {
+                Rest::Paths { folders } => {
+                    full(argument, folder).and_then(|path| astray(&path, folders, real))
+                }
+                _ => None,
+            };
+            let given = given.unwrap_or_else(|| argument.clone());
+            outside.get_or_insert_with(|| Outside::of(Part::Argument, &given, line.rest.words()));
+        }
+        Err(outside.unwrap_or_else(|| {
+            let lines: BTreeSet<String> = self.commands.iter().map(CommandLine::words).collect();
+            Outside::of(Part::Command, &argv.join(" "), listed(&lines))
+        }))
+    }
+
     fn narrows(&self, other: &Self) -> Result<(), Part> {
-        let covered = |line: &CommandLine| {
-            let more = usize::try_from(line.more).unwrap_or(usize::MAX);
-            other.commands.iter().any(|before| before.covers(&line.argv, more))
-        };
+        let covered = |line: &CommandLine| other.commands.iter().any(|before| line.narrows(before));
         ok(Part::Command, self.commands.iter().all(covered))?;
         let folders = self.folders.iter().all(|folder| below(Part::Folder, folder, &other.folders).is_ok());
         ok(Part::Folder, folders)?;
@@ -189,12 +213,16 @@ impl HttpBounds {
     fn hold(&self, method: &str, url: &str, headers: &[&str], body: Body<'_>) -> Result<(), Outside> {
         one_of(Part::Method, method, &self.methods)?;
         let Some(Target { host, path, query }) = target(url) else {
-            return Err(Outside::of(Part::Address, url, String::from("http(s)://host/path without escapes")));
+            return Err(Outside::of(
+                Part::Address,
+                url,
+                String::from("http(s)://host/path that reads one way only"),
+            ));
         };
         if !self.hosts.iter().any(|bound| host_within(&host, bound)) {
             return Err(Outside::of(Part::Host, &host, listed(&self.hosts)));
         }
-        below(Part::Path, path, &self.paths)?;
+        below(Part::Path, &path, &self.paths)?;
         unseen(Part::Query, query, self.query)?;
         headers
             .iter()

@@ -20,7 +20,7 @@ use hv_core::rings::class::{Claim, Override, Source as Speaker};
 use hv_core::rings::elevation::{Elevation, LASTS, Request};
 use hv_core::rings::intent::{
     Allowed, AmountBound, Bounds, CommandBounds, CommandLine, Demand, HttpBounds, LASTS as LASTS_OF_INTENTS,
-    Policy, Rule, Unit, Violation, What,
+    Policy, Rest, Rule, Unit, Violation, What,
 };
 use hv_core::rings::standing::Cap;
 use hv_core::rings::{Basis, Nonce};
@@ -290,11 +290,15 @@ fn bounds() -> Bounds {
     let set = |items: &[&str]| items.iter().map(ToString::to_string).collect::<BTreeSet<String>>();
     let argv = ["git", "push"].map(String::from).to_vec();
     let command = CommandBounds {
-        commands: BTreeSet::from([CommandLine { argv, more: 1 }]),
+        commands: BTreeSet::from([CommandLine { argv, more: 1, rest: Rest::Any }]),
         folders: set(&["/work"]),
         variables: set(&["LANG"]),
         input: true,
     };
+    let rests =
+        [Rest::Operands, Rest::Words { words: set(&["main"]) }, Rest::Paths { folders: set(&["/work"]) }];
+    let rests = rests.map(|rest| CommandLine { argv: vec!["rm".to_owned()], more: 2, rest });
+    let looked = CommandBounds { commands: rests.into(), ..command.clone() };
     let unit = Some(Unit { at: "/currency".to_owned(), is: "EUR".to_owned() });
     let http = HttpBounds {
         methods: set(&["POST"]),
@@ -311,6 +315,7 @@ fn bounds() -> Bounds {
     let allowed = |calls, what| Allowed { calls, what };
     let actions = [
         ("git.push", allowed(Some(2), What::Command { bounds: command })),
+        ("tidy", allowed(None, What::Command { bounds: looked })),
         ("pay", allowed(None, What::Http { bounds: http })),
         ("hv.files.change", allowed(None, What::Files { paths: set(&["/src"]) })),
         ("think", allowed(None, What::Functions { names: set(&["think"]) })),

@@ -314,6 +314,34 @@ fn what_is_due_needs_no_word() {
     }
 }
 
+/// A session may come after the hold on it, so a name that the trail does not have is told, and is no error.
+#[tokio::test]
+async fn a_session_that_is_not_there_is_told() {
+    let place = long_ago().await;
+    let told = |stderr: &str, so: &str| {
+        let words =
+            format!("hv: there is no session `relaese` in this trail yet; {so} (`hv audit stats` lists");
+        assert!(stderr.starts_with(&words), "{stderr}");
+    };
+    let wrong = ["--session", "relaese"];
+    for (options, so) in [(&["--dry-run"][..], "nothing of it is purged"), (&[], "nothing of it is purged")] {
+        let (code, _, stderr) = audit("purge", &place.dir(), &[&wrong[..], options].concat());
+        assert_eq!(code, 0, "{stderr}");
+        told(&stderr, so);
+        // One that is there, and over, is not told of.
+        let (code, _, stderr) = audit("purge", &place.dir(), &[&["--session", "release"], options].concat());
+        assert_eq!((code, stderr.as_str()), (0, ""));
+    }
+    let add = ["add", "--reason", "case", "--json"];
+    let (code, stdout, stderr) = audit("hold", &place.dir(), &[&add[..], &wrong].concat());
+    assert_eq!(code, 0);
+    told(&stderr, "the hold waits for one of that name");
+    let document: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(document["session"], "relaese", "the answer is on stdout alone");
+    let (code, _, stderr) = audit("hold", &place.dir(), &[&add[..], &["--session", "release"]].concat());
+    assert_eq!((code, stderr.as_str()), (0, ""));
+}
+
 #[test]
 fn bad_input_is_told_and_changes_nothing() {
     let place = Place::new();
