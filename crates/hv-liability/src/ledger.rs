@@ -266,7 +266,7 @@ impl Ledger {
     /// Nothing for an agent that is not known, and for one that is quarantined. `INVARIANT (L14)` What is bonded is
     /// no longer the voucher's, so the sum over all agents is at most that of their reputations. `INVARIANT (L8)`
     ///
-    /// Costs two hashes, however much was ever vouched; and a look at each bond that is overdue, as long as
+    /// Costs two hashes at most, however much was ever vouched; and a look at each bond that is overdue, as long as
     /// nobody has recorded that.
     #[must_use]
     pub fn sigma_eff(&self, did: &Did, session: SessionNo, class: Reversibility, now: Timestamp) -> Sigma {
@@ -432,8 +432,7 @@ impl Ledger {
 
     pub(crate) fn is_held(&self, bond: &BondRow) -> bool {
         let backing = self.books.backing(bond.backing);
-        let session = backing.and_then(|backing| self.books.session_of(backing));
-        session.is_some_and(|session| self.held.contains_key(&session))
+        backing.is_some_and(|backing| self.held.contains_key(&backing.session))
     }
 
     /// A bond as of a time, recorded or not; nothing if it is paid back.
@@ -448,7 +447,7 @@ impl Ledger {
         let some = |time: Timestamp| (time != Timestamp::MAX).then_some(time);
         Some(Bond {
             no: BondNo { slot, turn: bond.turn },
-            session: self.books.session_of(backing)?,
+            session: backing.session,
             voucher: AgentNo(bond.voucher),
             vouchee: AgentNo(backing.vouchee),
             initial: ppm(bond.initial),

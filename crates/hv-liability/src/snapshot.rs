@@ -36,7 +36,7 @@ pub(crate) fn compact(ledger: &Ledger) -> Vec<Event> {
             let backing = ledger.books.backing(row.backing)?;
             Some(BondKept {
                 bond: no,
-                session: ledger.books.session_of(backing)?,
+                session: backing.session,
                 voucher: AgentNo(row.voucher),
                 vouchee: AgentNo(backing.vouchee),
                 initial: ppm(row.initial),

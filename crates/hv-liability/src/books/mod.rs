@@ -5,6 +5,7 @@
 //! an agent is lifted by in a session is one lookup, and ending or burning a bond touches only its
 //! neighbours. Lists have no order that means anything; whatever leaves the crate is sorted first.
 
+mod backings;
 mod index;
 mod order;
 mod rows;
@@ -44,6 +45,7 @@ pub(crate) struct Books {
     /// How many places hold a bond.
     live_bonds: usize,
     backings: Slab<Backing>,
+    /// Those of agents that have more than a few, and all of theirs.
     by_agent_and_session: Index,
     sessions: Slab<SessionRow>,
     by_session: Index,
@@ -130,6 +132,7 @@ impl Books {
             source,
             first_given: NIL,
             first_backing: NIL,
+            backings: 0,
         });
         self.order.append();
         Some(())
@@ -141,8 +144,11 @@ impl Books {
         let did_of = |row: u32| accounts.get(row as usize).map(|account| &account.did);
         let same = |row: u32| did_of(row) == Some(did);
         let hash_of = |row: u32| did_of(row).map_or(0, |did| key.hash_one(did));
-        let free = self.by_did.look(key.hash_one(did), same, hash_of).err()?;
-        self.by_did.put(free, row);
+        let hash = key.hash_one(did);
+        if self.by_did.find(hash, same).is_some() {
+            return None;
+        }
+        self.by_did.put(hash, row, hash_of);
         Some(())
     }
 
@@ -364,17 +370,6 @@ impl Books {
             .flat_map(|backing| self.in_backing(backing))
     }
 
-    /// The backing of an agent in a session, if it has one there. One hash.
-    pub(crate) fn find_backing(&self, vouchee: u32, session: SessionNo) -> Option<u32> {
-        let same = |at: u32| is_backing_of(&self.backings, &self.sessions, at, (vouchee, session));
-        self.by_agent_and_session.find(self.key.hash_one((vouchee, session)), same)
-    }
-
-    /// The session of a backing.
-    pub(crate) fn session_of(&self, backing: &Backing) -> Option<SessionNo> {
-        self.sessions.get(backing.session).map(|row| row.no)
-    }
-
     /// Makes a running sum say more than its bonds do, for tests of the checks that would find it.
     #[cfg(test)]
     pub(crate) fn misstate_backing(&mut self, vouchee: u32, session: SessionNo, by: u32) {
@@ -402,65 +397,11 @@ impl Books {
 
     /// How a bond fits the order; what was searched for already is not searched for again.
     pub(crate) fn fit(&self, voucher: u32, vouchee: u32) -> Fit {
-        self.searched
-            .take(voucher, vouchee)
-            .unwrap_or_else(|| self.order.fit(voucher, vouchee, &Graph { books: self, ended: &|_| false }))
-    }
-
-    fn find_session(&self, session: SessionNo) -> Option<u32> {
-        let same = |row: u32| self.sessions.get(row).is_some_and(|row| row.no == session);
-        self.by_session.find(self.key.hash_one(session), same)
-    }
-
-    fn backing_for(&mut self, vouchee: u32, no: SessionNo) -> u32 {
-        let (backings, sessions, key) = (&self.backings, &self.sessions, &self.key);
-        let found = self.by_agent_and_session.look(
-            key.hash_one((vouchee, no)),
-            |at| is_backing_of(backings, sessions, at, (vouchee, no)),
-            |at| hash_of_backing(key, backings, sessions, at),
-        );
-        let free = match found {
-            Ok(backing) => return backing,
-            Err(free) => free,
-        };
-        let session = self.by_session.look(
-            key.hash_one(no),
-            |row| sessions.get(row).is_some_and(|row| row.no == no),
-            |row| sessions.get(row).map_or(0, |row| key.hash_one(row.no)),
-        );
-        let session = session.unwrap_or_else(|free| {
-            let session = self.sessions.add(SessionRow { no, first_backing: NIL });
-            self.by_session.put(free, session);
-            session
-        });
-        let backing = self.backings.add(Backing::new(vouchee, session));
-        self.by_agent_and_session.put(free, backing);
-        if let Some(account) = self.accounts.get_mut(vouchee as usize) {
-            push(&mut self.backings.rows, |row| &mut row.of_agent, &mut account.first_backing, backing);
+        if self.order.agrees(voucher, vouchee) {
+            return Fit::Agrees;
         }
-        if let Some(session) = self.sessions.rows.get_mut(session as usize) {
-            push(&mut self.backings.rows, |row| &mut row.of_session, &mut session.first_backing, backing);
-        }
-        backing
-    }
-
-    fn forget_backing(&mut self, at: u32) {
-        let (backings, sessions, key) = (&self.backings, &self.sessions, &self.key);
-        self.by_agent_and_session.remove(at, |at| hash_of_backing(key, backings, sessions, at));
-        let Some(&Backing { vouchee, session, .. }) = self.backings.get(at) else { return };
-        if let Some(account) = self.accounts.get_mut(vouchee as usize) {
-            unlink(&mut self.backings.rows, |row| &mut row.of_agent, &mut account.first_backing, at);
-        }
-        if let Some(row) = self.sessions.rows.get_mut(session as usize) {
-            unlink(&mut self.backings.rows, |row| &mut row.of_session, &mut row.first_backing, at);
-            if row.first_backing == NIL {
-                let (sessions, key) = (&self.sessions, &self.key);
-                self.by_session
-                    .remove(session, |row| sessions.get(row).map_or(0, |row| key.hash_one(row.no)));
-                self.sessions.free.push(session);
-            }
-        }
-        self.backings.free.push(at);
+        let search = || self.order.fit(voucher, vouchee, &Graph { books: self, ended: &|_| false });
+        self.searched.take(voucher, vouchee).unwrap_or_else(search)
     }
 }
 
@@ -519,23 +460,6 @@ impl Edges for Graph<'_> {
             Some(bond.voucher)
         })
     }
-}
-
-fn is_backing_of(
-    backings: &Slab<Backing>,
-    sessions: &Slab<SessionRow>,
-    at: u32,
-    (vouchee, session): (u32, SessionNo),
-) -> bool {
-    backings.get(at).is_some_and(|backing| {
-        backing.vouchee == vouchee && sessions.get(backing.session).is_some_and(|row| row.no == session)
-    })
-}
-
-fn hash_of_backing(key: &RandomState, backings: &Slab<Backing>, sessions: &Slab<SessionRow>, at: u32) -> u64 {
-    let backing = backings.get(at);
-    let session = backing.and_then(|backing| sessions.get(backing.session));
-    backing.zip(session).map_or(0, |(backing, session)| key.hash_one((backing.vouchee, session.no)))
 }
 
 #[cfg(test)]

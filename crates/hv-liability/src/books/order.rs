@@ -130,7 +130,6 @@ impl Order {
     }
 
     /// Whether `tail` stands before `head`.
-    #[cfg(test)]
     pub(crate) fn agrees(&self, tail: u32, head: u32) -> bool {
         self.label(tail) < self.label(head)
     }
@@ -598,7 +597,7 @@ mod tests {
         let fit = order.fit(5, 0, &graph);
         assert_eq!(fit, Fit::Move { agents: vec![5, 0], next: 3 });
         order.make_room(&fit);
-        assert!(labels_rise(&order) && order.agrees(5, 0));
+        assert!(labels_rise(&order) && order.agrees(5, 0) && !order.agrees(0, 5) && !order.agrees(5, 5));
     }
 
     /// Whom an edge leads to beyond the other end is not found.

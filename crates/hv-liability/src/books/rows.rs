@@ -18,6 +18,8 @@ pub(crate) struct AccountRow {
     pub(crate) gained: u32,
     pub(super) first_given: u32,
     pub(super) first_backing: u32,
+    /// In how many sessions somebody has vouched for it.
+    pub(super) backings: u32,
     pub(crate) gain_day: Day,
     /// Open charges.
     pub(crate) cases: u16,
@@ -72,7 +74,7 @@ pub(crate) struct Backing {
     /// The sum of the active ones; in two halves, which spares four bytes of padding.
     active: [u32; 2],
     pub(crate) vouchee: u32,
-    pub(super) session: u32,
+    pub(crate) session: SessionNo,
     pub(super) first_bond: u32,
     pub(super) of_agent: Link,
     pub(super) of_session: Link,
@@ -80,9 +82,14 @@ pub(crate) struct Backing {
 
 impl Backing {
     /// One without bonds, which hangs nowhere yet.
-    pub(super) const fn new(vouchee: u32, session: u32) -> Self {
+    pub(super) const fn new(vouchee: u32, session: SessionNo) -> Self {
         let alone = Link::ALONE;
         Self { active: [0; 2], vouchee, session, first_bond: NIL, of_agent: alone, of_session: alone }
+    }
+
+    /// Whom they are for, and where.
+    pub(super) const fn of(&self) -> (u32, SessionNo) {
+        (self.vouchee, self.session)
     }
 
     /// The sum of the active ones, in parts per million.
@@ -224,7 +231,7 @@ mod tests {
     /// Bonds of some ten thousand vouchers for one agent do not fit into 32 bits.
     #[test]
     fn what_backs_an_agent_is_counted_beyond_32_bits() {
-        let mut backing = Backing::new(0, 0);
+        let mut backing = Backing::new(0, SessionNo(0));
         for times in 1..=3 {
             backing.add(u32::MAX);
             assert_eq!(backing.active(), times * u64::from(u32::MAX));
