@@ -231,6 +231,26 @@ fn a_kill_reaches_the_command_that_runs_and_holds_afterwards() {
 }
 
 #[test]
+fn who_puts_the_last_member_out_is_told_that_its_session_ends() {
+    let desk = Desk::new(&["change=full-unproven"]);
+    let ends = |command: &mut Command| {
+        let output = ran(command);
+        let told = String::from_utf8_lossy(&output.stdout).into_owned() + &said(&output);
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        told.contains("is ending, and nobody can join it")
+    };
+    let (coder, intern) = (["--agent", "did:mesh:coder"], ["--agent", "did:mesh:intern"]);
+    assert!(!ends(&mut desk.kill(&coder)), "another member is there");
+    assert!(ends(&mut desk.kill(&intern)));
+    assert!(!ends(&mut desk.kill(&["--action", "change"])), "it ended before");
+    assert!(!ends(&mut desk.kill(&[&intern[..], &["--lift"]].concat())));
+    assert!(ends(desk.session("readmit").args(intern)), "it cannot join all the same");
+    assert_eq!(code(desk.session("join").args(intern)), 5);
+    let readmitted = ran(desk.session("readmit").args(coder).arg("--json"));
+    assert_eq!(json(&readmitted)["ending"], true);
+}
+
+#[test]
 fn what_a_killed_command_left_is_settled_by_the_next_one() {
     let desk = Desk::new(&["change=full-unproven"]);
     let mut running = slow(&desk, "did:mesh:coder");

@@ -5,6 +5,7 @@ mod attested;
 mod boundaries;
 mod charges;
 mod configured;
+mod consent;
 mod crowd;
 mod denied;
 mod deputies;

@@ -1,5 +1,6 @@
 //! The arguments of `hv session` and `hv kill`.
 
+use super::consent::ConsentArgs;
 use crate::args::ReversibilityArg;
 use crate::config::args::ConfigArgs;
 use crate::id::args::duration;
@@ -53,7 +54,7 @@ pub enum SessionCommand {
     /// Say what actions count as; what was said before still counts, and the strictest wins
     Allow(AllowArgs),
     /// Run a command as an agent: past the gate, recorded, to be undone
-    Exec(ExecArgs),
+    Exec(AskedArgs),
     /// Run a command and undo it, to see whether that works: from then on it counts for this agent
     #[command(after_long_help = REHEARSE_HELP)]
     Rehearse(ExecArgs),
@@ -195,6 +196,17 @@ pub struct AllowArgs {
 /// Arguments of `hv session exec`.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXEC_HELP)]
+pub struct AskedArgs {
+    /// What is run.
+    #[command(flatten)]
+    pub exec: ExecArgs,
+    /// What others say about it.
+    #[command(flatten)]
+    pub consent: ConsentArgs,
+}
+
+/// A command that an agent runs.
+#[derive(Debug, Args)]
 pub struct ExecArgs {
     /// Which session.
     #[command(flatten)]
@@ -267,12 +279,23 @@ Where it does not end by itself (a timeout, a signal), its probe says whether it
 is done, and without one it is undone. Ctrl-C undoes it. hv exits 3 where it is
 not done.
 
+What needs Ring 1 takes the votes of a quorum on exactly this command, what is
+outside an intent the word of a witness, where the session says so. --ask prints
+what they sign; the same command with --signed brings it. Another name of the
+step, folder, argument or variable is another command.
+
 Examples:
   hv session exec --data trail --agent did:mesh:coder --action ls -- ls -l
   hv session exec --data trail --agent did:mesh:coder --action git.push \\
       --undo 'git push origin :fix-42' \\
       --probe 'git ls-remote --exit-code origin fix-42 || case $? in 2) exit 1;; *) exit 3;; esac' \\
       --env GIT_TOKEN=env:GIT_TOKEN -- git push origin fix-42
+  hv session exec --data trail --agent did:mesh:coder --action deploy --step ship \\
+      --ask voter -- ./deploy v2 > call.json
+  hv id sign --key b.key --type vote --audience did:web:node.example \\
+      --deadline 1h call.json > b.json
+  hv session exec --data trail --agent did:mesh:coder --action deploy --step ship \\
+      --signed b.json --signed c.json -- ./deploy v2
 
 Exit codes:
     0  done

@@ -1,6 +1,7 @@
 //! `hv session` and `hv kill`: agents that live outside hv, with a shell in their hands.
 
 pub mod args;
+pub mod consent;
 
 mod failure;
 mod folder;
@@ -21,11 +22,11 @@ use args::{
 };
 pub(crate) use folder::Folder;
 use folder::Live;
-use hv_core::Entrant;
 use hv_core::rings::intent::Policy;
 use hv_core::rings::standing::Cap;
 use hv_core::session::{Eviction, SessionState};
 use hv_core::types::{Ring, SessionId};
+use hv_core::{Entrant, Hypervisor};
 use hv_integrations::iatp::IatpAdapter;
 use hv_integrations::manifest::Provenance;
 use serde_json::json;
@@ -71,7 +72,8 @@ const fn place_of(command: &SessionCommand) -> &Place {
         SessionCommand::Join(args) => &args.at.place,
         SessionCommand::Activate(at) | SessionCommand::Status(at) => &at.place,
         SessionCommand::Allow(args) => &args.at.place,
-        SessionCommand::Exec(args) | SessionCommand::Rehearse(args) => &args.at.place,
+        SessionCommand::Exec(args) => &args.exec.at.place,
+        SessionCommand::Rehearse(args) => &args.at.place,
         SessionCommand::Undo(args) => &args.at.place,
         SessionCommand::Leave(args) | SessionCommand::Evict(args) | SessionCommand::Readmit(args) => {
             &args.at.place
@@ -200,24 +202,47 @@ async fn activate(folder: &Folder, at: &At) -> Result<Answer, LiveFailure> {
 async fn leave(folder: &Folder, args: &MemberArgs) -> Result<Answer, LiveFailure> {
     let session = steps::settled(folder, &args.at).await?;
     folder.hv.leave_session(&session, &args.agent).await?;
-    Ok(member(args, &session, "left"))
+    member(folder, args, &session, "left")
 }
 
 async fn evict(folder: &Folder, args: &MemberArgs) -> Result<Answer, LiveFailure> {
     let session = steps::settled(folder, &args.at).await?;
     folder.hv.evict_agent(&session, &args.agent, Eviction::Operator).await?;
-    Ok(member(args, &session, "evicted"))
+    member(folder, args, &session, "evicted")
 }
 
 async fn readmit(folder: &Folder, args: &MemberArgs) -> Result<Answer, LiveFailure> {
     let session = steps::settled(folder, &args.at).await?;
     folder.hv.readmit_agent(&session, &args.agent).await?;
-    Ok(member(args, &session, "readmitted"))
+    member(folder, args, &session, "readmitted")
 }
 
-fn member(args: &MemberArgs, session: &SessionId, standing: &str) -> Answer {
-    let document = json!({ "session": session.as_str(), "agent": args.agent, "standing": standing });
-    Answer::new(Exit::Done, String::new(), document)
+fn member(
+    folder: &Folder,
+    args: &MemberArgs,
+    session: &SessionId,
+    standing: &str,
+) -> Result<Answer, LiveFailure> {
+    let ending = ending(&folder.hv)?.contains(session);
+    let document =
+        json!({ "session": session.as_str(), "agent": args.agent, "standing": standing, "ending": ending });
+    Ok(Answer::new(Exit::Done, String::new(), document).warning(ending.then(|| ends(session))))
+}
+
+/// The open sessions that nobody can join any more, such as those that the last member has left.
+fn ending(hv: &Hypervisor) -> Result<Vec<SessionId>, LiveFailure> {
+    let mut ending = hv.open_sessions()?;
+    let states: Result<Vec<_>, _> = ending.iter().map(|session| hv.session_view(session)).collect();
+    let mut states = states?.into_iter().map(|view| view.state);
+    ending.retain(|_| states.next() == Some(SessionState::Terminating));
+    Ok(ending)
+}
+
+/// What a person is told of a session that nobody can join any more.
+fn ends(session: &SessionId) -> String {
+    format!(
+        "session {session} is ending, and nobody can join it; undo or close it, and open another to go on"
+    )
 }
 
 async fn close(folder: &Folder, args: &CloseArgs) -> Result<Answer, LiveFailure> {

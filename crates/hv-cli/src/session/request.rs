@@ -167,9 +167,14 @@ where
         hv.lift_kill(order).await?;
         return Ok((format!("{target} is not killed any more"), Exit::Done));
     }
+    let before = super::ending(hv)?;
     let answer = hv.kill(order, stop).await?;
     let exit = if answer == (KillAnswer::Stopped {}) { Exit::Done } else { Exit::Failed };
-    Ok((format!("{target} is killed; {answer}"), exit))
+    let mut words = format!("{target} is killed; {answer}");
+    for session in super::ending(hv)?.iter().filter(|session| !before.contains(session)) {
+        words.extend(["; ", super::ends(session).as_str()]);
+    }
+    Ok((words, exit))
 }
 
 /// Stops what runs, if the kill is meant for it, and waits for its end. Where others are named to take over from a

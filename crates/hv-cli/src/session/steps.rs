@@ -1,6 +1,7 @@
 //! What agents run: one saga for each command, open until it is undone or the session is closed.
 
-use super::args::{At, ExecArgs, UndoArgs};
+use super::args::{AskedArgs, At, ExecArgs, UndoArgs};
+use super::consent;
 use super::failure::LiveFailure;
 use super::folder::{Folder, Live};
 use super::request;
@@ -71,8 +72,13 @@ impl Executor<Grant> for Kept {
     }
 }
 
-/// Runs a command as an agent.
-pub(super) async fn exec(folder: &Folder, args: &ExecArgs) -> Result<Answer, LiveFailure> {
+/// Runs a command as an agent, or says what others sign about it.
+pub(super) async fn exec(folder: &Folder, asked: &AskedArgs) -> Result<Answer, LiveFailure> {
+    let AskedArgs { exec: args, consent } = asked;
+    if let Some(whom) = consent.ask {
+        return consent::ask(folder, asked, whom);
+    }
+    let brought = consent::brought(&consent.signed)?;
     let session = folder.session(&args.at)?;
     let live = folder.live(&session)?;
     recover(folder, &session, &live).await?;
@@ -85,7 +91,10 @@ pub(super) async fn exec(folder: &Folder, args: &ExecArgs) -> Result<Answer, Liv
     let unproven = if live.unproven.contains(&args.action) { vec![0] } else { Vec::new() };
     let saga = SagaId::new(step.id.as_str()).map_err(|bad| LiveFailure::Input { why: bad.to_string() })?;
     let plan = Plan { growth: Growth::Open, ..Plan::new(vec![step]) };
-    let host = folder.hv.create_saga(&session, &saga, plan, unproven).await?;
+    let mut host = folder.hv.create_saga(&session, &saga, plan, unproven).await?;
+    if let Some(brought) = brought {
+        host = host.presenting(0, brought);
+    }
     let executor = Kept::new(&live, &args.pass);
     let state = driven(folder, &session, &saga, &host, &executor, SagaCommand::advance()).await?;
     let denial = host.take_refused();
@@ -105,8 +114,16 @@ pub(super) async fn exec(folder: &Folder, args: &ExecArgs) -> Result<Answer, Liv
         _ => How::default(),
     };
     let left = (effect && exit == Exit::RolledBack).then(|| end.left(probed));
-    let hint = if exit == Exit::Denied { uncounted(folder, &session, &live, args)? } else { "" };
-    Ok(executed((&saga, state, end.why, left), exit, denial.as_ref().map(|denial| (denial, hint)), output))
+    let (mut hint, mut vain) = (String::new(), Vec::new());
+    if exit == Exit::Denied {
+        hint.push_str(uncounted(folder, &session, &live, args)?);
+        if !consent.signed.is_empty() {
+            vain = consent::in_vain(folder, &session)?;
+        }
+    }
+    vain.iter().for_each(|why| hint.extend(["; ", why]));
+    let denial = denial.as_ref().map(|denial| (denial, hint.as_str(), vain.as_slice()));
+    Ok(executed((&saga, state, end.why, left), exit, denial, output))
 }
 
 /// Runs a command and undoes it, so that it is seen whether that works.
@@ -315,7 +332,11 @@ async fn driven(
     })
 }
 
-fn definition(folder: &Folder, session: &SessionId, args: &ExecArgs) -> Result<StepDef, LiveFailure> {
+pub(super) fn definition(
+    folder: &Folder,
+    session: &SessionId,
+    args: &ExecArgs,
+) -> Result<StepDef, LiveFailure> {
     let input = |why: String| LiveFailure::Input { why };
     let id = match &args.step {
         Some(step) => step.clone(),
@@ -408,7 +429,7 @@ impl How {
 fn executed(
     (saga, state, why, left): (&SagaId, SagaState, Option<String>, Option<&str>),
     exit: Exit,
-    denial: Option<(&Denial, &str)>,
+    denial: Option<(&Denial, &str, &[String])>,
     output: Option<Output>,
 ) -> Answer {
     let output = output.unwrap_or_default();
@@ -423,7 +444,7 @@ fn executed(
             output.dropped
         )),
         (Exit::Done, _) => None,
-        (Exit::Denied, Some((denial, hint))) => Some(denial_words(denial) + hint),
+        (Exit::Denied, Some((denial, hint, _))) => Some(denial_words(denial) + hint),
         (Exit::RolledBack, _) => {
             let left = left.map(|left| format!("; {left}")).unwrap_or_default();
             Some(format!("{saga} failed ({end}){left}"))
@@ -439,12 +460,13 @@ fn executed(
         "stdout": String::from_utf8_lossy(&output.stdout),
         "stderr": String::from_utf8_lossy(&output.stderr),
         "dropped_bytes": output.dropped,
-        "denial": denial.map(|(denial, _)| json!({
+        "denial": denial.map(|(denial, _, vain)| json!({
             "agent": denial.agent,
             "action": denial.action,
             "request": denial.request,
             "reason": denial.reason,
             "needs": denial.needs,
+            "rejected": vain,
         })),
     });
     Answer::new(exit, String::new(), document).saying(output.stdout, output.stderr).warning(words)
