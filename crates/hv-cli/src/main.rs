@@ -3,6 +3,7 @@
 use clap::{CommandFactory, Parser};
 use hv_cli::Exit;
 use hv_cli::args::{CheckArgs, Cli, Command};
+use hv_cli::config::args::ConfigArgs;
 use hv_cli::output::{self, Refused};
 use hv_cli::plan::{self, Plan};
 
@@ -52,6 +53,7 @@ fn main() -> Exit {
 
 fn check(args: &CheckArgs) -> Result<(), Refused> {
     let plan = Plan::load(&args.file)?;
+    plan.settings(&ConfigArgs::default().read()?.session())?;
     plan.check_references()?;
     plan.check_statements()?;
     for agent in plan.agents() {

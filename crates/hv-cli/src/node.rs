@@ -227,7 +227,7 @@ async fn configure(args: &ConfigureArgs) -> Result<Answer, LiveFailure> {
         return govern(&args.place, &args.word, &request, args.witnessed.as_ref(), done).await;
     }
     let keys: Vec<Envelope> = args.key.iter().map(|file| envelope(file)).collect::<Result<_, _>>()?;
-    let folder = Folder::open_or_create(&args.place)?;
+    let folder = Folder::open_or_create(&args.place.config.read()?, &args.place)?;
     let done = folder.hv.establish(&args.word.by, &config, &keys).await;
     let left = folder.leave().await;
     done.map_err(LiveFailure::from).and(left)?;

@@ -7,6 +7,8 @@ pub use settings::{SETTINGS, Setting};
 pub use value::{BadTime, Takes, Value, read_time};
 
 use crate::guards::{Guards, Scoring};
+use hv_session::SessionConfig;
+use settings::Of;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
@@ -23,6 +25,9 @@ pub const FILE_VARIABLE: &str = "HV_CONFIG";
 /// A file says everything: what it does not name is as by default. Without a file, what the trail recorded last holds. A
 /// variable changes one value of either. What comes of it is [`Guards`], which a program may change once more; they
 /// are recorded when the node is [opened](crate::Hypervisor::open_configured) with them, so a replay needs none of this.
+///
+/// What a session has for itself is said here too, for those of which nothing is said when they begin
+/// ([`session`](Self::session)). What each got is recorded with it; the trail has no such values for those to come.
 ///
 /// ```
 /// use hv_core::config::{Config, Source};
@@ -171,12 +176,22 @@ impl Config {
     pub fn over(&self, before: &Guards) -> Result<Guards, BadSetting> {
         let mut guards = if self.whole { Guards::default() } else { *before };
         for (at, (value, _)) in &self.said {
-            if let Some(setting) = SETTINGS.get(*at) {
-                (setting.set)(&mut guards, value);
+            if let Some(Setting { of: Of::Node { set, .. }, .. }) = SETTINGS.get(*at) {
+                set(&mut guards, value);
             }
         }
         self.consistent(&guards)?;
         Ok(guards)
+    }
+
+    /// What a session has for itself where nothing is said when it begins: strong, 10 members, one hour, σ_eff at least
+    /// 0.60 and the usual quotas, but for what is said here.
+    #[must_use]
+    pub fn session(&self) -> SessionConfig {
+        self.said.iter().fold(settings::usual(), |session, (at, (value, _))| match SETTINGS.get(*at) {
+            Some(Setting { of: Of::Session { set, .. }, .. }) => set(session, value),
+            _ => session,
+        })
     }
 
     fn consistent(&self, guards: &Guards) -> Result<(), BadSetting> {
@@ -207,10 +222,15 @@ impl Config {
         guards: &'a Guards,
         before: Option<&Guards>,
     ) -> impl Iterator<Item = (&'static Setting, Value, Source)> + 'a {
-        let unsaid = if before.is_some() && !self.whole { Source::Trail } else { Source::Default };
+        let recorded = before.is_some() && !self.whole;
+        let session = self.session();
         SETTINGS.iter().enumerate().map(move |(at, setting)| {
-            let by = self.said.get(&at).map_or_else(|| unsaid.clone(), |(_, by)| by.clone());
-            (setting, setting.value(guards), by)
+            let unsaid = match setting.of {
+                Of::Node { .. } if recorded => Source::Trail,
+                Of::Node { .. } | Of::Session { .. } => Source::Default,
+            };
+            let by = self.said.get(&at).map_or(unsaid, |(_, by)| by.clone());
+            (setting, setting.value(guards, &session), by)
         })
     }
 
@@ -330,7 +350,8 @@ mod tests {
                         false if setting.key == settings::SCORER => continue,
                         false => other.default_value(),
                     };
-                    assert_eq!(other.value(&guards), expected, "{} by {}", other.key, setting.key);
+                    let is = other.value(&guards, &config.session());
+                    assert_eq!(is, expected, "{} by {}", other.key, setting.key);
                 }
             }
         }
@@ -365,6 +386,30 @@ mod tests {
             .collect();
         let expected = ["kill.callback 2s HV_CONFIG_KILL_CALLBACK", "sessions.open 10000 default"];
         assert_eq!(sources, expected.map(str::to_owned).into());
+    }
+
+    /// What a session has for itself is said by a file and by variables, and by nobody else.
+    #[test]
+    fn sessions_begin_with_what_is_said_here() {
+        let mut config = Config::default();
+        let usual = config.session();
+        assert_eq!((usual.mode().name(), usual.max_participants()), ("strong", 10));
+        assert_eq!(usual.with_mode(SessionConfig::default().mode()), SessionConfig::default());
+        config.say("session.max_participants", "3", file(1)).unwrap();
+        config.say("session.max_bytes", "0", file(2)).unwrap();
+        config.hear([("HV_CONFIG_SESSION_DURATION".into(), "7d".into())]).unwrap();
+        let session = config.session();
+        assert_eq!((session.max_participants(), session.max_duration()), (3, Duration::from_secs(604_800)));
+        assert_eq!((session.quotas().bytes, session.quotas().files), (0, 10_000));
+        assert_eq!(config.over(&Guards::default()).unwrap(), Guards::default());
+        let by = |key: &str| {
+            let guards = Guards::default();
+            let mut told = config.told(&guards, Some(&guards));
+            told.find(|(setting, ..)| setting.key == key).unwrap().2.to_string()
+        };
+        assert_eq!(by("session.max_bytes"), "hv.toml:2");
+        assert_eq!(by("session.duration"), "HV_CONFIG_SESSION_DURATION");
+        assert_eq!((by("session.mode"), by("tools.root")), ("default".to_owned(), "trail".to_owned()));
     }
 
     #[test]

@@ -184,29 +184,35 @@ fn session(raw: RawSession, intents: Option<Policy>, agents: &[Agent]) -> Result
         voters,
     } = raw;
     let count = max_participants.as_ref().map(|count| At { line: count.line, value: count.value.into() });
-    let max_participants = value::count(count.as_ref(), "max_participants", 10, 1..=1000)?;
-    let max_participants = u32::try_from(max_participants).unwrap_or(u32::MAX);
-    if let Some(first_over) = agents.get(max_participants as usize) {
-        let line = count.map_or(first_over.line, |count| count.line);
-        return fail(line, Fault::OverCapacity { agents: agents.len(), max_participants });
-    }
+    let max_participants = match &count {
+        None => None,
+        Some(At { line, .. }) => {
+            let most = value::count(count.as_ref(), "max_participants", 10, 1..=1000)?;
+            let max_participants = u32::try_from(most).unwrap_or(u32::MAX);
+            if agents.len() > max_participants as usize {
+                return fail(*line, Fault::OverCapacity { agents: agents.len(), max_participants });
+            }
+            Some(max_participants)
+        }
+    };
     let creator = match (&creator, agents.first()) {
         (Some(creator), _) => value::ident(creator, Did::new)?,
         (None, Some(first)) => first.did.clone(),
         (None, None) => return fail(1, Fault::NoAgents),
     };
-    let (hour, week) = (Duration::from_secs(3600), Duration::from_secs(604_800));
+    let (second, week) = (Duration::from_secs(1), Duration::from_secs(604_800));
+    let lasts = |given| value::duration(Some(given), "duration", second, second, week);
     let min_sigma =
         min_sigma.map(|sigma| value::fraction(&sigma, "min_sigma", Sigma::try_from)).transpose()?;
     Ok(Session {
         id: id.map(|id| value::ident(&id, SessionId::new)).transpose()?,
-        mode: match mode {
+        mode: mode.map(|mode| match mode {
             RawMode::Strong => Mode::Strong,
             RawMode::Eventual => Mode::Eventual,
-        },
+        }),
         max_participants,
-        duration: value::duration(duration.as_ref(), "duration", hour, Duration::from_secs(1), week)?,
-        min_sigma: min_sigma.unwrap_or(Sigma::capped(600_000)),
+        duration: duration.as_ref().map(lasts).transpose()?,
+        min_sigma,
         creator,
         base_url: base_url.map(base).transpose()?,
         on_behalf_of: on_behalf_of

@@ -81,16 +81,16 @@ pub(super) struct SessionFile {
 pub(super) struct RawSession {
     /// The session's name; made up where there is none. Letters, digits, `.`, `_`, `:`, `-`.
     pub(super) id: Option<At<String>>,
-    /// Whether everything waits until it is durable (strong, the default), or file writes may be seen before
-    /// (eventual). An action that cannot be undone forces strong.
-    #[serde(default)]
-    pub(super) mode: RawMode,
-    /// How many agents the session takes, 1 to 1000; 10 where nothing is said.
+    /// Whether everything waits until it is durable (strong), or file writes may be seen before (eventual). An action
+    /// that cannot be undone forces strong. Where nothing is said: as the node is configured, or else strong.
+    pub(super) mode: Option<RawMode>,
+    /// How many agents the session takes, 1 to 1000. Where nothing is said: as the node is configured, or else 10.
     #[schemars(range(min = 1, max = 1000))]
     pub(super) max_participants: Option<At<u32>>,
-    /// How long the session may last, 1 s to 7 d; 1h where nothing is said.
+    /// How long the session may last, 1 s to 7 d. Where nothing is said: as the node is configured, or else 1h.
     pub(super) duration: Option<At<RawDuration>>,
-    /// The score below which an agent may only read, 0 to 1; 0.60 where nothing is said.
+    /// The score below which an agent may only read, 0 to 1. Where nothing is said: as the node is configured, or else
+    /// 0.60.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub(super) min_sigma: Option<At<f64>>,
     /// The DID of who opens the session; the first agent where nothing is said.
@@ -247,11 +247,10 @@ pub(super) struct RawEvidence {
 }
 
 /// When something is revealed.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum RawMode {
     /// When it is durable.
-    #[default]
     Strong,
     /// File writes before they are durable, everything else when it is.
     Eventual,

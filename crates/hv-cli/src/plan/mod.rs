@@ -55,6 +55,7 @@ use hv_core::NodeConfig;
 use hv_core::rings::class::Override;
 use hv_core::rings::intent::Policy;
 use hv_core::rings::rate;
+use hv_core::session::{ConsistencyMode, SessionConfig};
 use hv_saga::StepDef;
 use hv_types::{ActionDescriptor, ActionId, Did, Digest, SessionId, Share, Sigma};
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,14 +95,14 @@ pub struct Plan {
 pub struct Session {
     /// Its name, where the file gives one.
     pub id: Option<SessionId>,
-    /// When something is revealed.
-    pub mode: Mode,
-    /// How many agents it takes, 1 to 1000.
-    pub max_participants: u32,
-    /// How long it may last, 1 s to 7 d.
-    pub duration: Duration,
-    /// The score below which an agent may only read.
-    pub min_sigma: Sigma,
+    /// When something is revealed, where the file says so.
+    pub mode: Option<Mode>,
+    /// How many agents it takes, 1 to 1000, where the file says so.
+    pub max_participants: Option<u32>,
+    /// How long it may last, 1 s to 7 d, where the file says so.
+    pub duration: Option<Duration>,
+    /// The score below which an agent may only read, where the file says so.
+    pub min_sigma: Option<Sigma>,
     /// Who opens it.
     pub creator: Did,
     /// What goes before every URL that is only a path.
@@ -365,6 +366,30 @@ impl Plan {
             steps: steps(&self.steps)?,
             observations: observations.collect::<Result<_, _>>()?,
         })
+    }
+
+    /// The settings of its session, where those that the file leaves out are these.
+    ///
+    /// # Errors
+    /// [`Fault::OverCapacity`] where that is too few members for the agents of the file.
+    pub fn settings(&self, unsaid: &SessionConfig) -> Result<SessionConfig, PlanError> {
+        let Session { mode, max_participants, duration, min_sigma, .. } = &self.session;
+        let mode = mode.map_or(unsaid.mode(), |mode| match mode {
+            Mode::Strong => ConsistencyMode::Strong,
+            Mode::Eventual => ConsistencyMode::Eventual,
+        });
+        let config = unsaid.with_mode(mode).with_min_sigma_eff(min_sigma.unwrap_or(unsaid.min_sigma_eff()));
+        // Both ranges were checked when the file was read.
+        let most = max_participants.unwrap_or(unsaid.max_participants());
+        let config = config.with_max_participants(most).unwrap_or(config);
+        let config = config.with_max_duration(duration.unwrap_or(unsaid.max_duration())).unwrap_or(config);
+        match self.agents.get(most as usize) {
+            None => Ok(config),
+            Some(first_over) => {
+                let fault = Fault::OverCapacity { agents: self.agents.len(), max_participants: most };
+                Err(self.source.error(Some(first_over.line), fault))
+            }
+        }
     }
 
     /// The file that it was read from.

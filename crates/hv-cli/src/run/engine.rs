@@ -15,7 +15,7 @@ use super::watch::{show, watch};
 use super::{RunFailure, place};
 use crate::args::RunArgs;
 use crate::plan::adapters::Switch;
-use crate::plan::{Bound, BoundStep, Mode, Plan, UnprovenUndo};
+use crate::plan::{Bound, BoundStep, Plan, UnprovenUndo};
 use crate::progress::{Event, Phase, Progress, Start, Style};
 use crate::report::{Done, Outcome, Report, VouchReport};
 use hv_core::audit::{FileLog, Log, LogError};
@@ -28,7 +28,6 @@ use hv_core::saga::drive::drive;
 use hv_core::saga::exec::survivors::{settle, survivors};
 use hv_core::saga::exec::{CommandExecutor, HttpExecutor, Router};
 use hv_core::saga::{self, Limits, SagaCommand, SagaState, StepDef};
-use hv_core::session::{ConsistencyMode, SessionConfig};
 use hv_core::types::{ActionKind, Reversibility, SagaId, SessionId};
 use hv_core::{Clock, Error, Grant, Hypervisor, Presented, SagaHost, SystemClock};
 use hv_integrations::correction::{FailureKind, FailureReport};
@@ -120,6 +119,7 @@ async fn begin(
     let (data, work) = place::folders(&name, args.data.as_deref(), args.work.as_deref())?;
     // Everything that can be wrong with the input is found before anything is there.
     let entrants = entrants(&plan)?;
+    let settings = plan.settings(&config.session())?;
     let brought = brought(&plan, &plan.bind(&work)?)?;
     place::check_work(&work, &data)?;
     let marker = marker(args, &data)?;
@@ -154,8 +154,7 @@ async fn begin(
     run.announce(&data, Start::New);
     let watcher = tokio::spawn(watch(run.hv.subscribe(), Arc::clone(&run.progress)));
     let marks = Marks::begin(marker, args.mark_every, log.clone(), &run.progress);
-    let config = run.config();
-    run.hv.create_session(&run.session, config, &run.plan.session().creator).await?;
+    run.hv.create_session(&run.session, settings, &run.plan.session().creator).await?;
     let note = serde_json::to_vec(&begun).map_err(|_| RunFailure::Unreadable { what: "the session file" })?;
     run.hv.note(&run.session, NOTE, note).await?;
     finish(run, entrants, data, (log, marks), watcher).await
@@ -377,18 +376,6 @@ impl Run {
                 "{left} of the interrupted run cannot be stopped; stop it, then resume again"
             )))),
         }
-    }
-
-    fn config(&self) -> SessionConfig {
-        let session = self.plan.session();
-        let mode = match session.mode {
-            Mode::Strong => ConsistencyMode::Strong,
-            Mode::Eventual => ConsistencyMode::Eventual,
-        };
-        let config = SessionConfig::default().with_mode(mode).with_min_sigma_eff(session.min_sigma);
-        // The plan has checked both ranges.
-        let config = config.with_max_participants(session.max_participants).unwrap_or(config);
-        config.with_max_duration(session.duration).unwrap_or(config)
     }
 
     /// From wherever it stands to the end.

@@ -7,7 +7,7 @@ use crate::id::args::duration;
 use crate::intent::PolicyArgs;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use hv_core::rings::class::Claim;
-use hv_core::session::{Quotas, SessionConfig};
+use hv_core::session::{BadConfig as BadSession, Quotas, SessionConfig};
 use hv_core::types::{ActionId, ActionKind, Did, NotAFraction, Reversibility, SessionId, Sigma, StepId};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -112,24 +112,24 @@ pub struct OpenArgs {
     /// Who opens it
     #[arg(long, value_name = "DID", default_value = "did:hv:operator")]
     pub creator: Did,
-    /// What a stale write of a file meets
-    #[arg(long, value_enum, default_value = "strong")]
-    pub mode: ModeArg,
-    /// How many members it may have at once, 1 to 1000
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    pub max_participants: u32,
-    /// How long it may last, 1s to 7d
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1h")]
-    pub duration: Duration,
-    /// The σ_eff below which a member is held in Ring 3
-    #[arg(long, value_name = "S", value_parser = sigma, default_value = "0.60", allow_hyphen_values = true)]
-    pub min_sigma: Sigma,
-    /// How many files it may hold at once
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
-    pub max_files: u32,
-    /// How many bytes they may hold together
-    #[arg(long, value_name = "N", default_value_t = 1 << 30)]
-    pub max_bytes: u64,
+    /// What a stale write of a file meets [default: `session.mode` of the configuration, strong]
+    #[arg(long, value_enum)]
+    pub mode: Option<ModeArg>,
+    /// How many members it may have at once, 1 to 1000 [default: `session.max_participants`, 10]
+    #[arg(long, value_name = "N")]
+    pub max_participants: Option<u32>,
+    /// How long it may last, 1s to 7d [default: `session.duration`, 1h]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// The σ_eff below which a member is held in Ring 3 [default: `session.min_sigma`, 0.60]
+    #[arg(long, value_name = "S", value_parser = sigma, allow_hyphen_values = true)]
+    pub min_sigma: Option<Sigma>,
+    /// How many files it may hold at once [default: `session.max_files`, 10000]
+    #[arg(long, value_name = "N")]
+    pub max_files: Option<u32>,
+    /// How many bytes they may hold together [default: `session.max_bytes`, 1 GiB]
+    #[arg(long, value_name = "N")]
+    pub max_bytes: Option<u64>,
     /// An action and what it counts as; see `hv session allow --help`
     #[arg(long, value_name = "ACTION=CLASS", value_parser = allowance)]
     pub allow: Vec<Allowance>,
@@ -402,18 +402,23 @@ pub(super) enum Proof {
 }
 
 impl OpenArgs {
-    /// The settings, where they are within their limits.
-    pub(super) fn config(&self) -> Result<SessionConfig, hv_core::session::BadConfig> {
-        let mode = match self.mode {
+    /// The settings, where they are within their limits; those that are left out are these.
+    pub(super) fn config(&self, unsaid: &SessionConfig) -> Result<SessionConfig, BadSession> {
+        let mode = self.mode.map_or(unsaid.mode(), |mode| match mode {
             ModeArg::Strong => hv_core::ConsistencyMode::Strong,
             ModeArg::Eventual => hv_core::ConsistencyMode::Eventual,
+        });
+        let quotas = Quotas {
+            files: self.max_files.unwrap_or(unsaid.quotas().files),
+            bytes: self.max_bytes.unwrap_or(unsaid.quotas().bytes),
+            ..*unsaid.quotas()
         };
-        let quotas = Quotas { files: self.max_files, bytes: self.max_bytes, ..Quotas::default() };
-        let config = SessionConfig::default().with_mode(mode).with_min_sigma_eff(self.min_sigma);
-        config
+        unsaid
+            .with_mode(mode)
+            .with_min_sigma_eff(self.min_sigma.unwrap_or(unsaid.min_sigma_eff()))
             .with_quotas(quotas)
-            .with_max_participants(self.max_participants)?
-            .with_max_duration(self.duration)
+            .with_max_participants(self.max_participants.unwrap_or(unsaid.max_participants()))?
+            .with_max_duration(self.duration.unwrap_or(unsaid.max_duration()))
     }
 }
 

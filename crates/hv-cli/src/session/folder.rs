@@ -48,12 +48,11 @@ impl Folder {
         Ok(Self { hv: Hypervisor::open_configured(trail, Arc::new(SystemClock), config)?, data })
     }
 
-    /// The same, in a new folder where there is none.
-    pub(crate) fn open_or_create(place: &Place) -> Result<Self, LiveFailure> {
-        let config = place.config.read()?;
+    /// The same, in a new folder where there is none, under what was read already.
+    pub(crate) fn open_or_create(config: &Config, place: &Place) -> Result<Self, LiveFailure> {
         let data = place::absolute(&place.data)?;
         let trail = place::open_or_create(&data, place.wait)?;
-        Self::on(trail, &config, data)
+        Self::on(trail, config, data)
     }
 
     /// The session that is meant.

@@ -24,7 +24,7 @@ pub(crate) use folder::Folder;
 use folder::Live;
 use hv_core::rings::intent::Policy;
 use hv_core::rings::standing::Cap;
-use hv_core::session::{Eviction, SessionState};
+use hv_core::session::{Eviction, SessionConfig, SessionState};
 use hv_core::types::{Ring, SessionId};
 use hv_core::{Entrant, Hypervisor};
 use hv_integrations::iatp::IatpAdapter;
@@ -87,15 +87,16 @@ async fn answer(command: &SessionCommand) -> Result<Answer, LiveFailure> {
         return status::list(place);
     }
     let place = place_of(command);
+    let said = place.config.read()?;
     let folder = match command {
         SessionCommand::Open(args) => {
-            args.config().map_err(|bad| LiveFailure::Input { why: bad.to_string() })?;
-            Folder::open_or_create(place)?
+            args.config(&said.session()).map_err(|bad| LiveFailure::Input { why: bad.to_string() })?;
+            Folder::open_or_create(&said, place)?
         }
-        _ => Folder::open(place)?,
+        _ => Folder::open_under(&said, &place.data, place.wait)?,
     };
     let answer = match command {
-        SessionCommand::Open(args) => open(&folder, args).await,
+        SessionCommand::Open(args) => open(&folder, args, &said.session()).await,
         SessionCommand::List(place) => status::list(place),
         SessionCommand::Join(args) => join(&folder, args).await,
         SessionCommand::Activate(at) => activate(&folder, at).await,
@@ -114,7 +115,7 @@ async fn answer(command: &SessionCommand) -> Result<Answer, LiveFailure> {
     answer.and_then(|answer| left.map(|()| answer))
 }
 
-async fn open(folder: &Folder, args: &OpenArgs) -> Result<Answer, LiveFailure> {
+async fn open(folder: &Folder, args: &OpenArgs, unsaid: &SessionConfig) -> Result<Answer, LiveFailure> {
     let input = |why: String| LiveFailure::Input { why };
     let id = match &args.id {
         Some(id) => id.clone(),
@@ -122,7 +123,7 @@ async fn open(folder: &Folder, args: &OpenArgs) -> Result<Answer, LiveFailure> {
             SessionId::new(&format!("live-{}", place::token::<4>()?)).map_err(|bad| input(bad.to_string()))?
         }
     };
-    let config = args.config().map_err(|bad| input(bad.to_string()))?;
+    let config = args.config(unsaid).map_err(|bad| input(bad.to_string()))?;
     folder.hv.create_session(&id, config, &args.creator).await?;
     let intents = args.intents.policy();
     if intents != Policy::default() {

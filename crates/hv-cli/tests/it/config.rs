@@ -187,6 +187,72 @@ fn a_kill_is_not_held_back_by_what_somebody_misspelt() {
     assert!(code == Some(0) && words.contains("HV_CONFIG_KIL_CALLBACK"), "{code:?} {words}");
 }
 
+/// What a session begins with where nothing is said of it, and what is said over that.
+#[test]
+fn a_session_of_which_nothing_is_said_begins_as_the_node_is_configured() {
+    let scene = Scene::new();
+    scene.file("[session]\nmode = \"eventual\"\nmax_participants = 3\nduration = \"2h\"\nmax_files = 5\n");
+    let begun = |trail: &str| {
+        let shown = scene.hv(&format!("audit show {trail} --json"), &[]);
+        let told: Value = serde_json::from_slice(&shown.stdout).unwrap();
+        let records = told.as_array().unwrap().iter();
+        let events = records.flat_map(|record| record["events"].as_array().unwrap());
+        let created = events.filter(|event| event["event"] == "session.created");
+        created.map(|event| event["config"].clone()).next_back().unwrap()
+    };
+    let opened = |options: &str, variables: &[(&str, &str)]| {
+        let output = scene.hv(&format!("session open --data trail{options}"), variables);
+        assert_eq!(said(&output), (Some(0), ""));
+        let config = begun("trail");
+        let quota = config["quotas"]["files"].clone();
+        [config["mode"].clone(), config["max_participants"].clone(), config["max_duration_s"].clone(), quota]
+    };
+    let hours = |config: &[Value; 4]| config[2].to_string();
+    let usual = opened("", &[]);
+    assert_eq!((&usual[0], &usual[1], &usual[3]), (&"strong".into(), &10.into(), &10_000.into()));
+    let configured = opened(" --config hv.toml", &[]);
+    assert_eq!((&configured[0], &configured[1], &configured[3]), (&"eventual".into(), &3.into(), &5.into()));
+    assert_ne!(hours(&configured), hours(&usual));
+    // An option stands over a variable, and that over the file.
+    let variable = [("HV_CONFIG_SESSION_MAX_PARTICIPANTS", "4"), ("HV_CONFIG_SESSION_MAX_FILES", "6")];
+    let both = opened(" --config hv.toml --max-files 7 --mode strong", &variable);
+    assert_eq!((&both[0], &both[1], &both[3]), (&"strong".into(), &4.into(), &7.into()));
+    assert_eq!(hours(&both), hours(&configured));
+    // What is not said any more is as by default: the trail has nothing of it but what each session got.
+    assert_eq!(opened("", &[]), usual);
+    assert_eq!(scene.shown("session.mode", " --data trail", &[]), ("strong".into(), "default".to_owned()));
+    assert_eq!(
+        scene.shown("session.duration", " --config hv.toml", &[]),
+        ("2h".into(), "hv.toml:4".to_owned())
+    );
+    let output = scene.hv("session open --data trail", &[("HV_CONFIG_SESSION_MAX_PARTICIPANTS", "1001")]);
+    let (code, words) = said(&output);
+    let fits = words.contains(
+        "`session.max_participants` is \"1001\"; it takes a whole number of members from 1 to 1000",
+    );
+    assert!(code == Some(2) && fits, "{code:?} {words}");
+    // A session file in which nothing is said of it; too few members are told before anything is there.
+    let file = "[[agent]]\ndid = \"did:mesh:a\"\nsigma = 0.9\n[[agent]]\ndid = \"did:mesh:b\"\nsigma = 0.9\n[[action]]\n\
+                id = \"look\"\nread_only = true\n[[step]]\nid = \"look\"\naction = \"look\"\nagent = \"did:mesh:a\"\n\
+                execute = { command = [\"true\"] }\n";
+    fs::write(scene.path("run.toml"), file).unwrap();
+    let run = |config: &str, variables: &[(&str, &str)]| {
+        scene.hv(&format!("run run.toml --data ran --work work{config}"), variables)
+    };
+    let few = [("HV_CONFIG_SESSION_MAX_PARTICIPANTS", "1")];
+    for output in [run("", &few), scene.hv("check run.toml", &few)] {
+        let (code, words) = said(&output);
+        let fits =
+            words.contains("there are 2 agents and `max_participants` is 1; raise it or remove agents");
+        assert!(code == Some(2) && fits && !scene.path("ran").exists(), "{code:?} {words}");
+    }
+    let output = run(" --config hv.toml", &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let config = begun("ran");
+    assert_eq!((&config["mode"], &config["max_participants"]), (&"eventual".into(), &3.into()));
+    assert_eq!(config["quotas"]["files"], 5);
+}
+
 #[test]
 fn the_page_and_the_schema_list_every_setting() {
     let page = fs::read_to_string(root().join("docs/configuration.md")).unwrap();

@@ -3,6 +3,7 @@
 use super::{Takes, VARIABLES, Value};
 use crate::guards::{Guards, Scoring};
 use hv_liability::ScorePolicy;
+use hv_session::{ConsistencyMode, Quotas, SessionConfig};
 use hv_types::{Share, Sigma};
 use std::time::Duration;
 
@@ -15,8 +16,21 @@ pub struct Setting {
     pub about: &'static str,
     /// What it takes.
     pub takes: Takes,
-    get: fn(&Guards) -> Value,
-    pub(super) set: fn(&mut Guards, &Value),
+    pub(super) of: Of,
+}
+
+/// What a setting is part of.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Of {
+    /// The limits of the node.
+    Node { get: fn(&Guards) -> Value, set: fn(&mut Guards, &Value) },
+    /// What a session has for itself where nothing is said of it.
+    Session { get: fn(&SessionConfig) -> Value, set: fn(SessionConfig, &Value) -> SessionConfig },
+}
+
+/// What a session has for itself where nobody says anything: the usual, in the strong mode.
+pub(super) fn usual() -> SessionConfig {
+    SessionConfig::default().with_mode(ConsistencyMode::Strong)
 }
 
 impl PartialEq for Setting {
@@ -34,16 +48,19 @@ impl Setting {
         format!("{VARIABLES}{}", self.key.replace('.', "_").to_ascii_uppercase())
     }
 
-    /// What it is, where these hold.
+    /// What it is, where these hold on the node and for its sessions.
     #[must_use]
-    pub fn value(&self, guards: &Guards) -> Value {
-        (self.get)(guards)
+    pub fn value(&self, guards: &Guards, session: &SessionConfig) -> Value {
+        match self.of {
+            Of::Node { get, .. } => get(guards),
+            Of::Session { get, .. } => get(session),
+        }
     }
 
     /// What it is where nobody says anything.
     #[must_use]
     pub fn default_value(&self) -> Value {
-        self.value(&Guards::default())
+        self.value(&Guards::default(), &usual())
     }
 }
 
@@ -82,8 +99,10 @@ macro_rules! count {
             key: $key,
             about: $about,
             takes: Takes::Count { unit: $unit, from: $from, to: $to },
-            get: |guards| Value::Count(Number::to(guards.$($field).+)),
-            set: |guards, value| if let Value::Count(count) = value { guards.$($field).+ = Number::of(*count) },
+            of: Of::Node {
+                get: |guards| Value::Count(Number::to(guards.$($field).+)),
+                set: |guards, value| if let Value::Count(count) = value { guards.$($field).+ = Number::of(*count) },
+            },
         }
     };
 }
@@ -94,8 +113,10 @@ macro_rules! time {
             key: $key,
             about: $about,
             takes: Takes::Time { from: $from, to: $to },
-            get: |guards| Value::Time(guards.$($field).+),
-            set: |guards, value| if let Value::Time(time) = value { guards.$($field).+ = *time },
+            of: Of::Node {
+                get: |guards| Value::Time(guards.$($field).+),
+                set: |guards, value| if let Value::Time(time) = value { guards.$($field).+ = *time },
+            },
         }
     };
 }
@@ -106,11 +127,32 @@ macro_rules! score {
             key: $key,
             about: $about,
             takes: Takes::Share,
-            get: |guards| Value::Share(policy(guards).$field.ppm()),
-            set: |guards, value| {
-                if let (Value::Share(ppm), Scoring::By { policy }) = (value, &mut guards.score) {
-                    policy.$field = $type::capped((*ppm).into());
-                }
+            of: Of::Node {
+                get: |guards| Value::Share(policy(guards).$field.ppm()),
+                set: |guards, value| {
+                    if let (Value::Share(ppm), Scoring::By { policy }) = (value, &mut guards.score) {
+                        policy.$field = $type::capped((*ppm).into());
+                    }
+                },
+            },
+        }
+    };
+}
+
+macro_rules! quota {
+    ($key:literal, $unit:literal, $to:literal, $field:ident, $about:literal) => {
+        Setting {
+            key: $key,
+            about: $about,
+            takes: Takes::Count { unit: $unit, from: 0, to: $to },
+            of: Of::Session {
+                get: |session| Value::Count(Number::to(session.quotas().$field)),
+                set: |session, value| match value {
+                    Value::Count(count) => {
+                        session.with_quotas(Quotas { $field: Number::of(*count), ..*session.quotas() })
+                    }
+                    _ => session,
+                },
             },
         }
     };
@@ -125,6 +167,7 @@ fn policy(guards: &Guards) -> ScorePolicy {
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
 const MONTH: Duration = Duration::from_secs(30 * 86_400);
 /// Nothing is kept shorter than the usual time; what is to go earlier takes a witness.
 const KEPT: Duration = hv_audit::retention::Retention::USUAL;
@@ -277,11 +320,13 @@ pub const SETTINGS: &[Setting] = &[
         key: SCORER,
         about: "by whom outcomes become reputation; off: by nobody here",
         takes: Takes::Word(&["default", "off"]),
-        get: |guards| Value::Word(if guards.score == Scoring::Off { "off" } else { "default" }),
-        set: |guards, value| match (value, guards.score) {
-            (Value::Word("off"), _) => guards.score = Scoring::Off,
-            (_, Scoring::Off) => guards.score = Scoring::default(),
-            (_, Scoring::By { .. }) => {}
+        of: Of::Node {
+            get: |guards| Value::Word(if guards.score == Scoring::Off { "off" } else { "default" }),
+            set: |guards, value| match (value, guards.score) {
+                (Value::Word("off"), _) => guards.score = Scoring::Off,
+                (_, Scoring::Off) => guards.score = Scoring::default(),
+                (_, Scoring::By { .. }) => {}
+            },
         },
     },
     score!(
@@ -340,5 +385,77 @@ pub const SETTINGS: &[Setting] = &[
         CENTURY,
         retention.session,
         "how long the records of a session are kept from its end on"
+    ),
+    Setting {
+        key: "session.mode",
+        about: "whether a session waits for everything to be durable, or shows writes to files before; this and the \
+                following hold where a session begins and nothing is said of it",
+        takes: Takes::Word(&["strong", "eventual"]),
+        of: Of::Session {
+            get: |session| Value::Word(session.mode().name()),
+            set: |session, value| {
+                let eventual = *value == Value::Word(ConsistencyMode::Eventual.name());
+                session.with_mode(if eventual { ConsistencyMode::Eventual } else { ConsistencyMode::Strong })
+            },
+        },
+    },
+    Setting {
+        key: "session.max_participants",
+        about: "how many members a session may have at once",
+        takes: Takes::Count { unit: "members", from: 1, to: 1000 },
+        of: Of::Session {
+            get: |session| Value::Count(session.max_participants().into()),
+            set: |session, value| match value {
+                // What is read lies in the range.
+                Value::Count(count) => session.with_max_participants(Number::of(*count)).unwrap_or(session),
+                _ => session,
+            },
+        },
+    },
+    Setting {
+        key: "session.duration",
+        about: "how long a session may last, from when it is created",
+        takes: Takes::Time { from: SECOND, to: WEEK },
+        of: Of::Session {
+            get: |session| Value::Time(session.max_duration()),
+            set: |session, value| match value {
+                Value::Time(time) => session.with_max_duration(*time).unwrap_or(session),
+                _ => session,
+            },
+        },
+    },
+    Setting {
+        key: "session.min_sigma",
+        about: "the score below which a member is held in Ring 3",
+        takes: Takes::Share,
+        of: Of::Session {
+            get: |session| Value::Share(session.min_sigma_eff().ppm()),
+            set: |session, value| match value {
+                Value::Share(ppm) => session.with_min_sigma_eff(Sigma::capped((*ppm).into())),
+                _ => session,
+            },
+        },
+    },
+    quota!("session.max_files", "files", 1_000_000_000, files, "how many files a session may hold at once"),
+    quota!(
+        "session.max_bytes",
+        "bytes",
+        1_000_000_000_000_000,
+        bytes,
+        "how many bytes all of them may hold together"
+    ),
+    quota!(
+        "session.max_versions",
+        "versions",
+        1_000_000,
+        versions,
+        "how many superseded versions are remembered of each path"
+    ),
+    quota!(
+        "session.max_snapshots",
+        "snapshots",
+        1_000_000,
+        snapshots,
+        "how many snapshots a session may keep of its files"
     ),
 ];
