@@ -51,6 +51,7 @@ Usage: cargo xtask COMMAND
                              --planted      the planted faults alone
                              --crate NAME   the mutants of one crate alone
                              --shard K/N    one part of N of them, K from 0
+                             --since COMMIT those alone in lines that changed since then
   ci [--deep]              tidy, lint, doc, test, bench gate
                              --deep         with the long versions of the tests (HV_DEEP=1), bare metal, licences,
                                             bench scale, mutants
@@ -237,6 +238,8 @@ mod tests {
             "bench log --only verification",
             "mutants --crate hv-core",
             "mutants --shard 4/4",
+            "mutants --since",
+            "mutants --since --planted",
             "ci --deep deeper",
         ] {
             assert!(parse(line).is_err(), "{line}");

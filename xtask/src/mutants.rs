@@ -42,7 +42,10 @@ const LATER: [&str; 9] = [
     "nothing_is_lost_and_little_is_told",
     "behaves_like_a_set",
 ];
-/// After how many seconds a mutant whose tests do not end counts as noticed.
+/// After how many seconds of processor time a program of tests that does not end counts as failed: ten times what the
+/// slowest takes without a mutant, and the same on a machine that is busy.
+const SECONDS: u32 = 20;
+/// After how many seconds a mutant whose tests wait for nothing counts as noticed.
 const TIMEOUT: &str = "90";
 /// A mutant that allocates without end stops here.
 const BYTES: &str = "--as=8589934592";
@@ -59,6 +62,8 @@ pub(crate) struct Options {
     only: Option<&'static str>,
     /// One part of them, such as `0/4`.
     shard: Option<String>,
+    /// Only those in lines that are not as they were in this commit.
+    since: Option<String>,
 }
 
 impl Options {
@@ -83,10 +88,33 @@ impl Options {
                     }
                     options.shard = Some(shard.to_owned());
                 }
+                "--since" => {
+                    let since = words.next().filter(|since| !since.starts_with('-'));
+                    options.since = Some(since.ok_or("`--since` needs a commit")?.to_owned());
+                }
                 other => return Err(format!("`mutants` does not know `{other}`")),
             }
         }
         Ok(options)
+    }
+}
+
+/// Which mutants of a crate are made; all where nothing is said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Part {
+    shard: Option<String>,
+    /// The lines that are to be changed, as a diff that leads to them.
+    diff: Option<String>,
+}
+
+impl Options {
+    fn part_of(&self, workspace: &Workspace, name: &str) -> Result<Part, String> {
+        let diff = self.since.as_ref().map(|since| {
+            let mut git = command::program("git", &workspace.root);
+            let sources = format!("crates/{name}/src");
+            command::capture(git.args(["diff", "--no-color", "--no-ext-diff", since, "--", sources.as_str()]))
+        });
+        Ok(Part { shard: self.shard.clone(), diff: diff.transpose()? })
     }
 }
 
@@ -99,7 +127,7 @@ pub(crate) fn run(workspace: &Workspace, report: &mut Report, options: &Options)
         Ok(())
     });
     let (Some(list), Some(place)) = (list, place) else { return };
-    if options.only.is_none() && options.shard.is_none() {
+    if options.only.is_none() && options.shard.is_none() && options.since.is_none() {
         for planted in &list.planted {
             report.part(&format!("planted: {}", planted.name), || place.plant(planted));
         }
@@ -117,8 +145,13 @@ pub(crate) fn run(workspace: &Workspace, report: &mut Report, options: &Options)
     }
     for name in CRATES.into_iter().filter(|name| options.only.is_none_or(|only| only == *name)) {
         report.part(&format!("mutants of {name}"), || {
-            let survived = place.mutate(&tool, name, options.shard.as_deref())?;
-            let whole = options.shard.is_none();
+            let part = options.part_of(workspace, name)?;
+            if part.diff.as_deref() == Some("") {
+                eprintln!("{name}: nothing is changed");
+                return Ok(());
+            }
+            let survived = place.mutate(&tool, name, &part)?;
+            let whole = part == Part::default();
             list.compare(&format!("crates/{name}/"), &survived, whole)
         });
     }
@@ -180,11 +213,13 @@ impl Place {
     }
 
     /// Makes the mutants of a crate, and names those that no test of the crate notices.
-    fn mutate(&self, tool: &Path, name: &str, shard: Option<&str>) -> Result<Vec<String>, String> {
-        let part = shard.map(|shard| format!("-{}", shard.replace('/', "-of-"))).unwrap_or_default();
-        let outcomes = self.outcomes.join(format!("{name}{part}"));
+    fn mutate(&self, tool: &Path, name: &str, Part { shard, diff }: &Part) -> Result<Vec<String>, String> {
+        let part = shard.as_ref().map(|shard| format!("-{}", shard.replace('/', "-of-"))).unwrap_or_default();
+        let since = if diff.is_some() { "-since" } else { "" };
+        let outcomes = self.outcomes.join(format!("{name}{since}{part}"));
         let mark = outcomes.join("made-of.txt");
-        let made_of = self.made_of.get(name).map_or("", String::as_str);
+        let mut made_of = self.made_of.get(name).cloned().unwrap_or_default();
+        made_of.push_str(diff.as_deref().unwrap_or_default());
         let goes_on = fs::read_to_string(&mark).is_ok_and(|then| then == made_of);
         if !goes_on && outcomes.exists() {
             fs::remove_dir_all(&outcomes).map_err(|e| format!("{}: {e}", outcomes.display()))?;
@@ -194,6 +229,11 @@ impl Place {
         command.args(["mutants", "--in-place", "--no-shuffle", "--iterate", "--colors=never"]);
         command.args(["--package", name, "--timeout", TIMEOUT, "--output"]).arg(&outcomes);
         command.args(shard.iter().flat_map(|shard| ["--shard", shard]));
+        if let Some(diff) = diff {
+            let file = outcomes.join("since.diff");
+            write(&file, diff.as_bytes())?;
+            command.arg("--in-diff").arg(file);
+        }
         command.args([format!("--cargo-arg={FAST}").as_str(), "--cargo-arg=--tests"]);
         command.arg(format!("--cargo-arg={}", self.quick_first()?));
         command.args(["--", "--"]).args(LEFT_OUT.iter().flat_map(|name| ["--skip", name]));
@@ -213,7 +253,7 @@ impl Place {
     fn quick_first(&self) -> Result<String, String> {
         let script = self.outcomes.join("quick-first.sh");
         let later = LATER.map(|name| format!(" --skip {name}")).concat();
-        let text = format!("#!/bin/sh\n\"$@\"{later} && exec \"$@\"\n");
+        let text = format!("#!/bin/sh\nulimit -t {SECONDS}\n\"$@\"{later} && exec \"$@\"\n");
         write(&script, text.as_bytes())?;
         Ok(format!("--config=target.\"cfg(all())\".runner=[\"sh\", {:?}]", script.display().to_string()))
     }
