@@ -4,6 +4,7 @@ use crate::scene::{assert_calm, denials, said, wait_for};
 use crate::support::{hv, json};
 use hv_audit::{Verdict, verify};
 use serde_json::Value;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -182,6 +183,41 @@ fn a_secret_is_named_and_kept_out_of_the_trail() {
         assert!(!holds(b"s3cr3t-4711"), "{}", file.display());
         assert!(!holds(b"k-8f2e61") || file.ends_with("key"), "{}", file.display());
     }
+}
+
+/// What a command prints is there while it runs, on the stream on which it printed it, and without its secrets.
+#[test]
+fn what_a_command_prints_is_shown_as_it_comes() {
+    let desk = Desk::new(&["look=read-only"]);
+    let mut exec = desk.exec("did:mesh:intern", "look");
+    exec.env("SECRET_OF_MINE", "s3cr3t-4711").args(["--env", "TOKEN=env:SECRET_OF_MINE", "--", "sh", "-c"]);
+    let script = "echo one; echo aside >&2; printf 'key s3cr3t-'; until [ -e go ]; do sleep 0.05; done; echo 4711; exit 3";
+    let mut child = exec.arg(script).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    // Each read ends when that much is there; the command waits meanwhile.
+    let shown = |stream: &mut dyn Read, expected: &str| {
+        let mut bytes = vec![0; expected.len()];
+        stream.read_exact(&mut bytes).unwrap();
+        assert_eq!(String::from_utf8_lossy(&bytes), expected);
+    };
+    shown(&mut stdout, "one\nkey ");
+    shown(&mut stderr, "aside\n");
+    assert!(child.try_wait().unwrap().is_none(), "it runs");
+    std::fs::write(desk.work().join("go"), "").unwrap();
+    let (mut rest, mut words) = (String::new(), String::new());
+    stdout.read_to_string(&mut rest).unwrap();
+    stderr.read_to_string(&mut words).unwrap();
+    assert_eq!((child.wait().unwrap().code(), rest.as_str()), (Some(3), "[redacted]\n"), "{words}");
+    assert!(words.contains("failed (exit code 3)") && !words.contains("aside"), "once: {words}");
+    // Whoever reads the beginning only keeps the command neither from its end nor from being told of.
+    let mut exec = desk.exec("did:mesh:intern", "look");
+    exec.args(["--", "sh", "-c", "yes | head -c 3000000; touch ended; exit 1"]);
+    let mut child = exec.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut some = [0; 10];
+    child.stdout.take().unwrap().read_exact(&mut some).unwrap();
+    assert_eq!((child.wait().unwrap().code(), desk.work().join("ended").exists()), (Some(3), true));
+    assert_eq!(code(&mut desk.session("close")), 0);
+    assert_eq!(desk.verdict(), Verdict::Complete);
 }
 
 /// Starts a command that takes a minute, and waits until it has begun.
@@ -466,7 +502,7 @@ fn why_a_command_did_not_run_and_what_was_not_kept_is_said() {
     }
     let mut long = desk.exec("did:mesh:coder", "look");
     let output = ran(long.args(["--", "sh", "-c", "head -c 1048580 /dev/zero"]));
-    assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 1 << 20));
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 1_048_580), "all of it is shown");
     assert!(said(&output).contains("printed 4 bytes more"), "{}", said(&output));
 }
 

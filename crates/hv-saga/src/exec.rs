@@ -13,6 +13,8 @@ mod secrets;
 mod command;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "command")]
+mod relay;
 #[cfg(all(feature = "command", target_os = "linux"))]
 pub mod survivors;
 
@@ -21,6 +23,8 @@ pub use closure::Closures;
 pub use command::{CommandExecutor, PASSED, Pinned};
 #[cfg(feature = "http")]
 pub use http::{HttpExecutor, NotABase};
+#[cfg(feature = "command")]
+pub use relay::{Printed, Relay};
 pub use router::Router;
 
 use crate::{Attempt, Class, Outcome, Permit, Reason, Timestamp};

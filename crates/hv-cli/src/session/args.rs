@@ -269,7 +269,8 @@ Exit codes:
     5  denied; nothing was run";
 
 const EXEC_HELP: &str = "\
-What the command prints is printed when it has ended, and kept beside the
+What the command prints is shown as it comes (with --json: when it has ended),
+with the secrets that it was given cut out, and up to 1 MiB of it kept beside the
 trail. Its environment is PATH, HOME and the like, what --env and --pass name,
 and HV_SESSION, HV_STEP, HV_IDEMPOTENCY_KEY; nothing else.
 

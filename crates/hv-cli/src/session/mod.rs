@@ -5,6 +5,7 @@ pub mod consent;
 
 mod failure;
 mod folder;
+mod passing;
 pub(crate) mod request;
 mod status;
 pub(crate) mod steer;

@@ -4,6 +4,7 @@ use super::args::{AskedArgs, At, ExecArgs, UndoArgs};
 use super::consent;
 use super::failure::LiveFailure;
 use super::folder::{Folder, Live};
+use super::passing::Passing;
 use super::request;
 use super::told::Answer;
 use crate::Exit;
@@ -48,6 +49,14 @@ impl Kept {
             .with_passed(pass.to_vec())
             .with_stopping(control.stopping());
         Self { inner, control, said: Mutex::new(None) }
+    }
+
+    /// The same that shows what the execution prints while it prints it.
+    fn passing(self, passing: Option<&Passing>) -> Self {
+        match passing {
+            Some(passing) => Self { inner: self.inner.with_relay(passing.relay()), ..self },
+            None => self,
+        }
     }
 
     fn take(&self) -> Option<Output> {
@@ -95,7 +104,9 @@ pub(super) async fn exec(folder: &Folder, asked: &AskedArgs) -> Result<Answer, L
     if let Some(brought) = brought {
         host = host.presenting(0, brought);
     }
-    let executor = Kept::new(&live, &args.pass);
+    // A document holds what was printed; people see it as it comes.
+    let passing = (!args.at.place.json).then(Passing::begin).flatten();
+    let executor = Kept::new(&live, &args.pass).passing(passing.as_ref());
     let state = driven(folder, &session, &saga, &host, &executor, SagaCommand::advance()).await?;
     let denial = host.take_refused();
     let output = executor.take();
@@ -123,7 +134,7 @@ pub(super) async fn exec(folder: &Folder, asked: &AskedArgs) -> Result<Answer, L
     }
     vain.iter().for_each(|why| hint.extend(["; ", why]));
     let denial = denial.as_ref().map(|denial| (denial, hint.as_str(), vain.as_slice()));
-    Ok(executed((&saga, state, end.why, left), exit, denial, output))
+    Ok(executed((&saga, state, end.why, left), exit, denial, output).passed(passing))
 }
 
 /// Runs a command and undoes it, so that it is seen whether that works.
@@ -135,7 +146,9 @@ pub(super) async fn rehearse(folder: &Folder, args: &ExecArgs) -> Result<Answer,
     let name = format!("rehearsal{}", folder.hv.sagas(&session)?.len() + 1);
     let saga = SagaId::new(&name).map_err(|bad| LiveFailure::Input { why: bad.to_string() })?;
     let host = folder.hv.create_rehearsal(&session, &saga, Plan::new(vec![step]), &[0]).await?;
-    let executor = Kept::new(&live, &args.pass);
+    // A document holds what was printed; people see it as it comes.
+    let passing = (!args.at.place.json).then(Passing::begin).flatten();
+    let executor = Kept::new(&live, &args.pass).passing(passing.as_ref());
     let mut state = driven(folder, &session, &saga, &host, &executor, SagaCommand::advance()).await?;
     let (denial, output) = (host.take_refused(), executor.take());
     // What has ended already was not seen to work.
@@ -165,7 +178,8 @@ pub(super) async fn rehearse(folder: &Folder, args: &ExecArgs) -> Result<Answer,
         "command_exit": output.exit,
         "answer": words,
     });
-    Ok(Answer::new(exit, String::new(), document).saying(output.stdout, output.stderr).warning(Some(words)))
+    let answer = Answer::new(exit, String::new(), document).saying(output.stdout, output.stderr);
+    Ok(answer.passed(passing).warning(Some(words)))
 }
 
 /// Undoes what was run last, what is named, or everything.
@@ -440,7 +454,7 @@ fn executed(
     };
     let words = match (exit, denial) {
         (Exit::Done, _) if output.dropped > 0 => Some(format!(
-            "{saga} printed {} bytes more than the {KEPT} of each stream that are kept and shown",
+            "{saga} printed {} bytes more than the {KEPT} of each stream that are kept",
             output.dropped
         )),
         (Exit::Done, _) => None,

@@ -1,6 +1,7 @@
 //! What a command answers: a text for people, a document for programs, an exit code.
 
 use super::failure::LiveFailure;
+use super::passing::Passing;
 use crate::Exit;
 use crate::output::{self, Refused};
 use serde_json::{Value, json};
@@ -15,6 +16,8 @@ pub(crate) struct Answer {
     /// What a command printed, as it printed it.
     stdout: Vec<u8>,
     stderr: Vec<u8>,
+    /// What shows it while it is printed.
+    passing: Option<Passing>,
     warning: Option<String>,
 }
 
@@ -30,12 +33,20 @@ pub(crate) fn answer(answer: Result<Answer, LiveFailure>, json: bool) -> Result<
 
 impl Answer {
     pub(crate) const fn new(exit: Exit, words: String, document: Value) -> Self {
-        Self { exit, words, document, stdout: Vec::new(), stderr: Vec::new(), warning: None }
+        Self { exit, words, document, stdout: Vec::new(), stderr: Vec::new(), passing: None, warning: None }
     }
 
     /// The same with what a command printed.
     pub(crate) fn saying(self, stdout: Vec<u8>, stderr: Vec<u8>) -> Self {
         Self { stdout, stderr, ..self }
+    }
+
+    /// The same, where what a command printed is shown already or about to be.
+    pub(crate) fn passed(self, passing: Option<Passing>) -> Self {
+        match passing {
+            Some(_) => Self { stdout: Vec::new(), stderr: Vec::new(), passing, ..self },
+            None => self,
+        }
     }
 
     /// The same with a line for stderr.
@@ -55,6 +66,10 @@ impl Answer {
             // There is nowhere to say that stderr takes nothing.
             let _ = io::stderr().lock().write_all(&self.stderr);
             output::bytes(&self.stdout)?;
+            match self.passing.map(Passing::finish).transpose()? {
+                None | Some(0) => {}
+                Some(lost) => output::error(&format!("hv: {lost} bytes came too fast to be shown")),
+            }
             output::bytes(self.words.as_bytes())?;
         }
         if let Some(warning) = &self.warning {

@@ -3,8 +3,9 @@
 mod capture;
 mod group;
 
+use super::relay::{Printed, Relay};
 use super::router::not_mine;
-use super::secrets::Secrets;
+use super::secrets::{Cutter, Secrets};
 use super::{Clock, system_clock};
 use crate::attempt::StartProblem;
 use crate::drive::Stopping;
@@ -13,7 +14,7 @@ use crate::{
     Attempt, BoxFuture, Class, CommandTask, Executor, Outcome, Output, Permit, ProbeAnswer, Purpose, Reason,
     Task, Verdict,
 };
-use capture::Capture;
+use capture::{Capture, Passing};
 use core::fmt;
 use core::time::Duration;
 use group::Group;
@@ -68,6 +69,7 @@ pub struct CommandExecutor {
     grace: Duration,
     pinned: Option<Pinned>,
     stopping: Vec<Stopping>,
+    relay: Option<Arc<dyn Relay>>,
     clock: Clock,
 }
 
@@ -83,6 +85,7 @@ impl CommandExecutor {
             grace: Duration::from_secs(5),
             pinned: None,
             stopping: Vec::new(),
+            relay: None,
             clock: system_clock(),
         }
     }
@@ -120,6 +123,13 @@ impl CommandExecutor {
         self
     }
 
+    /// The same passing on what a step's execution prints while it prints it, all of it; what undo and probes print is
+    /// not passed on.
+    #[must_use]
+    pub fn with_relay(self, relay: Arc<dyn Relay>) -> Self {
+        Self { relay: Some(relay), ..self }
+    }
+
     /// The same with another clock.
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
@@ -144,7 +154,12 @@ impl CommandExecutor {
             Err(error) => return Ok(not_started(&error)),
         };
         let group = Group::of(&child);
+        let secrets = Arc::new(secrets);
         let mut capture = Capture::of(&mut child, input, self.keep.saturating_add(secrets.longest()));
+        if let (Some(relay), Purpose::Execute) = (&self.relay, attempt.purpose) {
+            let to = |printed| Passing::to(relay, printed, Cutter::new(Arc::clone(&secrets)));
+            capture = capture.passing(to(Printed::Stdout), to(Printed::Stderr));
+        }
         let ended =
             first(&self.stopping, attempt.purpose, timeout_at(until, capture.until_exit(&mut child))).await;
         let (status, late) = match ended {

@@ -5,6 +5,8 @@ use crate::{Reason, Value};
 use std::io::Read;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStringExt;
+#[cfg(feature = "command")]
+use std::sync::Arc;
 
 /// The longest secret that is read, in bytes.
 const LONGEST: u64 = 1_048_576;
@@ -96,9 +98,51 @@ impl Secrets {
     }
 }
 
+/// Cuts secrets out of what comes piece by piece, as [`Secrets::redact`] does out of the whole. What may be the beginning
+/// of a secret is held back until more has come.
+#[cfg(feature = "command")]
+pub(super) struct Cutter {
+    secrets: Arc<Secrets>,
+    held: Vec<u8>,
+}
+
+#[cfg(feature = "command")]
+impl Cutter {
+    pub(super) const fn new(secrets: Arc<Secrets>) -> Self {
+        Self { secrets, held: Vec::new() }
+    }
+
+    /// What may be shown once this has come too; all of it where nothing follows.
+    pub(super) fn pass(&mut self, bytes: &[u8], last: bool) -> Vec<u8> {
+        self.held.extend_from_slice(bytes);
+        let values = &self.secrets.values;
+        let (mut out, mut at) = (Vec::with_capacity(self.held.len()), 0);
+        while let Some(rest) = self.held.get(at..).filter(|rest| !rest.is_empty()) {
+            // The longest come first.
+            let mut longer = values.iter().take_while(|secret| secret.len() > rest.len());
+            if !last && longer.any(|secret| secret.starts_with(rest)) {
+                break;
+            }
+            match values.iter().find(|secret| rest.starts_with(secret)) {
+                Some(secret) => {
+                    out.extend_from_slice(REDACTED);
+                    at = at.saturating_add(secret.len());
+                }
+                None => {
+                    out.extend(rest.first());
+                    at = at.saturating_add(1);
+                }
+            }
+        }
+        self.held.drain(..at);
+        out
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn knowing(secrets: &[&[u8]]) -> Secrets {
         let mut known = Secrets::default();
@@ -136,6 +180,42 @@ mod tests {
         ] {
             let reference = value.to_string();
             assert_eq!(secrets.resolve(&value), Err(Reason::BadReference { reference }));
+        }
+    }
+
+    #[cfg(feature = "command")]
+    proptest! {
+        /// However it comes, what is shown is what would be kept of the whole, and nothing that is shown is a secret.
+        #[test]
+        fn piece_by_piece_it_is_cut_as_the_whole_is(
+            secrets in prop::collection::vec("[ab\n]{1,9}", 0..4),
+            pieces in prop::collection::vec("[ab\n]{0,7}", 0..12),
+        ) {
+            let secrets: Vec<&[u8]> = secrets.iter().map(String::as_bytes).collect();
+            let known = Arc::new(knowing(&secrets));
+            let mut cutter = Cutter::new(Arc::clone(&known));
+            let mut shown: Vec<u8> = pieces.iter().flat_map(|piece| cutter.pass(piece.as_bytes(), false)).collect();
+            shown.extend(cutter.pass(b"", true));
+            let whole = pieces.concat();
+            prop_assert_eq!(shown, known.redact(whole.as_bytes(), usize::MAX).0);
+        }
+    }
+
+    #[cfg(feature = "command")]
+    #[test]
+    fn only_what_may_be_the_beginning_of_a_secret_is_held_back() {
+        let mut cutter = Cutter::new(Arc::new(knowing(&[b"hunter2"])));
+        for (piece, last, shown) in [
+            (&b"pw: "[..], false, &b"pw: "[..]),
+            (b"a hu", false, b"a "),
+            (b"nter", false, b""),
+            (b"2!", false, b"[redacted]!"),
+            (b"hun", false, b""),
+            (b"dred", false, b"hundred"),
+            (b"hunter", false, b""),
+            (b"", true, b"hunter"),
+        ] {
+            assert_eq!(cutter.pass(piece, last), shown, "{piece:?}");
         }
     }
 }

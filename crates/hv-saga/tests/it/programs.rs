@@ -3,7 +3,7 @@
 use crate::running::{Slip, attempt, execute, now, plan, run};
 use crate::simulation::step;
 use hv_saga::drive::Control;
-use hv_saga::exec::{CommandExecutor, system_clock};
+use hv_saga::exec::{CommandExecutor, Printed, Relay, system_clock};
 use hv_saga::{
     Class, CommandTask, Executor, Failure, Outcome, Output, ProbeAnswer, Purpose, Reason, SagaState,
     StartProblem, StepDef, Task, Value, Verdict,
@@ -11,7 +11,9 @@ use hv_saga::{
 use hv_types::Digest;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 fn executor() -> CommandExecutor {
@@ -73,6 +75,60 @@ async fn exit_codes_and_what_they_mean() {
     ] {
         assert_eq!(execute(&executor(), task).await.verdict, verdict);
     }
+}
+
+/// Whoever is told what programs print, and may be busy for good.
+#[derive(Default)]
+struct Reader {
+    busy: AtomicBool,
+    heard: Mutex<Vec<(Printed, Vec<u8>)>>,
+}
+
+impl Relay for Reader {
+    fn poll_ready(&self, _: &mut Context<'_>) -> Poll<()> {
+        if self.busy.load(Ordering::SeqCst) { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    fn pass(&self, printed: Printed, bytes: &[u8]) {
+        self.heard.lock().unwrap().push((printed, bytes.to_vec()));
+    }
+}
+
+impl Reader {
+    fn heard(&self, from: Printed) -> String {
+        let heard = std::mem::take(&mut *self.heard.lock().unwrap());
+        let of = heard.iter().filter(|(printed, _)| *printed == from);
+        String::from_utf8(of.flat_map(|(_, bytes)| bytes.clone()).collect()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn what_a_program_prints_is_passed_on_and_kept_within_bounds() {
+    let reader = Arc::new(Reader::default());
+    let executor = executor().with_output_bytes(10).with_relay(reader.clone());
+    let outcome = execute(&executor, shell("echo 0123456789abcdef; echo aside >&2")).await;
+    assert_eq!((stdout(&outcome).as_str(), output(&outcome).dropped), ("0123456789", 7));
+    assert_eq!(reader.heard(Printed::Stdout), "0123456789abcdef\n");
+    assert_eq!(execute(&executor, shell("echo out; echo aside >&2")).await.verdict, Verdict::Done);
+    assert_eq!(reader.heard(Printed::Stderr), "aside\n");
+    // Undo and probes are nobody's business but hv's.
+    for purpose in [Purpose::Undo, Purpose::Probe] {
+        let attempt = attempt(shell("echo undone"), purpose, Duration::from_secs(20));
+        assert_eq!(stdout(&executor.run(Slip::Good, &attempt).await), "undone\n");
+        assert_eq!(reader.heard(Printed::Stdout), "");
+    }
+    // Whoever is not ready holds the program up; its time goes on, and what it has printed is read at its end.
+    reader.busy.store(true, Ordering::SeqCst);
+    let began = Instant::now();
+    let attempt =
+        attempt(shell("head -c 1000000 /dev/zero; echo never"), Purpose::Execute, Duration::from_millis(300));
+    let outcome = executor.run(Slip::Good, &attempt).await;
+    assert_eq!(outcome.verdict, failed(Class::Unknown, Reason::TimedOut));
+    let heard = reader.heard(Printed::Stdout);
+    assert!((4096..1_000_000).contains(&heard.len()) && !heard.contains("never"), "{}", heard.len());
+    assert!(began.elapsed() < Duration::from_secs(15));
+    let outcome = execute(&executor, shell("echo short")).await;
+    assert_eq!((outcome.verdict, reader.heard(Printed::Stdout).as_str()), (Verdict::Done, "short\n"));
 }
 
 #[tokio::test]

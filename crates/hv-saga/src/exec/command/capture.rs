@@ -1,10 +1,13 @@
 //! Feeding a program and reading what it says, bounded, while it runs.
 
+use super::super::relay::{Printed, Relay};
+use super::super::secrets::Cutter;
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::time::timeout;
@@ -31,6 +34,29 @@ struct Stream<R> {
     kept: Vec<u8>,
     keep: usize,
     dropped: u64,
+    passing: Option<Passing>,
+}
+
+/// To whom a stream is passed on.
+pub(super) struct Passing {
+    relay: Arc<dyn Relay>,
+    printed: Printed,
+    cutter: Cutter,
+    /// Whether the program has ended, so that what is left is read whoever is ready.
+    over: bool,
+}
+
+impl Passing {
+    pub(super) fn to(relay: &Arc<dyn Relay>, printed: Printed, cutter: Cutter) -> Self {
+        Self { relay: Arc::clone(relay), printed, cutter, over: false }
+    }
+
+    fn pass(&mut self, bytes: &[u8], last: bool) {
+        let shown = self.cutter.pass(bytes, last);
+        if !shown.is_empty() {
+            self.relay.pass(self.printed, &shown);
+        }
+    }
 }
 
 impl Capture {
@@ -39,9 +65,16 @@ impl Capture {
         let feed = |(pipe, bytes)| Feed { pipe, bytes, written: 0 };
         Self {
             stdin: child.stdin.take().zip(input).map(feed),
-            stdout: Stream { pipe: child.stdout.take(), kept: Vec::new(), keep, dropped: 0 },
-            stderr: Stream { pipe: child.stderr.take(), kept: Vec::new(), keep, dropped: 0 },
+            stdout: Stream::of(child.stdout.take(), keep),
+            stderr: Stream::of(child.stderr.take(), keep),
         }
+    }
+
+    /// The same that passes both outputs on as they come.
+    pub(super) fn passing(mut self, stdout: Passing, stderr: Passing) -> Self {
+        self.stdout.passing = Some(stdout);
+        self.stderr.passing = Some(stderr);
+        self
     }
 
     /// Feeds and reads until the program itself has ended; nothing where the system does not tell how.
@@ -57,7 +90,13 @@ impl Capture {
     /// Reads what is left after the end.
     pub(super) async fn drain(&mut self) {
         self.stdin = None;
+        self.passed().for_each(|passing| passing.over = true);
         let _ = timeout(LINGER, poll_fn(|cx| self.poll(cx))).await;
+        self.passed().for_each(|passing| passing.pass(b"", true));
+    }
+
+    fn passed(&mut self) -> impl Iterator<Item = &mut Passing> {
+        [&mut self.stdout.passing, &mut self.stderr.passing].into_iter().flatten()
     }
 
     pub(super) fn stdout(&self) -> &[u8] {
@@ -98,10 +137,17 @@ impl Feed {
 }
 
 impl<R: AsyncRead + Unpin> Stream<R> {
+    const fn of(pipe: Option<R>, keep: usize) -> Self {
+        Self { pipe, kept: Vec::new(), keep, dropped: 0, passing: None }
+    }
+
     /// Ready when the stream is closed.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut bytes = [0u8; 8192];
         while let Some(pipe) = &mut self.pipe {
+            if let Some(Passing { relay, over: false, .. }) = &self.passing {
+                ready!(relay.poll_ready(cx));
+            }
             let mut buffer = ReadBuf::new(&mut bytes);
             match ready!(Pin::new(pipe).poll_read(cx, &mut buffer)) {
                 Ok(()) if !buffer.filled().is_empty() => {
@@ -109,6 +155,9 @@ impl<R: AsyncRead + Unpin> Stream<R> {
                     let (kept, rest) = buffer.filled().split_at(room.min(buffer.filled().len()));
                     self.kept.extend_from_slice(kept);
                     self.dropped = self.dropped.saturating_add(rest.len() as u64);
+                    if let Some(passing) = &mut self.passing {
+                        passing.pass(buffer.filled(), false);
+                    }
                 }
                 _ => self.pipe = None,
             }
