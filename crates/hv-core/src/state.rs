@@ -5,7 +5,7 @@ use crate::anchors::AnchorBook;
 use crate::authority::Authority;
 use crate::elevate::Elevations;
 use crate::error::Reason;
-use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
+use crate::event::{LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
 use crate::evidence::Voice;
 use crate::few::Few;
 use crate::guards::{Guards, Scoring};
@@ -19,7 +19,7 @@ use crate::rates::Meters;
 use crate::scoring::{self, Outcomes};
 use foldhash::fast::FixedState;
 use foldhash::quality::RandomState;
-use hv_audit::{Entry, Kind, PayloadRef, StreamNo};
+use hv_audit::{PayloadRef, StreamNo};
 use hv_integrations::trust::TaskOutcome;
 use hv_liability::{Ledger, SessionNo};
 use hv_rings::class::{Claims, Class, Override, Undo, Unproven};
@@ -35,6 +35,7 @@ mod gone;
 mod kept;
 mod names;
 mod plans;
+mod replay;
 mod rights;
 mod saga;
 mod sagas;
@@ -148,45 +149,6 @@ pub(crate) struct NamedSaga {
 }
 
 impl State {
-    /// Takes up one record of the log.
-    pub(crate) fn replay(&mut self, entry: &Entry<'_>) -> Result<(), Illegal> {
-        const UNREADABLE: Illegal = Illegal::new("a record holds events of a known version");
-        match (entry.kind, entry.stream) {
-            // The log itself says so when something purged was found again.
-            (Kind::Purge { .. }, StreamNo::NODE) if entry.body.is_empty() => Ok(()),
-            (Kind::Data | Kind::Purge { .. } | Kind::Reduce(_), StreamNo::NODE) => {
-                let events: Vec<NodeEvent> = event::read_body(entry.body).map_err(|_| UNREADABLE)?;
-                events.iter().try_for_each(|event| self.apply_node(event))
-            }
-            (Kind::Data, StreamNo::LEDGER) => {
-                let events: Vec<LedgerEvent> = event::read_body(entry.body).map_err(|_| UNREADABLE)?;
-                self.apply_ledger(&events)
-            }
-            (Kind::Data | Kind::Genesis { .. }, stream) => {
-                if let Kind::Genesis { label } = entry.kind {
-                    let id =
-                        SessionId::new(label).map_err(|_| Illegal::new("a session is named by an id"))?;
-                    self.open_session(stream, &id)?;
-                }
-                let events: Vec<SessionEvent> = event::read_body(entry.body).map_err(|_| UNREADABLE)?;
-                let attached: Vec<PayloadRef> = entry.attachments.collect();
-                self.apply_session(stream, (&[], &events), &attached, None)
-            }
-            (Kind::Close { root, .. }, stream) => {
-                if !entry.body.is_empty() {
-                    let events: Vec<SessionEvent> = event::read_body(entry.body).map_err(|_| UNREADABLE)?;
-                    self.apply_session(stream, (&[], &events), &[], None)?;
-                }
-                self.close_session(stream, root)
-            }
-            (Kind::Gone { .. } | Kind::StreamOpened { .. } | Kind::StreamClosed { .. }, stream) => {
-                self.note_gone(stream, entry.kind);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
     pub(crate) fn apply_node(&mut self, event: &NodeEvent) -> Result<(), Illegal> {
         match event {
             NodeEvent::Folded { .. } => Ok(()),
@@ -291,16 +253,28 @@ impl State {
         attached: &[PayloadRef],
         mut ahead: Option<Ahead>,
     ) -> Result<(), Illegal> {
+        self.change_session(stream, |slot| {
+            lifecycle.iter().try_for_each(|event| slot.lives(event, Session::apply_decided))?;
+            events.iter().try_for_each(|event| slot.apply(event, attached, &mut ahead))?;
+            if let Some(Ahead { number, machine, .. }) = ahead {
+                let known = slot.running.get_mut(&number).ok_or(NO_SAGA)?;
+                slot.busy.take(&slot.session, &known.machine);
+                slot.busy.add(&slot.session, &machine);
+                known.machine = machine;
+            }
+            Ok(())
+        })
+    }
+
+    /// Applies what a record says of a session, and what follows from that for the node.
+    fn change_session(
+        &mut self,
+        stream: StreamNo,
+        change: impl FnOnce(&mut Slot) -> Result<(), Illegal>,
+    ) -> Result<(), Illegal> {
         let slot =
             self.sessions.get_mut(&stream).ok_or(Illegal::new("a record belongs to an open session"))?;
-        lifecycle.iter().try_for_each(|event| slot.lives(event, Session::apply_decided))?;
-        events.iter().try_for_each(|event| slot.apply(event, attached, &mut ahead))?;
-        if let Some(Ahead { number, machine, .. }) = ahead {
-            let known = slot.running.get_mut(&number).ok_or(NO_SAGA)?;
-            slot.busy.take(&slot.session, &known.machine);
-            slot.busy.add(&slot.session, &machine);
-            known.machine = machine;
-        }
+        change(slot)?;
         if let (0, Some(creator)) = (slot.length, slot.session.creator()) {
             count(&mut self.creators, creator);
         }
@@ -504,9 +478,9 @@ impl Slot {
                         *ahead = None;
                     }
                     _ => {
-                        self.busy.take(&self.session, &known.machine);
+                        self.busy.take_moved(&self.session, &known.machine, event);
                         known.machine.apply(event)?;
-                        self.busy.add(&self.session, &known.machine);
+                        self.busy.add_moved(&self.session, &known.machine, event);
                         self.undos.observe(&known.machine, event);
                     }
                 }

@@ -120,6 +120,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`UndecodableCause::Short`] at the end.
+    #[inline]
     pub fn byte(&mut self) -> Result<u8, Undecodable> {
         let byte = self.bytes.get(self.at).copied().ok_or_else(|| self.error(UndecodableCause::Short))?;
         self.at += 1;
@@ -152,7 +153,19 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`UndecodableCause::Integer`] for any other form, or more than 64 bits.
+    #[inline]
     pub fn varint(&mut self) -> Result<u64, Undecodable> {
+        // Most are small.
+        match self.bytes.get(self.at) {
+            Some(&byte) if byte < 0x80 => {
+                self.at += 1;
+                Ok(u64::from(byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Undecodable> {
         let start = self.at;
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {

@@ -3,14 +3,13 @@
 //!
 //! Every field is named here. Whoever adds one to the state is asked by the compiler what becomes of it.
 
-use super::busy::Busy;
 use super::{Slot, State, plans};
 use hv_audit::StreamNo;
 use hv_types::wire::{Reader, put_varint};
 use hv_types::{Machine, Timestamp, Undecodable, Wire};
 
 /// The version of the encoding. A state of another version is made again from the trail.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// The bytes that a snapshot keeps of a node whose last record has this time.
 pub(crate) fn keep(state: &State, last: Timestamp) -> Vec<u8> {
@@ -147,8 +146,7 @@ impl Wire for Slot {
         stream.0.put(out);
         length.put(out);
         session.compact().put(out);
-        saga_names.put(out);
-        plans::put(self.numbered_sagas(), out);
+        plans::put(saga_names, self.numbered_sagas(), out);
         ended.put(out);
         registry.put(out);
         undos.put(out);
@@ -165,11 +163,14 @@ impl Wire for Slot {
     fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
         let (id, stream) = (Wire::take(reader)?, StreamNo(Wire::take(reader)?));
         let length = Wire::take(reader)?;
-        let (session, mut busy) = (machine(reader, "Session")?, Busy::default());
-        let mut slot = Self {
+        let session = machine(reader, "Session")?;
+        let plans::Sagas { names, running, busy } = plans::take(reader, &session)?;
+        let slot = Self {
             length,
-            saga_names: Wire::take(reader)?,
-            running: plans::take(reader, &mut |saga| busy.add(&session, &saga.machine))?,
+            session,
+            saga_names: names,
+            running,
+            busy,
             ended: Wire::take(reader)?,
             registry: Wire::take(reader)?,
             undos: Wire::take(reader)?,
@@ -183,7 +184,6 @@ impl Wire for Slot {
             adapted: Wire::take(reader)?,
             ..Self::new(id, stream)
         };
-        (slot.session, slot.busy) = (session, busy);
         Ok(slot)
     }
 }
