@@ -142,6 +142,7 @@ impl Cutter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "command")]
     use proptest::prelude::*;
 
     fn knowing(secrets: &[&[u8]]) -> Secrets {
