@@ -82,7 +82,7 @@ fn a_run_goes_on_with_the_file_that_it_was_begun_with_and_no_other() {
         vec![
             change(
                 "one",
-                sh("echo $$ > ONE; test -e AGAIN || (touch AGAIN; exec sleep 60)"),
+                sh("echo $$ > ONE; test -e AGAIN || (touch AGAIN; exec sleep 10)"),
                 sh("rm -f ONE"),
             ),
             change("two", sh("touch TWO"), sh("rm -f TWO")),

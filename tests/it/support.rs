@@ -17,12 +17,26 @@ pub fn hv() -> Command {
 }
 
 /// The program, or the example, of that name, from what is checked out.
-///
-/// All of them are built at once, and with the features with which the tests of the workspace are built: then nothing
-/// that they are made of is built again.
 pub fn built(name: &str) -> Command {
-    static PROGRAMS: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
-    let programs = PROGRAMS.get_or_init(|| {
+    Command::new(made().programs.get(name).unwrap_or_else(|| panic!("cargo names no program {name}")))
+}
+
+/// What the compiler reads of the library of that name, from what is checked out.
+pub fn library(name: &str) -> &'static Path {
+    made().libraries.get(name).unwrap_or_else(|| panic!("cargo names no library {name}"))
+}
+
+/// What cargo made, by name.
+struct Made {
+    programs: BTreeMap<String, PathBuf>,
+    libraries: BTreeMap<String, PathBuf>,
+}
+
+/// All of it is built at once, and with the features with which the tests of the workspace are built: then nothing
+/// that it is made of is built again.
+fn made() -> &'static Made {
+    static MADE: OnceLock<Made> = OnceLock::new();
+    MADE.get_or_init(|| {
         let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         build.args(["build", "--workspace", "--all-features", "--message-format", "json", "--bin", "hv"]);
         build.args(["--example", "quickstart", "--example", "planner"]);
@@ -38,13 +52,19 @@ pub fn built(name: &str) -> Command {
         let built = build.current_dir(workspace()).output().expect("cargo runs");
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
         let messages = String::from_utf8(built.stdout).unwrap();
-        let programs = messages.lines().filter_map(|line| {
-            let message = serde_json::from_str::<Value>(line).ok()?;
-            Some((message["target"]["name"].as_str()?.to_owned(), message["executable"].as_str()?.into()))
-        });
-        programs.collect()
-    });
-    Command::new(programs.get(name).unwrap_or_else(|| panic!("cargo does not name {name}")))
+        let mut made = Made { programs: BTreeMap::new(), libraries: BTreeMap::new() };
+        for message in messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+            let Some(name) = message["target"]["name"].as_str() else { continue };
+            if let Some(program) = message["executable"].as_str() {
+                made.programs.insert(name.to_owned(), program.into());
+            }
+            let files = message["filenames"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            if let Some(library) = files.into_iter().find(|file| file.ends_with(".rmeta")) {
+                made.libraries.insert(name.to_owned(), library.into());
+            }
+        }
+        made
+    })
 }
 
 /// A run of a session file in folders of its own.

@@ -2,8 +2,12 @@
 
 use crate::command::{self, cargo, stream};
 use crate::report::{Passed, Report};
-use crate::supplies;
+use crate::supplies::{self, Supply};
 use crate::workspace::{Package, Workspace};
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// Whether tests that need more than the toolchain take part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +48,17 @@ const BARE_METAL: &str = "thumbv7em-none-eabi";
 /// The crates that need no operating system.
 pub(crate) const NO_STD: [&str; 2] = ["hv-types", "hv-rings"];
 
+/// So many tests run at once for each core, every day: most of them wait, for a disk, a process or a clock.
+///
+/// Where a test measures it does so when it is asked to be deep, and then as few run as the runner chooses.
+const TESTS_FOR_EACH_CORE: usize = 4;
+
+/// A supply that was prepared: how long that took, and where it is.
+type Prepared = (&'static Supply, Duration, Result<PathBuf, String>);
+
 /// The tests of the workspace. The runner's own lines are passed through as they are.
+///
+/// What they need is fetched while they are built: the one waits for the net, the other for the processor.
 pub(crate) fn test(
     workspace: &Workspace,
     report: &mut Report,
@@ -53,42 +67,81 @@ pub(crate) fn test(
     depth: Depth,
 ) {
     let mut found = Vec::new();
-    for supply in supplies::FOR_TESTS {
-        let name = format!("prepare {}", supply.variable);
-        match services {
-            Services::LeaveOut => {
-                let why = format!("--no-services; tests that read {} leave themselves out", supply.variable);
-                report.leave_out(&name, &why);
-            }
-            Services::Start => {
-                report.part(&name, || {
-                    found.push((supply.variable, supply.prepare(workspace)?));
-                    Ok(())
-                });
-            }
+    if services == Services::LeaveOut {
+        for supply in &supplies::FOR_TESTS {
+            let why = format!("--no-services; tests that read {} leave themselves out", supply.variable);
+            report.leave_out(&preparing(supply), &why);
         }
     }
-    let run = |arguments: &[&str]| {
-        let mut command = cargo(&workspace.root);
-        command.arg("test").args(scope.packages());
-        command.args(["--all-features", "--no-fail-fast"]).args(arguments);
-        // What was not prepared here is not there, whatever the caller's environment says.
-        supplies::FOR_TESTS.iter().for_each(|supply| _ = command.env_remove(supply.variable));
-        command.envs(found.iter().map(|(variable, folder)| (variable, folder)));
-        match services {
-            Services::LeaveOut => command.env("HV_TEST_NO_SERVICES", "1"),
-            // A comparison that cannot be made fails instead of being left out.
-            Services::Start => command.env("HV_REQUIRE_SERVICES", "1"),
-        };
-        if depth == Depth::Deep {
-            command.env("HV_DEEP", "1");
+    let built = std::thread::scope(|threads| {
+        let prepared = (services == Services::Start).then(|| threads.spawn(|| prepare(workspace)));
+        let built = report.part("build the tests", || {
+            stream(&mut runner(workspace, scope, services, depth, &[], &["--no-run"]))
+        });
+        let Some(prepared) = prepared else { return built };
+        match prepared.join() {
+            Ok(prepared) => {
+                eprintln!("\nprepared beside the build:");
+                for (supply, took, outcome) in prepared {
+                    let outcome = outcome.map(|folder| found.push((supply.variable, folder)));
+                    report.done(&preparing(supply), took, outcome);
+                }
+            }
+            Err(_) => _ = report.done("prepare", Duration::ZERO, Err("a thread panicked".to_owned())),
         }
-        stream(&mut command)
-    };
-    match report.part("build the tests", || run(&["--no-run"])) {
-        Passed::Yes => _ = report.part("test", || run(&[])),
+        built
+    });
+    match built {
+        Passed::Yes => {
+            let mut command = runner(workspace, scope, services, depth, &found, &[]);
+            report.part("test", || stream(&mut command));
+        }
         Passed::No => report.leave_out("test", "the tests do not build"),
     }
+}
+
+fn preparing(supply: &Supply) -> String {
+    format!("prepare {}", supply.variable)
+}
+
+fn prepare(workspace: &Workspace) -> Vec<Prepared> {
+    let one = |supply: &'static Supply| {
+        let started = Instant::now();
+        let outcome = supply.prepare(workspace);
+        (supply, started.elapsed(), outcome)
+    };
+    supplies::FOR_TESTS.iter().map(one).collect()
+}
+
+/// `cargo test` with these supplies, and what it says to the tests.
+fn runner(
+    workspace: &Workspace,
+    scope: Scope,
+    services: Services,
+    depth: Depth,
+    found: &[(&str, PathBuf)],
+    arguments: &[&str],
+) -> Command {
+    let mut command = cargo(&workspace.root);
+    command.arg("test").args(scope.packages());
+    command.args(["--all-features", "--no-fail-fast"]).args(arguments);
+    // What was not prepared here is not there, whatever the caller's environment says.
+    supplies::FOR_TESTS.iter().for_each(|supply| _ = command.env_remove(supply.variable));
+    command.envs(found.iter().map(|(variable, folder)| (variable, folder)));
+    match services {
+        Services::LeaveOut => command.env("HV_TEST_NO_SERVICES", "1"),
+        // A comparison that cannot be made fails instead of being left out.
+        Services::Start => command.env("HV_REQUIRE_SERVICES", "1"),
+    };
+    match depth {
+        Depth::Deep => _ = command.env("HV_DEEP", "1"),
+        Depth::Daily if std::env::var_os("RUST_TEST_THREADS").is_none() => {
+            let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+            command.env("RUST_TEST_THREADS", (cores * TESTS_FOR_EACH_CORE).to_string());
+        }
+        Depth::Daily => {}
+    }
+    command
 }
 
 /// Format, clippy, features, `no_std`.

@@ -25,7 +25,7 @@ const HELP: &str = "\
 Usage: cargo xtask COMMAND
 
   test [--integration] [--no-services]
-                           every test of the workspace, with what they need prepared before
+                           every test of the workspace, with what they need prepared while they are built
                              --integration  those of the composition alone, with the real program
                              --no-services  leave out what needs a Python package or a server
   lint                     format, clippy, every feature on its own, no_std

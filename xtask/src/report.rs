@@ -36,7 +36,11 @@ impl Report {
         eprintln!("\n== {name}");
         let started = Instant::now();
         let outcome = work();
-        let took = started.elapsed();
+        self.done(name, started.elapsed(), outcome)
+    }
+
+    /// Says how a part ended that was done beside others.
+    pub(crate) fn done(&mut self, name: &str, took: Duration, outcome: Result<(), String>) -> Passed {
         let (end, passed) = match outcome {
             Ok(()) => {
                 eprintln!("== {name}: ok, {}", seconds(took));
@@ -111,6 +115,9 @@ mod tests {
             Passed::Yes
         );
         assert!(reached && report.failed());
+        let mut report = Report::new();
+        assert_eq!(report.done("beside", Duration::ZERO, Err("broken".to_owned())), Passed::No);
+        assert!(report.failed());
     }
 
     #[test]

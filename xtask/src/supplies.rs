@@ -89,7 +89,7 @@ const ANVIL: Supply = Supply {
 };
 
 /// All that `cargo xtask test` prepares.
-pub(crate) const FOR_TESTS: [Supply; 6] = [ADAPTED, KERNELS, TOOLS_PYTHON, TOOLS_NODE, ANVIL, TLOG];
+pub(crate) static FOR_TESTS: [Supply; 6] = [ADAPTED, KERNELS, TOOLS_PYTHON, TOOLS_NODE, ANVIL, TLOG];
 
 impl Supply {
     /// Where the packages are, after installing them where they are missing or stale.

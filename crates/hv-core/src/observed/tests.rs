@@ -220,6 +220,9 @@ fn what_is_decided_is_told_and_counted() {
     let (heard, counted) = (Heard::default(), Counted::default());
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    // With one listener alone, whether a place in the source is heard at all is decided for good by the thread that comes
+    // there first, and other tests have none.
+    let _another = tracing::Dispatch::new(Heard::default());
     tracing::subscriber::with_default(heard.clone(), || {
         metrics::with_local_recorder(&counted, || runtime.block_on(work(&folder.path().join("trail"))));
     });
