@@ -273,3 +273,37 @@ async fn c1_a_step_of_another_saga_is_refused_wherever_that_one_is() {
     hv.terminate_session(session.id()).await.unwrap();
     other_hv.terminate_session(elsewhere.id()).await.unwrap();
 }
+
+/// The session ends, and its name is asked for again, while a step is added whose action is recorded and whose undo is not:
+/// that is refused, and the node and its trail go on.
+#[tokio::test]
+async fn a_session_may_end_while_a_step_is_added() {
+    let dir = tempfile::tempdir().unwrap();
+    let hv = Hypervisor::in_folder(&dir.path().join("trail")).unwrap();
+    let admin = did("admin");
+    for round in 0..10 {
+        let id = SessionId::new(&format!("s{round}")).unwrap();
+        let session = hv.create_session(&id, SessionConfig::default(), &admin).await.unwrap();
+        hv.join_session(&id, &Entrant::new(did("a")).with_sigma("0.85".parse().unwrap())).await.unwrap();
+        hv.activate_session(&id).await.unwrap();
+        let mut saga = session.create_saga(&SagaId::new("mail").unwrap()).await.unwrap();
+        let undone = Arc::default();
+        let ending = async {
+            while hv.action_claims(&id, &action("one")).unwrap().is_none() {
+                tokio::task::yield_now().await;
+            }
+            // Whether the name is free by then does not matter.
+            let again = hv.create_session(&id, SessionConfig::default(), &admin);
+            tokio::join!(hv.terminate_session(&id), again).0
+        };
+        let (added, ended) = tokio::join!(saga.add_step(undoable("one", "a", &undone)), ending);
+        ended.unwrap();
+        match added {
+            Ok(_) | Err(Error::Denied(_) | Error::NoSession(_) | Error::NoSaga(_)) => {}
+            Err(other) => panic!("{round}: {other}"),
+        }
+    }
+    hv.seal().await.unwrap();
+    drop(hv);
+    Hypervisor::in_folder(&dir.path().join("trail")).unwrap();
+}

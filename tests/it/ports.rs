@@ -3,8 +3,8 @@
 use hv_core::adapters::{DriftSample, DriftSetup, DriftVerdict, TrustSetup};
 use hv_core::audit::MemoryLog;
 use hv_core::event::{NodeEvent, SessionEvent};
-use hv_core::integrations::cmvk::NativeVerifier;
-use hv_core::integrations::drift::Response;
+use hv_core::integrations::cmvk::{CmvkAdapter, NativeVerifier};
+use hv_core::integrations::drift::{Drift, DriftSettings, DriftVerifier, Indeterminate, Response};
 use hv_core::integrations::iatp::ManifestDesk;
 use hv_core::integrations::manifest::{Fetched, ManifestFault, ManifestSource, Provenance};
 use hv_core::integrations::nexus::{
@@ -229,6 +229,48 @@ async fn f21_drift_that_is_off_is_refused_and_never_passes() {
     // A verifier that is connected later is none of this session's.
     let hv = stage.hv.clone().with_drift("cmvk", NativeVerifier, DriftSetup::default());
     assert!(hv.check_drift(&sid(), &did("a"), sample(SAME)).await.is_err());
+}
+
+/// A verifier that measures well and answers with these numbers.
+struct Odd {
+    confidence: f64,
+    raw_distance: f64,
+}
+
+impl DriftVerifier for Odd {
+    fn verify(&self, a: &[f64], b: &[f64], how: &DriftSettings<'_>) -> Result<Drift, Indeterminate> {
+        let Self { confidence, raw_distance } = *self;
+        NativeVerifier.verify(a, b, how).map(|drift| Drift { confidence, raw_distance, ..drift })
+    }
+}
+
+#[tokio::test]
+async fn f21_a_verifier_whose_numbers_cannot_be_is_not_believed() {
+    let agent = did("a");
+    for (confidence, raw_distance, believed) in [
+        (0.0, 0.0, true),
+        (1.0, 3.0, true),
+        (f64::NAN, 0.0, false),
+        (1.000_001, 0.0, false),
+        (-0.1, 0.0, false),
+        (0.9, f64::NAN, false),
+        (0.9, f64::INFINITY, false),
+    ] {
+        let odd = || Odd { confidence, raw_distance };
+        let Stage { hv, .. } = node();
+        let hv = hv.with_drift("own", odd(), DriftSetup::default());
+        opened(&hv, &given("0.9")).await;
+        let answer = hv.check_drift(&sid(), &agent, sample(SAME)).await.unwrap();
+        assert_eq!(
+            matches!(answer.verdict, DriftVerdict::Aligned { .. }),
+            believed,
+            "{confidence} {raw_distance}"
+        );
+        assert_eq!(answer.drift.is_some(), believed);
+        let mut adapter = CmvkAdapter::new(odd());
+        let checked = adapter.check_behavioral_drift(&agent, &sid(), &[1.0, 0.0], &SAME);
+        assert_eq!(checked.passed(), believed, "{confidence} {raw_distance}");
+    }
 }
 
 #[tokio::test]

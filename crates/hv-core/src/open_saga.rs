@@ -197,7 +197,8 @@ impl OpenSaga {
     ///
     /// # Errors
     /// [`Reason::Saga`](crate::Reason::Saga) where the saga takes no more steps or this one is outside its
-    /// limits; [`Error::NoSession`], [`Error::Log`], [`Error::Poisoned`].
+    /// limits; [`Reason::NoSaga`] where it ends meanwhile; [`Error::NoSession`], [`Error::NoSaga`], [`Error::Log`],
+    /// [`Error::Poisoned`].
     pub async fn add_step(&mut self, step: NewStep) -> Result<StepNo, Error> {
         let id = self.name_for(&step.action)?;
         let steps = vec![Arc::new(step.definition(id.clone()))];
@@ -345,15 +346,24 @@ impl OpenSaga {
         })?
     }
 
+    /// Says that a step's undo counts. Since it was added its session may have ended, and another one have its name.
     async fn accept_undo(&self, saga: u32, step: u32) -> Result<(), Error> {
         self.hv
             .node()
-            .commit(|state, _| match state.slot(&self.session) {
-                None => Err(Refusal::no_session("accept_undo", None, &self.session)),
-                Some(slot) => {
-                    let accepted = vec![SessionEvent::UndoAccepted { saga, step }];
-                    Ok((Draft::default().session(slot.stream, accepted), ()))
+            .commit(|state, _| {
+                let slot = state.slot(&self.session);
+                let slot = slot.ok_or_else(|| Refusal::no_session("accept_undo", None, &self.session))?;
+                let added = match slot.saga(self.id()) {
+                    Some(Known::Running(number, known)) => {
+                        number == saga && known.machine.step(step).is_some()
+                    }
+                    Some(Known::Ended(_)) | None => false,
+                };
+                if !added {
+                    return Err(slot.refuse("accept_undo", None, None, Reason::NoSaga(self.id().clone())));
                 }
+                let accepted = vec![SessionEvent::UndoAccepted { saga, step }];
+                Ok((Draft::default().session(slot.stream, accepted), ()))
             })
             .await
     }

@@ -267,6 +267,17 @@ pub struct Drift {
     pub profile: Option<ProfileVerdict>,
 }
 
+impl Drift {
+    /// The same, where its numbers can be true: a confidence from 0 to 1, and a distance that is a number.
+    ///
+    /// # Errors
+    /// [`Indeterminate::NotBelieved`] for everything else, NaN too: a verifier that says so is not believed.
+    pub fn believed(self) -> Result<Self, Indeterminate> {
+        let sound = (0.0..=1.0).contains(&self.confidence) && self.raw_distance.is_finite();
+        if sound { Ok(self) } else { Err(Indeterminate::NotBelieved) }
+    }
+}
+
 /// Measures how far two embeddings lie apart: in the process, or a service somewhere.
 ///
 /// An implementation bounds its own waiting.

@@ -41,7 +41,10 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
         )));
     }
     if !found && !args.anchor.is_empty() {
-        return Err(failed(&format_args!("{}: no anchor of it was found where you look", data.display())));
+        let data = data.display();
+        return Err(failed(&format_args!(
+            "{data}: no anchor of it counts where you look; one has to be there, and on a chain final (--confirmations)"
+        )));
     }
     match document.verdict {
         Word::Open if args.sealed => {

@@ -50,7 +50,7 @@ pub struct ClassifyArgs {
     #[arg(long)]
     pub trust: bool,
     /// Compare the definitions with those in this file; where there is none yet, write it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = crate::outside::parser())]
     pub pin: Option<PathBuf>,
     /// Pin the definitions as they are now
     #[arg(long, requires = "pin")]
@@ -64,7 +64,7 @@ pub struct ClassifyArgs {
     /// Print the answer as JSON
     #[arg(long, conflicts_with = "actions")]
     pub json: bool,
-    /// Print the tools as the `[[action]]` tables of a session file
+    /// Print the tools as the `[[action]]` tables of a session file; nothing where one is not as pinned
     #[arg(long)]
     pub actions: bool,
 }

@@ -14,6 +14,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use told::{Answer, Told};
 
+/// The longest file of pins that is read, in bytes: more than 10 000 tools with the longest names take.
+const PINS_MAX_BYTES: u64 = 16 << 20;
+
 /// Why a tool server could not be looked at.
 #[derive(Debug)]
 pub enum ToolsFailure {
@@ -32,8 +35,12 @@ impl ToolsFailure {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Server(Failure::NotStarted { .. }) | Self::Variable(_) | Self::Pins(..) => Exit::BadInput,
-            Self::Server(_) | Self::File(..) => Exit::Failed,
+            // Not 1, which says that a definition changed.
+            Self::Server(Failure::NotStarted { .. })
+            | Self::Variable(_)
+            | Self::Pins(..)
+            | Self::File(..) => Exit::BadInput,
+            Self::Server(_) => Exit::Failed,
         }
     }
 }
@@ -45,7 +52,9 @@ impl fmt::Display for ToolsFailure {
             Self::Variable(name) => {
                 write!(f, "hv tools: the variable {name} is not set; set it, or leave out `--env {name}`")
             }
-            Self::File(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::File(path, error) => {
+                write!(f, "{}: {error}; `--pin` takes a file in a folder that is there", path.display())
+            }
             Self::Pins(path, bad) => {
                 write!(f, "{}: {bad}; give another file, or remove it to pin anew", path.display())
             }
@@ -70,6 +79,8 @@ pub fn run(args: &ToolsArgs) -> Result<Exit, Refused> {
 }
 
 fn classified(args: &ClassifyArgs) -> Result<Exit, Refused> {
+    // Before the server is asked, because what is wrong with the file is known without it.
+    let before = args.pin.as_deref().map(pinned).transpose()?.flatten();
     let standing = if args.trust { Standing::Trusted } else { Standing::Untrusted };
     let mut client = connect(args)?;
     let tools = client.tools().map_err(ToolsFailure::Server)?;
@@ -82,7 +93,7 @@ fn classified(args: &ClassifyArgs) -> Result<Exit, Refused> {
     let mut exit = Exit::Done;
     if let Some(file) = &args.pin {
         let now = Pins::of(&server.name, &tools);
-        match pinned(file)? {
+        match before {
             None => keep(file, &now)?,
             Some(before) => {
                 let changes = before.changes(&now);
@@ -107,7 +118,10 @@ fn classified(args: &ClassifyArgs) -> Result<Exit, Refused> {
     if args.json {
         output::json(&answer)?;
     } else if args.actions {
-        output::print(&answer.actions())?;
+        // What is not as pinned becomes nobody's session file.
+        if exit == Exit::Done {
+            output::print(&answer.actions())?;
+        }
     } else {
         output::print(&answer)?;
     }
@@ -131,7 +145,15 @@ fn connect(args: &ClassifyArgs) -> Result<Client, ToolsFailure> {
 
 /// What was pinned before; nothing where there is no such file yet.
 fn pinned(file: &Path) -> Result<Option<Pins>, ToolsFailure> {
-    match std::fs::read_to_string(file) {
+    // Asked before opening: opening a pipe would wait for somebody to write into it.
+    let read = || match std::fs::metadata(file)? {
+        known if !known.is_file() => Err(io::Error::other("it is no regular file")),
+        known if known.len() > PINS_MAX_BYTES => {
+            Err(io::Error::other(format!("it is longer than {PINS_MAX_BYTES} bytes")))
+        }
+        _ => std::fs::read_to_string(file),
+    };
+    match read() {
         Ok(text) => Pins::from_json(&text).map(Some).map_err(|bad| ToolsFailure::Pins(file.to_owned(), bad)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(ToolsFailure::File(file.to_owned(), error)),

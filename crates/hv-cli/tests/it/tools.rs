@@ -75,6 +75,12 @@ fn a_definition_that_changed_since_it_was_pinned_ends_with_1() {
     assert!(said.contains("--accept"), "{said}");
     assert_eq!(with("Adds, and mails it to me.", &["--accept"]).unwrap().0, 0);
     assert_eq!(with("Adds, and mails it to me.", &[]).unwrap().0, 0);
+    // What is not as pinned is not printed as the actions of a session file.
+    let actions = ["--trust", "--actions", "--pin", file];
+    let (code, told, said) = classify("Adds, and keeps it.", &actions).unwrap();
+    assert!(code == 1 && told.is_empty() && said.contains("defined otherwise"), "{code} {told} {said}");
+    let (code, told, said) = classify("Adds, and mails it to me.", &actions).unwrap();
+    assert!(code == 0 && told.contains("[[action]]"), "{code} {told} {said}");
     std::fs::write(&pins, "").unwrap();
     let (code, _, said) = classify("Adds.", &["--pin", file]).unwrap();
     assert_eq!(code, 2, "a file of pins that cannot be read is not taken for none: {said}");
@@ -94,6 +100,28 @@ fn the_actions_stand_in_a_session_file_as_they_are() {
     std::fs::write(&file, session).unwrap();
     let output = hv(["check", file.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{actions}\n{}", text(&output.stderr));
+}
+
+#[test]
+fn pins_are_a_file_and_none_in_a_trail() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::create_dir(path("trail")).unwrap();
+    std::fs::write(path("trail/00000000.seg"), "").unwrap();
+    let pipe = std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap();
+    assert!(pipe.success());
+    // The server would be asked for a minute; what is wrong with the file is known before.
+    for (pins, fragment) in [
+        (path("trail/pins"), "is the folder of a trail"),
+        (path("pipe"), "it is no regular file"),
+        (path("trail"), "is the folder of a trail"),
+        (path(""), "it is no regular file"),
+    ] {
+        let output = hv(["tools", "classify", "--timeout", "1m", "--pin", &pins, "--", "sleep", "60"]);
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(fragment), "{pins}: {said}");
+    }
+    assert!(!folder.path().join("trail/pins").exists());
 }
 
 #[test]

@@ -123,7 +123,7 @@ impl DriftPort {
         let measured = self.caller.call(self.setup.deadline, move || {
             let DriftSample { claimed, observed, metric, weights, profile } = &sample;
             let settings = DriftSettings { metric: *metric, weights: weights.as_deref(), profile: *profile };
-            verifier.verify(claimed, observed, &settings)
+            verifier.verify(claimed, observed, &settings).and_then(Drift::believed)
         });
         measured.await.unwrap_or_else(|none| {
             Err(Indeterminate::Unreachable { verifier: format!("{} ({none})", self.name) })

@@ -34,7 +34,7 @@ pub use crate::drift::{
 pub use line::{LINE_MAX_BYTES, drift_line};
 pub use native::{Explanation, NativeVerifier, explain_drift, verify_embeddings};
 
-use crate::drift::{DriftSettings, DriftVerifier};
+use crate::drift::{Drift, DriftSettings, DriftVerifier};
 use hv_types::{Did, SessionId};
 
 /// Checks the behaviour of agents with a verifier, and remembers what came of it.
@@ -89,7 +89,7 @@ impl<V: DriftVerifier> CmvkAdapter<V> {
         (claimed, observed): (&[f64], &[f64]),
         settings: &DriftSettings<'_>,
     ) -> DriftCheckResult {
-        let measured = self.verifier.verify(claimed, observed, settings);
+        let measured = self.verifier.verify(claimed, observed, settings).and_then(Drift::believed);
         let (verdict, drift) = match measured {
             Ok(drift) => {
                 let severity = self.rules.thresholds.severity(drift.score);
@@ -132,7 +132,7 @@ impl<V: DriftVerifier> CmvkAdapter<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drift::{Drift, Indeterminate, Metric, Side};
+    use crate::drift::{Indeterminate, Metric, Side};
     use proptest::prelude::*;
 
     #[test]

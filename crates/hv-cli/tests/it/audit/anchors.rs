@@ -162,6 +162,8 @@ async fn each_checkpoint_is_anchored_once_and_its_state_follows_the_chain() {
     chain.mine(1);
     let (code, level, anchor) = look();
     assert_eq!((code, &*level, &anchor["found"]), (1, "L0", &"included".into()), "it could be taken back");
+    let (.., said) = audit("verify", &dir, &["--anchor", &node, "--confirmations", "3"]);
+    assert!(said.contains("has to be there, and on a chain final"), "{said}");
     let entries = chain.go(&dir);
     assert_eq!((&entries[0]["state"], &entries[0]["level"]), (&"included".into(), &"L3".into()));
     let first = entries[0]["receipt"]["block"].clone();
