@@ -9,8 +9,11 @@ use hv_core::saga::exec::Closures;
 use hv_core::saga::{Outcome, Plan, SagaCommand, SagaState, StepDef};
 use hv_core::types::{ActionId, ActionKind, Did, Reversibility, SagaId, SessionId, StepId};
 use hv_core::{Clock, Entrant, Guards, Hypervisor, SessionConfig, SystemClock, entropy};
+use std::future::poll_fn;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 fn did(name: &str) -> Did {
@@ -112,4 +115,35 @@ fn syncs_of_many(runtime: &tokio::runtime::Runtime, takes: Duration) -> u64 {
         }
         disk.waits() - before
     })
+}
+
+/// As in a loop over `select!`, where something that was begun is kept and not gone on with.
+#[tokio::test]
+async fn a_request_that_nobody_goes_on_with_holds_up_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let (hv, _) = bonded(&folder.path().join("trail"), &Mood::slow(Duration::ZERO)).await;
+    let (admin, config) = (did("admin"), SessionConfig::default);
+    for polls in 1..=6 {
+        let [kept, other] = ["kept", "other"].map(|name| SessionId::new(&format!("{name}{polls}")).unwrap());
+        let mut begun = pin!(hv.create_session(&kept, config(), &admin));
+        let mut ended = None;
+        for _ in 0..polls {
+            match poll_fn(|context| Poll::Ready(begun.as_mut().poll(context))).await {
+                Poll::Ready(session) => {
+                    ended = Some(session);
+                    break;
+                }
+                Poll::Pending => tokio::task::yield_now().await,
+            }
+        }
+        let others =
+            tokio::time::timeout(Duration::from_secs(20), hv.create_session(&other, config(), &admin));
+        assert_eq!(others.await.expect("nobody is held up").unwrap().id(), &other);
+        // Whoever asks again hears what came of it.
+        let session = match ended {
+            Some(session) => session,
+            None => begun.await,
+        };
+        assert_eq!(session.unwrap().id(), &kept, "{polls}");
+    }
 }

@@ -47,12 +47,19 @@ impl Node {
             if log.durable() >= lsn {
                 return Ok(());
             }
+            if !turn.taken.load(Ordering::Acquire) {
+                turn.gather().await;
+            }
+            if log.durable() >= lsn {
+                return Ok(());
+            }
             if turn.taken.swap(true, Ordering::AcqRel) {
                 passed.await;
                 continue;
             }
+            // Whoever has the turn waits for the disk alone, on a thread that gives the turn back even where nobody asks
+            // any more what came of it.
             let taken = Taken(Arc::clone(&self.shared));
-            turn.gather().await;
             let syncing = Syncing::begin(log.durable());
             let synced = blocking(move || taken.0.log.sync(lsn)).await;
             syncing.end(log.durable());
