@@ -7,7 +7,7 @@ use crate::event::{Denial, LedgerEvent, SessionEvent};
 use crate::evidence::{self, Presented};
 use crate::gate::{self, Brought, Certified, Pass, Refused};
 use crate::grant::{Grant, Right, parameters_of};
-use crate::intent::{self, Looked, Use};
+use crate::intent::{self, Looked, NOWHERE, Use};
 use crate::node::{Draft, Node, Refusal};
 use crate::observed::SagaTold;
 use crate::rates::Turnstile;
@@ -227,9 +227,9 @@ impl SagaHost {
         evidence::verify_ahead(&self.node, self.brought.values().flat_map(Presented::statements))?;
         let asked = if let SagaCommand::Start { .. } = command { Some(command.clone()) } else { None };
         let mut told = SagaTold::begin();
-        let mut looked = Looked::default();
+        let mut looked: Option<Looked> = None;
         let (lsn, Answer { starts, stream, mut next_wake, held, state }) = loop {
-            let known = (attached, &looked);
+            let known = (attached, looked.as_ref().unwrap_or(&NOWHERE));
             let decide = |state: &State, now| self.decide(state, now, command, known, &mut told);
             let recorded = self.node.run(decide, |state, decided| {
                 let Decided { starts, place, held } = decided?;
@@ -247,7 +247,8 @@ impl SagaHost {
                 Ok(answer) => break (lsn, answer),
                 Err(asks) => asks,
             };
-            looked.look(asks.paths).await;
+            // Rare, so that no other request has to have room for it.
+            Box::pin(looked.get_or_insert_default().look(asks.paths)).await;
             command = asks.command;
         };
         told.tell((&self.session, &self.saga), &starts, state);
@@ -335,7 +336,7 @@ impl SagaHost {
         };
         let mut turnstile = Turnstile::new((state, slot, now));
         let mut held: Vec<(u32, Timestamp)> = Vec::new();
-        let before = command.refused_mut().map_or(0, |refused| refused.len());
+        let before = slot.intents().and_then(|_| command.refused_mut().map(|refused| refused.len()));
         // What is outside the intents of agents, where that is a reason to slash them.
         let mut violations = Vec::new();
         loop {
@@ -345,7 +346,7 @@ impl SagaHost {
             let starts = saga.machine.starts(&self.session, &self.saga, &events);
             if let Some(paths) = intent::unknown((slot, now), &starts, looked) {
                 // Nothing is recorded: all of it is decided again, with what is known then.
-                command.refused_mut().into_iter().for_each(|refused| refused.truncate(before));
+                command.refused_mut().into_iter().for_each(|refused| refused.truncate(before.unwrap_or(0)));
                 return Ok((Draft::default(), Err(Box::new(Asks { command, paths }))));
             }
             let mut passed: Vec<Start> = Vec::with_capacity(starts.len());

@@ -24,7 +24,7 @@ mod real;
 
 pub use held::intent_evidence;
 pub(crate) use held::{Intended, Use, files, possible_after, slashes, unknown, violation};
-pub(crate) use real::Looked;
+pub(crate) use real::{Looked, NOWHERE};
 
 static BOUNDS_KEY: LazyLock<[u8; 32]> = LazyLock::new(|| blake3::derive_key("hv 2026 intent v1", &[]));
 

@@ -29,6 +29,7 @@ use hv_saga::{Saga, SagaEvent, SagaState, StepDef};
 use hv_session::{MemberRef, Session};
 use hv_types::{ActionId, Call, Did, Digest, Illegal, Machine, Ring, SagaId, SessionId, Sigma, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::mem;
 
 mod busy;
 mod gone;
@@ -256,11 +257,11 @@ impl State {
         self.change_session(stream, |slot| {
             lifecycle.iter().try_for_each(|event| slot.lives(event, Session::apply_decided))?;
             events.iter().try_for_each(|event| slot.apply(event, attached, &mut ahead))?;
-            if let Some(Ahead { number, machine, .. }) = ahead {
-                let known = slot.running.get_mut(&number).ok_or(NO_SAGA)?;
+            if let Some(Ahead { number, machine, .. }) = &mut ahead {
+                let known = slot.running.get_mut(number).ok_or(NO_SAGA)?;
                 slot.busy.take(&slot.session, &known.machine);
-                slot.busy.add(&slot.session, &machine);
-                known.machine = machine;
+                slot.busy.add(&slot.session, machine);
+                mem::swap(&mut known.machine, machine);
             }
             Ok(())
         })
@@ -290,7 +291,7 @@ impl State {
             }
         }
         if !slot.judged.is_empty() {
-            let judged = std::mem::take(&mut slot.judged);
+            let judged = mem::take(&mut slot.judged);
             if let Scoring::By { policy } = self.guards.score {
                 for (at, outcomes) in judged {
                     for (agent, outcomes) in outcomes {
@@ -302,7 +303,7 @@ impl State {
             }
         }
         if !slot.outcomes.is_empty() {
-            self.outbox.ended(std::mem::take(&mut slot.outcomes));
+            self.outbox.ended(mem::take(&mut slot.outcomes));
         }
         Ok(())
     }
@@ -473,7 +474,7 @@ impl Slot {
                         }
                         self.busy.take(&self.session, &known.machine);
                         self.busy.add(&self.session, machine);
-                        std::mem::swap(&mut known.machine, machine);
+                        mem::swap(&mut known.machine, machine);
                         worked = outcomes.take();
                         *ahead = None;
                     }

@@ -14,6 +14,9 @@ pub(crate) struct Looked {
     real: Places,
 }
 
+/// Nobody has looked anywhere.
+pub(crate) static NOWHERE: Looked = Looked { asked: BTreeSet::new(), real: Places::new() };
+
 impl Looked {
     /// Where paths really are, as far as that is known.
     pub(crate) const fn real(&self) -> &Places {
