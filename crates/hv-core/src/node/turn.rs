@@ -47,21 +47,18 @@ impl Node {
             if log.durable() >= lsn {
                 return Ok(());
             }
-            if !turn.taken.load(Ordering::Acquire) {
-                turn.gather().await;
-            }
-            if log.durable() >= lsn {
-                return Ok(());
-            }
             if turn.taken.swap(true, Ordering::AcqRel) {
                 passed.await;
                 continue;
             }
-            // Whoever has the turn waits for the disk alone, on a thread that gives the turn back even where nobody asks
-            // any more what came of it.
+            // The turn belongs to a task, which goes on as long as its runtime does, whether or not anybody still asks.
             let taken = Taken(Arc::clone(&self.shared));
             let syncing = Syncing::begin(log.durable());
-            let synced = blocking(move || taken.0.log.sync(lsn)).await;
+            let synced = tokio::spawn(async move {
+                taken.0.turn.gather().await;
+                blocking(move || taken.0.log.sync(lsn)).await
+            });
+            let synced = synced.await.unwrap_or(Err(Error::Poisoned));
             syncing.end(log.durable());
             return synced.inspect_err(|_| self.poison());
         }
