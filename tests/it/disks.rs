@@ -16,7 +16,7 @@ pub struct Mood {
     pub takes: Duration,
     /// Whether it syncs at all. What the operating system has is enough for a test that ends its process in order.
     pub syncs: bool,
-    /// As long as this is set, nothing is written to a segment.
+    /// As long as this is set, nothing is written to a segment, to a content or to its key.
     held: Arc<AtomicBool>,
     /// How often somebody waited for it.
     waits: Arc<AtomicU64>,
@@ -50,12 +50,13 @@ impl Mood {
     }
 
     fn file(&self, path: &Path, file: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
-        let segment = path.extension().is_some_and(|extension| extension == "seg");
-        Box::new(MoodyFile { file, mood: self.clone(), segment })
+        // Whoever opens a log writes its mark.
+        let holds = path.file_name().is_some_and(|name| name != "mark");
+        Box::new(MoodyFile { file, mood: self.clone(), holds })
     }
 }
 
-/// As long as this is there, nothing is written to a segment.
+/// As long as this is there, nothing is written to a segment, to a content or to its key.
 #[must_use]
 #[derive(Debug)]
 pub struct Hold<'a>(&'a AtomicBool);
@@ -70,7 +71,7 @@ impl Drop for Hold<'_> {
 struct MoodyFile {
     file: Box<dyn DiskFile>,
     mood: Mood,
-    segment: bool,
+    holds: bool,
 }
 
 impl Disk for Mood {
@@ -105,7 +106,7 @@ impl DiskFile for MoodyFile {
         self.file.read_at(offset, buffer)
     }
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        while self.segment && self.mood.held.load(Ordering::SeqCst) {
+        while self.holds && self.mood.held.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(1));
         }
         self.file.write_at(offset, bytes)

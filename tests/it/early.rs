@@ -146,10 +146,23 @@ async fn c2_what_a_crash_took_of_answered_writes_is_said_and_nothing_strong_is_a
     assert_eq!(lost_on(&after), hashes, "and said once");
     assert_eq!(after.list_files(&eventual).unwrap(), ["f1"]);
     assert_eq!(after.list_files(&strong).unwrap(), ["f0"]);
+    let read = async |hv: &Hypervisor, session: &SessionId, n: u8| {
+        hv.read_file(session, &did("a"), &format!("f{n}")).await.unwrap()
+    };
+    let content = |n: u8| Some(format!("content {n}").into_bytes());
+    assert_eq!(read(&after, &strong, 0).await, content(0));
+    assert_eq!(read(&after, &eventual, 1).await, content(1), "its content is there as its record is");
+    assert_eq!(read(&after, &eventual, 2).await, None);
     // Had the power not failed, nothing would have been lost.
     drop(held);
     hv.flush().await.unwrap();
     kept.extend(lost);
     assert!(kept.iter().all(|receipt| hv.is_durable(receipt)));
     assert_eq!(hv.lost_writes(&kept).await.unwrap(), []);
+    let left = copied(&trail, folder.path().join("flushed"));
+    let after = Hypervisor::in_folder(&left).unwrap();
+    assert_eq!(after.lost_writes(&kept).await.unwrap(), []);
+    for n in 1..7 {
+        assert_eq!(read(&after, &eventual, n).await, content(n), "what is durable has its content");
+    }
 }

@@ -6,6 +6,7 @@ mod boundaries;
 mod charges;
 mod configured;
 mod consent;
+mod content_syncs;
 mod crowd;
 mod denied;
 mod deputies;

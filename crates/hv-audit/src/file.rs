@@ -8,14 +8,15 @@ use crate::inventory::Again;
 use crate::journal::Journal;
 use crate::keys::KEYS_NAME;
 use crate::log::{Doing, Expect, Head, Log, LogError, Lsn, PayloadRef, StreamNo};
-use crate::payload::{Entropy, Vault, read_payload};
+use crate::payload::{Entropy, Pending, Vault, read_payload};
 use crate::record::{Entry, Tag, put_snapshot};
 use crate::reduction::{Reduction, Tier};
 use crate::rest::Rest;
 use crate::segment::{FRAME_HEADER_BYTES, HEADER_BYTES, finish_frame, segment_name};
 use crate::snapshot::{self, Opening, PendingSnapshot, Point, Print, encode};
 use crate::survey::Survey;
-use crate::turns::Turns;
+use crate::turns::{Turns, Upto};
+use crate::waiting::{AT_ONCE_MAX_BYTES, Contents, Taken};
 use crate::writer::{Cut, Work, Writer};
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,11 +26,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A log in a folder of its own: segments, a mark, and payloads.
 ///
-/// Batches are appended in memory and written by the first caller who waits for them; one write and one sync
-/// serve all who wait. What was acknowledged survives a crash. `INVARIANT (C2)` What was appended and never synced
-/// is gone when the log is dropped.
+/// Batches are appended and contents put in memory, and written by the first caller who waits for a batch; one write
+/// and one sync serve all who wait, and every content that was put is durable before a batch behind it is written.
+/// What was acknowledged survives a crash. `INVARIANT (C2)` What was appended or put and never synced is gone when the
+/// log is dropped.
 ///
-/// Memory grows with the number of open streams, not of records or closed streams.
+/// Memory grows with the number of open streams, not of records or closed streams. At most 8 MiB of batches and 8 MiB of
+/// contents wait, and what whoever goes beyond that has in hand: it is written before they go on.
 ///
 /// ```
 /// use hv_audit::{FileLog, FileOptions, Log, LogError, StreamNo, Verdict, verify};
@@ -56,10 +59,14 @@ pub struct FileLog {
     disk: Arc<dyn Disk>,
     appender: Mutex<Appender>,
     writer: Mutex<Writer>,
-    payloads: Mutex<Vault>,
+    /// Whoever has the turn to write stores contents, and whoever purges destroys them.
+    vault: Mutex<Vault>,
+    entropy: Mutex<Entropy>,
     turns: Turns,
     appended: AtomicU64,
     durable: AtomicU64,
+    /// How many contents were put and are durable.
+    stored: AtomicU64,
     poisoned: Arc<AtomicBool>,
     nonce: [u8; 16],
     opening: Opening,
@@ -69,6 +76,8 @@ pub struct FileLog {
     rest: Option<Arc<Rest>>,
     /// Held while a snapshot is written.
     keeping: Mutex<()>,
+    /// Held while contents and records are destroyed.
+    purging: Mutex<()>,
 }
 
 /// What a log on disk needs from outside.
@@ -137,6 +146,7 @@ impl fmt::Debug for FileOptions {
 /// Where batches wait to be written.
 struct Appender {
     journal: Journal,
+    contents: Contents,
     cuts: Vec<Cut>,
     /// Where the next frame will go.
     segment: u32,
@@ -152,28 +162,36 @@ const WAITING_MAX_BYTES: usize = 8 << 20;
 
 impl FileLog {
     /// The log of a writer whose segment and mark are in order.
-    pub(crate) fn assemble(writer: Writer, journal: Journal, vault: Vault, begun: Begun) -> Self {
+    pub(crate) fn assemble(
+        writer: Writer,
+        journal: Journal,
+        (vault, entropy): (Vault, Entropy),
+        begun: Begun,
+    ) -> Self {
         let Begun { opening, state, rest, poisoned } = begun;
         let nonce = writer.mark.nonce;
         let lsn = journal.lsn().0;
         let (segment, offset, limit) = (writer.segment.index, writer.segment.offset, writer.limit);
-        let appender =
-            Appender { journal, cuts: Vec::new(), segment, offset, limit, sealed: false, spare: Vec::new() };
+        let (contents, cuts, spare) = (Contents::default(), Vec::new(), Vec::new());
+        let appender = Appender { journal, contents, cuts, segment, offset, limit, sealed: false, spare };
         Self {
             dir: writer.dir.clone(),
             disk: Arc::clone(&writer.disk),
             appender: Mutex::new(appender),
             writer: Mutex::new(writer),
-            payloads: Mutex::new(vault),
+            vault: Mutex::new(vault),
+            entropy: Mutex::new(entropy),
             turns: Turns::default(),
             appended: AtomicU64::new(lsn),
             durable: AtomicU64::new(lsn),
+            stored: AtomicU64::new(0),
             poisoned,
             nonce,
             opening,
             state: Mutex::new(state),
             rest,
             keeping: Mutex::new(()),
+            purging: Mutex::new(()),
         }
     }
 
@@ -237,16 +255,59 @@ impl FileLog {
         self.poison(work())
     }
 
-    /// Writes everything that waits.
-    fn lead(&self) -> Result<(), LogError> {
-        let mut work = lock(&self.appender)?.take();
-        let mut writer = lock(&self.writer)?;
-        writer.write(&work)?;
-        self.durable.store(work.lsn.0, Ordering::Release);
-        drop(writer);
-        work.bytes.clear();
-        lock(&self.appender)?.spare = work.bytes;
-        Ok(())
+    /// Writes everything that waits, contents first; gives up to where everything is durable now.
+    fn lead(&self) -> Result<Upto, LogError> {
+        let taken = lock(&self.appender)?.take();
+        let frames = taken.store(|contents| {
+            let mut vault = lock(&self.vault)?;
+            // Whoever had it before may have failed.
+            self.check()?;
+            vault.store(contents)
+        })?;
+        let upto = frames.upto();
+        if !frames.work().bytes.is_empty() {
+            let mut writer = lock(&self.writer)?;
+            writer.write(&frames)?;
+            self.durable.store(upto.lsn.0, Ordering::Release);
+        }
+        self.stored.store(upto.contents, Ordering::Release);
+        lock(&self.appender)?.written(frames.into_parts());
+        Ok(upto)
+    }
+
+    /// Returns when everything up to there is durable.
+    fn reach(&self, to: Upto) -> Result<(), LogError> {
+        loop {
+            self.check()?;
+            if self.reached(to) {
+                return Ok(());
+            }
+            if let Some(turn) = self.turns.wait(to, || self.reached(to))? {
+                self.check()?;
+                turn.served(self.poison(self.lead())?);
+            }
+        }
+    }
+
+    fn reached(&self, to: Upto) -> bool {
+        self.durable() >= to.lsn && self.stored.load(Ordering::Acquire) >= to.contents
+    }
+
+    /// Names and enciphers a content, and takes it up in memory; gives where it waits where too much does.
+    fn put(&self, bytes: Vec<u8>) -> Result<(PayloadRef, Option<Upto>), LogError> {
+        self.check()?;
+        let key = lock(&self.entropy)?();
+        let content = Pending::new(key, bytes);
+        let reference = content.reference();
+        let mut appender = lock(&self.appender)?;
+        self.check()?;
+        if appender.sealed {
+            return Err(LogError::Sealed);
+        }
+        let contents = appender.contents.put(content);
+        appender.journal.put_loose(reference);
+        let over = appender.contents.is_over().then_some(Upto { lsn: Lsn(0), contents });
+        Ok((reference, over))
     }
 
     /// Goes through what was appended, from a point on where there is one.
@@ -280,14 +341,17 @@ impl FileLog {
         result
     }
 
-    /// Destroys what purges name; the vault is held, so that nothing is put meanwhile.
-    fn destroy_in(&self, vault: &mut Vault, now: Timestamp) -> Result<u64, LogError> {
+    /// Destroys what purges name. Whoever calls it keeps everybody else from doing so.
+    fn destroy_in(&self, now: Timestamp) -> Result<u64, LogError> {
         let mut destroyed = 0;
         loop {
             let Some((purge, ids)) = lock(&self.appender)?.journal.pending_purge() else { break };
-            // First the record, then what it says.
+            // First the record, and with it what was put before it, then what it says.
             self.sync(Lsn(self.appended.load(Ordering::Acquire)))?;
+            let mut vault = lock(&self.vault)?;
+            self.check()?;
             self.poison(vault.destroy(&ids))?;
+            drop(vault);
             let lsn = self.append_frame(|journal| journal.append_destroyed(purge, now))?;
             self.sync(lsn)?;
             destroyed += ids.len() as u64;
@@ -358,14 +422,21 @@ impl Appender {
         Ok(lsn)
     }
 
-    fn take(&mut self) -> Work {
+    /// Everything that waits: at once, so that no batch is taken without what was put before it.
+    fn take(&mut self) -> Taken {
         let spare = core::mem::take(&mut self.spare);
-        Work {
+        self.contents.take(Work {
             bytes: core::mem::replace(&mut self.journal.out, spare),
             cuts: core::mem::take(&mut self.cuts),
             lsn: self.journal.lsn(),
             node: self.journal.node(),
-        }
+        })
+    }
+
+    fn written(&mut self, (contents, mut spare): (Vec<PayloadRef>, Vec<u8>)) {
+        self.contents.stored(&contents);
+        spare.clear();
+        self.spare = spare;
     }
 }
 
@@ -391,18 +462,7 @@ impl Log for FileLog {
     }
 
     fn sync(&self, to: Lsn) -> Result<(), LogError> {
-        let to = to.min(Lsn(self.appended.load(Ordering::Acquire)));
-        loop {
-            self.check()?;
-            if self.durable() >= to {
-                return Ok(());
-            }
-            if let Some(turn) = self.turns.wait(to, || self.durable() >= to)? {
-                self.check()?;
-                self.poison(self.lead())?;
-                turn.served(self.durable());
-            }
-        }
+        self.reach(Upto::batch(to.min(Lsn(self.appended.load(Ordering::Acquire)))))
     }
 
     fn durable(&self) -> Lsn {
@@ -418,30 +478,49 @@ impl Log for FileLog {
     }
 
     fn put_payload(&self, bytes: &[u8]) -> Result<PayloadRef, LogError> {
-        let mut payloads = lock(&self.payloads)?;
-        self.check()?;
-        if payloads.sealed {
-            return Err(LogError::Sealed);
-        }
-        let reference = self.poison(payloads.put(bytes))?;
-        lock(&self.appender)?.journal.put_loose(reference);
+        self.take_payload(bytes.to_vec())
+    }
+
+    fn take_payload(&self, bytes: Vec<u8>) -> Result<PayloadRef, LogError> {
+        let (reference, over) = self.put(bytes)?;
+        over.map_or(Ok(()), |over| self.reach(over))?;
         Ok(reference)
     }
 
+    fn try_take_payload(&self, bytes: Vec<u8>) -> Result<Result<PayloadRef, Vec<u8>>, LogError> {
+        let at_once =
+            bytes.len() <= AT_ONCE_MAX_BYTES && lock(&self.appender)?.contents.has_room(bytes.len());
+        if at_once { self.put(bytes).map(|(reference, _)| Ok(reference)) } else { Ok(Err(bytes)) }
+    }
+
+    fn forget_payload(&self, payload: &PayloadRef) -> Result<(), LogError> {
+        let mut appender = lock(&self.appender)?;
+        if appender.journal.is_loose(&payload.id) && appender.contents.forget(&payload.id) {
+            appender.journal.forget_loose(&payload.id);
+        }
+        Ok(())
+    }
+
     fn payload(&self, id: &Digest) -> Result<Option<Vec<u8>>, LogError> {
-        if lock(&self.appender)?.journal.is_purged(id) {
+        let appender = lock(&self.appender)?;
+        if appender.journal.is_purged(id) {
             return Err(LogError::Purged { id: *id });
         }
-        read_payload(&*self.disk, &self.dir, id)
+        let pending = appender.contents.get(id);
+        drop(appender);
+        match pending {
+            Some(pending) => Ok(Some(pending.content())),
+            None => read_payload(&*self.disk, &self.dir, id),
+        }
     }
 
     fn destroy(&self, now: Timestamp) -> Result<u64, LogError> {
-        let mut vault = lock(&self.payloads)?;
+        let _alone = lock(&self.purging)?;
         self.check()?;
-        if vault.sealed {
+        if lock(&self.appender)?.sealed {
             return Err(LogError::Sealed);
         }
-        self.destroy_in(&mut vault, now)
+        self.destroy_in(now)
     }
 
     fn reductions(
@@ -506,17 +585,15 @@ impl Log for FileLog {
     fn seal(&self, now: Timestamp) -> Result<Lsn, LogError> {
         let _alone = lock(&self.keeping)?;
         let loose = self.rest.as_ref().map_or_else(|| Ok(Vec::new()), |rest| rest.verify())?;
-        let mut payloads = lock(&self.payloads)?;
+        let _purging = lock(&self.purging)?;
         self.check()?;
         let mut appender = loop {
-            if !payloads.sealed {
-                self.destroy_in(&mut payloads, now)?;
-            }
+            self.destroy_in(now)?;
             let appender = lock(&self.appender)?;
             // Another purge may have come in between.
             let pending =
                 appender.journal.pending_purge().is_some() || !appender.journal.reducing().is_empty();
-            if payloads.sealed || !pending {
+            if !pending {
                 break appender;
             }
         };
@@ -529,10 +606,11 @@ impl Log for FileLog {
             journal.append_sealed(now)
         })?;
         self.appended.store(lsn.0, Ordering::Release);
-        (appender.sealed, payloads.sealed) = (true, true);
+        appender.sealed = true;
         drop(appender);
         self.sync(lsn)?;
-        self.poison(self.remove_empty(payloads.has_no_keys()))?;
+        let no_keys = lock(&self.vault)?.has_no_keys();
+        self.poison(self.remove_empty(no_keys))?;
         let mut writer = lock(&self.writer)?;
         self.poison(writer.end())?;
         Ok(lsn)

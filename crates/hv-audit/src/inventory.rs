@@ -5,7 +5,7 @@ use crate::finding::{Finding, What};
 use crate::folder::{found, found_at};
 use crate::keys::{KEYS_NAME, Keys, Slot, place};
 use crate::log::{LogError, Lsn, PayloadRef};
-use crate::payload::{check_length, payload_path, read_payload};
+use crate::payload::{check_length, is_whole_unnamed, payload_path, read_payload};
 use crate::reducing::check_reductions;
 use crate::snapshot::{Print, read_bytes, snapshot_name};
 use crate::survey::{Reference, Survey};
@@ -24,6 +24,17 @@ pub(crate) enum Purpose {
     Open(Again),
 }
 
+impl Purpose {
+    /// Whether a writer may be at work meanwhile.
+    fn at_work(self, survey: &Survey<'_>) -> bool {
+        match self {
+            Self::Verify => !survey.says_ended(),
+            Self::Rest => true,
+            Self::Open(_) => false,
+        }
+    }
+}
+
 /// What is said about something purged that is there again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Again {
@@ -37,8 +48,10 @@ pub(crate) enum Again {
 #[derive(Debug, Default)]
 pub(crate) struct Inventory {
     pub(crate) keys: Keys,
-    /// How many slots count; what follows is what a crash left of a key that no payload has.
+    /// How many slots count; what follows is what a crash left of keys that no payload has.
     pub(crate) slots: u64,
+    /// Payloads that a crash kept from their names, while others got theirs that were put together with them.
+    pub(crate) unnamed: Vec<Digest>,
     /// Payloads that no record refers to: a crash came between putting them and referring to them.
     pub(crate) loose: Vec<Digest>,
     /// What was purged and is there again.
@@ -52,12 +65,7 @@ pub(crate) fn take_inventory(
     dir: &Path,
     purpose: Purpose,
 ) -> Result<Inventory, LogError> {
-    let at_work = match purpose {
-        Purpose::Verify => !survey.says_ended(),
-        Purpose::Rest => true,
-        Purpose::Open(_) => false,
-    };
-    check_reductions(survey, disk, dir, at_work)?;
+    check_reductions(survey, disk, dir, purpose.at_work(survey))?;
     let nonce = survey.mark.map(|mark| mark.nonce).unwrap_or_default();
     let keys = Keys::read(disk, dir, nonce)?;
     let found = Inventory::default();
@@ -134,12 +142,7 @@ impl Taking<'_, '_> {
     /// Whether a payload that is not as it should be was purged since the records were read: the record comes
     /// before the destruction, so whoever sees the one finds the other.
     fn purged_since(&mut self, id: &Digest) -> bool {
-        let at_work = match self.purpose {
-            Purpose::Verify => !self.survey.says_ended(),
-            Purpose::Rest => true,
-            Purpose::Open(_) => false,
-        };
-        if at_work && !self.later.contains(id) {
+        if self.purpose.at_work(self.survey) && !self.later.contains(id) {
             let mut later = Survey::new(self.disk, self.dir);
             if later.read(&mut |_| Ok(())).is_ok() {
                 self.later.extend(later.purged.keys());
@@ -224,7 +227,8 @@ impl Taking<'_, '_> {
     }
 
     /// Every slot belongs to a payload or to a purge; in a log that goes on, only the last ones may be what a crash
-    /// left or what was put since the folder was listed.
+    /// left or what was put since the folder was listed, and those before one that counts whose payloads are whole
+    /// and have no names yet.
     fn slots(&mut self, keys: &Keys) -> Result<(), LogError> {
         let Survey { folder, purged, .. } = self.survey;
         let file = Path::new(KEYS_NAME);
@@ -233,29 +237,36 @@ impl Taking<'_, '_> {
             return Err(found(file, What::KeysHeader));
         }
         let count = keys.slots.len() as u64;
-        let mut leftover: Option<LogError> = None;
+        let mut leftover: Vec<Leftover> = Vec::new();
         for (at, slot) in (0..).zip(&keys.slots) {
             let there = |id: &Digest| folder.payloads.contains(id) || purged.contains_key(id);
-            let what = match slot {
-                Slot::Live { id, .. } if self.live.get(id) == Some(&at) && there(id) => None,
-                Slot::Live { .. } => Some(What::KeyUnreferenced),
-                Slot::Destroyed { id } if purged.contains_key(id) => None,
+            let own = |id: &Digest| self.live.get(id) == Some(&at);
+            match slot {
+                Slot::Live { id, .. } if own(id) && there(id) => {}
+                Slot::Live { id, .. } => {
+                    let id = own(id).then_some(*id);
+                    leftover.push(Leftover { at, what: What::KeyUnreferenced, id });
+                    continue;
+                }
+                Slot::Destroyed { id } if purged.contains_key(id) => {}
                 // Put and purged since the records were read.
                 Slot::Destroyed { id } if self.purged_since(id) => continue,
                 Slot::Destroyed { .. } => return Err(found_at(file, place(at), What::KeyDestroyed)),
-                Slot::Bad { id } if self.survey.is_purging(id) => None,
-                Slot::Bad { .. } => Some(What::KeyDamaged),
-            };
-            match (what, leftover.take()) {
-                // What counts lies behind it, so it is no leftover.
-                (None, Some(before)) => return Err(before),
-                (None, None) => self.found.slots = at + 1,
-                (Some(_), Some(before)) => leftover = Some(before),
-                (Some(what), None) => leftover = Some(found_at(file, place(at), what)),
+                Slot::Bad { id } if self.survey.is_purging(id) => {}
+                Slot::Bad { .. } => {
+                    leftover.push(Leftover { at, what: What::KeyDamaged, id: None });
+                    continue;
+                }
             }
+            // What counts lies behind them, so they are no leftovers.
+            for before in leftover.drain(..) {
+                self.unnamed(before, ended)?;
+            }
+            self.found.slots = at + 1;
         }
-        if let Some(leftover) = leftover.filter(|_| ended) {
-            return Err(leftover);
+        match leftover.into_iter().next() {
+            Some(Leftover { at, what, .. }) if ended => return Err(found_at(file, place(at), what)),
+            _ => {}
         }
         if keys.odd > 0 && ended {
             return Err(found_at(file, place(count), What::Trailing));
@@ -265,6 +276,30 @@ impl Taking<'_, '_> {
         }
         Ok(())
     }
+
+    /// A key without a payload of its name, before one that counts. Both were put together: the payload is there as a
+    /// whole, and a crash came before it had its name, or a living writer is about to give it.
+    fn unnamed(&mut self, Leftover { at, what, id }: Leftover, ended: bool) -> Result<(), LogError> {
+        let refused = found_at(Path::new(KEYS_NAME), place(at), what);
+        let Some(id) = id.filter(|_| !ended) else { return Err(refused) };
+        if is_whole_unnamed(self.disk, self.dir, &id)? {
+            self.found.unnamed.push(id);
+            return Ok(());
+        }
+        // It may have got its name since the folder was listed, or be purged by now.
+        let at_work = self.purpose.at_work(self.survey);
+        let named = at_work && read_payload(self.disk, self.dir, &id).is_ok_and(|read| read.is_some());
+        if named || self.purged_since(&id) { Ok(()) } else { Err(refused) }
+    }
+}
+
+/// A slot that belongs neither to a payload of its name nor to a purge.
+struct Leftover {
+    at: u64,
+    /// What it is where something follows that counts.
+    what: What,
+    /// The payload that is missing, where that is all.
+    id: Option<Digest>,
 }
 
 impl Inventory {

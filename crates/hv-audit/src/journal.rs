@@ -191,6 +191,16 @@ impl Journal {
         self.loose.insert(payload.id, payload);
     }
 
+    /// Takes back what no record refers to; answers whether none did.
+    pub(crate) fn forget_loose(&mut self, id: &Digest) -> bool {
+        self.loose.remove(id).is_some()
+    }
+
+    /// Whether no record refers to a payload that was put.
+    pub(crate) fn is_loose(&self, id: &Digest) -> bool {
+        self.loose.contains_key(id)
+    }
+
     /// Number of records and last hash of the node's stream.
     pub(crate) fn node(&self) -> (u64, Digest) {
         let node = self.streams.get(StreamNo::NODE);

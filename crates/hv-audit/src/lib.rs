@@ -31,6 +31,7 @@ mod follow;
 mod recover;
 mod rest;
 mod snapshot;
+mod waiting;
 mod writer;
 
 mod folder;

@@ -62,7 +62,7 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// The last batch that is durable. Cheap: one atomic read.
     fn durable(&self) -> Lsn;
 
-    /// Whether [`sync`](Log::sync) and [`put_payload`](Log::put_payload) wait for a disk, so that whoever must
+    /// Whether [`sync`](Log::sync) waits for a disk, and [`put_payload`](Log::put_payload) may, so that whoever must
     /// not block calls them elsewhere.
     fn waits_for_disk(&self) -> bool {
         true
@@ -83,22 +83,42 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// Costs one hash per level of the tree.
     fn head(&self, stream: StreamNo) -> Option<Head>;
 
-    /// Keeps content outside the records, durable before this returns; a record then refers to it.
+    /// Keeps content outside the records; a record then refers to it. It can be read at once, and is durable before
+    /// the first batch that was appended after it: whoever waits for that batch waits for it, too.
     ///
     /// For what is large, and for what may have to be purged: a record holds no more of it than a keyed
-    /// digest, whose key lies with the content.
+    /// digest, whose key lies with the content. What no record refers to becomes durable with the next batch all
+    /// the same, and the record that ends the log refers to it.
+    ///
+    /// Costs hashing and enciphering it, and waits for the disk only where so much waits already that memory would grow.
     ///
     /// # Errors
     /// [`LogError::Io`]; [`LogError::Sealed`] and [`LogError::Poisoned`] as for [`append`](Log::append).
     fn put_payload(&self, bytes: &[u8]) -> Result<PayloadRef, LogError>;
 
-    /// The same for content that the caller does not need any more; a log in memory need not copy it.
+    /// The same for content that the caller does not need any more, which need not be copied then.
     ///
     /// # Errors
     /// Those of [`put_payload`](Log::put_payload).
     fn take_payload(&self, bytes: Vec<u8>) -> Result<PayloadRef, LogError> {
         self.put_payload(&bytes)
     }
+
+    /// The same for whoever must not block: gives the content back where taking it would wait for the disk, or take long
+    /// because it is large.
+    ///
+    /// # Errors
+    /// Those of [`put_payload`](Log::put_payload).
+    fn try_take_payload(&self, bytes: Vec<u8>) -> Result<Result<PayloadRef, Vec<u8>>, LogError> {
+        if self.waits_for_disk() { Ok(Err(bytes)) } else { self.take_payload(bytes).map(Ok) }
+    }
+
+    /// Forgets a content that no record refers to, as long as it waits: it is never stored then. One that is durable, or
+    /// on its way to the disk, stays.
+    ///
+    /// # Errors
+    /// [`LogError::Poisoned`] as for [`append`](Log::append).
+    fn forget_payload(&self, payload: &PayloadRef) -> Result<(), LogError>;
 
     /// The content behind a reference, checked against it; `None` where there is none.
     ///
@@ -260,7 +280,7 @@ pub struct Head {
     pub root: Digest,
 }
 
-/// A durable content outside the records, as a record refers to it. Only a log makes one.
+/// A content outside the records, as a record refers to it. Only a log makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PayloadRef {
     pub(crate) id: Digest,

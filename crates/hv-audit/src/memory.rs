@@ -148,6 +148,14 @@ impl Log for MemoryLog {
         Ok(reference)
     }
 
+    fn forget_payload(&self, payload: &PayloadRef) -> Result<(), LogError> {
+        let mut inner = self.lock()?;
+        if inner.journal.forget_loose(&payload.id) {
+            inner.payloads.remove(&payload.id);
+        }
+        Ok(())
+    }
+
     fn payload(&self, id: &Digest) -> Result<Option<Vec<u8>>, LogError> {
         let inner = self.lock()?;
         if inner.journal.is_purged(id) {

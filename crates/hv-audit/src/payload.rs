@@ -55,7 +55,7 @@ impl fmt::Debug for OpenPayload {
     }
 }
 
-/// Reads a payload in a log's folder; `None` where it is not there, as after a purge. Takes no lock.
+/// Reads a payload in a log's folder; `None` where it is not there, as after a purge or before it is durable. Takes no lock.
 ///
 /// # Errors
 /// [`LogError::Io`], or [`LogError::Damaged`] where the content is not what was put.
@@ -75,63 +75,104 @@ fn add_stream(key: &Key, bytes: &mut [u8]) {
     }
 }
 
-/// The payloads and keys of a log that is written to.
+/// A content that was put and does not lie on the disk yet: named and enciphered, so that nothing is left but to write it.
+pub(crate) struct Pending {
+    reference: PayloadRef,
+    key: Key,
+    cipher: Vec<u8>,
+}
+
+impl Pending {
+    /// Names a content under its key, and enciphers it in place.
+    pub(crate) fn new(key: Key, content: Vec<u8>) -> Self {
+        let reference = PayloadRef { id: payload_id(&key, &content), length: content.len() as u64 };
+        let mut cipher = content;
+        add_stream(&key, &mut cipher);
+        Self { reference, key, cipher }
+    }
+
+    pub(crate) const fn reference(&self) -> PayloadRef {
+        self.reference
+    }
+
+    /// The content's length in bytes.
+    pub(crate) const fn length(&self) -> usize {
+        self.cipher.len()
+    }
+
+    pub(crate) fn content(&self) -> Vec<u8> {
+        let mut content = self.cipher.clone();
+        add_stream(&self.key, &mut content);
+        content
+    }
+}
+
+/// Shows neither key nor content.
+impl fmt::Debug for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pending").field("reference", &self.reference).finish_non_exhaustive()
+    }
+}
+
+/// The payloads and keys of a log that is written to, as they lie on the disk.
 pub(crate) struct Vault {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
-    entropy: Entropy,
     nonce: [u8; 16],
-    /// The file of keys; none where nothing was ever put.
+    /// The file of keys; none where nothing was ever stored.
     keys: Option<Box<dyn DiskFile>>,
     /// The slot of the next key.
     next: u64,
     /// Whether the folder of payloads is there.
     folder: bool,
-    pub(crate) sealed: bool,
 }
 
 impl Vault {
     /// The vault of a log whose keys and folder of payloads were found like this. What a crash left behind the
     /// last key that counts is cut off when the next one is written, or by [`tidy`](Self::tidy).
-    pub(crate) fn new(
-        disk: Arc<dyn Disk>,
-        dir: &Path,
-        entropy: Entropy,
-        nonce: [u8; 16],
-        next: u64,
-        folder: bool,
-    ) -> Self {
-        Self { disk, dir: dir.to_owned(), entropy, nonce, keys: None, next, folder, sealed: false }
+    pub(crate) fn new(disk: Arc<dyn Disk>, dir: &Path, nonce: [u8; 16], next: u64, folder: bool) -> Self {
+        Self { disk, dir: dir.to_owned(), nonce, keys: None, next, folder }
     }
 
-    /// Cuts off what a crash left of a key that no payload has; only then is anything changed.
+    /// Cuts off what a crash left of keys that no payload has; only then is anything changed.
     pub(crate) fn tidy(&mut self, keys: &Keys) -> Result<(), LogError> {
         let leftover = keys.odd > 0 || keys.slots.len() as u64 > self.next;
         if leftover { self.open_keys().map(drop) } else { Ok(()) }
     }
 
-    /// Keeps a content; it and its key are durable when this returns.
-    pub(crate) fn put(&mut self, bytes: &[u8]) -> Result<PayloadRef, LogError> {
-        let key = (self.entropy)();
-        let reference = PayloadRef { id: payload_id(&key, bytes), length: bytes.len() as u64 };
-        let slot = self.next;
+    /// Stores contents; they and their keys are durable when this returns.
+    ///
+    /// All together cost two syncs, and one each; more than one cost one sync more. Every key is durable before any file
+    /// of theirs has its name, and every file is before it gets it: what has its name is whole, whatever a crash takes.
+    pub(crate) fn store(&mut self, contents: &[Arc<Pending>]) -> Result<(), LogError> {
+        if contents.is_empty() {
+            return Ok(());
+        }
+        let first = self.next;
         self.make_folder()?;
-        let folder = self.dir.join(PAYLOADS_NAME);
         let path = self.dir.join(KEYS_NAME);
+        let slot = |content: &Arc<Pending>| Slot::Live { id: content.reference.id, key: content.key };
+        let slots: Vec<u8> = contents.iter().flat_map(|content| slot(content).to_bytes()).collect();
         let file = self.open_keys()?;
-        let written = file.write_at(place(slot), &Slot::Live { id: reference.id, key }.to_bytes());
-        written.map_err(io_error(&path, Doing::Write))?;
+        file.write_at(place(first), &slots).map_err(io_error(&path, Doing::Write))?;
         file.sync_data().map_err(io_error(&path, Doing::Sync))?;
-        self.next += 1;
+        self.next += contents.len() as u64;
 
-        let path = folder.join(reference.id.to_string());
-        let unfinished = folder.join(format!("{}{UNFINISHED}", reference.id));
-        let file = self.disk.create(&unfinished).map_err(io_error(&unfinished, Doing::Create))?;
-        file.write_at(0, &encode(slot, &key, bytes)).map_err(io_error(&unfinished, Doing::Write))?;
-        file.sync_all().map_err(io_error(&unfinished, Doing::Sync))?;
-        self.disk.rename(&unfinished, &path).map_err(io_error(&path, Doing::Rename))?;
-        self.disk.sync_dir(&folder).map_err(io_error(&folder, Doing::Sync))?;
-        Ok(reference)
+        let folder = self.dir.join(PAYLOADS_NAME);
+        for (slot, content) in (first..).zip(contents) {
+            let unfinished = self.dir.join(unfinished_path(&content.reference.id));
+            let file = self.disk.create(&unfinished).map_err(io_error(&unfinished, Doing::Create))?;
+            let bytes = encode(slot, &content.cipher);
+            file.write_at(0, &bytes).map_err(io_error(&unfinished, Doing::Write))?;
+            file.sync_all().map_err(io_error(&unfinished, Doing::Sync))?;
+        }
+        if contents.len() > 1 {
+            // A crash may let any of them get their names. The others must be there to be given theirs: a key without
+            // its payload, before one that has its own, is what somebody took away.
+            self.disk.sync_dir(&folder).map_err(io_error(&folder, Doing::Sync))?;
+        }
+        contents.iter().try_for_each(|content| give_name(&*self.disk, &self.dir, &content.reference.id))?;
+        self.disk.sync_dir(&folder).map_err(io_error(&folder, Doing::Sync))
     }
 
     /// Destroys keys, then removes the contents; durable when this returns. What is gone already stays gone.
@@ -173,7 +214,7 @@ impl Vault {
         self.disk.sync_dir(&folder).map_err(io_error(&folder, Doing::Sync))
     }
 
-    /// Whether no key was ever put.
+    /// Whether no key was ever stored.
     pub(crate) const fn has_no_keys(&self) -> bool {
         self.next == 0
     }
@@ -234,15 +275,45 @@ pub(crate) fn payload_path(id: &Digest) -> PathBuf {
     Path::new(PAYLOADS_NAME).join(id.to_string())
 }
 
+/// Where it lies before it has its name.
+fn unfinished_path(id: &Digest) -> PathBuf {
+    Path::new(PAYLOADS_NAME).join(format!("{id}{UNFINISHED}"))
+}
+
+fn give_name(disk: &dyn Disk, dir: &Path, id: &Digest) -> Result<(), LogError> {
+    let path = dir.join(payload_path(id));
+    disk.rename(&dir.join(unfinished_path(id)), &path).map_err(io_error(&path, Doing::Rename))
+}
+
+/// Gives payloads their names that a crash kept from it; durable when this returns.
+pub(crate) fn finish(disk: &dyn Disk, dir: &Path, ids: &[Digest]) -> Result<(), LogError> {
+    ids.iter().try_for_each(|id| give_name(disk, dir, id))?;
+    let folder = dir.join(PAYLOADS_NAME);
+    disk.sync_dir(&folder).map_err(io_error(&folder, Doing::Sync))
+}
+
 /// Reads a payload and checks it against its name; `None` where there is no such file.
 pub(crate) fn read_payload(disk: &dyn Disk, dir: &Path, id: &Digest) -> Result<Option<Vec<u8>>, LogError> {
     Ok(read_with_key(disk, dir, id)?.map(|(_, content)| content))
 }
 
-/// The same, with the payload's key.
+/// Whether a payload is there as a whole that has not got its name yet.
+pub(crate) fn is_whole_unnamed(disk: &dyn Disk, dir: &Path, id: &Digest) -> Result<bool, LogError> {
+    Ok(read_at_path(disk, dir, &unfinished_path(id), id)?.is_some())
+}
+
+/// A payload with its key.
 fn read_with_key(disk: &dyn Disk, dir: &Path, id: &Digest) -> Result<Option<(Key, Vec<u8>)>, LogError> {
-    let name = payload_path(id);
-    let path = dir.join(&name);
+    read_at_path(disk, dir, &payload_path(id), id)
+}
+
+fn read_at_path(
+    disk: &dyn Disk,
+    dir: &Path,
+    name: &Path,
+    id: &Digest,
+) -> Result<Option<(Key, Vec<u8>)>, LogError> {
+    let path = dir.join(name);
     let file = match disk.open(&path, Access::Read) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -253,7 +324,7 @@ fn read_with_key(disk: &dyn Disk, dir: &Path, id: &Digest) -> Result<Option<(Key
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
     let whole = read_up_to(&*file, 0, &mut bytes).map_err(&read)?;
     bytes.truncate(whole);
-    let damaged = || found(&name, What::PayloadDamaged);
+    let damaged = || found(name, What::PayloadDamaged);
     let (slot, content) = decode(&bytes).ok_or_else(damaged)?;
     let path = dir.join(KEYS_NAME);
     let keys = match disk.open(&path, Access::Read) {
@@ -276,14 +347,12 @@ fn file_length(length: u64) -> u64 {
     (MAGIC.len() + 8 + varint_len(length) + 4) as u64 + length
 }
 
-fn encode(slot: u64, key: &Key, bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len() + 40);
+fn encode(slot: u64, cipher: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(cipher.len() + 40);
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&slot.to_le_bytes());
-    put_varint(bytes.len() as u64, &mut out);
-    let start = out.len();
-    out.extend_from_slice(bytes);
-    add_stream(key, out.get_mut(start..).unwrap_or_default());
+    put_varint(cipher.len() as u64, &mut out);
+    out.extend_from_slice(cipher);
     out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());
     out
 }
@@ -307,7 +376,9 @@ mod tests {
     #[test]
     fn a_payload_goes_there_and_back_and_no_bit_of_it_is_free() {
         let key = [3; 32];
-        let bytes = encode(5, &key, b"content");
+        let pending = Pending::new(key, b"content".to_vec());
+        assert_eq!(pending.content(), b"content");
+        let bytes = encode(5, &pending.cipher);
         assert_eq!(file_length(7), bytes.len() as u64);
         assert_eq!(&bytes[..8], b"hv-load2");
         assert_eq!(bytes[8..17], [5, 0, 0, 0, 0, 0, 0, 0, 7]);

@@ -8,7 +8,7 @@ use crate::inventory::{Purpose, take_inventory};
 use crate::journal::{Journal, Purges};
 use crate::log::{Doing, Log, LogError, Lsn, PayloadRef};
 use crate::mark::{MARK_NAME, Mark};
-use crate::payload::{Entropy, Vault};
+use crate::payload::{Entropy, Pending, Vault, finish};
 use crate::record::Tag;
 use crate::rest::Rest;
 use crate::segment::{SegmentHeader, SegmentReader, segment_name};
@@ -100,16 +100,22 @@ impl FileLog {
         let FileOptions { mut entropy, disk, segment_bytes: limit, again, snapshots } = options;
         let shared = Arc::clone(&disk);
         let followed = follow.is_some();
-        let (survey, read) = surveyed(&*shared, dir, snapshots, follow.unwrap_or(&mut Nobody))?;
-        let inventory = take_inventory(&survey, &*disk, dir, Purpose::Open(again))?;
-        let loose = inventory.loose_payloads(&*disk, dir)?;
+        let (mut survey, read) = surveyed(&*shared, dir, snapshots, follow.unwrap_or(&mut Nobody))?;
+        let mut inventory = take_inventory(&survey, &*disk, dir, Purpose::Open(again))?;
+        let mut loose = inventory.loose_payloads(&*disk, dir)?;
+        if !inventory.unnamed.is_empty() {
+            finish(&*disk, dir, &inventory.unnamed)?;
+            survey.folder = Folder::list(&*disk, dir)?;
+            inventory = take_inventory(&survey, &*disk, dir, Purpose::Open(again))?;
+            loose = inventory.loose_payloads(&*disk, dir)?;
+        }
         let mark = match survey.mark {
             Some(mark) => mark,
             None => first_mark(&mut entropy, &*marks, &*disk, dir)?,
         };
         let (slots, folder) = (inventory.slots, survey.folder.payload_folder);
-        let mut vault = Vault::new(Arc::clone(&disk), dir, entropy, mark.nonce, slots, folder);
-        let mut recovery = Recovery { disk: &*disk, dir, vault: &mut vault, loose };
+        let mut vault = Vault::new(Arc::clone(&disk), dir, mark.nonce, slots, folder);
+        let mut recovery = Recovery { disk: &*disk, dir, vault: &mut vault, entropy: &mut entropy, loose };
         recovery.remove_unfinished(&survey.folder)?;
         if snapshots {
             recovery.remove_snapshots(&survey.folder, read.as_ref().map(|(lsn, _)| *lsn))?;
@@ -137,7 +143,7 @@ impl FileLog {
         }
         let rest = begun.rest.clone();
         let journal = Journal::resume(survey.chain.into_streams(), lsn, time, purges);
-        let log = Self::assemble(writer, journal, vault, begun);
+        let log = Self::assemble(writer, journal, (vault, entropy), begun);
         let nonce = mark.nonce;
         let started = |journal: &mut Journal| {
             journal.append_own(Tag::Started, now, &loose, |out| out.extend_from_slice(&nonce))
@@ -221,11 +227,12 @@ struct Recovery<'a> {
     disk: &'a dyn Disk,
     dir: &'a Path,
     vault: &'a mut Vault,
+    entropy: &'a mut Entropy,
     loose: Vec<PayloadRef>,
 }
 
 impl Recovery<'_> {
-    /// Removes payloads that never got their final name: nobody was told of them.
+    /// Removes payloads that never got their names: nobody was told of them.
     fn remove_unfinished(&self, folder: &Folder) -> Result<(), LogError> {
         for name in &folder.unfinished {
             let path = self.dir.join(name);
@@ -278,7 +285,9 @@ impl Recovery<'_> {
         let count = usize::try_from(used - from).unwrap_or(usize::MAX);
         let bytes = reader.bytes(from, count).map_err(&read)?;
         if !bytes.is_empty() {
-            self.loose.push(self.vault.put(bytes)?);
+            let kept = Arc::new(Pending::new((self.entropy)(), bytes.to_vec()));
+            self.loose.push(kept.reference());
+            self.vault.store(&[kept])?;
         }
         Ok(used)
     }

@@ -41,10 +41,28 @@ struct Gate {
     after: Duration,
 }
 
+/// Up to where somebody waits or is served: a batch, and how many contents.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Upto {
+    pub(crate) lsn: Lsn,
+    pub(crate) contents: u64,
+}
+
+impl Upto {
+    /// A batch, with the contents that lie before it.
+    pub(crate) const fn batch(lsn: Lsn) -> Self {
+        Self { lsn, contents: 0 }
+    }
+
+    pub(crate) fn covers(self, other: Self) -> bool {
+        other.lsn <= self.lsn && other.contents <= self.contents
+    }
+}
+
 #[derive(Debug)]
 struct Waiter {
     ticket: u64,
-    to: Lsn,
+    to: Upto,
     thread: Thread,
 }
 
@@ -54,14 +72,14 @@ pub(crate) struct Turn<'a> {
     turns: &'a Turns,
     begun: Instant,
     /// Up to where everybody is served; where nobody knows, all wake up and look.
-    served: Option<Lsn>,
+    served: Option<Upto>,
 }
 
 impl Turns {
-    /// Waits until everything up to this batch is durable, or until it is the caller's turn to make it so.
+    /// Waits until everything up to there is durable, or until it is the caller's turn to make it so.
     ///
     /// What `durable` answers changes during a turn only. Where it is still not so without a turn, a turn has failed.
-    pub(crate) fn wait(&self, to: Lsn, durable: impl Fn() -> bool) -> Result<Option<Turn<'_>>, LogError> {
+    pub(crate) fn wait(&self, to: Upto, durable: impl Fn() -> bool) -> Result<Option<Turn<'_>>, LogError> {
         let mut gate = self.gate.lock().map_err(|_| LogError::Poisoned)?;
         if durable() {
             return Ok(None);
@@ -104,7 +122,7 @@ impl Turns {
 }
 
 impl Gate {
-    fn come(&mut self, to: Lsn) -> u64 {
+    fn come(&mut self, to: Upto) -> u64 {
         self.came = self.came.saturating_add(1);
         self.after += self.ended.map(|ended| ended.elapsed()).unwrap_or_default();
         self.tickets = self.tickets.wrapping_add(1);
@@ -145,8 +163,8 @@ fn together(all: usize, came: u32, after: Duration, took: Duration) -> usize {
 }
 
 impl Turn<'_> {
-    /// Ends the turn, with everything up to this batch durable.
-    pub(crate) fn served(mut self, to: Lsn) {
+    /// Ends the turn, with everything up to there durable.
+    pub(crate) fn served(mut self, to: Upto) {
         self.served = Some(to);
     }
 }
@@ -156,7 +174,7 @@ impl Drop for Turn<'_> {
         let mut gate = self.turns.gate.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = core::mem::take(&mut gate.waiting);
         gate.end(self.begun.elapsed(), waiting.len() + 1);
-        let served = |waiter: &Waiter| self.served.is_none_or(|served| waiter.to <= served);
+        let served = |waiter: &Waiter| self.served.is_none_or(|served| served.covers(waiter.to));
         let (served, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(served);
         let next = rest.first().map(|waiter| waiter.thread.clone());
         gate.waiting = rest;
@@ -202,7 +220,7 @@ mod tests {
             let to = appended.fetch_add(1, Ordering::SeqCst) + 1;
             let served = || durable.load(Ordering::SeqCst) >= to;
             while !served() {
-                let Some(turn) = turns.wait(Lsn(to), served).unwrap() else { continue };
+                let Some(turn) = turns.wait(Upto::batch(Lsn(to)), served).unwrap() else { continue };
                 taken.fetch_add(1, Ordering::SeqCst);
                 let upto = appended.load(Ordering::SeqCst);
                 thread::sleep(Duration::from_micros(200));
@@ -211,7 +229,7 @@ mod tests {
                     continue;
                 }
                 durable.fetch_max(upto, Ordering::SeqCst);
-                turn.served(Lsn(upto));
+                turn.served(Upto::batch(Lsn(upto)));
             }
         };
         thread::scope(|scope| {
@@ -227,9 +245,9 @@ mod tests {
     #[test]
     fn a_turn_that_ends_in_a_panic_is_somebody_elses() {
         let turns = Turns::default();
-        let turn = turns.wait(Lsn(1), || false).unwrap().unwrap();
+        let turn = turns.wait(Upto::batch(Lsn(1)), || false).unwrap().unwrap();
         let next = thread::scope(|scope| {
-            let next = scope.spawn(|| turns.wait(Lsn(2), || false).map(|turn| turn.is_some()));
+            let next = scope.spawn(|| turns.wait(Upto::batch(Lsn(2)), || false).map(|turn| turn.is_some()));
             while turns.gate.lock().unwrap().waiting.is_empty() {
                 thread::yield_now();
             }
@@ -242,6 +260,6 @@ mod tests {
         });
         // It was told that the turn is over, and to look again.
         assert_eq!(next, Ok(false));
-        assert!(turns.wait(Lsn(2), || false).unwrap().is_some());
+        assert!(turns.wait(Upto::batch(Lsn(2)), || false).unwrap().is_some());
     }
 }

@@ -6,6 +6,7 @@ use crate::hash::FileDigest;
 use crate::log::{Doing, LogError, Lsn};
 use crate::mark::{MARK_NAME, Mark, MarkState};
 use crate::segment::{HEADER_BYTES, SegmentHeader, segment_name};
+use crate::waiting::Frames;
 use hv_types::Digest;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,7 +60,10 @@ const STEP_BYTES: u64 = 256 << 10;
 
 impl Writer {
     /// Writes batches and makes them durable. After an error nobody knows what the disk holds.
-    pub(crate) fn write(&mut self, work: &Work) -> Result<(), LogError> {
+    ///
+    /// What they name is durable already: nobody has frames before.
+    pub(crate) fn write(&mut self, frames: &Frames) -> Result<(), LogError> {
+        let work = frames.work();
         let mut from = 0;
         for cut in &work.cuts {
             self.put(work.bytes.get(from..cut.at).unwrap_or_default())?;

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 /// So many writes of a node are answered and not durable, at most.
 pub const EARLY_MAX: usize = 64;
 
-/// What proves that a write was answered. It is durable once [`Hypervisor::lost_writes`] does not name it after the
+/// What proves that a write was answered. It is durable, its content with it, once [`Hypervisor::lost_writes`] does not name it after the
 /// node was opened again, or once [`Hypervisor::is_durable`] says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {

@@ -48,8 +48,9 @@ impl Hypervisor {
     /// `path` is relative or below `/sessions/<id>/`. The content is kept outside the records, which hold a
     /// keyed id of it, so that it can be purged and not be guessed afterwards.
     ///
-    /// In the strong mode the write is durable when this returns. In the eventual mode its content is, and its record
-    /// soon after: at most [`EARLY_MAX`](crate::EARLY_MAX) writes of a node are answered and not durable yet.
+    /// In the strong mode the write is durable when this returns, its content with its record. In the eventual mode both
+    /// are soon after: at most [`EARLY_MAX`](crate::EARLY_MAX) writes of a node are answered and not durable yet. Where 8 MiB
+    /// of contents wait for the disk, this waits in either mode.
     ///
     /// # Errors
     /// [`Reason::Gate`] where the agent lacks Ring 2, [`Reason::Path`] where the path is none of the session's,
@@ -189,6 +190,10 @@ impl Hypervisor {
             },
             |_, Written { stream, mode, proof }| (mode, self.receipt(session, stream, proof)),
         )?;
+        if recorded.revealed().is_none() {
+            // What is denied is not kept.
+            attached.iter().try_for_each(|payload| self.log().forget_payload(payload))?;
+        }
         self.node().settle_write(recorded).await
     }
 

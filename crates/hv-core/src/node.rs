@@ -393,13 +393,15 @@ impl Node {
         &self.shared.early
     }
 
-    /// Stores bytes outside the records, durable when this returns.
+    /// Keeps bytes outside the records, durable with the record that will name them; mostly without waiting.
     pub(crate) async fn put_payload(&self, bytes: Vec<u8>) -> Result<PayloadRef, Error> {
-        if !self.shared.log.waits_for_disk() {
-            return Ok(self.shared.log.take_payload(bytes)?);
+        match self.shared.log.try_take_payload(bytes)? {
+            Ok(payload) => Ok(payload),
+            Err(bytes) => {
+                let log = Arc::clone(&self.shared.log);
+                blocking(move || log.take_payload(bytes)).await
+            }
         }
-        let log = Arc::clone(&self.shared.log);
-        blocking(move || log.put_payload(&bytes)).await
     }
 
     fn poison(&self) {

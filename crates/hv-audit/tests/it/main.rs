@@ -12,6 +12,7 @@
 mod attack;
 mod concurrency;
 mod conformance;
+mod contents;
 mod corpus;
 mod crash;
 mod delta;

@@ -151,6 +151,10 @@ fn a_content_without_a_record_is_found_behind_a_snapshot_too() {
     let disk = SimDisk::from_image(&unfinished());
     let log = open(&disk).unwrap();
     let loose = log.put_payload(b"put, and then the power failed").unwrap();
+    // It became durable with a batch that did not name it.
+    let lsn =
+        log.append(&[], Timestamp(8000), &mut |batch| batch.push(StreamNo::NODE, &[], |_| {}).map(drop));
+    log.sync(lsn.unwrap()).unwrap();
     drop(log);
     let log = open(&disk).unwrap();
     assert!(log.opening().0.snapshot.is_some());
