@@ -207,11 +207,18 @@ fn a_charge_is_listed_contested_and_dropped_and_one_that_nobody_contests_is_carr
     let with_other = ["charge", "dispute", "--charge", evidence, "--grounds", &other];
     assert_eq!(office.hv(&with_other, &["--witness", &said]).0, 5);
     office.ok(&dispute, &["--witness", &said]);
-    assert_eq!(office.ok(&["charge", "carry-out"], &[])[0]["contested"], true);
+    let none_due = office.ok(&["charge", "carry-out"], &[]);
+    assert_eq!((&none_due["open"][0]["contested"], &none_due["carried_out"]), (&json!(true), &json!([])));
     let dismiss = ["charge", "dismiss", "--charge", evidence];
+    // Nobody is asked to sign what would be refused anyway.
+    let other = "ab".repeat(32);
+    let (code, asked, words) = office.hv(&["charge", "dismiss", "--charge", &other, "--ask"], &[]);
+    assert!(code == 2 && asked.is_null() && words.contains(&format!("open are {evidence}")), "{words}");
     let said = word("dropped.json", 3, &office.ok(&dismiss, &["--ask"]));
     office.ok(&dismiss, &["--witness", &said]);
     assert_eq!(office.ok(&["charge", "list"], &[]), json!([]));
+    let (code, _, words) = office.hv(&dismiss, &["--ask"]);
+    assert!(code == 2 && words.contains("nobody is charged"), "{words}");
     assert_eq!(
         office.hv(&["slash", "--evidence", &found], &[]).0,
         5,
@@ -220,8 +227,14 @@ fn a_charge_is_listed_contested_and_dropped_and_one_that_nobody_contests_is_carr
     // A grace period of a moment.
     let office = Office::configured(&["--grace", "1ms"]);
     let found = office.signed("found.json", "verifier", 1, finding("did:mesh:carol", 1));
-    office.ok(&["slash", "--evidence", &found], &[]);
-    assert_eq!(office.ok(&["charge", "carry-out"], &[]), json!([]));
+    let charged = office.ok(&["slash", "--evidence", &found], &[]);
+    let done = office.ok(&["charge", "carry-out"], &[]);
+    let [slashed] = done["carried_out"].as_array().unwrap().as_slice() else { panic!("{done}") };
+    assert_eq!(
+        (&slashed["about"], &slashed["evidence"]),
+        (&json!("did:mesh:carol"), &charged[0]["evidence"])
+    );
+    assert_eq!((&slashed["slash"]["event"], &done["open"]), (&json!("ledger.slashed"), &json!([])));
     let trust = office.ok(&["trust", "show", "--agent", "did:mesh:carol"], &[]);
     assert_eq!((&trust["agents"][0]["slashes"], &trust["agents"][0]["reputation"]), (&json!(1), &json!(0.0)));
 }

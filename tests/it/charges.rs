@@ -5,6 +5,7 @@ use hv_core::event::{LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
 use hv_core::liability::{Denial as LedgerDenial, SlashReason, Stake, VouchPolicy};
 use hv_core::rings::class::Override;
 use hv_core::saga::SagaState;
+use hv_core::session::Expect;
 use hv_core::types::{Digest, Reversibility, Ring, Share, Timestamp};
 use hv_core::{
     Accepted, Charge, Clock, Entrant, NodeConfig, Presented, Reason, Request, TrailEvent, Vouching,
@@ -110,6 +111,16 @@ async fn a_finding_charges_where_there_is_a_grace_period_and_takes_nothing_yet()
         _ => None,
     });
     assert_eq!(assessed, Some((sigma("0"), Ring::Sandbox)), "the trail says where it stands");
+    // What it asks for is refused with what would end that: a ruling does, rehabilitation does not.
+    let why =
+        format!("{} is charged, and under quarantine until the charges against it are decided", did("d"));
+    assert!(court.last_denial().contains(&why), "{}", court.last_denial());
+    let rehabilitate = Request::Rehabilitate { agent: did("d"), sigma: sigma("0.9") };
+    assert!(matches!(court.refused(&rehabilitate).await, LedgerDenial::Quarantined { .. }));
+    let join = court.hv.join_session(&court.session, &Entrant::new(did("d"))).await;
+    assert_eq!(denied(join), Reason::Charged(did("d")));
+    let written = court.hv.write_file(&court.session, &did("d"), "a", vec![1], Expect::Absent).await;
+    assert_eq!(denied(written), Reason::Charged(did("d")));
     // The same finding again changes nothing, and a decision on the same evidence neither.
     let again = court.signed("verifier", finding(&court, "d", 1));
     let accepted = court.hv.accept(&again).await.unwrap();
@@ -260,7 +271,7 @@ async fn ring_0_guards_what_becomes_of_a_charge() {
         let own = request.call(&did("d"), court.deadline()).unwrap();
         let word = Presented::new(court.deadline(), vec![court.witnessed("witness", &own)]).unwrap();
         let reason = denied(court.hv.govern(&did("d"), request, &word).await);
-        assert_eq!(reason, Reason::Quarantined(did("d")));
+        assert_eq!(reason, Reason::Charged(did("d")));
     }
     assert_eq!((court.hv.charges().unwrap().len(), court.slashes()), (1, 0));
 }

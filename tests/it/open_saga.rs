@@ -1,12 +1,16 @@
 //! Sagas of a program that decides as it goes: each step is added, asked for, and done by a function.
 
 use hv_core::audit::{Log, MemoryLog};
+use hv_core::event::KillTarget;
 use hv_core::saga::SagaState;
+use hv_core::session::Eviction;
 use hv_core::types::{ActionId, Did, SagaId, SessionId};
 use hv_core::{
-    Entrant, Error, Hypervisor, NewStep, Reason, SessionConfig, SessionHandle, StepFailure, SystemClock,
+    Entrant, Error, Hypervisor, KillOrder, NewStep, Reason, SessionConfig, SessionHandle, StepFailure,
+    SystemClock,
 };
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -79,8 +83,8 @@ async fn a_step_is_repeated_as_often_as_it_may_be_and_stopped_when_its_time_is_o
         tokio::time::sleep(Duration::from_secs(3600)).await;
         Ok::<_, String>(())
     });
-    let late = late.await.unwrap_err();
-    assert!(matches!(&late, StepFailure::Failed { saga: SagaState::Compensated, .. }), "{late:?}");
+    let StepFailure::Failed { why, saga: state } = late.await.unwrap_err() else { panic!("it was late") };
+    assert_eq!((why.as_str(), state), ("it did not end in time", SagaState::Compensated));
     // What may have happened is undone too.
     assert_eq!(*undone.lock().unwrap(), ["slow", "flaky"]);
 }
@@ -306,4 +310,49 @@ async fn a_session_may_end_while_a_step_is_added() {
     hv.seal().await.unwrap();
     drop(hv);
     Hypervisor::in_folder(&dir.path().join("trail")).unwrap();
+}
+
+/// R4: what takes the right away between the record of a grant and the beginning of its effect is what the failure names.
+#[tokio::test]
+async fn a_step_that_was_kept_from_running_says_by_what() {
+    let dir = tempfile::tempdir().unwrap();
+    let hv = Hypervisor::in_folder(&dir.path().join("trail")).unwrap();
+    let admin = did("admin");
+    let target = KillTarget::Agent { did: did("a") };
+    let order = KillOrder { target, by: Some(admin.clone()), reason: "it leaks".to_owned() };
+    for (name, why) in
+        [("killed", "agent did:mesh:a was killed at "), ("evicted", "the agent is no longer a member of ")]
+    {
+        let id = SessionId::new(name).unwrap();
+        let session = hv.create_session(&id, SessionConfig::default(), &admin).await.unwrap();
+        for member in ["a", "b"] {
+            hv.join_session(&id, &Entrant::new(did(member)).with_sigma("0.85".parse().unwrap()))
+                .await
+                .unwrap();
+        }
+        hv.activate_session(&id).await.unwrap();
+        let mut saga = session.create_saga(&SagaId::new("mail").unwrap()).await.unwrap();
+        let step = saga.add_step(undoable("one", "a", &Arc::default())).await.unwrap();
+        let mut asked =
+            pin!(saga.execute_step(step, async || -> Result<(), String> { panic!("it must not run") }));
+        // Decided and recorded, and not durable yet.
+        tokio::select! {
+            biased;
+            done = &mut asked => panic!("{name}: it waits for the disk, and {done:?}"),
+            () = std::future::ready(()) => {}
+        }
+        if name == "killed" {
+            hv.kill(&order, async { Ok::<(), Infallible>(()) }).await.unwrap();
+        } else {
+            hv.evict_agent(&id, &did("a"), Eviction::Operator).await.unwrap();
+        }
+        let StepFailure::Failed { why: said, saga: state } = asked.await.unwrap_err() else {
+            panic!("{name}")
+        };
+        assert!(said.starts_with("it was not started: ") && said.contains(why), "{name}: {said}");
+        assert_eq!(state, SagaState::Compensated);
+        if name == "killed" {
+            hv.lift_kill(&order).await.unwrap();
+        }
+    }
 }

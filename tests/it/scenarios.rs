@@ -51,6 +51,11 @@ fn what_differs_is_named_and_exits_1() {
     assert_eq!(std::fs::read_to_string(&expected).unwrap(), written.to_string());
     std::fs::write(&expected, "{").unwrap();
     assert_eq!(test(&[folder.path()], &[]).status.code(), Some(2));
+    // What is expected twice would be expected once, and the other never looked at.
+    std::fs::write(&expected, "{\n\"exit_code\": 0,\n\"exit_code\": 5 }").unwrap();
+    let twice = test(&[folder.path()], &[]);
+    assert_eq!(twice.status.code(), Some(2));
+    assert!(said(&twice).contains("line 3: `exit_code` is there twice"), "{}", said(&twice));
     assert_eq!(test(&[tempfile::tempdir().unwrap().path()], &[]).status.code(), Some(2), "nothing to test");
 }
 

@@ -126,7 +126,7 @@ pub fn slash(args: &SlashArgs) -> Result<Exit, Refused> {
 /// # Errors
 /// [`Refused`] where not all was done, or the answer cannot be printed.
 pub fn accept(args: &AcceptArgs) -> Result<Exit, Refused> {
-    tell(&args.place, runtime().and_then(|runtime| runtime.block_on(accepted(args))))
+    tell(&args.place, runtime().and_then(|runtime| runtime.block_on(accept_all(args))))
 }
 
 fn tell(place: &Place, answer: Result<Answer, LiveFailure>) -> Result<Exit, Refused> {
@@ -214,7 +214,7 @@ async fn slashed(args: &SlashArgs) -> Result<Answer, LiveFailure> {
     Ok(told(&args.place, &[done]))
 }
 
-async fn accepted(args: &AcceptArgs) -> Result<Answer, LiveFailure> {
+async fn accept_all(args: &AcceptArgs) -> Result<Answer, LiveFailure> {
     let mut envelopes = Vec::with_capacity(args.files.len());
     for file in &args.files {
         envelopes.push(envelope(file)?);
@@ -287,41 +287,45 @@ fn request(file: &Path, text: &[u8], envelope: Option<&Envelope>) -> Result<Requ
 fn told(place: &Place, done: &[Accepted]) -> Answer {
     let trust = Trust::read(&place.data).ok();
     let (mut words, mut documents) = (String::new(), Vec::new());
-    for accepted in done {
-        let (said, mut document) = match accepted {
-            Accepted::Joined { session, ring } => (
-                format!("joined {session} in {ring}"),
-                json!({ "done": "joined", "session": session.as_str(), "ring": ring }),
-            ),
-            Accepted::Vouched => ("vouched".to_owned(), json!({ "done": "vouched" })),
-            Accepted::Released => ("released".to_owned(), json!({ "done": "released" })),
-            Accepted::KeyChanged => ("the key is changed".to_owned(), json!({ "done": "key_changed" })),
-            Accepted::AlreadySlashed { about, evidence } => (
-                format!("{about} was slashed on this evidence before; nothing has changed"),
-                json!({ "done": "already_slashed", "about": about.as_str(), "evidence": evidence }),
-            ),
-            Accepted::Charged { about, evidence, until } => (
-                format!(
-                    "{about} is charged on evidence {evidence}, and slashed on {until} unless that is contested \
-                     (hv charge dispute)"
-                ),
-                json!({ "done": "charged", "about": about.as_str(), "evidence": evidence, "until": until }),
-            ),
-            Accepted::Slashed { about, evidence } => {
-                let happened = trust.iter().flat_map(|trust| trust.history.iter().rev());
-                let mut slashes = happened.filter(|happened| happened.names_text(&evidence.to_string()));
-                let happened = slashes.next();
-                let words =
-                    happened.map_or_else(|| format!("{about} is slashed"), |it| it.words().to_owned());
-                let slash = serde_json::to_value(happened).unwrap_or(Value::Null);
-                let about = about.as_str();
-                (words, json!({ "done": "slashed", "about": about, "evidence": evidence, "slash": slash }))
-            }
-        };
+    for done in done {
+        let (said, document) = accepted(done, trust.as_ref());
         words.push_str(&(one_line(&said) + "\n"));
-        documents.push(document.take());
+        documents.push(document);
     }
     Answer::new(Exit::Done, words, json!(documents))
+}
+
+/// What came of one of them.
+pub(crate) fn accepted(done: &Accepted, trust: Option<&Trust>) -> (String, Value) {
+    match done {
+        Accepted::Joined { session, ring } => (
+            format!("joined {session} in {ring}"),
+            json!({ "done": "joined", "session": session.as_str(), "ring": ring }),
+        ),
+        Accepted::Vouched => ("vouched".to_owned(), json!({ "done": "vouched" })),
+        Accepted::Released => ("released".to_owned(), json!({ "done": "released" })),
+        Accepted::KeyChanged => ("the key is changed".to_owned(), json!({ "done": "key_changed" })),
+        Accepted::AlreadySlashed { about, evidence } => (
+            format!("{about} was slashed on this evidence before; nothing has changed"),
+            json!({ "done": "already_slashed", "about": about.as_str(), "evidence": evidence }),
+        ),
+        Accepted::Charged { about, evidence, until } => (
+            format!(
+                "{about} is charged on evidence {evidence}, and slashed on {until} unless that is contested (hv charge \
+                 dispute)"
+            ),
+            json!({ "done": "charged", "about": about.as_str(), "evidence": evidence, "until": until }),
+        ),
+        Accepted::Slashed { about, evidence } => {
+            let happened = trust.into_iter().flat_map(|trust| trust.history.iter().rev());
+            let mut slashes = happened.filter(|happened| happened.names_text(&evidence.to_string()));
+            let happened = slashes.next();
+            let words = happened.map_or_else(|| format!("{about} is slashed"), |it| it.words().to_owned());
+            let slash = serde_json::to_value(happened).unwrap_or(Value::Null);
+            let about = about.as_str();
+            (words, json!({ "done": "slashed", "about": about, "evidence": evidence, "slash": slash }))
+        }
+    }
 }
 
 /// Reads a file, one byte further than an envelope has, so that its reader sees that it is too long.

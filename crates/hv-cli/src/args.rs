@@ -141,7 +141,7 @@ pub struct RunArgs {
     #[arg(long, requires = "data")]
     pub resume: bool,
     /// Keep a signed mark of the trail in this file outside its folder, while the run goes on and when it has ended
-    #[arg(long, value_name = "FILE", requires = "mark_key")]
+    #[arg(long, value_name = "FILE", requires = "mark_key", value_parser = crate::outside::parser())]
     pub mark: Option<PathBuf>,
     /// The log's private key, which signs the mark; `hv id new` makes one
     #[arg(long, value_name = "FILE", requires = "mark")]

@@ -1,13 +1,16 @@
 //! `hv charge`: what is brought against agents, what becomes of it, and when.
 
 use crate::Exit;
+use crate::answerable::accepted;
+use crate::audit::ledger::Trust;
 use crate::node::{Word, govern};
 use crate::output::{Refused, one_line};
 use crate::session::args::Place;
 use crate::session::{Answer, Folder, LiveFailure, runtime};
 use clap::{Args, Subcommand};
-use hv_core::types::Digest;
-use hv_core::{Charge, Request};
+use hv_core::liability::Case;
+use hv_core::types::{Did, Digest, Timestamp};
+use hv_core::{Accepted, Charge, Request};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -49,7 +52,7 @@ pub enum ChargeCommand {
     Uphold(RulingArgs),
     /// Drop a charge; the same evidence cannot be used again
     Dismiss(RulingArgs),
-    /// Carry out what nobody has contested in time, and list what is left
+    /// Carry out what nobody has contested in time, say whom that slashed, and list what is left
     CarryOut(Place),
 }
 
@@ -97,8 +100,8 @@ pub fn run(args: &ChargeArgs) -> Result<Exit, Refused> {
 
 async fn answer(command: &ChargeCommand) -> Result<Answer, LiveFailure> {
     match command {
-        ChargeCommand::List(place) => list(place, false).await,
-        ChargeCommand::CarryOut(place) => list(place, true).await,
+        ChargeCommand::List(place) => list(place).await,
+        ChargeCommand::CarryOut(place) => carry_out(place).await,
         ChargeCommand::Dispute(args) => {
             let grounds = std::fs::File::open(&args.grounds).and_then(|file| {
                 let mut hasher = blake3::Hasher::new();
@@ -119,23 +122,86 @@ async fn answer(command: &ChargeCommand) -> Result<Answer, LiveFailure> {
 }
 
 async fn rule(args: &RulingArgs, request: &Request, becomes: &str) -> Result<Answer, LiveFailure> {
+    if args.word.ask {
+        is_open(&args.place, args.charge)?;
+    }
     let done = format!("the charge on evidence {} {becomes}", args.charge);
     govern(&args.place, &args.word, request, args.witness.as_ref(), done).await
 }
 
-async fn list(place: &Place, carry_out: bool) -> Result<Answer, LiveFailure> {
-    let folder = Folder::open(place)?;
-    let due = match carry_out {
-        true => folder.hv.carry_out_charges().await,
-        false => Ok(()),
+/// Whether a witness could be asked about this charge at all: about one that is not there it would sign in vain.
+fn is_open(place: &Place, charge: Digest) -> Result<(), LiveFailure> {
+    let input = |why: String| LiveFailure::Input { why };
+    let trust = Trust::read(&place.data).map_err(|none| input(none.to_string()))?;
+    let open: Vec<String> = trust.ledger.cases().map(|case| case.offence.evidence.to_string()).collect();
+    if open.contains(&charge.to_string()) {
+        return Ok(());
+    }
+    let there = match open.is_empty() {
+        true => "nobody is charged".to_owned(),
+        false => format!("open are {}", open.join(", ")),
     };
-    let charges = due.and_then(|()| folder.hv.charges()).map_err(LiveFailure::from);
+    Err(input(format!("no charge on evidence {charge} is open in {}; {there}", place.data.display())))
+}
+
+async fn list(place: &Place) -> Result<Answer, LiveFailure> {
+    let folder = Folder::open(place)?;
+    let charges = folder.hv.charges().map_err(LiveFailure::from);
     let left = folder.leave().await;
     let charges = charges.and_then(|charges| left.map(|()| charges))?;
-    let words: String = charges.iter().map(|charge| one_line(&words(charge)) + "\n").collect();
-    let words = if words.is_empty() { "nobody is charged\n".to_owned() } else { words };
-    let document: Vec<Value> = charges.iter().map(fields).collect();
-    Ok(Answer::new(Exit::Done, words, json!(document)))
+    Ok(Answer::new(Exit::Done, lines(&charges), json!(documents(&charges))))
+}
+
+/// Carries out what is due, however many records that takes, and says of whom that was.
+async fn carry_out(place: &Place) -> Result<Answer, LiveFailure> {
+    // Before the node is asked for anything, because whatever is asked carries out what is due.
+    let before = Trust::read(&place.data).map(|trust| known(&trust)).unwrap_or_default();
+    let folder = Folder::open(place)?;
+    let mut left = usize::MAX;
+    let charges = loop {
+        let charges = folder.hv.carry_out_charges().await.and_then(|()| folder.hv.charges());
+        match charges {
+            // One record carries out some of them only.
+            Ok(charges) if charges.len() < left && charges.iter().any(|it| is_due(it, folder.hv.now())) => {
+                left = charges.len();
+            }
+            done => break done.map_err(LiveFailure::from),
+        }
+    };
+    let left = folder.leave().await;
+    let charges = charges.and_then(|charges| left.map(|()| charges))?;
+    let gone = before.into_iter().filter(|(evidence, _)| charges.iter().all(|it| it.evidence != *evidence));
+    let after = Trust::read(&place.data).ok();
+    let (mut words, mut done) = (String::new(), Vec::new());
+    for (evidence, about) in gone {
+        let said = Accepted::Slashed { about, evidence };
+        let (line, document) = accepted(&said, after.as_ref());
+        words.push_str(&(one_line(&line) + "\n"));
+        done.push(document);
+    }
+    words.push_str(&lines(&charges));
+    Ok(Answer::new(Exit::Done, words, json!({ "carried_out": done, "open": documents(&charges) })))
+}
+
+fn is_due(charge: &Charge, now: Timestamp) -> bool {
+    !charge.contested && charge.until <= now
+}
+
+/// Who is charged, and on what evidence.
+fn known(trust: &Trust) -> Vec<(Digest, Did)> {
+    let named = |case: &Case| Some((case.offence.evidence, trust.ledger.did(case.offence.agent)?.clone()));
+    trust.ledger.cases().filter_map(named).collect()
+}
+
+fn lines(charges: &[Charge]) -> String {
+    if charges.is_empty() {
+        return "nobody is charged\n".to_owned();
+    }
+    charges.iter().map(|charge| one_line(&words(charge)) + "\n").collect()
+}
+
+fn documents(charges: &[Charge]) -> Vec<Value> {
+    charges.iter().map(fields).collect()
 }
 
 fn words(charge: &Charge) -> String {

@@ -1,7 +1,7 @@
 //! Questions and answers in JSON lines: each line is answered with one line, also where it is bad.
 
 use crate::exit::Exit;
-use crate::output::Refused;
+use crate::output::{Refused, is_read};
 use clap::Args;
 use serde::Serialize;
 use std::fmt;
@@ -75,11 +75,12 @@ pub fn answer<E: fmt::Display>(
         let text = text.map_err(|error| Refused::Output(error.into()))?;
         // Whoever asks one thing at a time waits for its answer.
         let waited_for = lines.input.buffer().is_empty();
-        writeln!(out, "{text}")
-            .and_then(|()| if waited_for { out.flush() } else { Ok(()) })
-            .map_err(Refused::Output)?;
+        let written = writeln!(out, "{text}").and_then(|()| if waited_for { out.flush() } else { Ok(()) });
+        if !is_read(written).map_err(Refused::Output)? {
+            return Ok(exit);
+        }
     }
-    out.flush().map_err(Refused::Output)?;
+    is_read(out.flush()).map_err(Refused::Output)?;
     Ok(exit)
 }
 

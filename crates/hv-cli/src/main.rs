@@ -6,9 +6,13 @@ use hv_cli::args::{CheckArgs, Cli, Command};
 use hv_cli::config::args::ConfigArgs;
 use hv_cli::output::{self, Refused};
 use hv_cli::plan::{self, Plan};
+use std::io::Write;
 
 fn main() -> Exit {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(said) => return tell(&said),
+    };
     if let Err(bad) = hv_cli::log::begin(cli.log) {
         output::error(&bad.to_string());
         return Exit::BadInput;
@@ -49,6 +53,16 @@ fn main() -> Exit {
         }
     };
     done.unwrap_or_else(|refused| refused.tell())
+}
+
+/// What is wrong with the arguments, or the help that was asked for.
+fn tell(said: &clap::Error) -> Exit {
+    let printed = said.print().and_then(|()| std::io::stdout().flush());
+    match (said.use_stderr(), output::is_read(printed)) {
+        (true, _) => Exit::BadInput,
+        (false, Ok(_)) => Exit::Done,
+        (false, Err(error)) => Refused::Output(error).tell(),
+    }
 }
 
 fn check(args: &CheckArgs) -> Result<(), Refused> {

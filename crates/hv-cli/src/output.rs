@@ -34,7 +34,7 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// Says so on stderr and gives the exit code. Nobody is told that a pipe is closed: who closed it knows.
+    /// Says so on stderr and gives the exit code.
     #[must_use]
     pub fn tell(&self) -> Exit {
         let (exit, message) = match self {
@@ -45,7 +45,6 @@ impl Refused {
             Self::Tools(failure) => (failure.exit(), failure.to_string()),
             Self::Config(bad) => (Exit::BadInput, bad.to_string()),
             Self::Lines(failure) => (Exit::BadInput, failure.to_string()),
-            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return Exit::Done,
             Self::Output(error) => {
                 (Exit::Failed, format!("hv: stdout cannot be written to: {error}; try another"))
             }
@@ -98,13 +97,33 @@ pub fn document(document: &(impl Serialize + fmt::Display), as_json: bool) -> Re
     if as_json { json(document) } else { print(document) }
 }
 
-/// Prints bytes on stdout.
+/// Prints bytes on stdout. Where nobody reads any more that is no failure: what the command comes to is what it exits with
+/// all the same, and whoever closed the pipe knows that it is closed.
 ///
 /// # Errors
 /// [`Refused::Output`].
 pub fn bytes(bytes: &[u8]) -> Result<(), Refused> {
+    piece(bytes).map(drop)
+}
+
+/// The same, saying whether somebody reads, for what goes on printing.
+///
+/// # Errors
+/// [`Refused::Output`].
+pub fn piece(bytes: &[u8]) -> Result<bool, Refused> {
     let mut out = io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).map_err(Refused::Output)
+    is_read(out.write_all(bytes).and_then(|()| out.flush())).map_err(Refused::Output)
+}
+
+/// Whether somebody read what was written.
+///
+/// # Errors
+/// What went wrong, but for a pipe that is closed.
+pub fn is_read(written: io::Result<()>) -> io::Result<bool> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
+    }
 }
 
 /// What to say behind a reason about what would be enough: nothing where there is nothing, or the reason says it already.

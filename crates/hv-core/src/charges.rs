@@ -6,7 +6,7 @@
 
 use crate::authority::NodeConfig;
 use crate::consequence::{self, Struck};
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::event::LedgerEvent;
 use crate::hypervisor::Hypervisor;
 use crate::node::Draft;
@@ -108,6 +108,20 @@ impl Hypervisor {
         // What has come due goes before whatever is decided, and nothing else is to be.
         self.node().commit(|_, _| Ok((Draft::default(), ()))).await
     }
+}
+
+/// That somebody is quarantined, and by what; nothing where it is not.
+pub(crate) fn quarantined(state: &State, did: &Did, now: Timestamp) -> Option<Reason> {
+    state.ledger.quarantined(did, now)?;
+    Some(match is_charged(state, did, now) {
+        true => Reason::Charged(did.clone()),
+        false => Reason::Quarantined(did.clone()),
+    })
+}
+
+/// Whether somebody is quarantined by charges alone: then a ruling ends that, and rehabilitation does not.
+pub(crate) fn is_charged(state: &State, did: &Did, now: Timestamp) -> bool {
+    state.ledger.quarantined(did, now) == Some(hv_liability::Quarantine::Charged)
 }
 
 /// What an order to slash comes to here: at once, or a charge.

@@ -86,7 +86,8 @@ fn decided(
         return Err(refuse(killed));
     }
     let mut turnstile = Turnstile::new((state, slot, now));
-    gate::enters((state, slot, now), agent, &mut turnstile).map_err(|denial| refuse(Reason::Gate(denial)))?;
+    let entered = gate::enters((state, slot, now), agent, &mut turnstile);
+    entered.map_err(|denial| refuse(gate::reason(state, agent, denial, now)))?;
     let spent = state.authority.spent();
     let weighed = evidence::weigh((state, Some(slot), now), &call, Ring::Privileged, presented, spent);
     let Weighed { evidence, rejected, short } = weighed;

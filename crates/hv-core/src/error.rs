@@ -66,6 +66,8 @@ pub enum Reason {
     OtherSaga(SagaId),
     /// The agent is under quarantine.
     Quarantined(Did),
+    /// The agent is charged, and under quarantine until that is decided.
+    Charged(Did),
     /// The kill switch was used.
     Killed {
         /// On what.
@@ -101,6 +103,13 @@ pub enum Reason {
     },
     /// There is no anchor of this number that could move there.
     Anchor(u32),
+    /// The word that is brought was used for this purge, which has been carried out since.
+    Purged {
+        /// When its record was made.
+        at: Timestamp,
+        /// How many contents that was.
+        contents: u64,
+    },
     /// There is no such hold.
     NoHold(u32),
     /// What is asked outside of the node is off, or gave no answer that counts.
@@ -175,7 +184,7 @@ impl Reason {
             Self::NoSaga(_) => "no_saga",
             Self::SagaUnfinished(_) => "saga_unfinished",
             Self::OtherSaga(_) => "other_saga",
-            Self::Quarantined(_) => "quarantined",
+            Self::Quarantined(_) | Self::Charged(_) => "quarantined",
             Self::Killed { .. } => "killed",
             Self::AlreadyKilled { .. } => "already_killed",
             Self::NotKilled { .. } => "not_killed",
@@ -194,6 +203,7 @@ impl Reason {
             Self::Begun(_) => "begun",
             Self::Defect(_) => "defect",
             Self::Retention { .. } => "retention",
+            Self::Purged { .. } => "purged",
             Self::NoHold(_) => "no_hold",
             Self::Anchor(_) => "anchor",
             Self::TooManySessions { .. } => "too_many_sessions",
@@ -222,12 +232,14 @@ impl Reason {
             Self::Elevation { why: NotElevated::Denied { denial }, .. } => denial.needs().to_string(),
             Self::Intent(why) => why.needs(),
             Self::Late(_) => "a call with a later deadline".to_owned(),
+            Self::Purged { .. } => "another word, where more is to go".to_owned(),
             Self::Begun(_) => "a session that has not begun".to_owned(),
             Self::Retention { .. } => {
                 "leaving out what is younger than the retention of the node, or the word of a witness on exactly this purge"
                     .to_owned()
             }
             Self::Quarantined(_) => "the end of the quarantine, or rehabilitation".to_owned(),
+            Self::Charged(_) => "a ruling that drops the charges, or rehabilitation once they are carried out".to_owned(),
             _ => String::new(),
         }
     }
@@ -287,6 +299,11 @@ impl fmt::Display for Reason {
                 write!(f, "{contents} of the contents have to be kept longer, so nothing is purged")
             }
             Self::Anchor(anchor) => write!(f, "anchor {anchor} does not exist, or cannot move there"),
+            Self::Purged { at, contents } => write!(
+                f,
+                "this word was used for this purge, which was recorded at {at} and is carried out: {contents} contents \
+                 are gone"
+            ),
             Self::NoHold(hold) => write!(f, "there is no hold {hold}"),
             Self::Ident(bad) => fmt::Display::fmt(bad, f),
             Self::NoItem(item) => write!(f, "nothing called {item} waits for a person"),
@@ -317,6 +334,9 @@ impl fmt::Display for Reason {
             }
             Self::Port { port, why } => write!(f, "{port}: {why}"),
             Self::Quarantined(did) => write!(f, "{did} is under quarantine"),
+            Self::Charged(did) => {
+                write!(f, "{did} is charged, and under quarantine until the charges against it are decided")
+            }
             Self::NotConfigured => f.write_str("this node is not configured, so nobody's word counts here"),
             Self::Configured => f.write_str("this node is configured already"),
             Self::Evidence(rejected) => fmt::Display::fmt(rejected, f),

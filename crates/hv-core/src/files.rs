@@ -262,6 +262,9 @@ fn pass_in(
     let mut turnstile = Turnstile::new((state, slot, now));
     match gate::check_call((state, slot, now), agent, &call, access.class(), &mut turnstile) {
         Ok(_) => Ok(call.agent),
-        Err(denial) => Err(refuse(Some(action), Reason::Gate(denial)).leading_to(turnstile.into_trips())),
+        Err(denial) => {
+            let reason = gate::reason(state, agent, denial, now);
+            Err(refuse(Some(action), reason).leading_to(turnstile.into_trips()))
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The facts of one call, held against the gate's rules.
 
+use crate::charges;
 use crate::elevate::with_elevation;
 use crate::error::Reason;
 use crate::event::{Denial, NodeEvent};
@@ -21,7 +22,7 @@ use hv_rings::{Basis, Evidence};
 use hv_saga::reversibility::Known;
 use hv_saga::{Attempt, StepDef};
 use hv_session::SessionState;
-use hv_types::{ActionKind, Call, Did, Reversibility, Ring, Sigma, Timestamp};
+use hv_types::{ActionId, ActionKind, Call, Did, Reversibility, Ring, SessionId, Sigma, Timestamp};
 
 /// What is brought for most calls.
 static NO_EVIDENCE: Evidence = Evidence::none();
@@ -172,7 +173,7 @@ pub(crate) fn check(
         Err(denial) => {
             let lacks_quorum = lacks_quorum(&denial);
             let why = undo_counts_not(slot, saga, step, &denial, agent);
-            let reason = Reason::Gate(denial.clone());
+            let reason = reason(state, agent, denial.clone(), now);
             let gate = Some(denial);
             let mut denial = Denial::of("step", Some(agent), Some(&attempt.action), &reason);
             if let Some(short) = short.filter(|_| lacks_quorum) {
@@ -184,6 +185,31 @@ pub(crate) fn check(
             Err(Box::new(Refused { denial, rejected, gate, terms }))
         }
     }
+}
+
+/// The gate's reason. It knows no charge, only that somebody is quarantined without an end that is set: what would end
+/// that is for the ledger to say.
+pub(crate) fn reason(state: &State, agent: &Did, denial: Box<GateDenial>, now: Timestamp) -> Reason {
+    let quarantined = match &*denial {
+        GateDenial::Agent { unfit: Unfit::Quarantined { .. } } => Some(agent),
+        GateDenial::OnBehalfOf { principal, unfit: Unfit::Quarantined { .. } } => Some(principal),
+        _ => None,
+    };
+    let charged = quarantined.filter(|did| charges::is_charged(state, did, now)).cloned();
+    charged.map_or_else(|| Reason::Gate(denial), Reason::Charged)
+}
+
+/// Why an agent may not begin what it was granted any more; nothing where it may.
+pub(crate) fn withdrawn(
+    (state, now): (&State, Timestamp),
+    (session, agent, action): (&SessionId, &Did, &ActionId),
+) -> Option<Reason> {
+    if let Some(killed) = state.kills.hit(session, agent, Some(action)) {
+        return Some(killed);
+    }
+    let Some(slot) = state.slot(session) else { return Some(Reason::NoSession(session.clone())) };
+    let entered = hv_rings::gate::enter(&entry(state, slot, &state.party(slot, agent), now));
+    entered.err().map(|denial| reason(state, agent, Box::new(denial), now))
 }
 
 /// Whether what is missing is a quorum, so that how far the votes are from one is worth telling.

@@ -24,6 +24,9 @@ use std::sync::LazyLock;
 /// The session that calls on the node itself name; no session can have this name.
 pub const NODE_SESSION: &str = "hv.node";
 
+/// The action that a purge before its time is.
+pub(crate) const PURGE: &str = "hv.purge";
+
 /// A change of the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
@@ -137,7 +140,7 @@ impl Request {
             Self::Rehabilitate { .. } => "hv.rehabilitate",
             Self::BindKey { .. } => "hv.key.bind",
             Self::ReplaceKey { .. } => "hv.key.replace",
-            Self::Purge { .. } => "hv.purge",
+            Self::Purge { .. } => PURGE,
             Self::Settle { how, .. } => how.action(),
             Self::RestoreUndo { .. } => "hv.undo.restore",
         }
@@ -256,8 +259,8 @@ pub(crate) fn decided(
     if call.deadline < now {
         return Err(refuse(Reason::Late(call.deadline)));
     }
-    if state.ledger.quarantined(by, now).is_some() {
-        return Err(refuse(Reason::Quarantined(by.clone())));
+    if let Some(quarantined) = charges::quarantined(state, by, now) {
+        return Err(refuse(quarantined));
     }
     let spent = state.authority.spent();
     let weighed = evidence::weigh((state, None, now), &call, Ring::Root, presented, spent);

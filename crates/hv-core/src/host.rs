@@ -6,7 +6,7 @@ use crate::error::{Error, Reason};
 use crate::event::{Denial, LedgerEvent, SessionEvent};
 use crate::evidence::{self, Presented};
 use crate::gate::{self, Brought, Certified, Pass, Refused};
-use crate::grant::{Grant, Right, parameters_of};
+use crate::grant::{Grant, Mismatch, Right, parameters_of};
 use crate::intent::{self, Looked, NOWHERE, Use};
 use crate::node::{Draft, Node, Refusal};
 use crate::observed::SagaTold;
@@ -173,7 +173,21 @@ impl SagaHost {
     /// # Errors
     /// [`Reason::Saga`] where the saga refuses `first`; [`Error::NoSession`], [`Error::Log`],
     /// [`Error::Poisoned`].
-    pub async fn run<A, F>(&self, first: SagaCommand, mut act: A) -> Result<SagaState, Error>
+    pub async fn run<A, F>(&self, first: SagaCommand, act: A) -> Result<SagaState, Error>
+    where
+        A: FnMut(Attempt) -> F,
+        F: Future<Output = Outcome>,
+    {
+        self.run_telling(first, act, |_, _| {}).await
+    }
+
+    /// The same, telling of each attempt that was granted and whose grant opened nothing any more.
+    pub(crate) async fn run_telling<A, F>(
+        &self,
+        first: SagaCommand,
+        mut act: A,
+        mut withheld: impl FnMut(&Attempt, Mismatch),
+    ) -> Result<SagaState, Error>
     where
         A: FnMut(Attempt) -> F,
         F: Future<Output = Outcome>,
@@ -190,7 +204,10 @@ impl SagaHost {
                 let (at, now) = (attempt.at(), self.node.now());
                 let outcome = match grant.redeem_at(&attempt, now) {
                     Ok(()) => within(attempt.deadline.since(now), calmly(|| act(attempt))).await,
-                    Err(_) => Ok(Outcome::failed(Class::Permanent, hv_saga::Reason::NotPermitted)),
+                    Err(why) => {
+                        withheld(&attempt, why);
+                        Ok(Outcome::failed(Class::Permanent, hv_saga::Reason::NotPermitted))
+                    }
                 };
                 let late = |_| Outcome::failed(Class::Unknown, hv_saga::Reason::TimedOut);
                 let Outcome { verdict, output } = outcome.unwrap_or_else(late);

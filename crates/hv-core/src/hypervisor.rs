@@ -1,6 +1,7 @@
 //! What an embedding program calls.
 
 use crate::adapters::{Asked, lower};
+use crate::charges;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::consequence;
@@ -595,8 +596,8 @@ pub(crate) fn join(
 ) -> Result<(Draft, Ring), Box<Refusal>> {
     let slot = find(state, "join", session)?;
     let Entrant { did, parent, trust, caps, claims, history, elsewhere } = entrant;
-    if state.ledger.quarantined(did, now).is_some() {
-        return Err(slot.refuse("join", Some(did), None, Reason::Quarantined(did.clone())));
+    if let Some(quarantined) = charges::quarantined(state, did, now) {
+        return Err(slot.refuse("join", Some(did), None, quarantined));
     }
     if let Some(killed) = state.kills.hit(session, did, None) {
         return Err(slot.refuse("join", Some(did), None, killed));

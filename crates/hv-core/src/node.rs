@@ -6,6 +6,7 @@ use crate::early::Early;
 use crate::elsewhere::Elsewhere;
 use crate::error::{Denied, Error, Reason};
 use crate::event::{NodeEvent, Rejected};
+use crate::evidence::Rejection;
 use crate::folding::{Door, Source};
 use crate::guards::Guards;
 use crate::observed::{self, Command, Sums};
@@ -137,6 +138,18 @@ impl Refusal {
     /// The same with the statements that were brought and do not count.
     pub(crate) fn rejecting(mut self: Box<Self>, rejected: Vec<Rejected>) -> Box<Self> {
         self.rejected = rejected;
+        self
+    }
+
+    /// Whether what was brought was used before.
+    pub(crate) fn is_replay(&self) -> bool {
+        let replayed = Rejection::NotCounted { refusal: hv_rings::Refusal::Replayed };
+        self.rejected.iter().any(|rejected| rejected.rejection == replayed)
+    }
+
+    /// The same for another reason.
+    pub(crate) fn because(mut self: Box<Self>, reason: Reason) -> Box<Self> {
+        self.reason = reason;
         self
     }
 

@@ -3,6 +3,8 @@
 use crate::calm::{awaited, called};
 use crate::error::{Error, Reason};
 use crate::event::{Denial, SessionEvent};
+use crate::gate;
+use crate::grant::Mismatch;
 use crate::host::SagaHost;
 use crate::hypervisor::Hypervisor;
 use crate::node::{Draft, Refusal};
@@ -234,12 +236,14 @@ impl OpenSaga {
         if step.of != self.no {
             return Err(StepFailure::Node(self.refuse_step().await));
         }
-        let said: Mutex<(Option<T>, String)> = Mutex::new((None, "it did not end in time".to_owned()));
+        let said: Mutex<(Option<T>, String)> = Mutex::new((None, "it was not started".to_owned()));
         let told = &said;
         let act = |attempt: Attempt| -> Work<'_> {
             if attempt.purpose != Purpose::Execute {
                 return self.take_back(&attempt);
             }
+            // What is dropped in the middle says nothing more.
+            say(told, hv_saga::Reason::TimedOut.to_string());
             let work = called(&mut executor);
             Box::pin(async move {
                 awaited(work).await.map_or_else(|| panicked(told), |result| keep(result, told))
@@ -247,7 +251,13 @@ impl OpenSaga {
         };
         self.take_up().await.map_err(StepFailure::Node)?;
         let first = SagaCommand::Start { step: step.number, refused: Vec::new() };
-        let saga = self.driven(self.host.run(first, act)).await.map_err(StepFailure::Node)?;
+        let withheld = |attempt: &Attempt, why| {
+            if attempt.purpose == Purpose::Execute {
+                say(told, format!("it was not started: {}", self.withheld(attempt, why)));
+            }
+        };
+        let run = self.host.run_telling(first, act, withheld);
+        let saga = self.driven(run).await.map_err(StepFailure::Node)?;
         if let Some(denial) = self.host.take_refused() {
             return Err(StepFailure::Denied(Box::new(denial)));
         }
@@ -269,6 +279,17 @@ impl OpenSaga {
             return Ok(state);
         }
         self.driven(self.host.run(SagaCommand::Finish, |attempt| self.take_back(&attempt))).await
+    }
+
+    /// Why a step that was granted could not begin any more.
+    fn withheld(&self, attempt: &Attempt, why: Mismatch) -> String {
+        let reason = self.hv.node().read(|state, now| {
+            gate::withdrawn((state, now), (&self.session, &attempt.agent, &attempt.action))
+        });
+        match (why, reason) {
+            (Mismatch::Withdrawn, Ok(Some(reason))) => reason.to_string(),
+            (why, _) => why.to_string(),
+        }
     }
 
     /// Refuses a step that another saga added: its number may be that of quite another one here.
@@ -386,9 +407,13 @@ fn keep<T, E: fmt::Display>(result: Result<T, E>, told: &Mutex<(Option<T>, Strin
 
 /// Nobody knows how far a function came that panicked.
 fn panicked<T>(told: &Mutex<(Option<T>, String)>) -> Outcome {
-    let outcome = Outcome::failed(Class::Unknown, hv_saga::Reason::Panicked);
-    told.lock().unwrap_or_else(PoisonError::into_inner).1 = hv_saga::Reason::Panicked.to_string();
-    outcome
+    say(told, hv_saga::Reason::Panicked.to_string());
+    Outcome::failed(Class::Unknown, hv_saga::Reason::Panicked)
+}
+
+/// Keeps why there is no result, as far as that is known by now.
+fn say<T>(told: &Mutex<(Option<T>, String)>, why: String) {
+    told.lock().unwrap_or_else(PoisonError::into_inner).1 = why;
 }
 
 fn failed(why: &str) -> Outcome {

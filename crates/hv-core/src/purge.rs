@@ -2,14 +2,15 @@
 
 use crate::error::{Error, Reason};
 use crate::event::{MembershipEvent, NodeEvent, SessionEvent};
-use crate::evidence::{self, Presented};
-use crate::govern::{self, Request};
+use crate::evidence::{self, Presented, Voice};
+use crate::govern::{self, PURGE, Request};
 use crate::hypervisor::Hypervisor;
 use crate::node::{Draft, Refusal};
 use crate::reduce::Sessions;
 use crate::trail::{TrailEvent, TrailRecord, read_record};
 use hv_audit::retention::{Fate, Kept, Matter, Retention, Scope, fate};
-use hv_audit::{Entry, StreamNo};
+use hv_audit::{Entry, Lsn, StreamNo};
+use hv_rings::Nonce;
 use hv_saga::{Move, SagaEvent, SagaState};
 use hv_types::{Did, Digest, SessionId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,8 +59,19 @@ pub struct Contents {
     of_saga: BTreeMap<usize, (StreamNo, u32)>,
     unreadable: u64,
     retention: Retention,
+    /// The purges that went by the word of a witness, the last one last.
+    witnessed: Vec<Witnessed>,
     /// What is known of the records of every session.
     pub(crate) sessions: Sessions,
+}
+
+/// A purge that went by the word of a witness, and used it up.
+#[derive(Debug)]
+struct Witnessed {
+    lsn: Lsn,
+    at: Timestamp,
+    by: Vec<Voice>,
+    contents: u64,
 }
 
 /// Who has a number in a session.
@@ -101,6 +113,11 @@ impl Contents {
                 TrailEvent::Purged { ids } => self.purged.extend(ids),
                 TrailEvent::Node(event) => {
                     apply_hold(&mut self.holds, event);
+                    if let NodeEvent::Purged { contents, .. } = event
+                        && let Some(last) = self.witnessed.last_mut().filter(|last| last.lsn == record.lsn)
+                    {
+                        last.contents = *contents;
+                    }
                     if let NodeEvent::Guarded { guards } = event {
                         self.retention = guards.retention;
                     }
@@ -123,6 +140,7 @@ impl Contents {
             }
         }
         self.sessions.take(record);
+        self.witnessed.extend(Witnessed::of(record));
         let (matter, subject, saga) = match found {
             Some((matter, subject, saga)) if !evidence => (matter, subject, saga),
             Some((_, subject, _)) => (Matter::Forensic, subject, None),
@@ -229,11 +247,50 @@ impl Contents {
         self.holds.values()
     }
 
+    /// The purge that used one of these words.
+    fn purged_by(&self, word: &Presented) -> Option<&Witnessed> {
+        let signed = word.statements().iter().filter_map(|envelope| envelope.statement().ok());
+        let voices: Vec<Voice> =
+            signed.map(|said| Voice { by: said.signer, nonce: Nonce(said.nonce) }).collect();
+        self.witnessed.iter().rev().find(|purge| purge.by.iter().any(|by| voices.contains(by)))
+    }
+
     /// What a purge would do now.
     #[must_use]
     pub fn plan(&self, request: &PurgeRequest, now: Timestamp) -> PurgePlan {
         let holds: Vec<Scope> = self.holds.values().map(|hold| hold.scope.clone()).collect();
         PurgePlan::of(self.kept(), request, now, (&self.retention, &holds), Early::Stays)
+    }
+}
+
+impl Witnessed {
+    /// What a record says of such a purge; how much it was may be said by the log's own record, which follows.
+    fn of(record: &TrailRecord) -> Option<Self> {
+        let node = || {
+            record.events.iter().filter_map(|event| match event {
+                TrailEvent::Node(event) => Some(event),
+                _ => None,
+            })
+        };
+        let purged = |event: &NodeEvent| match event {
+            NodeEvent::Purged { contents, .. } => *contents,
+            _ => 0,
+        };
+        let is_purge = |event: &NodeEvent| matches!(event, NodeEvent::Governed { action, .. } if action.as_str() == PURGE);
+        node().any(is_purge).then(|| Self {
+            lsn: record.lsn,
+            at: record.time,
+            by: node().filter_map(evidence::voice).collect(),
+            contents: node().map(purged).sum(),
+        })
+    }
+
+    /// That this is why the same word does not count once more.
+    fn tell(&self, refusal: Box<Refusal>) -> Box<Refusal> {
+        match refusal.is_replay() {
+            true => refusal.because(Reason::Purged { at: self.at, contents: self.contents }),
+            false => refusal,
+        }
     }
 }
 
@@ -358,6 +415,7 @@ impl Hypervisor {
             Some(_) => (Early::Goes, 0),
             None => (Early::Stays, self.plan_under_lock(&kept, request)?.staying(Fate::Early)),
         };
+        let before = word.and_then(|(_, presented)| contents.purged_by(presented));
         let mut asked = word.map(|word| (word, Request::Purge { purge: request.clone() }));
         for chunk in chunks {
             // The word is weighed, and used up, with the first record; the others belong to the same purge.
@@ -371,7 +429,11 @@ impl Hypervisor {
                     }
                     let draft = match &asked {
                         Some(((by, presented), request)) => {
-                            govern::decided(state, now, by, request, presented)?
+                            let decided = govern::decided(state, now, by, request, presented);
+                            decided.map_err(|no| match before {
+                                Some(purge) => purge.tell(no),
+                                None => no,
+                            })?
                         }
                         None => Draft::default(),
                     };

@@ -16,8 +16,8 @@ use zeroize::Zeroizing;
 /// string; the 32 bytes of the seed follow.
 const HEAD: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
-const BEGIN: &str = "-----BEGIN PRIVATE KEY-----\n";
-const END: &str = "\n-----END PRIVATE KEY-----\n";
+const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
+const END: &str = "-----END PRIVATE KEY-----";
 
 /// The longest file that is read, in bytes; a key's has 119.
 const FILE_MAX_BYTES: u16 = 4096;
@@ -100,6 +100,10 @@ pub fn create(path: &Path, signer: &Signer) -> Result<(), KeyFileError> {
 /// # Errors
 /// [`KeyFileError::Exposed`], [`KeyFileError::NotAKey`] and [`KeyFileError::Io`].
 pub fn read(path: &Path) -> Result<Signer, KeyFileError> {
+    // Opening a pipe would wait for somebody to write into it.
+    if !fs::metadata(path).map_err(|error| failed(path, error))?.is_file() {
+        return Err(KeyFileError::NotAKey(path.to_owned()));
+    }
     let file = File::open(path).map_err(|error| failed(path, error))?;
     // Of the file that is open, not of what may have its name by now.
     let metadata = file.metadata().map_err(|error| failed(path, error))?;
@@ -128,15 +132,21 @@ fn pem(signer: &Signer) -> Zeroizing<String> {
     // With room for all of it, so that growing leaves no copy behind.
     let mut text = Zeroizing::new(String::with_capacity(256));
     text.push_str(BEGIN);
+    text.push('\n');
     BASE64.encode_append(&*der, &mut text);
+    text.push('\n');
     text.push_str(END);
+    text.push('\n');
     text
 }
 
-/// One private key and nothing else.
+/// One private key and nothing else but the white space around its lines, which an editor may have changed.
 fn from_pem(text: &[u8]) -> Option<Signer> {
-    let base64 = text.strip_prefix(BEGIN.as_bytes())?.strip_suffix(END.as_bytes())?;
-    let der = Zeroizing::new(BASE64.decode(base64).ok()?);
+    let base64 = text.trim_ascii().strip_prefix(BEGIN.as_bytes())?.strip_suffix(END.as_bytes())?;
+    if !base64.starts_with(b"\n") && !base64.starts_with(b"\r") {
+        return None;
+    }
+    let der = Zeroizing::new(BASE64.decode(base64.trim_ascii()).ok()?);
     let seed: &[u8; 32] = der.strip_prefix(&HEAD)?.try_into().ok()?;
     Signer::new(seed).ok()
 }
@@ -167,18 +177,31 @@ mod tests {
         assert!(from_pem(b"").is_none());
         for (from, to) in [
             ("PRIVATE KEY", "EC PRIVATE KEY"),
-            ("-----\n", "-----\r\n"),
             ("MC4C", "MC4D"),
+            ("MC4C", "MC4\nC"),
             ("VhC\n", "Vh=\n"),
             ("VhC\n", "VhCAAAA\n"),
-            ("VhC\n", "VhC\n\n"),
-            ("KEY-----\nMC", "KEY-----\n\nMC"),
+            ("KEY-----\nMC", "KEY-----MC"),
+            ("KEY-----\nMC", "KEY----- MC"),
+            ("-----BEGIN", "a key:\n-----BEGIN"),
         ] {
             let text = PUBLISHED.replace(from, to);
             assert_ne!(text, PUBLISHED);
             assert!(from_pem(text.as_bytes()).is_none(), "{text}");
         }
         assert!(from_pem(PUBLISHED.repeat(2).as_bytes()).is_none());
+    }
+
+    /// What an editor or another system makes of the lines takes nothing from the key.
+    #[test]
+    fn the_ends_of_lines_do_not_matter() {
+        for (from, to) in
+            [("\n", "\r\n"), ("END PRIVATE KEY-----\n", "END PRIVATE KEY-----"), ("VhC\n", "VhC \n\n")]
+        {
+            let text = PUBLISHED.replace(from, to);
+            assert_ne!(text, PUBLISHED);
+            assert_eq!(from_pem(text.as_bytes()).unwrap().public().as_bytes(), &PUBLISHED_PUBLIC, "{text:?}");
+        }
     }
 
     #[test]
@@ -217,6 +240,9 @@ mod tests {
             }
         }
         assert!(matches!(read(folder.path()), Err(KeyFileError::NotAKey(_))), "a folder");
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(matches!(read(&pipe), Err(KeyFileError::NotAKey(_))), "a pipe, into which nobody writes");
         assert!(matches!(read(&folder.path().join("nowhere")), Err(KeyFileError::Io { .. })));
     }
 

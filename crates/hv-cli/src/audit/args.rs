@@ -95,7 +95,8 @@ first that differs.
 Example:
   hv audit diff backup/trail trail
 
-Exit codes: 0 one is the beginning of the other, 1 they differ, 2 bad input")]
+Exit codes: 0 one is the beginning of the other, 1 they differ, or one was
+tampered with and is compared up to there, 2 bad input")]
 pub struct DiffArgs {
     /// The folder of one trail
     #[arg(value_name = "DIR")]

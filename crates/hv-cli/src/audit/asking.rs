@@ -69,7 +69,7 @@ pub(super) fn run(args: &AskArgs) -> Result<Exit, Failure> {
         ))
     })?;
     files::replace(&args.mark, note.with(signature).to_string().as_bytes())
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| error.failure())?;
     output::print(&format_args!("cosigned: {} entries, by {}\n", checkpoint.size, args.witness.0.name()))?;
     Ok(Exit::Done)
 }

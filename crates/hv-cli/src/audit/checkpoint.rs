@@ -57,8 +57,8 @@ pub(super) fn run(args: &CheckpointArgs) -> Result<Exit, Failure> {
 fn keep(path: &Path, read: &Transcript, checkpoint: &Checkpoint, note: &Note) -> Result<(), Failure> {
     let prints = read.prints(checkpoint.size, Ends::of_lines(&checkpoint.extension));
     let prints = prints.map_err(|no| failed(&no))?;
-    files::replace(&prints_of(path), &prints.to_file()).map_err(|error| failed(&error))?;
-    files::replace(path, note.to_string().as_bytes()).map_err(|error| failed(&error))
+    files::replace(&prints_of(path), &prints.to_file()).map_err(|error| error.failure())?;
+    files::replace(path, note.to_string().as_bytes()).map_err(|error| error.failure())
 }
 
 /// Keeps the mark of a trail that goes on.
@@ -78,6 +78,7 @@ impl Marker {
     pub(crate) fn new(path: &Path, key: &Path, data: &Path) -> Result<Self, String> {
         let signer = NoteKey::read(key).map_err(Failure::sentence)?;
         read_mark(path).map_err(Failure::sentence)?;
+        files::try_replace(path).map_err(|error| error.failure().sentence())?;
         Ok(Self { path: path.to_owned(), key: key.to_owned(), signer, data: data.to_owned() })
     }
 
@@ -159,7 +160,7 @@ fn continue_mark(
     let evidence = format!("{old}\nfound in {}, not signed:\n{found}", data.display());
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let kept = files::create_numbered(&path.with_file_name(format!("{name}.evidence")), evidence.as_bytes());
-    let kept = kept.map_err(|error| failed(&error))?;
+    let kept = kept.map_err(|error| error.failure())?;
     Err(failed(&format_args!(
         "{}: the trail was {what} since {} was signed, so nothing is signed; what shows it is in {}; see hv audit verify --mark",
         data.display(),
@@ -184,7 +185,7 @@ fn rotate(
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let kept =
         files::create_numbered(&path.with_file_name(format!("{name}.rotation")), note.to_string().as_bytes());
-    kept.map(Some).map_err(|error| failed(&error))
+    kept.map(Some).map_err(|error| error.failure())
 }
 
 impl Document {

@@ -36,9 +36,9 @@ struct Document {
 
 /// Compares two trails.
 pub(super) fn run(args: &DiffArgs) -> Result<Exit, Failure> {
-    let one = places(&args.one)?;
+    let (one, whole) = places(&args.one)?;
     look(&args.other).map_err(|cause| bad_input(&format_args!("{}: {cause}", args.other.display())))?;
-    let other = places(&args.other)?;
+    let (other, other_whole) = places(&args.other)?;
     let common = one.iter().zip(&other).take_while(|(a, b)| (a.hash, a.lsn) == (b.hash, b.lsn)).count();
     let (first, second) = (one.get(common).copied(), other.get(common).copied());
     let verdict = match (first, second) {
@@ -49,24 +49,26 @@ pub(super) fn run(args: &DiffArgs) -> Result<Exit, Failure> {
     };
     let document = Document { verdict, common, records: [one.len(), other.len()], first, second };
     output::document(&document, args.json)?;
-    Ok(if verdict == "differ" { Exit::Failed } else { Exit::Done })
+    // What was compared in part may differ in the rest.
+    Ok(if verdict != "differ" && whole && other_whole { Exit::Done } else { Exit::Failed })
 }
 
-/// The records of a trail, up to the first thing that is wrong with it.
-fn places(data: &Path) -> Result<Vec<Place>, Failure> {
+/// The records of a trail, up to the first thing that is wrong with it, and whether nothing is.
+fn places(data: &Path) -> Result<(Vec<Place>, bool), Failure> {
     look(data)?;
     let mut places = Vec::new();
     let report = verify_on(&RealDisk, data, &mut |entry| {
         let (Lsn(lsn), StreamNo(stream)) = (entry.lsn, entry.stream);
         places.push(Place { lsn, stream, record: entry.seq, time: entry.time, hash: entry.hash });
     });
-    if let Verdict::Tampered(finding) = &report.map_err(NoTrail::from)?.verdict {
+    let verdict = report.map_err(NoTrail::from)?.verdict;
+    if let Verdict::Tampered(finding) = &verdict {
         output::error(&format!(
             "hv: {}: compared up to where it was tampered with: {finding}",
             data.display()
         ));
     }
-    Ok(places)
+    Ok((places, !matches!(verdict, Verdict::Tampered(_))))
 }
 
 impl fmt::Display for Document {

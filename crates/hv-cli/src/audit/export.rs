@@ -86,13 +86,13 @@ fn tiled(read: &Transcript, leading: &Leading, args: &ExportArgs) -> Result<Docu
     let files = tiles(entries.iter().map(|entry| entry.as_ref())).map_err(|long| failed(&long))?;
     for file in &files {
         let path = args.to.join(&file.path);
-        files::make_folder(path.parent().unwrap_or(&args.to)).map_err(|error| bad_input(&error))?;
-        files::create(&path, &file.bytes).map_err(|error| failed(&error))?;
+        files::make_folder(path.parent().unwrap_or(&args.to)).map_err(|error| error.failure())?;
+        files::create(&path, &file.bytes).map_err(|error| error.failure())?;
     }
     // Last, so that a log that has a checkpoint has all its tiles.
-    files::make_folder(&args.to).map_err(|error| bad_input(&error))?;
+    files::make_folder(&args.to).map_err(|error| error.failure())?;
     let note = leading.note.to_string();
-    files::create(&args.to.join("checkpoint"), note.as_bytes()).map_err(|error| failed(&error))?;
+    files::create(&args.to.join("checkpoint"), note.as_bytes()).map_err(|error| error.failure())?;
     Ok(document("tiled log", leading, args, files.len() + 1))
 }
 
@@ -105,7 +105,7 @@ fn bundle(read: &Transcript, leading: &Leading, args: &ExportArgs, name: &str) -
         NoProof::NotCommitted => failed(&format_args!("session {name}: {no}")),
         _ => failed(&no),
     })?;
-    files::create(&args.to, bundle.to_file().as_bytes()).map_err(|error| bad_input(&error))?;
+    files::create(&args.to, bundle.to_file().as_bytes()).map_err(|error| error.failure())?;
     Ok(Document {
         records: Some(bundle.records()),
         payloads: Some(enclosed),

@@ -1,5 +1,6 @@
 //! Reading small files to their end, and writing files so that they are whole or not there.
 
+use super::{Failure, bad_input};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -19,6 +20,21 @@ pub(super) struct FileError {
 impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: it cannot be {}: {}", self.path.display(), self.doing, self.error)
+    }
+}
+
+impl FileError {
+    /// What that is to whoever named the file: a place that cannot be is bad input, and a disk that fails is not.
+    pub(super) fn failure(&self) -> Failure {
+        use io::ErrorKind::{
+            AlreadyExists, InvalidFilename, IsADirectory, NotADirectory, NotFound, PermissionDenied,
+            ReadOnlyFilesystem,
+        };
+        match self.error.kind() {
+            NotFound | NotADirectory | IsADirectory | PermissionDenied | ReadOnlyFilesystem
+            | AlreadyExists | InvalidFilename => bad_input(self),
+            _ => super::failed(self),
+        }
     }
 }
 
@@ -51,10 +67,21 @@ pub(super) fn read_text(path: &Path) -> Result<String, FileError> {
         .map_err(|_| failed(path, "read")(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8")))
 }
 
+/// Where a file is written before it has its name.
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
+}
+
+/// Whether a file could be written there, asked before the work that it is to hold. Nothing is left behind.
+pub(super) fn try_replace(path: &Path) -> Result<(), FileError> {
+    let beside = beside(path);
+    File::create(&beside).and_then(|_| fs::remove_file(&beside)).map_err(failed(path, "written"))
+}
+
 /// Writes a file beside its name and renames it, so that what was there stays until the new is durable.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let beside = beside(path);
     let write = || {
         let mut file = File::create(&beside)?;
         file.write_all(bytes)?;

@@ -1,7 +1,7 @@
 //! `hv audit history`: what this node says about an agent's last sessions, for other nodes to weigh.
 
 use super::keys::NoteKey;
-use super::{Failure, bad_input, failed, files, source};
+use super::{Failure, bad_input, files, source};
 use crate::Exit;
 use crate::output;
 use crate::plan::read_duration;
@@ -80,7 +80,7 @@ pub(super) fn run(args: &HistoryArgs) -> Result<Exit, Failure> {
     let closes = ended.of(&args.agent);
     let made = HistoryProof::make(&read, &args.agent, closes, (now, args.lasting), (&key, &signer));
     let made = made.map_err(|bad| bad_input(&bad))?;
-    files::replace(&args.to, &made.to_file()).map_err(|error| failed(&error))?;
+    files::replace(&args.to, &made.to_file()).map_err(|error| error.failure())?;
     let sessions = closes.len().min(HISTORY_LENGTH);
     let until = now.after(args.lasting);
     let document = Document { agent: args.agent.clone(), origin, sessions, until, key: key.to_string() };

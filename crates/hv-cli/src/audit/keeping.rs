@@ -330,7 +330,10 @@ pub(super) fn hold(args: &HoldArgs) -> Result<Exit, Failure> {
         }
         HoldCommand::List { json } => {
             let mut contents = Contents::default();
-            verify_on(&RealDisk, &args.data, &mut |entry| contents.take(&entry)).map_err(NoTrail::from)?;
+            let report = verify_on(&RealDisk, &args.data, &mut |entry| contents.take(&entry));
+            if let Verdict::Tampered(finding) = report.map_err(NoTrail::from)?.verdict {
+                return Err(Failure::Tampered(finding.to_string()));
+            }
             let holds: Vec<HoldDocument> = contents.holds().map(HoldDocument::of).collect();
             if *json {
                 output::json(&holds)?;

@@ -12,6 +12,7 @@ use hv_core::types::{Did, Ring, SessionId, Timestamp};
 use hv_core::{TrailEvent, TrailRecord, read_record};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Why there is no trust to show.
@@ -31,6 +32,17 @@ pub(crate) enum NoLedger {
         /// Where and how.
         finding: String,
     },
+}
+
+impl fmt::Display for NoLedger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoTrail { data, why } => write!(f, "{}: {why}; name the folder of a trail", data.display()),
+            Self::Tampered { data, finding } => {
+                write!(f, "{}: the trail is tampered with: {finding}", data.display())
+            }
+        }
+    }
 }
 
 /// What a trail says about trust.

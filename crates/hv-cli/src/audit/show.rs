@@ -60,7 +60,9 @@ fn all(args: &TrailArgs, mut printer: Printer) -> Result<Exit, Failure> {
         output::error(&format!("hv: {}: the trail is tampered with: {finding}", args.data.display()));
         return Ok(Exit::Failed);
     }
-    printed?;
+    if !printed? {
+        return Ok(Exit::Done);
+    }
     output::error(&format!("hv: {}: {}", args.data.display(), own.beside(&report.level)));
     Ok(Exit::Done)
 }
@@ -88,8 +90,8 @@ pub(super) struct Printer {
     seen: u64,
     shown: u64,
     unreadable: u64,
-    /// The first piece that could not be printed; nothing is printed after it.
-    failed: Option<Refused>,
+    /// What came of the first piece that nobody read; nothing is printed after it.
+    over: Option<Result<bool, Refused>>,
 }
 
 /// So many bytes are printed at once.
@@ -112,15 +114,15 @@ impl Printer {
             seen: 0,
             shown: 0,
             unreadable: 0,
-            failed: None,
+            over: None,
         }
     }
 
     pub(super) fn show(&mut self, entry: &Entry<'_>) {
-        if self.failed.is_some() {
+        self.seen += 1;
+        if self.over.is_some() {
             return;
         }
-        self.seen += 1;
         self.names.enter(entry);
         let read = match read_record(entry) {
             Ok(record) => {
@@ -183,21 +185,22 @@ impl Printer {
         self.seen
     }
 
-    /// Whether something could not be printed, so that nothing more is.
-    pub(super) const fn has_failed(&self) -> bool {
-        self.failed.is_some()
+    /// Whether nobody reads any more, or something could not be printed.
+    pub(super) const fn is_over(&self) -> bool {
+        self.over.is_some()
     }
 
     /// Prints what waits.
     pub(super) fn flush(&mut self) {
-        if self.failed.is_none() {
-            self.failed = output::bytes(self.waiting.as_bytes()).err();
+        if self.over.is_none() {
+            self.over =
+                Some(output::piece(self.waiting.as_bytes())).filter(|printed| !matches!(printed, Ok(true)));
         }
         self.waiting.clear();
     }
 
-    /// Prints what is left to print.
-    pub(super) fn end(mut self) -> Result<(), Refused> {
+    /// Prints what is left to print; says whether somebody read all of it.
+    pub(super) fn end(mut self) -> Result<bool, Refused> {
         self.catch_up();
         if self.form == Form::Tree {
             self.waiting = self.tree.draw();
@@ -206,7 +209,7 @@ impl Printer {
             self.waiting.push_str(if self.shown == 0 { "[]\n" } else { "\n]\n" });
         }
         self.flush();
-        self.failed.map_or(Ok(()), Err)
+        self.over.unwrap_or(Ok(true))
     }
 }
 

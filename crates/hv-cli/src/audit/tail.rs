@@ -54,7 +54,7 @@ impl<'d> Followed<'d> {
     /// was read: a crash took something, something was destroyed by right, or somebody tampered with it.
     fn go_on(&mut self) -> Result<bool, Failure> {
         if self.read_on() && !self.sealed {
-            return Ok(self.printer.has_failed());
+            return Ok(self.printer.is_over());
         }
         let report = verify_on(&RealDisk, self.data, &mut |_| {}).map_err(NoTrail::from)?;
         self.verified = self.verified.saturating_add(1);
@@ -69,7 +69,7 @@ impl<'d> Followed<'d> {
         }
         // What came between the two looks is shown before it ends.
         let read = self.read_on();
-        Ok((ended && read && self.sealed) || self.printer.has_failed())
+        Ok((ended && read && self.sealed) || self.printer.is_over())
     }
 
     /// Reads what came since, and shows what was not shown before; says whether it follows what was read.

@@ -56,7 +56,7 @@ struct Document {
 fn cosign(args: &CosignArgs) -> Result<Exit, Failure> {
     let (signer, key) = own(&args.witness)?;
     let bytes = files::read(&args.request).map_err(|error| bad_input(&error))?;
-    files::make_folder(&args.state).map_err(|error| bad_input(&error))?;
+    files::make_folder(&args.state).map_err(|error| error.failure())?;
     let lock = args.state.join("lock");
     // Held until the file is dropped.
     let held = File::create(&lock).and_then(|file| file.lock().map(|()| file));
@@ -115,7 +115,7 @@ fn answer(args: &CosignArgs, bytes: &[u8], key: &VerifierKey, signer: &NoteKey) 
     let signature = request.cosign(&good, key, signer)?;
     let line = signature.to_string();
     let cosigned = request.note.with(signature);
-    files::replace(&path, cosigned.to_string().as_bytes()).map_err(|error| failed(&error))?;
+    files::replace(&path, cosigned.to_string().as_bytes()).map_err(|error| error.failure())?;
     let message = format!("{} grew to {} entries", new.origin, new.size);
     Ok(Document { status: 200, message, cosignature: Some(line), size: Some(new.size), evidence: None })
 }
@@ -166,7 +166,7 @@ fn refused(args: &CosignArgs, bytes: &[u8], refusal: &WitnessRefusal) -> Result<
         if shows {
             let text = [b"seen:\n", seen.as_slice(), b"\nasked for:\n", bytes].concat();
             let kept = files::create_numbered(&path.with_extension("evidence"), &text);
-            evidence = Some(kept.map_err(|error| failed(&error))?);
+            evidence = Some(kept.map_err(|error| error.failure())?);
         }
     }
     let size = match refusal {
@@ -201,7 +201,7 @@ fn add(args: &AddArgs) -> Result<Exit, Failure> {
     if added == 0 {
         return Err(bad_input(&format_args!("{}: there is no cosignature in it", args.lines.display())));
     }
-    files::replace(&args.mark, note.to_string().as_bytes()).map_err(|error| failed(&error))?;
+    files::replace(&args.mark, note.to_string().as_bytes()).map_err(|error| error.failure())?;
     output::print(&format_args!("added: {added} cosignatures to {}\n", args.mark.display()))?;
     Ok(Exit::Done)
 }

@@ -74,6 +74,11 @@ pub enum IdFailure {
         /// What is signed.
         kind: Kind,
     },
+    /// A `did:key` is its own key, and no other can be bound to it.
+    OwnKey {
+        /// The name.
+        did: Did,
+    },
 }
 
 impl IdFailure {
@@ -116,6 +121,12 @@ impl fmt::Display for IdFailure {
             }
             Self::Cosigner { kind } => {
                 write!(f, "a statement of type `{kind}` is signed with one key; leave --cosign out")
+            }
+            Self::OwnKey { did } => {
+                write!(
+                    f,
+                    "--bound-to: {did} is its own key, and no other is bound to it; leave --bound-to out"
+                )
             }
         }
     }
@@ -173,6 +184,11 @@ fn sign(args: &SignArgs) -> Result<Envelope, IdFailure> {
 }
 
 fn verify(args: &VerifyArgs) -> Result<Exit, Refused> {
+    if let (Some(did), Some(bound)) = (&args.did, &args.bound_to)
+        && PublicKey::of(did).is_ok_and(|own| own != *bound)
+    {
+        return Err(IdFailure::OwnKey { did: did.clone() }.into());
+    }
     let text = read(&args.file, ENVELOPE_MAX_BYTES)?;
     let verdict = match judge(args, &text, SystemClock.now()) {
         Ok(opened) => match &args.did {

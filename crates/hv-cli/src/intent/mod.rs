@@ -125,7 +125,9 @@ The bounds, as TOML:
   command = { run = [{ argv = [\"git\", \"push\", \"origin\"], more = 1 }], folders = [\"/\"] }
   [[action]]
   id = \"tidy\"
-  command = { run = [{ argv = [\"rm\"], more = 9, rest = { below = [\"/work\"] } }], folders = [\"/work\"] }
+  [action.command]
+  folders = [\"/work\"]
+  run = [{ argv = [\"rm\"], more = 9, rest = { below = [\"/work\"] } }]
   [[action]]
   id = \"pay\"
   [action.http]

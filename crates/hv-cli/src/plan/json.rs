@@ -18,6 +18,14 @@ pub(super) fn parse(text: &str) -> Result<Node, Located> {
     }
 }
 
+/// The first key that an object of a JSON document has twice, and where.
+pub(crate) fn said_twice(text: &str) -> Option<(u32, String)> {
+    match parse(text) {
+        Err(Located { line, fault: Fault::DuplicateKey { key } }) => Some((line, key)),
+        _ => None,
+    }
+}
+
 struct Scanner<'a> {
     text: &'a str,
     at: usize,

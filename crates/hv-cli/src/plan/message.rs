@@ -288,7 +288,7 @@ pub(super) fn found(found: de::Unexpected<'_>) -> String {
         de::Unexpected::Bool(value) => format!("the truth value {value}"),
         de::Unexpected::Unsigned(number) => format!("the number {number}"),
         de::Unexpected::Signed(number) => format!("the number {number}"),
-        de::Unexpected::Float(number) => format!("the number {number}"),
+        de::Unexpected::Float(number) => format!("the number {number:?}"),
         de::Unexpected::Str(text) => format!("the text \"{}\"", short(text)),
         de::Unexpected::Unit | de::Unexpected::Option => "null".into(),
         de::Unexpected::Seq => "a list".into(),

@@ -44,11 +44,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Refused> {
             report.data
         ));
     }
-    match output::document(&report, args.json) {
-        // Who closed the pipe knows; how the run ended is still to be told.
-        Err(Refused::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(report.outcome.exit()),
-        printed => printed.map(|()| report.outcome.exit()),
-    }
+    output::document(&report, args.json).map(|()| report.outcome.exit())
 }
 
 /// The work folder that a run will have which is told this one.
@@ -201,9 +197,13 @@ impl RunFailure {
             | Self::NoSessionId { .. }
             | Self::NoStep { .. }
             | Self::Mark { ended: false, .. }
-            | Self::Log(LogError::NoLog { .. } | LogError::NotEmpty { .. } | LogError::Locked { .. }) => {
-                Exit::BadInput
-            }
+            | Self::Log(
+                LogError::NoLog { .. }
+                | LogError::NotEmpty { .. }
+                | LogError::Locked { .. }
+                // A path that leads to no folder, or to one that is not to be looked into.
+                | LogError::Io { kind: io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied, .. },
+            ) => Exit::BadInput,
             Self::Mark { .. } | Self::Io { .. } | Self::Log(_) | Self::Node(_) | Self::Unreadable { .. } => {
                 Exit::Failed
             }

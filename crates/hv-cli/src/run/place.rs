@@ -1,6 +1,7 @@
 //! Where a run keeps its trail and where its commands work, and the names that it draws.
 
 use super::RunFailure;
+use crate::outside;
 use hv_core::audit::{FileLog, FileOptions, LogError};
 use hv_core::types::Digest;
 use hv_core::{Clock, OpenTrail, SystemClock, entropy};
@@ -36,6 +37,10 @@ pub(super) fn folders(
 pub(super) fn check_work(work: &Path, data: &Path) -> Result<(), RunFailure> {
     apart(work, data)?;
     apart(&real(work), &real(data))?;
+    // Also in no other one's, which would be tampered with by being worked in.
+    if let Some(data) = outside::trail_of(work) {
+        return Err(RunFailure::Entangled { work: work.to_owned(), data });
+    }
     match fs::read_dir(work) {
         Ok(mut entries) => match entries.next() {
             None => Ok(()),

@@ -10,7 +10,7 @@ use crate::output;
 use crate::run::history::History;
 use crate::run::{RunFailure, place};
 use hv_core::audit::disk::RealDisk;
-use hv_core::audit::{LogError, StreamNo, verify_on};
+use hv_core::audit::{LogError, StreamNo, Verdict, verify_on};
 use hv_core::session::Standing;
 use hv_core::types::{ActionId, Did, Digest, Timestamp};
 use hv_core::{TrailEvent, UndoView, read_record};
@@ -49,10 +49,13 @@ pub(super) fn list(at: &Place) -> Result<Answer, LiveFailure> {
             }
         }
     });
-    read.map_err(|error| match error.kind() {
+    let report = read.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => RunFailure::Log(LogError::NoLog { dir: data.clone() }),
-        _ => RunFailure::Io { path: data.clone(), doing: "read", error },
+        kind => RunFailure::Unusable { path: data.clone(), doing: "read".to_owned(), kind, option: "--data" },
     })?;
+    if let Verdict::Tampered(finding) = report.verdict {
+        return Err(RunFailure::Log(LogError::Damaged(finding)).into());
+    }
     let mut words = String::new();
     let mut listed = Vec::new();
     for line in sessions.values() {

@@ -125,7 +125,12 @@ impl Scenario {
             return Err(bad(format!("more than {LONGEST} bytes")));
         }
         let text = fs::read(&self.expected).map_err(|error| bad(error.to_string()))?;
-        serde_json::from_slice(&text).map(Some).map_err(|error| bad(error.to_string()))
+        let expected = serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
+        // What is said twice would be expected once, and nobody would hear of the other.
+        match crate::plan::said_twice(&String::from_utf8_lossy(&text)) {
+            Some((line, key)) => Err(bad(format!("line {line}: `{key}` is there twice; take one out"))),
+            None => Ok(Some(expected)),
+        }
     }
 
     /// Runs it in a folder of its own.

@@ -17,14 +17,11 @@ use std::path::Path;
 const PATHS: usize = 32;
 
 fn read(data: &Path) -> Result<Trust, Exit> {
-    Trust::read(data).map_err(|none| match none {
-        NoLedger::NoTrail { data, why } => {
-            output::error(&format!("hv: {}: {why}; name the folder of a trail", data.display()));
-            Exit::BadInput
-        }
-        NoLedger::Tampered { data, finding } => {
-            output::error(&format!("hv: {}: the trail is tampered with: {finding}", data.display()));
-            Exit::Failed
+    Trust::read(data).map_err(|none| {
+        output::error(&format!("hv: {none}"));
+        match none {
+            NoLedger::NoTrail { .. } => Exit::BadInput,
+            NoLedger::Tampered { .. } => Exit::Failed,
         }
     })
 }

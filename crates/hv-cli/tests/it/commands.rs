@@ -239,3 +239,70 @@ fn a_call_is_the_same_before_and_after_its_work_folder_is_there() {
     std::os::unix::fs::symlink(&work, &link).unwrap();
     assert_eq!(call(link.to_str().unwrap()), before, "a link is what it leads to");
 }
+
+/// Whoever closes the pipe takes nothing from the exit code, and a full disk is nobody's success.
+#[test]
+fn what_a_command_comes_to_is_its_exit_code_whoever_reads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (trail, lines, keep) = (path("trail"), path("lines"), path("work"));
+    let plan = root().join("examples/scenarios/thresholds-above.toml");
+    assert_eq!(hv(["run", plan.to_str().unwrap(), "--data", &trail, "--work", &keep]).status.code(), Some(0));
+    fs::write(&lines, "no\n").unwrap();
+    let code = |arguments: &[&str], stdout: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hv"));
+        let output =
+            command.args(arguments).stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).spawn();
+        let output = output.unwrap().wait_with_output().unwrap();
+        (output.status.code().unwrap(), text(&output.stderr).to_owned())
+    };
+    let closed = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        Stdio::from(writer)
+    };
+    let full = || Stdio::from(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let commands = [
+        &["audit", "verify", &trail][..],
+        &["audit", "show", &trail],
+        &["audit", "show", "--json", &trail],
+        &["audit", "tail", "--follow", &trail],
+        &["trust", "show", "--data", &trail],
+        &["config", "schema"],
+        &["--help"],
+        &["--version"],
+        &["session", "--help"],
+    ];
+    for command in commands {
+        assert_eq!(code(command, closed()).0, 0, "{command:?}");
+        let (exit, said) = code(command, full());
+        assert!(exit == 1 && said.contains("stdout cannot be written to"), "{command:?}: {exit} {said}");
+    }
+    let (key, nowhere) = (path("log.key"), path("no/such/file"));
+    assert_eq!(hv(["id", "new", "--key", &key]).status.code(), Some(0));
+    let (exit, said) = code(
+        &["audit", "history", &trail, "--agent", "did:mesh:a", "--key", &key, "--to", &nowhere],
+        Stdio::null(),
+    );
+    assert!(exit == 2 && said.contains("it cannot be written"), "{exit} {said}");
+    // What is wrong is told by the exit code alone then.
+    assert_eq!(code(&["drift", &lines], closed()).0, 2);
+    fs::write(folder.path().join("trail/notes.txt"), "mine").unwrap();
+    for command in &commands[..4] {
+        assert_eq!(code(command, closed()).0, 1, "{command:?}");
+    }
+    // Nothing is said on the word of such a trail, be it as long as it may.
+    let listed = ["session", "list", "--data", &trail];
+    for command in [&["audit", "hold", &trail, "list"][..], &["audit", "diff", &trail, &trail], &listed] {
+        let (exit, said) = code(command, Stdio::null());
+        assert!(exit == 1 && said.contains("notes.txt"), "{command:?}: {exit} {said}");
+    }
+    // And a path that leads to no folder is bad input, whoever asks.
+    for command in [
+        &["session", "list", "--data", &lines][..],
+        &["audit", "show", &lines],
+        &["node", "show", "--data", &lines],
+    ] {
+        assert_eq!(code(command, Stdio::null()).0, 2, "{command:?}");
+    }
+}

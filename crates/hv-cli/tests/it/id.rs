@@ -212,6 +212,10 @@ fn what_does_not_count_says_why() {
     let pinned = |key: &str| desk.verify(&named, &format!(" --did did:mesh:alpha --bound-to {key}"));
     assert_eq!(pinned(&did)["valid"], true);
     assert_eq!(pinned(&other)["reason"], "signer_mismatch");
+    // A did:key is bound to itself, which may be said, and to nothing else.
+    assert_eq!(desk.verify(&good, &format!(" --did {did} --bound-to {did}"))["valid"], true);
+    let said = desk.refused(&format!("id verify --did {did} --bound-to {other} {{envelope.json}}"));
+    assert!(said.contains("is its own key, and no other is bound to it"), "{said}");
 }
 
 #[test]

@@ -109,6 +109,11 @@ pub enum Failure {
         /// What is wrong.
         what: &'static str,
     },
+    /// An object in what it sent says one name twice, so that what it means depends on who reads it.
+    Twice {
+        /// The name, cut after 40 characters.
+        name: String,
+    },
     /// It answered with an HTTP status instead.
     Status {
         /// The status.
@@ -154,6 +159,10 @@ impl fmt::Display for Failure {
             Self::TimedOut { method } => write!(f, "the server did not answer `{method}` in time"),
             Self::TooLarge => f.write_str("the server sent a message of more than 16 MiB"),
             Self::Protocol { what } => write!(f, "the server does not keep to the protocol: {what}"),
+            Self::Twice { name } => write!(
+                f,
+                "the server says `{name}` twice in one object, and nobody can tell which of the two it means"
+            ),
             Self::Status { status } => write!(f, "the server answered with HTTP status {status}"),
             Self::Refused { code, message, .. } => write!(f, "the server refused ({code}): {message}"),
             Self::Revision { supported } => {

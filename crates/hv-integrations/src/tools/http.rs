@@ -2,8 +2,10 @@
 //!
 //! Source: Model Context Protocol, "Streamable HTTP".
 
+use crate::json::shown;
 use crate::tools::MESSAGE_MAX_BYTES;
 use crate::tools::client::{Failure, Message, Transport, cut};
+use crate::tools::told::{self, Unclear};
 use serde_json::Value;
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
@@ -90,7 +92,8 @@ impl Transport for Http {
         if bytes.len() > MESSAGE_MAX_BYTES {
             return Err(Failure::TooLarge);
         }
-        match serde_json::from_slice::<Value>(&bytes) {
+        match told::value(&bytes) {
+            Err(Unclear::Twice { name }) => Err(Failure::Twice { name: shown(&name) }),
             Ok(answer) if is_answer(&answer) => Ok(answer),
             _ if !status.is_success() => Err(Failure::Status { status: status.as_u16() }),
             _ => Err(Failure::Protocol { what: "the answer is a JSON object with the request's `id`" }),
@@ -126,8 +129,9 @@ fn answer_in_stream(
             data.push_str(part.strip_prefix(' ').unwrap_or(part));
             data.push('\n');
         } else if text.is_empty() && !data.is_empty() {
-            match serde_json::from_str::<Value>(&data) {
+            match told::value(data.as_bytes()) {
                 Ok(answer) if is_answer(&answer) => return Ok(answer),
+                Err(Unclear::Twice { name }) => return Err(Failure::Twice { name: shown(&name) }),
                 _ => data.clear(),
             }
         }
@@ -155,6 +159,8 @@ mod tests {
         {
             assert_eq!(stream(&format!("{news}{answer}")).unwrap()["id"], 7, "{answer}");
         }
+        let twice = Failure::Twice { name: "id".into() };
+        assert_eq!(stream("data: {\"id\":7,\"id\":7}\n\n"), Err(twice));
         for nothing in ["", news, "data: {\"id\":8}\n\n", "data: no\n\n"] {
             assert!(matches!(stream(nothing), Err(Failure::Protocol { .. })), "{nothing}");
         }

@@ -15,6 +15,7 @@ pub mod undo;
 
 mod http;
 mod stdio;
+mod told;
 
 pub use classify::{Class, Standing, Why, classify};
 pub use client::{Client, Era, Failure, ServerInfo};

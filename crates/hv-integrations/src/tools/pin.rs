@@ -2,6 +2,7 @@
 
 use crate::json::shown;
 use crate::tools::Tool;
+use crate::tools::told::{self, Unclear};
 use core::fmt;
 use hv_types::Digest;
 use serde_json::{Map, Value, json};
@@ -64,6 +65,11 @@ pub enum BadPins {
         /// The column, from 1.
         column: usize,
     },
+    /// It says a name twice, so that a pin might be either of the two.
+    Twice {
+        /// The name, cut after 40 characters.
+        name: String,
+    },
     /// It is of another format or version.
     Format,
     /// The digest of this tool is not 64 hexadecimal digits.
@@ -77,6 +83,7 @@ impl fmt::Display for BadPins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotJson { line, column } => write!(f, "not JSON at line {line}, column {column}"),
+            Self::Twice { name } => write!(f, "it says `{name}` twice; take one out"),
             Self::Format => write!(
                 f,
                 "not a file of pins: `format` must be `{FORMAT}`, `server` a name and `tools` an object"
@@ -131,8 +138,10 @@ impl Pins {
     /// # Errors
     /// [`BadPins`].
     pub fn from_json(text: &str) -> Result<Self, BadPins> {
-        let file: Value = serde_json::from_str(text)
-            .map_err(|error| BadPins::NotJson { line: error.line(), column: error.column() })?;
+        let file = told::value(text.as_bytes()).map_err(|unclear| match unclear {
+            Unclear::NotJson { line, column } => BadPins::NotJson { line, column },
+            Unclear::Twice { name } => BadPins::Twice { name: shown(&name) },
+        })?;
         if file.get("format").and_then(Value::as_str) != Some(FORMAT) {
             return Err(BadPins::Format);
         }
@@ -182,6 +191,8 @@ mod tests {
         {
             assert_eq!(Pins::from_json(text), Err(BadPins::Format), "{text}");
         }
+        let text = r#"{"format":"hv-tool-pins-1","server":"s","tools":{"a":"00","a":"11"}}"#;
+        assert_eq!(Pins::from_json(text), Err(BadPins::Twice { name: "a".into() }));
         let text = r#"{"format":"hv-tool-pins-1","server":"s","tools":{"a":"00"}}"#;
         assert_eq!(Pins::from_json(text), Err(BadPins::Digest { tool: "a".into() }));
     }

@@ -1,7 +1,9 @@
 //! A tool server as a program that speaks on its standard input and output, one message a line.
 
+use crate::json::shown;
 use crate::tools::MESSAGE_MAX_BYTES;
 use crate::tools::client::{Failure, Message, Transport};
+use crate::tools::told::{self, Unclear};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -58,6 +60,7 @@ pub struct Stdio {
 enum Line {
     Message(Value),
     NoMessage,
+    Twice(String),
     TooLarge,
 }
 
@@ -131,6 +134,7 @@ impl Transport for Stdio {
             let answer = match line {
                 Line::Message(answer) => answer,
                 Line::NoMessage => return Err(Failure::Protocol { what: "each line is one JSON object" }),
+                Line::Twice(name) => return Err(Failure::Twice { name: shown(&name) }),
                 Line::TooLarge => return Err(Failure::TooLarge),
             };
             match (answer.get("method").and_then(Value::as_str), answer.get("id")) {
@@ -184,9 +188,10 @@ fn read_lines(mut output: impl BufRead, sender: &SyncSender<Line>) {
         } else if line.trim_ascii().is_empty() {
             continue;
         } else {
-            match serde_json::from_slice::<Value>(&line) {
+            match told::value(&line) {
                 Ok(message @ Value::Object(_)) => Line::Message(message),
-                _ => Line::NoMessage,
+                Err(Unclear::Twice { name }) => Line::Twice(name),
+                Ok(_) | Err(Unclear::NotJson { .. }) => Line::NoMessage,
             }
         };
         let last = matches!(told, Line::TooLarge);

@@ -414,6 +414,9 @@ fn a_server_that_hangs_ends_lies_or_is_not_there_is_left_in_time() {
     ));
     assert_eq!(try_it("echo no such model >&2"), Failure::Closed { said: "no such model".into() });
     assert!(matches!(try_it("echo nonsense; echo nonsense; cat >/dev/null"), Failure::Protocol { .. }));
+    // One reader would take it for harmless, and another not.
+    let twice = "while read line; do echo '{\"id\":1,\"result\":{\"readOnlyHint\":false,\"readOnlyHint\":true}}'; done";
+    assert_eq!(try_it(twice), Failure::Twice { name: "readOnlyHint".into() });
     assert_eq!(try_it("head -c 20000000 /dev/zero | tr '\\0' x; cat >/dev/null"), Failure::TooLarge);
     let none = Stdio::start(&Program::new(["/no/such/program"])).unwrap_err();
     assert!(matches!(none, Failure::NotStarted { .. }));

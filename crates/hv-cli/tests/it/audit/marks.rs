@@ -112,6 +112,16 @@ fn a_mark_that_is_none_or_in_the_folder_is_refused_before_anything_is_run() {
     desk.keep("m", "something else\n");
     let (code, stderr) = refused("--mark m --mark-key log.key");
     assert!(code == 2 && stderr.contains("it is not overwritten"), "{code} {stderr}");
+    let (code, stderr) = refused("--mark no/such/m --mark-key log.key");
+    assert!(code == 2 && stderr.contains("it cannot be written"), "{code} {stderr}");
+    // Nor anything of it in the folder of another trail.
+    desk.keep("one.toml", &WORK[..WORK.rfind("[[step]]").unwrap()]);
+    assert_eq!(desk.hv("run one.toml --data other --work otherwork --quiet").0, 0);
+    let (code, stderr) = refused("--mark other/m --mark-key log.key");
+    assert!(code == 2 && stderr.contains("is the folder of a trail"), "{code} {stderr}");
+    let (code, _, stderr) = desk.hv("run work.toml --data t --work other/w --quiet");
+    assert!(code == 2 && stderr.contains("must not lie in one another"), "{code} {stderr}");
+    assert_eq!(desk.json("audit verify other").0, 0);
     for options in ["--mark m", "--mark-key log.key", "--mark m --mark-key log.key --mark-every 0s"] {
         assert_eq!(refused(options).0, 2, "{options}");
     }

@@ -293,7 +293,16 @@ async fn before_its_time_contents_go_by_the_word_of_a_witness_on_exactly_this_pu
     assert_eq!(roots(&dir), roots_before, "no root changes");
     let (code, verified) = audit_json("verify", &dir, &["--sealed"]);
     assert_eq!((code, &verified["verdict"], &verified["purged"]), (0, &"complete".into(), &gone.into()));
-    office.refused(&purge, &word);
+    // Whoever asks once more, as after a crash, is told that it was done, and when.
+    let why = office.refused(&purge, &word);
+    let told = format!("is carried out: {gone} contents are gone");
+    assert!(
+        why.contains("was used for this purge, which was recorded at 20") && why.contains(&told),
+        "{why}"
+    );
+    assert!(
+        !office.refused(&purge, &office.word("narrow.json", "witness.key", &builder)).contains("carried out")
+    );
     let (_, shown, _) = audit("show", &dir, &[]);
     for words in ["hv.purge", &witness, "it was used before"] {
         assert!(shown.contains(words), "{words}: {shown}");
