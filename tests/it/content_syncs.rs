@@ -76,7 +76,7 @@ fn sixty_four_writes_at_once_share_all_but_the_syncs_of_their_files() {
     let one = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let two = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
     for (threads, runtime) in [(1, one), (2, two)] {
-        let (folder, disk) = (tempfile::tempdir().unwrap(), Mood::slow(Duration::from_millis(1)));
+        let (folder, disk) = (tempfile::tempdir().unwrap(), Mood::slow(Duration::from_millis(5)));
         let syncs = runtime.block_on(async {
             let (hv, session) = node(folder.path(), &disk, ConsistencyMode::Strong).await;
             let before = disk.waits();

@@ -32,7 +32,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// log is dropped.
 ///
 /// Memory grows with the number of open streams, not of records or closed streams. At most 8 MiB of batches and 8 MiB of
-/// contents wait, and what whoever goes beyond that has in hand: it is written before they go on.
+/// contents wait, each content weighing 32 KiB more than it has, and what whoever goes beyond that has in hand: it is
+/// written before they go on.
 ///
 /// ```
 /// use hv_audit::{FileLog, FileOptions, Log, LogError, StreamNo, Verdict, verify};

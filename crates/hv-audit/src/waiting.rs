@@ -13,14 +13,15 @@ use hv_types::Digest;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Contents that are not durable take at most so many bytes of memory, each with [`CONTENT_BYTES`] more than it has. What
-/// would make it more is made durable before whoever puts it goes on: 8 MiB.
+/// Contents that are not durable weigh at most so many bytes, each [`CONTENT_BYTES`] more than it has: 8 MiB, so no more than
+/// 256 of them. What would make it more is made durable before whoever puts it goes on.
 pub(crate) const CONTENTS_MAX_BYTES: usize = 8 << 20;
 
-/// What a content takes of memory besides its own bytes, about.
-const CONTENT_BYTES: usize = 256;
+/// What a content weighs besides its own bytes: hardly any memory, but a file and a sync of it. Whoever waits for a batch
+/// waits for all of them, however small they are.
+const CONTENT_BYTES: usize = 32 << 10;
 
-/// What is longer takes longer to encipher than whoever must not block has time for: half a millisecond or so.
+/// What is longer is enciphered where that blocks nobody: so many bytes take about a tenth of a millisecond, optimized.
 pub(crate) const AT_ONCE_MAX_BYTES: usize = 256 << 10;
 
 /// The contents that were put and are not durable.

@@ -50,7 +50,7 @@ impl Hypervisor {
     ///
     /// In the strong mode the write is durable when this returns, its content with its record. In the eventual mode both
     /// are soon after: at most [`EARLY_MAX`](crate::EARLY_MAX) writes of a node are answered and not durable yet. Where 8 MiB
-    /// of contents wait for the disk, this waits in either mode.
+    /// of contents wait for the disk, or 256 contents, this waits in either mode.
     ///
     /// # Errors
     /// [`Reason::Gate`] where the agent lacks Ring 2, [`Reason::Path`] where the path is none of the session's,

@@ -62,21 +62,23 @@ fn putting_asks_nothing_of_the_disk_and_the_next_sync_asks_once_for_all() {
     assert_eq!(verdict(&disk).verdict, Verdict::Complete);
 }
 
-/// At most 8 MiB of contents that are not durable are kept, each with 256 bytes more than it has.
+/// At most 8 MiB of contents that are not durable are kept, each weighing 32 KiB more than it has.
 #[test]
 fn what_waits_is_bounded_and_whoever_goes_beyond_it_waits() {
     const LARGE: usize = 100_000;
     const BOUND: usize = 8 << 20;
-    for length in [LARGE, 2000] {
+    const EACH: usize = 32 << 10;
+    for (length, many) in [(LARGE, 64), (0, 257)] {
         let disk = SimDisk::default();
         let log = create(&disk);
         let syncs = disk.syncs();
         let mut put = Vec::new();
         while disk.syncs() == syncs {
             put.push(log.put_payload(&vec![1; length]).unwrap());
-            assert!(put.len() * (length + 256) <= BOUND + length + 256, "{} wait", put.len());
+            assert!(put.len() <= many, "{} wait", put.len());
         }
-        assert!(put.len() * (length + 256) > BOUND, "{} were not many", put.len());
+        assert_eq!(many, BOUND / (length + EACH) + 1);
+        assert_eq!(put.len(), many);
         // All of them are durable now, though no record names them; the next one waits in memory again.
         assert_eq!(payload_files(&disk.image(), false).len(), put.len());
         let steps = disk.steps();
@@ -92,16 +94,16 @@ fn whoever_must_not_block_gets_back_what_would_take_time() {
     let steps = disk.steps();
     let mut taken = Vec::new();
     let back = loop {
-        match log.try_take_payload(vec![2; 200_000]).unwrap() {
+        match log.try_take_payload(vec![2; 190_000]).unwrap() {
             Ok(payload) => taken.push(payload),
             Err(back) => break back,
         }
     };
-    assert_eq!((back, taken.len()), (vec![2; 200_000], (8 << 20) / 200_256));
+    assert_eq!((back, taken.len()), (vec![2; 190_000], (8 << 20) / (190_000 + (32 << 10))));
     assert_eq!(disk.steps(), steps, "nothing was asked of the disk");
     assert!(log.try_take_payload(vec![3; 10]).unwrap().is_ok(), "what is small has room beside it");
     log.sync(name(&log, &taken).unwrap()).unwrap();
-    assert!(log.try_take_payload(vec![2; 200_000]).unwrap().is_ok(), "there is room again");
+    assert!(log.try_take_payload(vec![2; 190_000]).unwrap().is_ok(), "there is room again");
     assert!(log.try_take_payload(vec![2; 300_000]).unwrap().is_err(), "what is large takes long");
     log.seal(Timestamp(4)).unwrap();
     assert_eq!(log.try_take_payload(vec![1]), Err(LogError::Sealed));
