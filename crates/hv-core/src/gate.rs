@@ -179,7 +179,10 @@ pub(crate) fn check(
             if let Some(short) = short.filter(|_| lacks_quorum) {
                 denial.reason = format!("{}: {short}", denial.reason);
             }
-            if let Some(why) = why {
+            // An elevation that there was is asked about first by whoever had it.
+            let elevation = slot.elevated(agent).filter(|_| lacks_quorum);
+            let uncovered = elevation.and_then(|elevation| elevation.covers(&call, now).err());
+            for why in why.into_iter().chain(uncovered.map(|why| why.to_string())) {
                 denial.reason = format!("{}; {why}", denial.reason);
             }
             Err(Box::new(Refused { denial, rejected, gate, terms }))

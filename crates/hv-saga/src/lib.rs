@@ -55,3 +55,9 @@ pub use port::{BoxFuture, Executor, Halt, Host, Permit, Progress};
 pub use state::{SagaSignal, SagaState, StepSignal, StepState};
 pub use steps::Steps;
 pub use task::{CommandTask, HttpTask, Task, TaskProblem, Value};
+
+/// The example in the README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[derive(Debug)]
+pub struct ReadmeDoctests;

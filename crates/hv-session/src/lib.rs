@@ -48,3 +48,9 @@ pub use hv_types::{Did, Digest, Illegal, Machine, SessionId, Sigma, Timestamp};
 pub use lifecycle::{BadMove, SessionState};
 pub use roster::{Eviction, MemberRef, ROSTER_MAX, Standing};
 pub use session::Session;
+
+/// The example in the README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[derive(Debug)]
+pub struct ReadmeDoctests;
