@@ -84,12 +84,12 @@ type Done = (Accepted, BTreeSet<Did>);
 fn decided(state: &State, now: Timestamp, envelope: &Envelope) -> Result<(Draft, Done), Box<Refusal>> {
     let kind = Kind::of_payload_type(envelope.payload_type());
     let request = kind.map_or("accept", Kind::name);
-    let rejected = |rejected: Rejected| {
+    let rejected = |rejected: Box<Rejected>| {
         let names = rejected.names.clone();
-        Refusal::on_node(request, names.as_ref(), Reason::Evidence(Box::new(rejected.clone())))
-            .rejecting(vec![rejected])
+        Refusal::on_node(request, names.as_ref(), Reason::Evidence(rejected.clone()))
+            .rejecting(vec![*rejected])
     };
-    let reject = |rejection| rejected(Rejected::of(envelope, rejection));
+    let reject = |rejection| rejected(Box::new(Rejected::of(envelope, rejection)));
     let opened = evidence::opened(state, state.authority.config(), envelope, now).map_err(rejected)?;
     let statement = opened.statement();
     let (by, nonce, deadline) = (statement.signer.clone(), Nonce(statement.nonce), statement.deadline);

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::event::NodeEvent;
 use crate::hypervisor::Hypervisor;
 use crate::node::{Draft, Node, Recorded, blocking};
+use crate::observed::Command;
 use hv_audit::{Lsn, StreamNo};
 use hv_session::ConsistencyMode;
 use hv_types::{Digest, SessionId};
@@ -62,14 +63,16 @@ impl Node {
     /// Reveals a write: at once in the eventual mode, as long as few enough are under way; otherwise when it is durable.
     pub(crate) async fn settle_write(
         &self,
-        recorded: Recorded<(ConsistencyMode, Option<Receipt>)>,
+        recorded: Recorded<(ConsistencyMode, Option<Box<Receipt>>)>,
     ) -> Result<Option<Receipt>, Error> {
         let lsn = recorded.lsn();
-        let waits = self.log().durable() < lsn;
-        let early = waits && recorded.revealed().is_some_and(|(mode, _)| *mode == ConsistencyMode::Eventual);
+        let receipt = |receipt: Option<Box<Receipt>>| receipt.map(|receipt| Receipt { lsn, ..*receipt });
+        if self.log().durable() >= lsn {
+            return self.reveal(&Command::begin(), recorded).map(|(_, answer)| receipt(answer));
+        }
+        let early = recorded.revealed().is_some_and(|(mode, _)| *mode == ConsistencyMode::Eventual);
         let room = if early { Arc::clone(&self.early().0).try_acquire_owned().ok() } else { None };
         let runtime = tokio::runtime::Handle::try_current();
-        let receipt = |receipt: Option<Receipt>| receipt.map(|receipt| Receipt { lsn, ..receipt });
         match (room, runtime) {
             (Some(room), Ok(runtime)) => {
                 let answer = recorded.revealed().and_then(|(_, receipt)| receipt.clone());

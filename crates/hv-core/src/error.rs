@@ -11,7 +11,9 @@ use hv_types::{ActionId, BadIdent, Did, Illegal, SagaId, SessionId, Timestamp};
 use std::fmt;
 
 /// Why an operation of the hypervisor failed.
+// Every answer carries the room for one along: with a tag of a whole word it is copied word by word.
 #[derive(Debug)]
+#[repr(u64)]
 pub enum Error {
     /// It was refused, and the refusal is on the trail.
     Denied(Box<Denied>),

@@ -105,18 +105,18 @@ pub fn call_for(
         task: Arc::clone(&step.execute),
         deadline,
     });
-    call_with(&attempt, deadline)
+    *call_with(&attempt, deadline)
 }
 
 /// The call that an attempt makes, prepared with this deadline.
-pub(crate) fn call_with(attempt: &Attempt, deadline: Timestamp) -> Call {
-    Call {
+pub(crate) fn call_with(attempt: &Attempt, deadline: Timestamp) -> Box<Call> {
+    Box::new(Call {
         session: attempt.session.clone(),
         agent: attempt.agent.clone(),
         action: attempt.action.clone(),
         params: parameters_of(attempt),
         deadline,
-    }
+    })
 }
 
 /// A statement that was brought and does not count.
@@ -283,10 +283,11 @@ pub(crate) fn opened(
     config: Option<&NodeConfig>,
     envelope: &Envelope,
     now: Timestamp,
-) -> Result<hv_identity::Opened, Rejected> {
-    let Some(config) = config else { return Err(Rejected::of(envelope, Rejection::NotConfigured)) };
+) -> Result<hv_identity::Opened, Box<Rejected>> {
+    let rejected = |why| Box::new(Rejected::of(envelope, why));
+    let Some(config) = config else { return Err(rejected(Rejection::NotConfigured)) };
     open(envelope, state.authority.keys(), config.node(), now)
-        .map_err(|refusal| Rejected::of(envelope, Rejection::Unopened { refusal }))
+        .map_err(|refusal| rejected(Rejection::Unopened { refusal }))
 }
 
 /// What of a presentation counts.
@@ -320,7 +321,7 @@ pub(crate) fn weigh(
     let mut said = Vec::new();
     for envelope in presented.statements() {
         match opened(state, config, envelope, now) {
-            Err(rejected) => weighed.rejected.push(rejected),
+            Err(rejected) => weighed.rejected.push(*rejected),
             Ok(opened) => match plain(opened.into_statement()) {
                 Ok(vote) if vote.0 == wanted => said.push((envelope, vote.1)),
                 Ok((kind, _)) | Err(kind) => {

@@ -198,10 +198,10 @@ impl Hypervisor {
     }
 
     /// What proves the record that was appended last to a stream; the node's lock is held.
-    fn receipt(&self, session: &SessionId, stream: StreamNo, proof: Proof) -> Option<Receipt> {
+    fn receipt(&self, session: &SessionId, stream: StreamNo, proof: Proof) -> Option<Box<Receipt>> {
         let head = if proof == Proof::Wanted { self.log().head(stream)? } else { return None };
         let (session, lsn) = (session.clone(), Lsn(0));
-        Some(Receipt { session, stream, seq: head.length.saturating_sub(1), lsn, hash: head.tip })
+        Some(Box::new(Receipt { session, stream, seq: head.length.saturating_sub(1), lsn, hash: head.tip }))
     }
 }
 

@@ -99,7 +99,7 @@ pub(crate) fn check(
     brought: Brought<'_>,
     tools: u32,
     turnstile: &mut Turnstile<'_>,
-) -> Result<(Call, Pass), Box<Refused>> {
+) -> Result<(Box<Call>, Pass), Box<Refused>> {
     let agent = &attempt.agent;
     let party = state.party(slot, agent);
     let overrides = state.override_of(slot, &attempt.action);
@@ -129,6 +129,7 @@ pub(crate) fn check(
     let asks = |ring: Ring| !matches!(ring, Ring::Standard | Ring::Sandbox);
     let presented = presented.filter(|_| asks_witness || terms.is_some_and(|terms| asks(terms.need)));
     let mut call = call_with(attempt, presented.map_or(attempt.deadline, Presented::deadline));
+    // What is brought is large, and mostly nothing is.
     let mut consent = None;
     let mut weighed = presented.zip(terms).map(|(presented, terms)| {
         let spent = evidence::spent_for(state.authority.spent(), own, also);
@@ -136,10 +137,10 @@ pub(crate) fn check(
             |need, presented: &_| evidence::weigh((state, Some(slot), now), &call, need, presented, &spent);
         if asks_witness && terms.need != Ring::Root {
             let (words, votes) = presented.apart(Kind::Witness);
-            consent = Some(weigh(Ring::Root, &words));
-            return weigh(terms.need, &votes);
+            consent = Some(Box::new(weigh(Ring::Root, &words)));
+            return Box::new(weigh(terms.need, &votes));
         }
-        weigh(terms.need, presented)
+        Box::new(weigh(terms.need, presented))
     });
     if let Some(terms) = terms.filter(|_| slot.has_elevations()) {
         let weighed = weighed.get_or_insert_default();
@@ -155,7 +156,7 @@ pub(crate) fn check(
     let held = held((state, slot, now), who, &call, (terms, sigma), (evidence, intent), tools, rate);
     let until = |basis| evidence.until(basis);
     let passed = held.map(|(ring, basis)| (ring, until(basis), certified(evidence, basis, own, now)));
-    let consented = covered.filter(|covered| covered.consented).and(consent.as_ref());
+    let consented = covered.filter(|covered| covered.consented).and(consent.as_deref());
     let consented = consented.and_then(|consent| certified(&consent.evidence, Basis::Witness, own, now));
     let (mut rejected, short) = weighed.map_or_else(Default::default, |w| (w.rejected, w.short));
     rejected.extend(consent.into_iter().flat_map(|consent| consent.rejected));

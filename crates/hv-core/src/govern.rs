@@ -203,7 +203,7 @@ impl Hypervisor {
                 for envelope in keys {
                     let reject = |rejection| {
                         let rejected = Rejected::of(envelope, rejection);
-                        refuse(Reason::Evidence(Box::new(rejected.clone()))).rejecting(vec![rejected])
+                        refuse(Reason::Evidence(rejected.clone())).rejecting(vec![*rejected])
                     };
                     let opened = open(envelope, &registry, config.node(), now)
                         .map_err(|refusal| reject(Rejection::Unopened { refusal }))?;
@@ -347,9 +347,8 @@ pub(crate) fn decided(
         }
         Request::BindKey { statement } | Request::ReplaceKey { statement } => {
             let opened = evidence::opened(state, state.authority.config(), statement, now);
-            let opened = opened.map_err(|rejected| {
-                refuse(Reason::Evidence(Box::new(rejected.clone()))).rejecting(vec![rejected])
-            })?;
+            let opened = opened
+                .map_err(|rejected| refuse(Reason::Evidence(rejected.clone())).rejecting(vec![*rejected]))?;
             let command = match request {
                 Request::ReplaceKey { .. } => KeyCommand::Replace(opened),
                 _ => KeyCommand::Record(opened),

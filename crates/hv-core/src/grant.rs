@@ -47,8 +47,14 @@ impl Grant {
     }
 
     /// For one more attempt to take back what was granted before, recorded in this batch.
-    pub(crate) fn again(attempt: &Attempt, call: Call, stream: StreamNo, lsn: Lsn, node: Arc<Node>) -> Self {
-        Self { attempt: attempt.clone(), call: Box::new(call), stream, lsn, node, right: Right::Earlier }
+    pub(crate) fn again(
+        attempt: &Attempt,
+        call: Box<Call>,
+        stream: StreamNo,
+        lsn: Lsn,
+        node: Arc<Node>,
+    ) -> Self {
+        Self { attempt: attempt.clone(), call, stream, lsn, node, right: Right::Earlier }
     }
 
     /// The call that may start.

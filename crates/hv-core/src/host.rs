@@ -9,7 +9,7 @@ use crate::gate::{self, Brought, Certified, Pass, Refused};
 use crate::grant::{Grant, Mismatch, Right, parameters_of};
 use crate::intent::{self, Looked, NOWHERE, Use};
 use crate::node::{Draft, Node, Refusal};
-use crate::observed::SagaTold;
+use crate::observed::{Command, SagaTold};
 use crate::rates::Turnstile;
 use crate::scoring;
 use crate::slash;
@@ -246,6 +246,7 @@ impl SagaHost {
         let mut told = SagaTold::begin();
         let mut looked: Option<Looked> = None;
         let (lsn, Answer { starts, stream, mut next_wake, held, state }) = loop {
+            let begun = Command::begin();
             let known = (attached, looked.as_ref().unwrap_or(&NOWHERE));
             let decide = |state: &State, now| self.decide(state, now, command, known, &mut told);
             let recorded = self.node.run(decide, |state, decided| {
@@ -260,7 +261,10 @@ impl SagaHost {
                 Ok(Answer { starts, stream, next_wake, held, state })
             })?;
             let lsn = recorded.lsn();
-            let asks: Box<Asks> = match self.node.settle(recorded).await? {
+            if self.node.log().durable() < lsn {
+                self.node.sync(lsn).await?;
+            }
+            let asks: Box<Asks> = match self.node.reveal(&begun, recorded)? {
                 Ok(answer) => break (lsn, answer),
                 Err(asks) => asks,
             };
@@ -328,10 +332,8 @@ impl SagaHost {
             }
             (Some(Known::Ended(state)), _) => return Err(denied(SagaDenial::Over { state })),
             (None, SagaCommand::Create { .. }) => {
-                let named = NamedSaga::new(self.saga.clone(), &self.unproven);
-                fresh = named.on_behalf_of(&self.principals).rehearsed(self.rehearsal);
-                let opened =
-                    SessionEvent::SagaOpened { id: self.saga.clone(), unproven: self.unproven.clone() };
+                let (id, unproven) = (self.saga.clone(), &self.unproven);
+                fresh = NamedSaga::begin(id, unproven, &self.principals, self.rehearsal);
                 let registered = said.iter().map(|(action, claim)| SessionEvent::Registered {
                     action: action.clone(),
                     source: Source::Registry,
@@ -340,7 +342,8 @@ impl SagaHost {
                 // With room for what most sagas begin with.
                 let mut out = state.room();
                 out.reserve(said.len() + 7);
-                out.extend(registered.chain([opened]));
+                out.extend(registered);
+                out.push(SessionEvent::SagaOpened { id: self.saga.clone(), unproven: unproven.clone() });
                 let number = slot.next_saga();
                 out.extend(self.rehearsal.then_some(SessionEvent::Rehearsal { saga: number }));
                 if !self.principals.is_empty() {
@@ -386,7 +389,7 @@ impl SagaHost {
                 match gate::check(facts, (saga, claims), (&attempt, step), brought, tools, &mut turnstile) {
                     Ok((call, mut pass)) => {
                         pass.certified.iter_mut().for_each(|rests| spent.append(&mut rests.spent));
-                        passed.push(Start { attempt, call: Box::new(call), pass });
+                        passed.push(Start { attempt, call, pass });
                     }
                     Err(no) => match waits(&no) {
                         Some(until) => later.push((attempt.ordinal, until)),

@@ -258,12 +258,12 @@ fn declared(
     presented: &Presented,
 ) -> Result<(Draft, Intent), Box<Refusal>> {
     let slot = find(state, "intent", session)?;
-    let rejected = |rejected: Rejected| {
+    let rejected = |rejected: Box<Rejected>| {
         let names = rejected.names.clone();
-        let reason = Reason::Evidence(Box::new(rejected.clone()));
-        slot.refuse("intent", names.as_ref(), None, reason).rejecting(vec![rejected])
+        let reason = Reason::Evidence(rejected.clone());
+        slot.refuse("intent", names.as_ref(), None, reason).rejecting(vec![*rejected])
     };
-    let reject = |rejection| rejected(Rejected::of(envelope, rejection));
+    let reject = |rejection| rejected(Box::new(Rejected::of(envelope, rejection)));
     let uncounted = |refusal| reject(Rejection::NotCounted { refusal });
     let opened = evidence::opened(state, state.authority.config(), envelope, now).map_err(rejected)?;
     let statement = opened.statement();

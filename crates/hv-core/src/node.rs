@@ -83,7 +83,8 @@ pub struct Notice {
 
 #[derive(Debug, Default)]
 struct Inner {
-    state: State,
+    /// In a place of its own, because it is large and moves with the node until that is shared.
+    state: Box<State>,
     /// Set for good when record and state may disagree.
     poisoned: bool,
 }
@@ -210,9 +211,9 @@ impl Node {
         node.door()?.guard(guards);
         let set = (guards != kept).then(|| NodeEvent::Guarded { guards: Box::new(guards) });
         if unusable.is_some() || set.is_some() {
-            let draft = Draft::default().node(unusable.into_iter().chain(set).collect());
+            let mut draft = Draft::default().node(unusable.into_iter().chain(set).collect());
             let now = node.now();
-            let made = node.record(&mut *node.lock()?, draft, now)?;
+            let made = node.record(&mut *node.lock()?, &mut draft, now)?;
             node.shared.log.sync(made.lsn)?;
         }
         Ok(node)
@@ -289,16 +290,21 @@ impl Node {
         let mut inner = self.lock()?;
         let now = self.now();
         let ripened = self.ripen(&mut inner, now)?;
-        let mut recorded = match decide(&inner.state, now) {
-            Ok((mut draft, decided)) => {
+        // The draft stays where it was made, because it is large.
+        let mut answer = decide(&inner.state, now);
+        let made = match &mut answer {
+            Ok((draft, _)) => {
                 draft.node.extend(self.due(now)?);
-                let made = self.record(&mut inner, draft, now)?;
-                Recorded { value: Ok(reveal(&inner.state, decided)), made }
+                self.record(&mut inner, draft, now)?
             }
+            Err(_) => Made::default(),
+        };
+        let mut recorded = match answer {
+            Ok((_, decided)) => Recorded { value: Ok(reveal(&inner.state, decided)), made },
             Err(refusal) => self.turn_down(&mut inner, *refusal, now)?,
         };
         if let Some(before) = ripened {
-            recorded.made = recorded.made.behind(before);
+            recorded.made = recorded.made.behind(*before);
         }
         Ok(recorded)
     }
@@ -328,7 +334,7 @@ impl Node {
     }
 
     /// What was decided, once the batch is durable.
-    fn reveal<T>(&self, command: &Command, recorded: Recorded<T>) -> Result<T, Error> {
+    pub(crate) fn reveal<T>(&self, command: &Command, recorded: Recorded<T>) -> Result<T, Error> {
         let Recorded { value, made } = recorded;
         self.keep_where_due(made.lsn);
         command.revealed(made.lsn, &made.sums, value.as_ref().err().map(|denied| &**denied));
@@ -386,8 +392,8 @@ impl Node {
     pub(crate) async fn seal(&self) -> Result<(), Error> {
         let rest = self.door()?.rest();
         if !rest.is_empty() {
-            let draft = Draft::default().node(folded(rest).collect());
-            let made = self.record(&mut *self.lock()?, draft, self.now())?;
+            let mut draft = Draft::default().node(folded(rest).collect());
+            let made = self.record(&mut *self.lock()?, &mut draft, self.now())?;
             self.settle(Recorded { value: Ok(()), made }).await?;
         }
         self.keep_at_the_end().await;
@@ -433,7 +439,7 @@ impl Node {
 
     /// Appends and applies. State changes only after the log has taken the batch; if it then does not take
     /// the event, record and state disagree, and nothing may go on.
-    fn record(&self, inner: &mut Inner, mut draft: Draft, now: Timestamp) -> Result<Made, Error> {
+    fn record(&self, inner: &mut Inner, draft: &mut Draft, now: Timestamp) -> Result<Made, Error> {
         let mut made = Made::default();
         if draft.is_empty() {
             return Ok(made);
@@ -455,10 +461,10 @@ impl Node {
         }
         made.sums = draft.sums(&inner.state);
         if self.shared.notices.get().is_some_and(|notices| notices.receiver_count() > 0) {
-            let parts = draft.told(made.stream);
+            let parts = std::mem::take(draft).told(made.stream);
             made.notice = Some(Arc::new(Notice { lsn: made.lsn, time: now, parts }));
         } else {
-            inner.state.spare(draft.lifecycle, draft.events);
+            inner.state.spare(std::mem::take(&mut draft.lifecycle), std::mem::take(&mut draft.events));
         }
         Ok(made)
     }

@@ -261,7 +261,7 @@ impl State {
                 let known = slot.running.get_mut(number).ok_or(NO_SAGA)?;
                 slot.busy.take(&slot.session, &known.machine);
                 slot.busy.add(&slot.session, machine);
-                mem::swap(&mut known.machine, machine);
+                mem::swap(&mut known.machine, &mut **machine);
             }
             Ok(())
         })
@@ -474,7 +474,7 @@ impl Slot {
                         }
                         self.busy.take(&self.session, &known.machine);
                         self.busy.add(&self.session, machine);
-                        mem::swap(&mut known.machine, machine);
+                        mem::swap(&mut known.machine, &mut **machine);
                         worked = outcomes.take();
                         *ahead = None;
                     }

@@ -55,7 +55,7 @@ pub struct Decided {
     /// What happens.
     pub events: Vec<SagaEvent>,
     /// The saga to which these events lead, made by applying them: whoever has recorded them may go on with it.
-    pub after: Saga,
+    pub after: Box<Saga>,
 }
 
 /// Two sagas are equal where they will act the same for ever; whether a definition is shared does not matter.

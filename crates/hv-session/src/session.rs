@@ -313,10 +313,8 @@ impl Session {
         match (command, &self.genesis) {
             (SessionCommand::Create { id, creator, config }, None) => {
                 let (id, creator) = (id.clone(), creator.clone());
-                events.extend([
-                    SessionEvent::Created { id, creator, config: *config, at: now },
-                    SessionEvent::Moved { to: SessionState::Handshaking },
-                ]);
+                events.push(SessionEvent::Created { id, creator, config: *config, at: now });
+                events.push(SessionEvent::Moved { to: SessionState::Handshaking });
             }
             (SessionCommand::Create { .. }, Some(genesis)) => {
                 return Err(SessionDenial::AlreadyCreated { id: genesis.id.clone() });

@@ -9,30 +9,51 @@ use crate::trail::TrailEvent;
 use hv_audit::{Batch, Expect, LogError, PayloadRef, Reduction, StreamNo};
 use hv_saga::Saga;
 use hv_types::{Digest, Illegal, SessionId};
+use std::ops::{Deref, DerefMut};
 
-/// What a decision wants recorded as one atomic batch: at most one record for each stream.
+/// What a decision wants recorded as one atomic batch: at most one record for each stream. It is handed on while it is
+/// put together, so its parts lie elsewhere.
 #[derive(Debug, Default)]
-pub(crate) struct Draft {
+pub(crate) struct Draft(Box<Parts>);
+
+#[derive(Debug, Default)]
+pub(crate) struct Parts {
     pub(super) node: Vec<NodeEvent>,
     ledger: Vec<LedgerEvent>,
     session: Option<Target>,
     /// What the session's own machine says; it stands first in the record.
     pub(super) lifecycle: Vec<MembershipEvent>,
     pub(super) events: Vec<SessionEvent>,
+    attached: Option<PayloadRef>,
+    ahead: Option<Ahead>,
     /// What most batches do not have.
     more: Option<Box<More>>,
 }
 
+impl Deref for Draft {
+    type Target = Parts;
+
+    #[inline]
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl DerefMut for Draft {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
+    }
+}
+
 #[derive(Debug, Default)]
 struct More {
-    attached: Option<PayloadRef>,
     /// What is said of further sessions.
     others: Vec<Part>,
     /// Contents to be purged; then the node's events say so.
     purge: Vec<Digest>,
     /// Sessions whose records go, each with what is told of that.
     reduce: Vec<(Reduction, NodeEvent)>,
-    ahead: Option<Ahead>,
 }
 
 /// A saga of the batch's session, as what the batch says of it was applied to it when that was decided. Whoever
@@ -40,7 +61,7 @@ struct More {
 #[derive(Debug)]
 pub(crate) struct Ahead {
     pub(crate) number: u32,
-    pub(crate) machine: Saga,
+    pub(crate) machine: Box<Saga>,
     /// What it says of those who worked in it, where it ends with the batch.
     pub(crate) outcomes: Option<Outcomes>,
 }
@@ -89,7 +110,7 @@ impl Draft {
     }
 
     fn attached(&self) -> &[PayloadRef] {
-        self.more.as_deref().map_or(&[], |more| more.attached.as_slice())
+        self.attached.as_slice()
     }
 
     fn others(&self) -> &[Part] {
@@ -101,8 +122,9 @@ impl Draft {
     }
 
     /// With the state to which what is said of a saga leads.
-    pub(crate) fn ahead(mut self, number: u32, machine: Saga, outcomes: Option<Outcomes>) -> Self {
-        self.more().ahead = Some(Ahead { number, machine, outcomes });
+    #[inline(always)]
+    pub(crate) fn ahead(mut self, number: u32, machine: Box<Saga>, outcomes: Option<Outcomes>) -> Self {
+        self.ahead = Some(Ahead { number, machine, outcomes });
         self
     }
 
@@ -139,6 +161,7 @@ impl Draft {
     }
 
     /// With one more thing that is said of the session, if there is one.
+    #[inline(always)]
     pub(crate) fn and(mut self, event: Option<SessionEvent>) -> Self {
         self.events.extend(event);
         self
@@ -173,7 +196,7 @@ impl Draft {
     }
 
     pub(crate) fn attaching(mut self, attached: PayloadRef) -> Self {
-        self.more().attached = Some(attached);
+        self.attached = Some(attached);
         self
     }
 
@@ -286,7 +309,7 @@ impl Draft {
             state.open_session(stream, id)?;
         }
         if !self.says_nothing() {
-            let ahead = self.more.as_deref_mut().and_then(|more| more.ahead.take());
+            let ahead = self.ahead.take();
             state.apply_session(stream, (&self.lifecycle, &self.events), self.attached(), ahead)?;
         }
         if let Some(Target::Closing(_)) = &self.session {
@@ -303,17 +326,18 @@ impl Draft {
     }
 
     pub(super) fn told(self, stream: Option<StreamNo>) -> Vec<(StreamNo, Vec<TrailEvent>)> {
+        let Parts { node, ledger, lifecycle, events, more, .. } = *self.0;
         let mut parts = Vec::new();
-        if !self.node.is_empty() {
-            parts.push((StreamNo::NODE, self.node.into_iter().map(TrailEvent::Node).collect()));
+        if !node.is_empty() {
+            parts.push((StreamNo::NODE, node.into_iter().map(TrailEvent::Node).collect()));
         }
-        if !self.ledger.is_empty() {
-            parts.push((StreamNo::LEDGER, self.ledger.into_iter().map(TrailEvent::Ledger).collect()));
+        if !ledger.is_empty() {
+            parts.push((StreamNo::LEDGER, ledger.into_iter().map(TrailEvent::Ledger).collect()));
         }
         if let Some(stream) = stream {
-            parts.push((stream, told(self.lifecycle, self.events)));
+            parts.push((stream, told(lifecycle, events)));
         }
-        let others = self.more.map(|more| more.others).unwrap_or_default().into_iter();
+        let others = more.map(|more| more.others).unwrap_or_default().into_iter();
         parts.extend(others.map(|part| (part.stream, told(part.lifecycle, part.events))));
         parts
     }

@@ -8,7 +8,7 @@ use hv_types::Timestamp;
 impl Node {
     /// Carries out the charges whose grace period is over.
     #[inline]
-    pub(super) fn ripen(&self, inner: &mut Inner, now: Timestamp) -> Result<Option<Made>, Error> {
+    pub(super) fn ripen(&self, inner: &mut Inner, now: Timestamp) -> Result<Option<Box<Made>>, Error> {
         match inner.state.ledger.next_ripe() {
             Some(until) if until <= now => self.carry_out(inner, now).map(Some),
             _ => Ok(None),
@@ -16,9 +16,9 @@ impl Node {
     }
 
     #[cold]
-    fn carry_out(&self, inner: &mut Inner, now: Timestamp) -> Result<Made, Error> {
-        let draft = charges::ripe(&inner.state, now);
-        self.record(inner, draft, now)
+    fn carry_out(&self, inner: &mut Inner, now: Timestamp) -> Result<Box<Made>, Error> {
+        let mut draft = charges::ripe(&inner.state, now);
+        self.record(inner, &mut draft, now).map(Box::new)
     }
 }
 

@@ -81,7 +81,7 @@ impl Node {
                 }
             }
         }
-        let made = self.record(inner, draft.also(follows), now)?;
+        let made = self.record(inner, &mut draft.also(follows), now)?;
         let lsn = (told.form == Form::InFull).then_some(made.lsn);
         Ok(Recorded { value: Err(Box::new(Denied { reason, lsn, rejected: brought })), made })
     }

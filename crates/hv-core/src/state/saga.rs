@@ -9,19 +9,13 @@ use std::collections::BTreeSet;
 impl NamedSaga {
     /// A saga that does not exist yet.
     pub(crate) fn new(id: SagaId, unproven: &[u32]) -> Self {
-        let (principals, held) = (Vec::new(), BTreeSet::new());
-        let unproven = unproven.to_vec();
-        Self { id, machine: Saga::default(), unproven, principals, rehearsal: false, held }
+        Self::begin(id, unproven, &[], false)
     }
 
-    /// The same with those for whom its agents act.
-    pub(crate) fn on_behalf_of(self, principals: &[Did]) -> Self {
-        Self { principals: principals.to_vec(), ..self }
-    }
-
-    /// The same as a rehearsal, or not.
-    pub(crate) fn rehearsed(self, rehearsal: bool) -> Self {
-        Self { rehearsal, ..self }
+    /// The same with those for whom its agents act, as a rehearsal or not.
+    pub(crate) fn begin(id: SagaId, unproven: &[u32], principals: &[Did], rehearsal: bool) -> Self {
+        let (unproven, principals) = (unproven.to_vec(), principals.to_vec());
+        Self { id, machine: Saga::default(), unproven, principals, rehearsal, held: BTreeSet::new() }
     }
 
     pub(crate) fn principals(&self) -> &[Did] {

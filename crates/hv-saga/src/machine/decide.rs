@@ -17,14 +17,14 @@ pub(super) fn decide(
     now: Timestamp,
 ) -> Result<Decided, SagaDenial> {
     let (events, refused) = (Vec::with_capacity(4), command.refused());
-    let mut draft = Draft { saga: saga.clone(), events, now, refused, held };
+    let mut draft = Draft { saga: Box::new(saga.clone()), events, now, refused, held };
     draft.run(command)?;
     Ok(Decided { events: draft.events, after: draft.saga })
 }
 
 /// A copy of the saga that runs ahead, and the events that brought it there.
 struct Draft<'a> {
-    saga: Saga,
+    saga: Box<Saga>,
     events: Vec<SagaEvent>,
     now: Timestamp,
     refused: &'a [u32],
