@@ -203,7 +203,7 @@ impl Hypervisor {
                 for envelope in keys {
                     let reject = |rejection| {
                         let rejected = Rejected::of(envelope, rejection);
-                        refuse(Reason::Evidence(rejected.clone())).rejecting(vec![*rejected])
+                        refuse(Reason::Evidence(Box::new(rejected.clone()))).rejecting(vec![rejected])
                     };
                     let opened = open(envelope, &registry, config.node(), now)
                         .map_err(|refusal| reject(Rejection::Unopened { refusal }))?;

@@ -478,7 +478,7 @@ mod tests {
     #[test]
     fn rows_are_as_small_as_they_are_said_to_be() {
         let sizes = [size_of::<AccountRow>(), size_of::<BondRow>(), size_of::<Backing>()];
-        assert_eq!(sizes, [64, 64, 36]);
+        assert_eq!(sizes, [72, 64, 36]);
     }
 
     /// However many there are, and wherever they are looked up.
