@@ -341,7 +341,7 @@ impl SagaHost {
                 });
                 // With room for what most sagas begin with.
                 let mut out = state.room();
-                out.reserve(said.len() + 7);
+                out.reserve(said.len() + 6);
                 out.extend(registered);
                 out.push(SessionEvent::SagaOpened { id: self.saga.clone(), unproven: unproven.clone() });
                 let number = slot.next_saga();

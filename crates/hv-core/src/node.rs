@@ -294,7 +294,9 @@ impl Node {
         let mut answer = decide(&inner.state, now);
         let made = match &mut answer {
             Ok((draft, _)) => {
-                draft.node.extend(self.due(now)?);
+                if self.is_due(now) {
+                    draft.node.extend(self.due(now)?);
+                }
                 self.record(&mut inner, draft, now)?
             }
             Err(_) => Made::default(),

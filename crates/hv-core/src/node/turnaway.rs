@@ -86,11 +86,15 @@ impl Node {
         Ok(Recorded { value: Err(Box::new(Denied { reason, lsn, rejected: brought })), made })
     }
 
+    /// Whether counts of refusals may be due.
+    #[inline]
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        now.0 >= self.shared.counts_due.load(Ordering::Acquire)
+    }
+
     /// The counts of refusals whose windows have ended. Where others are at the door, they can wait.
+    #[cold]
     pub(super) fn due(&self, now: Timestamp) -> Result<impl Iterator<Item = NodeEvent> + use<>, Error> {
-        if now.0 < self.shared.counts_due.load(Ordering::Acquire) {
-            return Ok(folded(Vec::new()));
-        }
         let due = match self.shared.door.try_lock() {
             Ok(mut door) => {
                 let due = door.due(now);
