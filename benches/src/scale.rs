@@ -21,6 +21,8 @@ use std::sync::Arc;
 /// How the cost of one call may grow with the size of what is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Growth {
+    /// Not at all, over a thousand times the size.
+    Flat,
     /// Not at all.
     Constant,
     /// With its logarithm.
@@ -32,6 +34,7 @@ pub enum Growth {
 impl fmt::Display for Growth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Flat => "flat",
             Self::Constant => "O(1)",
             Self::Logarithm => "O(log n)",
             Self::Linear => "O(n)",
@@ -48,7 +51,8 @@ pub struct Scaled {
     pub of: &'static str,
     /// How it grows.
     pub claim: Growth,
-    /// The smallest size; the others are twice, four and eight times that.
+    /// The smallest size; the others are twice, four and eight times that, or ten, a hundred and a thousand times where it
+    /// is to be flat.
     pub from: u32,
     /// Makes what is there, calls the function, and says how often.
     pub run: fn(u32) -> Result<u64, String>,
@@ -59,6 +63,7 @@ pub const SCALED: &[Scaled] = &[
     scaled("measured_rate_bucket", "callers", Growth::Logarithm, 2_000, rate_bucket),
     scaled("measured_sigma_eff", "bonds", Growth::Logarithm, 1_100, sigma_eff),
     scaled("measured_vouch", "bonds", Growth::Logarithm, 1_100, vouch),
+    scaled("measured_vouch_at_random", "bonds and agents", Growth::Flat, 1_000, vouch_at_random),
     scaled("measured_slash_of_one", "bonds of others", Growth::Logarithm, 1_100, slash_of_one),
     scaled("measured_slash_of_many", "bonds of the offender", Growth::Linear, 100, slash_of_many),
     scaled("measured_append", "records", Growth::Constant, 2_000, append),
@@ -212,6 +217,51 @@ fn vouch(n: u32) -> Result<u64, String> {
         measured_vouch(&mut bonds, &order("v", pair, pair)?)?;
     }
     Ok(CALLS.into())
+}
+
+/// Whether the vouch was made; it is refused where it would close a cycle.
+#[inline(never)]
+fn measured_vouch_at_random(bonds: &mut Bonds, command: &Command) -> bool {
+    black_box("vouch at random");
+    bonds.0.run(command, Timestamp(1)).is_ok()
+}
+
+/// Random graphs with as many bonds as agents, which is where such graphs grow together. What a vouch costs there depends
+/// on how many bonds an agent has, so that graphs of every size are measured at the same number: while the last
+/// hundredth of their bonds is made, over as many graphs as make the same number of calls.
+fn vouch_at_random(n: u32) -> Result<u64, String> {
+    let (last, graphs) = ((n / 100).max(1), (1_000_000 / n).clamp(1, 1_000));
+    for graph in 1..=graphs {
+        let mut state = u64::from(graph) << 32 | 1;
+        // Numbers that look random and are the same on every run (xorshift).
+        let mut random = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            u32::try_from(state % u64::from(n)).map_err(text)
+        };
+        let mut bonds = Bonds(Solo::default());
+        (0..n).try_for_each(|agent| bonds.endow(did("e", agent)?, 900_000))?;
+        let mut made = 0;
+        for bond in 0..n {
+            let command = small_order(random()?, random()?)?;
+            made += match bond < n - last {
+                true => u32::from(bonds.0.run(&command, Timestamp(1)).is_ok()),
+                false => u32::from(measured_vouch_at_random(&mut bonds, &command)),
+            };
+        }
+        if made < n / 2 {
+            return Err(format!("only {made} of {n} vouches were made"));
+        }
+    }
+    Ok(u64::from(graphs) * u64::from(last))
+}
+
+/// So small that an agent can give any number of them.
+fn small_order(voucher: u32, vouchee: u32) -> Result<Command, String> {
+    let (voucher, vouchee) = (did("e", voucher)?, did("e", vouchee)?);
+    let (stake, expires) = (Stake::Amount(Sigma::capped(1)), Some(Timestamp(1_000_000_001)));
+    Ok(Command::Vouch(VouchOrder { session: SESSION, voucher, vouchee, stake, expires }))
 }
 
 #[inline(never)]

@@ -3,7 +3,8 @@
 //!
 //! Counted as [`gate`] counts. An operation that claims O(1) may take at no size more than at the first, and
 //! one that claims O(log n) or O(n) no more than in proportion to that, in each case with a quarter more: caches of the
-//! machine do not count, but tables that are doubled now and then and trees that are a little deeper do.
+//! machine do not count, but tables that are doubled now and then and trees that are a little deeper do. One that claims
+//! to be flat is measured at n, 10n, 100n and 1000n, and may take a tenth more than at the first.
 
 use super::gate;
 use crate::command::{capture, program};
@@ -33,15 +34,10 @@ impl Options {
     }
 }
 
-/// The sizes, in multiples of the smallest.
-const SIZES: [u32; 4] = [1, 2, 4, 8];
-
-/// How much more than claimed is taken.
-const TOLERANCE: f64 = 1.25;
-
 /// What an operation claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Claim {
+    Flat,
     Constant,
     Logarithm,
     Linear,
@@ -50,19 +46,29 @@ enum Claim {
 impl Claim {
     const fn name(self) -> &'static str {
         match self {
+            Self::Flat => "flat",
             Self::Constant => "O(1)",
             Self::Logarithm => "O(log n)",
             Self::Linear => "O(n)",
         }
     }
 
-    /// How many times the cost at one size may be that at another, without the tolerance.
-    fn growth(self, from: u32, to: u32) -> f64 {
+    /// The sizes, in multiples of the smallest.
+    const fn sizes(self) -> [u32; 4] {
+        match self {
+            Self::Flat => [1, 10, 100, 1000],
+            Self::Constant | Self::Logarithm | Self::Linear => [1, 2, 4, 8],
+        }
+    }
+
+    /// How many times the cost at one size may be that at another.
+    fn most(self, from: u32, to: u32) -> f64 {
         let (from, to) = (f64::from(from), f64::from(to));
         match self {
-            Self::Constant => 1.0,
-            Self::Logarithm => to.log2() / from.log2(),
-            Self::Linear => to / from,
+            Self::Flat => 1.1,
+            Self::Constant => 1.25,
+            Self::Logarithm => to.log2() / from.log2() * 1.25,
+            Self::Linear => to / from * 1.25,
         }
     }
 }
@@ -81,7 +87,7 @@ fn row(line: &str) -> Result<Row, String> {
     let bad = || format!("`{line}` is no line of the scaling table");
     let words: Vec<&str> = line.split('\t').collect();
     let [name, claim, from, of] = words.as_slice() else { return Err(bad()) };
-    let claims = [Claim::Constant, Claim::Logarithm, Claim::Linear];
+    let claims = [Claim::Flat, Claim::Constant, Claim::Logarithm, Claim::Linear];
     let claim = claims.into_iter().find(|known| known.name() == *claim).ok_or_else(bad)?;
     let from = from.parse().ok().filter(|from| *from >= 2).ok_or_else(bad)?;
     Ok(Row { name: (*name).to_owned(), claim, from, of: (*of).to_owned() })
@@ -91,7 +97,7 @@ fn row(line: &str) -> Result<Row, String> {
 #[derive(Debug, PartialEq)]
 struct Measured {
     row: Row,
-    /// Instructions a call, in the order of [`SIZES`].
+    /// Instructions a call, in the order of [`Claim::sizes`].
     counts: Vec<f64>,
 }
 
@@ -100,10 +106,11 @@ impl Measured {
     fn wrong(&self) -> Option<String> {
         let Row { name, claim, from, .. } = &self.row;
         let first = self.counts.first()?;
-        let over = SIZES
-            .iter()
+        let over = claim
+            .sizes()
+            .into_iter()
             .zip(&self.counts)
-            .find(|(times, count)| **count > first * claim.growth(*from, from * **times) * TOLERANCE);
+            .find(|&(times, count)| *count > first * claim.most(*from, from * times));
         over.map(|(times, count)| {
             let (n, claim) = (from * times, claim.name());
             format!("{name} claims {claim} and takes {count:.0} instructions at {n}, {first:.0} at {from}")
@@ -118,7 +125,7 @@ impl Measured {
         }
         let times =
             self.counts.last().zip(self.counts.first()).map_or(f64::NAN, |(last, first)| last / first);
-        let most = claim.growth(*from, from * 8) * TOLERANCE;
+        let most = claim.sizes().last().map_or(f64::NAN, |times| claim.most(*from, from * times));
         let _ = write!(line, "{times:>8.2}{most:>8.2}  {of}");
         line
     }
@@ -152,7 +159,7 @@ pub(crate) fn run(workspace: &Workspace, report: &mut Report, options: &Options)
         }
         eprintln!(
             "{:<32}{:<10}{:>7}{:>12}{:>12}{:>12}{:>12}{:>8}{:>8}  of",
-            "operation", "claim", "n", "at n", "2n", "4n", "8n", "8n/n", "most"
+            "operation", "claim", "n", "at n", "2n", "4n", "8n", "last/n", "most"
         );
         let mut all = Vec::new();
         for row in rows {
@@ -160,7 +167,7 @@ pub(crate) fn run(workspace: &Workspace, report: &mut Report, options: &Options)
                 let size = (row.from * times).to_string();
                 gate::instructions(workspace, &scale, &row.name, &[&size])
             };
-            let counts = SIZES.iter().map(at).collect::<Result<_, _>>()?;
+            let counts = row.claim.sizes().iter().map(at).collect::<Result<_, _>>()?;
             let measured = Measured { row, counts };
             eprintln!("{}", measured.words());
             all.push(measured);
@@ -185,8 +192,11 @@ mod tests {
 
     #[test]
     fn what_grows_faster_than_it_claims_is_wrong() {
-        use Claim::{Constant, Linear, Logarithm};
+        use Claim::{Constant, Flat, Linear, Logarithm};
         for (claim, counts, right) in [
+            (Flat, [100.0, 90.0, 100.0, 109.0], true),
+            (Flat, [100.0, 100.0, 111.0, 100.0], false),
+            (Flat, [100.0, 100.0, 100.0, 111.0], false),
             (Constant, [100.0, 100.0, 100.0, 124.0], true),
             (Constant, [100.0, 126.0, 100.0, 100.0], false),
             (Constant, [100.0, 200.0, 400.0, 800.0], false),

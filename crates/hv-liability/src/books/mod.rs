@@ -9,6 +9,7 @@ mod backings;
 mod index;
 mod order;
 mod rows;
+mod search;
 mod timer;
 
 use crate::{AgentNo, BondNo, BondState, SessionNo, Source};
@@ -17,13 +18,14 @@ use foldhash::quality::RandomState;
 use hv_types::{Did, Sigma, Timestamp};
 use std::collections::BinaryHeap;
 use std::hash::BuildHasher;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use index::Index;
 pub(crate) use order::Fit;
 use order::{Edges, Order};
 pub(crate) use rows::{AccountRow, Backing, BondRow, Day};
 use rows::{SessionRow, Slab, push, unlink, walk};
+use search::Room;
 use timer::Timer;
 
 /// So many names are compared one by one.
@@ -386,10 +388,14 @@ impl Books {
         vouchee: u32,
         ended: Option<&dyn Fn(&BondRow) -> bool>,
     ) -> Option<Vec<u32>> {
-        let graph = Graph { books: self, ended: ended.unwrap_or(&|_| false) };
-        match self.order.fit(voucher, vouchee, &graph) {
+        if self.order.agrees(voucher, vouchee) {
+            return None;
+        }
+        let graph = Graph { books: self, ended };
+        let mut searched = self.searched.get();
+        match self.order.fit(voucher, vouchee, &graph, &mut searched.room) {
             Fit::Cycle(path) => return Some(path),
-            fit @ Fit::Move { .. } if ended.is_none() => self.searched.keep(voucher, vouchee, fit),
+            fit @ Fit::Move { .. } if ended.is_none() => searched.keep(voucher, vouchee, fit),
             _ => {}
         }
         None
@@ -400,8 +406,11 @@ impl Books {
         if self.order.agrees(voucher, vouchee) {
             return Fit::Agrees;
         }
-        let search = || self.order.fit(voucher, vouchee, &Graph { books: self, ended: &|_| false });
-        self.searched.take(voucher, vouchee).unwrap_or_else(search)
+        let mut searched = self.searched.get();
+        searched.take(voucher, vouchee).unwrap_or_else(|| {
+            let graph = Graph { books: self, ended: None };
+            self.order.fit(voucher, vouchee, &graph, &mut searched.room)
+        })
     }
 }
 
@@ -417,7 +426,25 @@ pub(crate) fn next_turn(turn: u32) -> Option<u32> {
 /// It holds until the next bond is locked. One that is paid back takes an edge away, and an agent that becomes
 /// known has none, so neither makes a fit wrong. A copy of the books has nothing in it.
 #[derive(Debug, Default)]
-struct Searched(Mutex<Option<(u32, u32, Fit)>>);
+struct Searched(Mutex<Search>);
+
+/// The last answer, and room for the next search.
+#[derive(Debug, Default)]
+struct Search {
+    last: Option<(u32, u32, Fit)>,
+    room: Room,
+}
+
+impl Search {
+    fn keep(&mut self, voucher: u32, vouchee: u32, fit: Fit) {
+        self.last = Some((voucher, vouchee, fit));
+    }
+
+    fn take(&mut self, voucher: u32, vouchee: u32) -> Option<Fit> {
+        let last = self.last.take();
+        last.filter(|last| (last.0, last.1) == (voucher, vouchee)).map(|last| last.2)
+    }
+}
 
 impl Clone for Searched {
     fn clone(&self) -> Self {
@@ -426,38 +453,50 @@ impl Clone for Searched {
 }
 
 impl Searched {
-    fn keep(&self, voucher: u32, vouchee: u32, fit: Fit) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((voucher, vouchee, fit));
-    }
-
-    fn take(&self, voucher: u32, vouchee: u32) -> Option<Fit> {
-        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        found.filter(|found| (found.0, found.1) == (voucher, vouchee)).map(|found| found.2)
+    fn get(&self) -> MutexGuard<'_, Search> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn forget(&mut self) {
-        *self.0.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).last = None;
     }
 }
 
 /// The vouch graph as the order sees it.
 struct Graph<'a> {
     books: &'a Books,
-    ended: &'a dyn Fn(&BondRow) -> bool,
+    ended: Option<&'a dyn Fn(&BondRow) -> bool>,
+}
+
+impl Graph<'_> {
+    fn counts(&self, bond: &BondRow) -> bool {
+        !self.ended.is_some_and(|ended| ended(bond))
+    }
 }
 
 impl Edges for Graph<'_> {
     fn heads(&self, agent: u32) -> impl Iterator<Item = Option<u32>> {
-        self.books.given(agent).map(|slot| {
-            let bond = self.books.bond(slot).filter(|bond| !(self.ended)(bond))?;
-            self.books.backing(bond.backing).map(|backing| backing.vouchee)
+        let mut slot = self.books.account(agent).map_or(NIL, |account| account.first_given);
+        core::iter::from_fn(move || {
+            let bond = self.books.bonds.get(slot as usize)?;
+            slot = bond.of_voucher.after;
+            let backing = self.books.backing(bond.backing).filter(|_| self.counts(bond));
+            Some(backing.map(|backing| backing.vouchee))
         })
     }
 
     fn tails(&self, agent: u32) -> impl Iterator<Item = Option<u32>> {
-        self.books.backings_of(agent).flat_map(|backing| self.books.in_backing(backing)).map(|slot| {
-            let bond = self.books.bond(slot).filter(|bond| !(self.ended)(bond))?;
-            Some(bond.voucher)
+        let mut backing = self.books.account(agent).map_or(NIL, |account| account.first_backing);
+        let mut slot = NIL;
+        core::iter::from_fn(move || {
+            loop {
+                if let Some(bond) = self.books.bonds.get(slot as usize) {
+                    slot = bond.of_backing.after;
+                    return Some(Some(bond.voucher).filter(|_| self.counts(bond)));
+                }
+                let next = self.books.backing(backing)?;
+                (slot, backing) = (next.first_bond, next.of_agent.after);
+            }
         })
     }
 }
@@ -529,22 +568,22 @@ mod tests {
         let books = three_agents();
         let planted = || Fit::Move { agents: vec![1], next: 1 };
         let searched = Fit::Move { agents: vec![1], next: NIL };
-        books.searched.keep(2, 1, planted());
+        books.searched.get().keep(2, 1, planted());
         assert_eq!(books.fit(2, 1), planted());
         assert_eq!(books.fit(2, 1), searched, "it was taken");
         assert_eq!(books.cycle(2, 1, None), None);
-        assert_eq!(books.searched.take(2, 1), Some(searched.clone()));
+        assert_eq!(books.searched.get().take(2, 1), Some(searched.clone()));
         for other in [(2, 0), (0, 1), (1, 2)] {
-            books.searched.keep(2, 1, planted());
-            assert_eq!(books.searched.take(other.0, other.1), None);
+            books.searched.get().keep(2, 1, planted());
+            assert_eq!(books.searched.get().take(other.0, other.1), None);
         }
         // What fits only because something is over fits once that is recorded, and not before.
         assert_eq!(books.cycle(2, 1, Some(&|_| true)), None);
-        assert_eq!(books.searched.take(2, 1), None);
+        assert_eq!(books.searched.get().take(2, 1), None);
         // What agrees with the order costs less than remembering it.
         assert_eq!(books.cycle(0, 1, None), None);
-        assert_eq!(books.searched.take(0, 1), None);
-        books.searched.keep(2, 1, planted());
+        assert_eq!(books.searched.get().take(0, 1), None);
+        books.searched.get().keep(2, 1, planted());
         assert_eq!(books.clone().fit(2, 1), searched);
     }
 

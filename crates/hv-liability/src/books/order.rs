@@ -2,19 +2,19 @@
 //!
 //! While there is such an order there is no cycle, and a new edge that agrees with it cannot close one, so
 //! most vouches are checked by one comparison. An edge against the order is searched from both its ends in
-//! turn, one edge at a time, among the agents that stand between them. Each search goes on from whom it found
-//! nearest to its own end, so that once the two have passed one another no path is left that they could have
-//! missed, however much either has not seen (B. Haeupler, T. Kavitha, R. Mathew, S. Sen, R. E. Tarjan:
-//! Incremental Cycle Detection, Topological Ordering, and Strong Component Maintenance, 2012); where one ends
-//! before, it decides alone. What they found moves to where they met. Places are labels with gaps, so moving an agent
+//! turn, one edge at a time, among the agents that stand between them. Each search goes on from whom it saw
+//! nearest to its own end. Whom it sees beyond where the other has come to, the other has either found by then or never
+//! will: that is a cycle, or needs no search. So neither remembers more than whom it searched from, and once the two
+//! have passed one another no path is left that they could have missed, however much either has not seen (B. Haeupler,
+//! T. Kavitha, R. Mathew, S. Sen, R. E. Tarjan: Incremental Cycle Detection, Topological Ordering, and Strong Component
+//! Maintenance, 2012); where one ends before, it decides alone. What they found moves to where they met. Places are labels with gaps, so moving an agent
 //! renumbers nobody, except where a gap is used up and the labels around it are spread again (M. A. Bender,
 //! R. Cole, E. D. Demaine, M. Farach-Colton, J. Zito: Two Simplified Algorithms for Maintaining Order in a
 //! List, 2002). Numbering the agents without gaps instead, as the algorithm of Pearce and Kelly does, moves
 //! a whole chain each time its head is extended.
 
 use super::NIL;
-use foldhash::fast::RandomState;
-use std::collections::{BinaryHeap, HashSet};
+use super::search::{Room, Search, Turn, agents, join};
 
 /// One agent's place: its label, and who stands before and after it.
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +84,7 @@ impl Order {
     ///
     /// Costs one comparison where it agrees; else the edges of two searches until they pass one another, and at
     /// most twice those of the smaller one.
-    pub(crate) fn fit(&self, tail: u32, head: u32, edges: &impl Edges) -> Fit {
+    pub(crate) fn fit(&self, tail: u32, head: u32, edges: &impl Edges, room: &mut Room) -> Fit {
         let (Some(top), Some(bottom)) = (self.label(tail), self.label(head)) else { return Fit::Agrees };
         if top < bottom {
             return Fit::Agrees;
@@ -96,29 +96,35 @@ impl Order {
         if edges.tails(tail).next().is_none() {
             return Fit::Move { agents: vec![tail], next: head };
         }
-        let between = |agent: u32| self.label(agent).filter(|&label| bottom <= label && label <= top);
-        let mut down = Search::new(head, bottom, |label| !label, |agent| edges.heads(agent));
-        let mut up = Search::new(tail, top, |label| label, |agent| edges.tails(agent));
+        let Room { down, up } = room;
+        let mut down = Search::new(down, (head, !bottom), !top, |label| !label, |agent| edges.heads(agent));
+        let mut up = Search::new(up, (tail, top), bottom, |label| label, |agent| edges.tails(agent));
         loop {
-            let Some(lowest) = down.nearest() else {
-                return Fit::Move { agents: down.done, next: self.after(tail) };
-            };
-            let Some(highest) = up.nearest() else {
-                up.done.reverse();
-                return Fit::Move { agents: up.done, next: head };
-            };
-            if lowest.label > highest.label {
-                // Whoever was searched from and stands beyond where they passed moves there.
-                let mut agents = up.done;
-                agents.truncate(agents.partition_point(|&agent| self.label(agent) > Some(lowest.label)));
-                agents.reverse();
-                agents.append(&mut down.done);
-                return Fit::Move { agents, next: lowest.agent };
+            match down.turn(self, up.last.near, &up.side.taken) {
+                Turn::On => {}
+                Turn::Met(at) => {
+                    return Fit::Cycle(join((&down.side.taken, down.place()), (&up.side.taken, at)));
+                }
+                Turn::Ended => {
+                    return Fit::Move { agents: agents(down.side.taken.iter()), next: self.after(tail) };
+                }
+                Turn::Passed => break,
             }
-            if let Some(at) = down.step(between, &up.found).or_else(|| up.step(between, &down.found)) {
-                return Fit::Cycle(join(at, &down.found, &up.found));
+            match up.turn(self, down.last.near, &down.side.taken) {
+                Turn::On => {}
+                Turn::Met(at) => {
+                    return Fit::Cycle(join((&down.side.taken, at), (&up.side.taken, up.place())));
+                }
+                Turn::Ended => return Fit::Move { agents: agents(up.side.taken.iter().rev()), next: head },
+                Turn::Passed => break,
             }
         }
+        // Whoever was searched from to the end and stands beyond where they passed moves there.
+        let lowest = down.last;
+        let (down, up) = (down.side.taken.as_slice(), up.side.taken.as_slice());
+        let down = down.split_last().map_or(down, |(_, ended)| ended);
+        let (up, _) = up.split_at(up.partition_point(|seen| seen.near > !lowest.near));
+        Fit::Move { agents: agents(up.iter().rev().chain(down)), next: lowest.agent }
     }
 
     /// Carries out what [`fit`](Order::fit) found.
@@ -134,7 +140,7 @@ impl Order {
         self.label(tail) < self.label(head)
     }
 
-    fn label(&self, agent: u32) -> Option<u64> {
+    pub(super) fn label(&self, agent: u32) -> Option<u64> {
         self.places.get(agent as usize).map(|place| place.label)
     }
 
@@ -228,131 +234,12 @@ impl Order {
     }
 }
 
-/// Who was found, in the order of finding, and as a set: all places of a short row are compared at once while they
-/// are few, and hashed from then on. Costs what was found, however many agents there are.
-#[derive(Debug)]
-struct Found {
-    /// Each agent with the place in the list of the one from whom it was found; the start with its own.
-    list: Vec<(u32, usize)>,
-    few: [u32; FEW],
-    many: HashSet<u32, RandomState>,
-}
-
-/// How many are compared at once.
-const FEW: usize = 32;
-
-impl Found {
-    fn new(start: u32) -> Self {
-        let mut found = Self { list: Vec::with_capacity(8), few: [NIL; FEW], many: HashSet::default() };
-        found.add(start, 0);
-        found
-    }
-
-    fn has(&self, agent: u32) -> bool {
-        if self.list.len() > FEW {
-            return self.many.contains(&agent);
-        }
-        // Without leaving early, so that the compiler compares several in one instruction.
-        self.few.iter().fold(false, |has, &other| has | (other == agent))
-    }
-
-    fn add(&mut self, agent: u32, from: usize) {
-        match self.few.get_mut(self.list.len()) {
-            Some(place) => *place = agent,
-            None => {
-                if self.many.is_empty() {
-                    self.many.extend(self.few);
-                }
-                self.many.insert(agent);
-            }
-        }
-        self.list.push((agent, from));
-    }
-
-    /// The way from an agent that was found back to the start.
-    fn way_back(&self, agent: u32) -> Vec<u32> {
-        let mut way = Vec::new();
-        let mut at = self.list.iter().position(|found| found.0 == agent);
-        while let Some((agent, from)) = at.and_then(|at| self.list.get(at)) {
-            way.push(*agent);
-            at = Some(*from).filter(|&from| Some(from) != at);
-        }
-        way
-    }
-}
-
-/// A search that goes on one edge at a time, from whom it found nearest to its start.
-struct Search<N, E, I> {
-    found: Found,
-    /// Whom it has not begun to search from, the nearest first: by nearness, with its place in the list.
-    ahead: BinaryHeap<(u64, usize)>,
-    /// How near a label is; the larger, the nearer.
-    nearness: N,
-    edges: E,
-    /// Whom it searches from, with its place in the list and the edges that are left.
-    from: Option<(At, usize, I)>,
-    /// Whom it has searched from to the end: as they stand, the nearest first, for every edge leads farther away.
-    done: Vec<u32>,
-}
-
-/// An agent and its label.
-#[derive(Clone, Copy)]
-struct At {
-    agent: u32,
-    label: u64,
-}
-
-impl<I, N, E> Search<N, E, I>
-where
-    I: Iterator<Item = Option<u32>>,
-    N: Fn(u64) -> u64,
-    E: Fn(u32) -> I,
-{
-    fn new(agent: u32, label: u64, nearness: N, edges: E) -> Self {
-        let from = Some((At { agent, label }, 0, edges(agent)));
-        Self { found: Found::new(agent), ahead: BinaryHeap::new(), nearness, edges, from, done: Vec::new() }
-    }
-
-    /// The nearest of those that it has not searched from to the end; nobody where there are none.
-    fn nearest(&mut self) -> Option<At> {
-        if self.from.is_none() {
-            let (near, place) = self.ahead.pop()?;
-            let &(agent, _) = self.found.list.get(place)?;
-            // Nearness is its own inverse.
-            let label = (self.nearness)(near);
-            self.from = Some((At { agent, label }, place, (self.edges)(agent)));
-        }
-        self.from.as_ref().map(|from| from.0)
-    }
-
-    /// Follows one edge, and says to whom, where the other search was there before.
-    fn step(&mut self, between: impl Fn(u32) -> Option<u64>, others: &Found) -> Option<u32> {
-        let (at, place, edges) = self.from.as_mut()?;
-        let Some(next) = edges.next() else {
-            self.done.push(at.agent);
-            self.from = None;
-            return None;
-        };
-        let next = next.filter(|&next| !self.found.has(next))?;
-        let label = between(next)?;
-        self.ahead.push(((self.nearness)(label), self.found.list.len()));
-        self.found.add(next, *place);
-        others.has(next).then_some(next)
-    }
-}
-
-/// The path from the start of `down` over `at` to the start of `up`.
-fn join(at: u32, down: &Found, up: &Found) -> Vec<u32> {
-    let mut path = down.way_back(at);
-    path.reverse();
-    path.extend(up.way_back(at).into_iter().skip(1));
-    path
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::search::KEPT;
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BinaryHeap;
 
     #[derive(Default)]
     struct Graph(Vec<(u32, u32)>);
@@ -393,29 +280,38 @@ mod tests {
         count == order.places.len()
     }
 
+    /// Adds edges one by one, each searched for in the same room, and compares with what reaches what.
+    fn refuses_exactly_cycles(agents: u32, edges: &[(u32, u32)]) -> Result<(), TestCaseError> {
+        let (mut order, mut graph, mut room) = (order_of(agents), Graph::default(), Room::default());
+        for &(tail, head) in edges.iter().filter(|(tail, head)| tail != head) {
+            let fit = order.fit(tail, head, &graph, &mut room);
+            prop_assert_eq!(matches!(fit, Fit::Cycle(_)), graph.reaches(head, tail));
+            if let Fit::Cycle(path) = fit {
+                prop_assert_eq!((path.first(), path.last()), (Some(&head), Some(&tail)));
+                prop_assert!(path.windows(2).all(|pair| graph.0.contains(&(pair[0], pair[1]))));
+            } else {
+                order.make_room(&fit);
+                graph.0.push((tail, head));
+            }
+            prop_assert!(labels_rise(&order));
+            prop_assert!(graph.0.iter().all(|&(tail, head)| order.agrees(tail, head)));
+        }
+        Ok(())
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
         #[test]
         fn l10_an_edge_is_refused_exactly_where_it_closes_a_cycle(
             edges in prop::collection::vec((0u32..9, 0u32..9), 0..40)
         ) {
-            let (mut order, mut graph) = (order_of(9), Graph::default());
-            for (tail, head) in edges {
-                if tail == head {
-                    continue;
-                }
-                let fit = order.fit(tail, head, &graph);
-                prop_assert_eq!(matches!(fit, Fit::Cycle(_)), graph.reaches(head, tail));
-                if let Fit::Cycle(path) = fit {
-                    prop_assert_eq!((path.first(), path.last()), (Some(&head), Some(&tail)));
-                    prop_assert!(path.windows(2).all(|pair| graph.0.contains(&(pair[0], pair[1]))));
-                } else {
-                    order.make_room(&fit);
-                    graph.0.push((tail, head));
-                }
-                prop_assert!(labels_rise(&order));
-                prop_assert!(graph.0.iter().all(|&(tail, head)| order.agrees(tail, head)));
-            }
+            refuses_exactly_cycles(9, &edges)?;
+        }
+
+        /// So few edges for so many agents that searches are long.
+        #[test]
+        fn l10_so_it_is_in_large_graphs(edges in prop::collection::vec((0u32..40, 0u32..40), 40..60)) {
+            refuses_exactly_cycles(40, &edges)?;
         }
     }
 
@@ -473,21 +369,6 @@ mod tests {
             let spread: Vec<u64> = order.places.iter().map(|place| place.label).collect();
             prop_assert_eq!(spread, spread_naively(&labels, agent));
             prop_assert!(labels_rise(&order));
-        }
-
-        #[test]
-        fn who_was_found_is_a_set_that_is_short_at_first(agents in prop::collection::vec(0u32..300, 1..60)) {
-            let mut found = Found::new(agents[0]);
-            let mut model = std::collections::BTreeSet::from([agents[0]]);
-            for &agent in &agents {
-                if model.insert(agent) {
-                    prop_assert!(!found.has(agent));
-                    found.add(agent, 0);
-                }
-                prop_assert!(found.has(agent) && found.has(agents[0]));
-                prop_assert_eq!(found.many.len(), if model.len() <= FEW { 0 } else { model.len() });
-            }
-            prop_assert!((0..300).all(|agent| found.has(agent) == model.contains(&agent)));
         }
     }
 
@@ -577,7 +458,7 @@ mod tests {
         (1..=CROWD).for_each(|no| graph.add(no, low));
         (high + 1..tail).for_each(|no| graph.add(high, no));
         let mut order = order_of(tail + 1);
-        let fit = order.fit(tail, head, &graph);
+        let fit = order.fit(tail, head, &graph, &mut Room::default());
         assert_eq!(fit, Fit::Move { agents: vec![tail, head], next: high });
         assert!(graph.looks.get() <= 6, "{}", graph.looks.get());
         order.make_room(&fit);
@@ -588,16 +469,65 @@ mod tests {
     /// Where they passed one another, who stands on the near side already stays there.
     #[test]
     fn only_who_stands_beyond_the_meeting_moves() {
-        // 5 vouches for 0 now. While what 0 vouches for is looked at, 5 and 2 are searched from to the end.
-        let mut graph = Counting::of(6);
-        for (tail, head) in [(0, 3), (0, 4), (0, 3), (2, 5), (1, 2)] {
+        // 6 vouches for 0 now. While what 0 vouches for is looked at, 6 and 3 are searched from to the end.
+        let mut graph = Counting::of(7);
+        for (tail, head) in [(0, 4), (0, 5), (0, 4), (3, 6), (2, 3), (1, 2)] {
             graph.add(tail, head);
         }
-        let mut order = order_of(6);
-        let fit = order.fit(5, 0, &graph);
-        assert_eq!(fit, Fit::Move { agents: vec![5, 0], next: 3 });
+        let mut order = order_of(7);
+        let fit = order.fit(6, 0, &graph, &mut Room::default());
+        assert_eq!(fit, Fit::Move { agents: vec![6, 0], next: 4 });
         order.make_room(&fit);
-        assert!(labels_rise(&order) && order.agrees(5, 0) && !order.agrees(0, 5) && !order.agrees(5, 5));
+        assert!(labels_rise(&order) && order.agrees(6, 0) && !order.agrees(0, 6) && !order.agrees(6, 6));
+    }
+
+    /// Who is seen beyond where the other search has come to is not searched from, and nobody moves behind it.
+    #[test]
+    fn who_is_seen_beyond_the_other_search_stays_where_it_is() {
+        // 5 vouches for 0 now. When 0 is found to vouch for 4, the other search has come to 3.
+        let mut graph = Counting::of(7);
+        for (tail, head) in [(0, 6), (0, 6), (0, 4), (3, 5), (2, 3), (1, 3), (4, 6)] {
+            graph.add(tail, head);
+        }
+        let (mut order, mut room) = (order_of(7), Room::default());
+        let fit = order.fit(5, 0, &graph, &mut room);
+        assert_eq!(fit, Fit::Move { agents: vec![5, 0], next: 4 });
+        assert_eq!((graph.looks.get(), room.down.ahead.len()), (8, 0));
+        order.make_room(&fit);
+        assert!(labels_rise(&order) && order.agrees(5, 0) && order.agrees(0, 4) && order.agrees(3, 5));
+    }
+
+    /// However long a search was, the next one keeps little of its room; and what was in it does not come again.
+    #[test]
+    fn f22_room_for_long_searches_is_given_back() {
+        const SIZE: u32 = 20_000;
+        let mut graph = Counting::of(SIZE);
+        // Two chains, one from each end to the middle, and as many edges from each end to each of its chain.
+        let half = SIZE / 2;
+        for no in 0..half - 1 {
+            graph.add(no, no + 1);
+            graph.add(SIZE - 2 - no, SIZE - 1 - no);
+            graph.add(0, no + 1);
+            graph.add(SIZE - 2 - no, SIZE - 1);
+        }
+        let (order, mut room) = (order_of(SIZE), Room::default());
+        let rooms = |room: &Room| {
+            let Room { down, up } = room;
+            [&down.ahead, &up.ahead]
+                .map(BinaryHeap::capacity)
+                .into_iter()
+                .chain([&down.taken, &up.taken].map(Vec::capacity))
+        };
+        let fit = order.fit(SIZE - 1, 0, &graph, &mut room);
+        assert_eq!(fit, Fit::Move { agents: (0..half).collect(), next: NIL });
+        assert!(rooms(&room).all(|room| room > KEPT));
+        let fit = order.fit(1, 0, &graph, &mut room);
+        assert!(matches!(fit, Fit::Cycle(_)), "{fit:?}");
+        assert!(
+            rooms(&room).all(|room| (1..=KEPT).contains(&room)),
+            "{:?}",
+            rooms(&room).collect::<Vec<_>>()
+        );
     }
 
     /// Whom an edge leads to beyond the other end is not found.
@@ -607,7 +537,7 @@ mod tests {
         for (tail, head) in [(0, 4), (1, 2)] {
             graph.add(tail, head);
         }
-        let fit = order_of(6).fit(2, 0, &graph);
+        let fit = order_of(6).fit(2, 0, &graph, &mut Room::default());
         assert_eq!(fit, Fit::Move { agents: vec![0], next: 3 });
     }
 
@@ -639,7 +569,7 @@ mod tests {
             let mut order = order_of(SIZE + 1);
             let mut graph = Counting::of(SIZE + 1);
             for &(tail, head) in &edges {
-                let fit = order.fit(tail, head, &graph);
+                let fit = order.fit(tail, head, &graph, &mut Room::default());
                 assert!(!matches!(fit, Fit::Cycle(_)), "{shape}");
                 order.make_room(&fit);
                 graph.add(tail, head);
