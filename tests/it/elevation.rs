@@ -166,6 +166,13 @@ async fn whoever_is_new_or_acts_for_another_is_capped_and_not_elevated() {
     court.open().await;
     let capped = why(elevate(&court, &request(&court, "a", &["final"], LASTS), &["b", "c", "h"]).await);
     assert!(matches!(capped, NotElevated::Denied { denial: Denial::Capped { .. } }), "{capped}");
+    // Whoever brings no votes is told that they would not be enough.
+    assert_eq!(court.run("alone", step("final", "a"), vec![]).await, ENDED);
+    let denial = court.last_denial();
+    assert!(
+        denial.contains("a quorum alone would not be enough") && denial.contains("on probation"),
+        "{denial}"
+    );
     // A child stands no higher than its parent stands, which is Ring 2.
     let court = Court::new().await;
     court.hv.leave_session(&court.session, &did("d")).await.unwrap();

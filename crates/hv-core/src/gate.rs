@@ -183,7 +183,8 @@ pub(crate) fn check(
             // An elevation that there was is asked about first by whoever had it.
             let elevation = slot.elevated(agent).filter(|_| lacks_quorum);
             let uncovered = elevation.and_then(|elevation| elevation.covers(&call, now).err());
-            for why in why.into_iter().chain(uncovered.map(|why| why.to_string())) {
+            let capped = capped_besides((state, slot, now), agent).filter(|_| lacks_quorum);
+            for why in why.into_iter().chain(uncovered.map(|why| why.to_string())).chain(capped) {
                 denial.reason = format!("{}; {why}", denial.reason);
             }
             Err(Box::new(Refused { denial, rejected, gate, terms }))
@@ -221,6 +222,13 @@ fn lacks_quorum(denial: &GateDenial) -> bool {
     use hv_rings::{Certificate, Denial as Rule};
     let GateDenial::Agent { unfit: Unfit::Ring { denial } } = denial else { return false };
     matches!(denial, Rule::Certificate { certificate: Certificate::Quorum, .. })
+}
+
+/// What keeps an agent out of Ring 1 whoever consents, so that nobody gathers votes in vain.
+fn capped_besides((state, slot, now): (&State, &Slot, Timestamp), agent: &Did) -> Option<String> {
+    let (_, standing) = state.standing(slot, agent, now);
+    let cap = standing.cap().filter(|cap| matches!(cap.ring(), Ring::Standard | Ring::Sandbox))?;
+    Some(format!("a quorum alone would not be enough, because the agent is capped at {}: {cap}", cap.ring()))
 }
 
 /// Why the undo of a step counts for nothing here, where that is what puts its ring out of reach.
