@@ -1,12 +1,11 @@
 //! What contents cost on the disk: how often a write of a file, and a step that says something, wait for it, counted.
 
 use crate::disks::{Mood, unhurried};
+use crate::saga_syncs::saga_saying;
 use hv_core::audit::{FileLog, FileOptions};
-use hv_core::rings::class::Claim;
-use hv_core::saga::exec::Closures;
-use hv_core::saga::{Outcome, Output, Plan, SagaCommand, SagaState, StepDef};
+use hv_core::saga::{Outcome, Output};
 use hv_core::session::Expect;
-use hv_core::types::{ActionId, ActionKind, Did, Reversibility, SagaId, SessionId, StepId};
+use hv_core::types::{Did, SessionId};
 use hv_core::{Clock, ConsistencyMode, Entrant, Hypervisor, SessionConfig, SystemClock, entropy};
 use std::path::Path;
 use std::sync::Arc;
@@ -119,27 +118,12 @@ async fn an_eventual_write_is_revealed_before_anything_of_it_was_synced() {
 async fn a_saga_whose_three_steps_say_something_waits_for_the_disk_once_for_each_command() {
     let (folder, disk) = (tempfile::tempdir().unwrap(), Mood::slow(Duration::ZERO));
     let (hv, session) = node(folder.path(), &disk, ConsistencyMode::Strong).await;
-    let action = ActionId::new("work").unwrap();
-    let step = |n: u32| {
-        let id = StepId::new(&format!("step{n}")).unwrap();
-        let step = Closures::step(id, action.clone(), did("a"), "work");
-        Arc::new(StepDef { after: n.checked_sub(1).into_iter().collect(), ..step })
-    };
-    let claim = Claim {
-        kind: Some(ActionKind::Effect),
-        reversibility: Some(Reversibility::Full),
-        ..Claim::default()
-    };
-    let host = hv.saga(&session, &SagaId::new("g").unwrap());
-    let host = host.accepting(vec![0, 1, 2]).registering(action.clone(), claim);
     let before = disk.waits();
     let said = || {
         let output = Output { stdout: b"done\n".to_vec(), ..Output::default() };
         Outcome { output: Some(output), ..Outcome::done() }
     };
-    let first = SagaCommand::begin(Plan::new((0..3).map(step).collect()));
-    let end = host.run(first, |_| async { said() }).await.unwrap();
-    assert_eq!(end, SagaState::Completed, "{:?}", host.take_refused());
+    saga_saying(&hv, &session, "g", said).await;
     // Its opening; and three outcomes, each with what the step said: the key, the file, its name.
     let syncs = disk.waits() - before;
     println!("saga: {syncs} syncs for three steps that say something");

@@ -42,6 +42,11 @@ async fn bonded(folder: &Path, disk: &Mood) -> (Hypervisor, SessionId) {
 
 /// Three steps with undo, one after another, from their definition to their end.
 async fn saga(hv: &Hypervisor, session: &SessionId, name: &str) {
+    saga_saying(hv, session, name, Outcome::done).await;
+}
+
+/// The same, each step with this outcome.
+pub(crate) async fn saga_saying(hv: &Hypervisor, session: &SessionId, name: &str, said: fn() -> Outcome) {
     let action = ActionId::new("work").unwrap();
     let step = |n: u32| {
         let id = StepId::new(&format!("step{n}")).unwrap();
@@ -56,7 +61,7 @@ async fn saga(hv: &Hypervisor, session: &SessionId, name: &str) {
     let host = hv.saga(session, &SagaId::new(name).unwrap());
     let host = host.accepting(vec![0, 1, 2]).registering(action.clone(), claim);
     let first = SagaCommand::begin(Plan::new((0..3).map(step).collect()));
-    let end = host.run(first, |_| async { Outcome::done() }).await.unwrap();
+    let end = host.run(first, |_| async move { said() }).await.unwrap();
     assert_eq!(end, SagaState::Completed, "{name}: {:?}", host.take_refused());
 }
 

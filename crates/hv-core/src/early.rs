@@ -18,8 +18,8 @@ use tokio::sync::Semaphore;
 /// So many writes of a node are answered and not durable, at most.
 pub const EARLY_MAX: usize = 64;
 
-/// What proves that a write was answered. It is durable, its content with it, once [`Hypervisor::lost_writes`] does not name it after the
-/// node was opened again, or once [`Hypervisor::is_durable`] says so.
+/// What proves that a write was answered. It is durable, its content with it, once [`Hypervisor::lost_writes`] does not
+/// name it after the node was opened again, or once [`Hypervisor::is_durable`] says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// The session.
@@ -67,8 +67,8 @@ impl Node {
     ) -> Result<Option<Receipt>, Error> {
         let lsn = recorded.lsn();
         let receipt = |receipt: Option<Box<Receipt>>| receipt.map(|receipt| Receipt { lsn, ..*receipt });
-        if self.log().durable() >= lsn {
-            return self.reveal(&Command::begin(), recorded).map(|(_, answer)| receipt(answer));
+        if let Some(durable) = self.durable(lsn) {
+            return self.reveal(durable, &Command::begin(), recorded).map(|(_, answer)| receipt(answer));
         }
         let early = recorded.revealed().is_some_and(|(mode, _)| *mode == ConsistencyMode::Eventual);
         let room = if early { Arc::clone(&self.early().0).try_acquire_owned().ok() } else { None };

@@ -261,10 +261,11 @@ impl SagaHost {
                 Ok(Answer { starts, stream, next_wake, held, state })
             })?;
             let lsn = recorded.lsn();
-            if self.node.log().durable() < lsn {
-                self.node.sync(lsn).await?;
-            }
-            let asks: Box<Asks> = match self.node.reveal(&begun, recorded)? {
+            let durable = match self.node.durable(lsn) {
+                Some(durable) => durable,
+                None => self.node.synced(lsn).await?,
+            };
+            let asks: Box<Asks> = match self.node.reveal(durable, &begun, recorded)? {
                 Ok(answer) => break (lsn, answer),
                 Err(asks) => asks,
             };

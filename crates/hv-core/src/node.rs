@@ -329,15 +329,37 @@ impl Node {
     /// Waits until the batch is durable, then reveals what was decided.
     pub(crate) async fn settle<T>(&self, recorded: Recorded<T>) -> Result<T, Error> {
         let command = Command::begin();
-        if self.shared.log.durable() < recorded.made.lsn {
-            self.sync(recorded.made.lsn).await?;
-        }
-        self.reveal(&command, recorded)
+        let durable = match self.durable(recorded.made.lsn) {
+            Some(durable) => durable,
+            None => self.synced(recorded.made.lsn).await?,
+        };
+        self.reveal(durable, &command, recorded)
+    }
+
+    /// That a batch is durable, where it is.
+    pub(crate) fn durable(&self, lsn: Lsn) -> Option<Durable> {
+        (self.shared.log.durable() >= lsn).then_some(Durable(lsn))
+    }
+
+    /// Waits until a batch is durable.
+    pub(crate) async fn synced(&self, lsn: Lsn) -> Result<Durable, Error> {
+        self.sync(lsn).await?;
+        Ok(Durable(lsn))
     }
 
     /// What was decided, once the batch is durable.
-    pub(crate) fn reveal<T>(&self, command: &Command, recorded: Recorded<T>) -> Result<T, Error> {
-        let Recorded { value, made } = recorded;
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`] where it is another batch that is durable; what was refused.
+    pub(crate) fn reveal<T>(
+        &self,
+        Durable(upto): Durable,
+        command: &Command,
+        Recorded { value, made }: Recorded<T>,
+    ) -> Result<T, Error> {
+        if upto < made.lsn {
+            return Err(Error::Poisoned);
+        }
         self.keep_where_due(made.lsn);
         command.revealed(made.lsn, &made.sums, value.as_ref().err().map(|denied| &**denied));
         if let Some(notices) = self.shared.notices.get() {
@@ -356,10 +378,11 @@ impl Node {
     ) -> Result<T, Error> {
         let command = Command::begin();
         let recorded = self.run(decide, |_, decided| decided)?;
-        if self.shared.log.durable() < recorded.made.lsn {
-            self.sync(recorded.made.lsn).await?;
-        }
-        self.reveal(&command, recorded)
+        let durable = match self.durable(recorded.made.lsn) {
+            Some(durable) => durable,
+            None => self.synced(recorded.made.lsn).await?,
+        };
+        self.reveal(durable, &command, recorded)
     }
 
     /// As long as this is held, no kill is recorded. Nothing may be waited for meanwhile.
@@ -484,9 +507,13 @@ struct Made {
     before: Option<Arc<Notice>>,
 }
 
+/// That everything up to a batch is durable: nothing is revealed without it, and only the log's word gives one.
+#[derive(Debug)]
+pub(crate) struct Durable(Lsn);
+
 /// What was decided and appended, but may not be durable yet.
 #[derive(Debug)]
-#[must_use = "what was recorded may only be revealed through `settle`"]
+#[must_use = "what was recorded may only be revealed when it is durable"]
 pub(crate) struct Recorded<T> {
     value: Result<T, Box<Denied>>,
     made: Made,
