@@ -174,19 +174,14 @@ impl Hypervisor {
                 let (slot, path, entered) = enter(state, now, session, agent, path, Access::Change)?;
                 let used = intent::files((slot, now), agent, Access::Change, &[path.as_str()])?;
                 let command = SessionCommand::file(entered, command(path));
-                let events = state.decided(&slot.session, &command, now);
-                let events =
-                    events.map_err(|denial| slot.refuse_session("change_file", Some(agent), denial))?;
-                let mut draft = Draft::default().lifecycle(slot.stream, events);
-                draft = draft.and(used);
+                let mut draft = state.draft().of(slot.stream).and(used);
+                let decided = draft.decide(&slot.session, &command, now);
+                decided.map_err(|denial| slot.refuse_session("change_file", Some(agent), denial))?;
+                if let Some(payload) = attached {
+                    draft = draft.attaching(payload);
+                }
                 let written = Written { stream: slot.stream, mode: slot.session.mode(), proof };
-                Ok((
-                    match attached {
-                        Some(payload) => draft.attaching(payload),
-                        None => draft,
-                    },
-                    written,
-                ))
+                Ok((draft, written))
             },
             |_, Written { stream, mode, proof }| (mode, self.receipt(session, stream, proof)),
         )?;

@@ -429,7 +429,7 @@ impl SagaHost {
                 add(&mut spent, trips);
                 let mut ledger = slashes;
                 add(&mut ledger, earned);
-                let draft = Draft::default().node(spent).ledger(ledger);
+                let draft = state.draft().node(spent).ledger(ledger);
                 let draft = draft
                     .session_with(slot.stream, out, attached)
                     .also(follows)

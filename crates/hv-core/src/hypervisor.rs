@@ -256,12 +256,11 @@ impl Hypervisor {
                     let reason = Reason::TooManySessions { limit };
                     return Err(Refusal::on_node("create_session", Some(creator), reason));
                 }
-                let events = state.decided(&Session::default(), &create, now).map_err(|denial| {
+                let mut draft = state.draft();
+                draft.decide(&Session::default(), &create, now).map_err(|denial| {
                     Refusal::on_node("create_session", Some(creator), Reason::Session(Box::new(denial)))
                 })?;
-                let mut ports = state.room();
-                ports.push(SessionEvent::Ports { on });
-                Ok((Draft::default().open(id.clone(), events, ports), ()))
+                Ok((draft.open(id.clone(), SessionEvent::Ports { on }), ()))
             })
             .await?;
         Ok(SessionHandle::new(self.clone(), id.clone()))
@@ -289,10 +288,10 @@ impl Hypervisor {
         self.node
             .commit(|state, now| {
                 let slot = find(state, "activate_session", session)?;
-                let events = state.decided(&slot.session, &SessionCommand::Activate, now);
-                let events =
-                    events.map_err(|denial| slot.refuse_session("activate_session", None, denial))?;
-                Ok((Draft::default().lifecycle(slot.stream, events), ()))
+                let mut draft = state.draft().of(slot.stream);
+                let decided = draft.decide(&slot.session, &SessionCommand::Activate, now);
+                decided.map_err(|denial| slot.refuse_session("activate_session", None, denial))?;
+                Ok((draft, ()))
             })
             .await
     }
@@ -498,14 +497,14 @@ impl Hypervisor {
                     let reason = Reason::SagaUnfinished(saga.id.clone());
                     return Err(slot.refuse("terminate_session", None, None, reason));
                 }
-                let events = state.decided(&slot.session, &SessionCommand::End, now);
-                let events =
-                    events.map_err(|denial| slot.refuse_session("terminate_session", None, denial))?;
+                let mut draft = state.draft().closing(slot.stream);
+                let decided = draft.decide(&slot.session, &SessionCommand::End, now);
+                decided.map_err(|denial| slot.refuse_session("terminate_session", None, denial))?;
                 let release = LedgerCommand::ReleaseSession { session: slot.ledger_no() };
                 let released = state.ledger.decide(&release, now).map_err(|denial| {
                     slot.refuse("terminate_session", None, None, Reason::Ledger(Box::new(denial)))
                 })?;
-                Ok((Draft::default().closing(slot.stream, events).ledger(released), ()))
+                Ok((draft.ledger(released), ()))
             })
             .await?;
         if self.reports_owed()? > 0 {
@@ -609,8 +608,9 @@ pub(crate) fn join(
         }
         _ => SessionCommand::join(did.clone()),
     };
-    let joined = state.decided(&slot.session, &join, now);
-    let joined = joined.map_err(|denial| slot.refuse_session("join", Some(did), denial))?;
+    let mut draft = state.draft().of(slot.stream);
+    let joined = draft.decide(&slot.session, &join, now);
+    joined.map_err(|denial| slot.refuse_session("join", Some(did), denial))?;
     let refuse_ledger = |denial| slot.refuse("join", Some(did), None, Reason::Ledger(Box::new(denial)));
     let mut endowed = Vec::new();
     let mut sigma = UNKNOWN_SIGMA;
@@ -660,15 +660,13 @@ pub(crate) fn join(
     let others = state.caps_now(slot, &party, parent.as_ref(), sigma, now);
     let others = others.iter().flatten().filter(|cap| **cap != Cap::Unscored);
     let ring = standing_under(sigma, caps.iter().chain(more.iter().flatten()).chain(others), now).ring();
-    let mut events = state.room();
-    events.push(SessionEvent::Assessed { member, sigma, ring, caps });
-    events.extend(claims.iter().map(|(action, claim)| SessionEvent::Registered {
+    draft.events.push(SessionEvent::Assessed { member, sigma, ring, caps });
+    draft.events.extend(claims.iter().map(|(action, claim)| SessionEvent::Registered {
         action: action.clone(),
         source: Source::Manifest,
         claim: *claim,
     }));
     let weighed = elsewhere.as_ref().and_then(|weighed| weighed.event(did));
-    let draft = Draft::default().node(answer.into_iter().chain(weighed).collect()).ledger(endowed);
-    let draft = draft.lifecycle(slot.stream, joined);
-    Ok((draft.session(slot.stream, events), ring))
+    let said = answer.into_iter().chain(weighed).collect();
+    Ok((draft.node(said).ledger(endowed), ring))
 }

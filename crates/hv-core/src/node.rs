@@ -302,7 +302,10 @@ impl Node {
             Err(_) => Made::default(),
         };
         let mut recorded = match answer {
-            Ok((_, decided)) => Recorded { value: Ok(reveal(&inner.state, decided)), made },
+            Ok((draft, decided)) => {
+                inner.state.spare(draft);
+                Recorded { value: Ok(reveal(&inner.state, decided)), made }
+            }
             Err(refusal) => self.turn_down(&mut inner, *refusal, now)?,
         };
         if let Some(before) = ripened {
@@ -407,10 +410,10 @@ impl Node {
         &self,
         decide: impl FnOnce(&State, Timestamp) -> Result<(Draft, ()), Box<Refusal>>,
     ) -> Result<Digest, Error> {
-        let recorded = self.run(decide, |_, ()| ())?;
-        let root = recorded.made.root;
+        let mut recorded = self.run(decide, |_, ()| ())?;
+        let root = recorded.made.root.take();
         self.settle(recorded).await?;
-        root.ok_or(Error::Illegal(Illegal::new("what is closed has a root")))
+        root.map(|root| *root).ok_or(Error::Illegal(Illegal::new("what is closed has a root")))
     }
 
     /// Ends the log; whatever comes afterwards is refused by it.
@@ -488,8 +491,6 @@ impl Node {
         if self.shared.notices.get().is_some_and(|notices| notices.receiver_count() > 0) {
             let parts = std::mem::take(draft).told(made.stream);
             made.notice = Some(Arc::new(Notice { lsn: made.lsn, time: now, parts }));
-        } else {
-            inner.state.spare(std::mem::take(&mut draft.lifecycle), std::mem::take(&mut draft.events));
         }
         Ok(made)
     }
@@ -500,7 +501,8 @@ impl Node {
 struct Made {
     lsn: Lsn,
     stream: Option<StreamNo>,
-    root: Option<Digest>,
+    /// Of what it closes.
+    root: Option<Box<Digest>>,
     notice: Option<Arc<Notice>>,
     sums: Sums,
     /// What was recorded right before.

@@ -8,7 +8,8 @@ use crate::state::State;
 use crate::trail::TrailEvent;
 use hv_audit::{Batch, Expect, LogError, PayloadRef, Reduction, StreamNo};
 use hv_saga::Saga;
-use hv_types::{Digest, Illegal, SessionId};
+use hv_session::{Session, SessionCommand, SessionDenial};
+use hv_types::{Digest, Illegal, SessionId, Timestamp};
 use std::ops::{Deref, DerefMut};
 
 /// What a decision wants recorded as one atomic batch: at most one record for each stream. It is handed on while it is
@@ -23,7 +24,7 @@ pub(crate) struct Parts {
     session: Option<Target>,
     /// What the session's own machine says; it stands first in the record.
     pub(super) lifecycle: Vec<MembershipEvent>,
-    pub(super) events: Vec<SessionEvent>,
+    pub(crate) events: Vec<SessionEvent>,
     attached: Option<PayloadRef>,
     ahead: Option<Ahead>,
     /// What most batches do not have.
@@ -103,6 +104,31 @@ impl Draft {
             self.node.append(&mut node);
         }
         self
+    }
+
+    /// What a session's machine decides is said of the session, once it is told which one that is.
+    pub(crate) fn decide(
+        &mut self,
+        session: &Session,
+        command: &SessionCommand,
+        now: Timestamp,
+    ) -> Result<(), SessionDenial> {
+        session.decide_into(command, now, &mut self.lifecycle)
+    }
+
+    /// A list for the events of a session.
+    pub(crate) fn room(&mut self) -> Vec<SessionEvent> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Says nothing any more. Long lists are given back.
+    pub(crate) fn clear(&mut self) {
+        let Parts { node, ledger, session, lifecycle, events, attached, ahead, more } = &mut *self.0;
+        emptied(node);
+        emptied(ledger);
+        emptied(lifecycle);
+        emptied(events);
+        (*session, *attached, *ahead, *more) = (None, None, None, None);
     }
 
     fn more(&mut self) -> &mut More {
@@ -214,21 +240,25 @@ impl Draft {
         }
     }
 
+    /// What was [decided](Self::decide) opens a session, with what else is said of it.
     #[inline(always)]
-    pub(crate) fn open(
-        mut self,
-        id: SessionId,
-        lifecycle: Vec<MembershipEvent>,
-        events: Vec<SessionEvent>,
-    ) -> Self {
-        (self.session, self.lifecycle, self.events) = (Some(Target::New(id)), lifecycle, events);
+    pub(crate) fn open(mut self, id: SessionId, event: SessionEvent) -> Self {
+        self.session = Some(Target::New(id));
+        self.events.push(event);
         self
     }
 
-    /// Closes a session's stream with what its machine says.
+    /// What was [decided](Self::decide) is said of this session.
     #[inline(always)]
-    pub(crate) fn closing(mut self, stream: StreamNo, lifecycle: Vec<MembershipEvent>) -> Self {
-        (self.session, self.lifecycle) = (Some(Target::Closing(stream)), lifecycle);
+    pub(crate) fn of(mut self, stream: StreamNo) -> Self {
+        self.session = Some(Target::Open(stream));
+        self
+    }
+
+    /// What was [decided](Self::decide) closes a session's stream.
+    #[inline(always)]
+    pub(crate) fn closing(mut self, stream: StreamNo) -> Self {
+        self.session = Some(Target::Closing(stream));
         self
     }
 
@@ -286,11 +316,11 @@ impl Draft {
             batch.push(*stream, &[], |out| event::put_session(lifecycle, events, out))?;
         }
         if let Some(Target::Closing(stream)) = &self.session {
-            made.root = Some(batch.close_with(*stream, |out| {
+            made.root = Some(Box::new(batch.close_with(*stream, |out| {
                 if !self.says_nothing() {
                     body(out);
                 }
-            })?);
+            })?));
         }
         Ok(())
     }
@@ -313,7 +343,7 @@ impl Draft {
             state.apply_session(stream, (&self.lifecycle, &self.events), self.attached(), ahead)?;
         }
         if let Some(Target::Closing(_)) = &self.session {
-            state.close_session(stream, made.root.unwrap_or_default())
+            state.close_session(stream, made.root.as_deref().copied().unwrap_or_default())
         } else {
             Ok(())
         }
@@ -340,6 +370,16 @@ impl Draft {
         let others = more.map(|more| more.others).unwrap_or_default().into_iter();
         parts.extend(others.map(|part| (part.stream, told(part.lifecycle, part.events))));
         parts
+    }
+}
+
+/// Lists longer than this are not kept.
+const KEPT: usize = 64;
+
+fn emptied<T>(list: &mut Vec<T>) {
+    list.clear();
+    if list.capacity() > KEPT {
+        *list = Vec::new();
     }
 }
 
