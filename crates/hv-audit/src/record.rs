@@ -237,12 +237,8 @@ pub(crate) fn put_record(
     put_varint(u64::from(stream.0), out);
     put_varint(length as u64, out);
     let start = out.len();
-    // Whatever has a fixed length goes in at once.
-    let mut fixed = [0; 33];
-    let (parent, tag) = fixed.split_at_mut(32);
-    parent.copy_from_slice(&preamble.parent.0);
-    tag.copy_from_slice(&[preamble.tag as u8]);
-    out.extend_from_slice(&fixed);
+    out.extend_from_slice(&preamble.parent.0);
+    out.push(preamble.tag as u8);
     put_varint(preamble.seq, out);
     put_varint(preamble.lsn.0, out);
     out.extend_from_slice(&preamble.time.0.to_le_bytes());

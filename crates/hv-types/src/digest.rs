@@ -5,7 +5,10 @@ use core::fmt;
 use core::str::FromStr;
 
 /// Thirty-two bytes that stand for something longer: the parameters of a call, a root, evidence.
+///
+/// It is aligned as a word is, so that what holds one moves it in pieces that can be read back at once.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(align(8))]
 pub struct Digest(pub [u8; 32]);
 
 /// A text that is not 64 hexadecimal digits.
