@@ -42,6 +42,15 @@ pub(crate) struct Written {
     pub(crate) proof: Proof,
 }
 
+/// The mode in which a write was decided, and what proves it.
+pub(crate) type Answer = (ConsistencyMode, Option<Box<Receipt>>);
+
+/// A write that was decided and recorded. It is large only where it waits for the disk.
+pub(crate) enum Write {
+    Answered(Option<Box<Receipt>>),
+    Waits(Box<Recorded<Answer>>),
+}
+
 /// Whether a write gives a receipt. It costs a hash for each level of the session's tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Proof {
@@ -60,16 +69,21 @@ impl Default for Early {
 }
 
 impl Node {
-    /// Reveals a write: at once in the eventual mode, as long as few enough are under way; otherwise when it is durable.
-    pub(crate) async fn settle_write(
-        &self,
-        recorded: Recorded<(ConsistencyMode, Option<Box<Receipt>>)>,
-    ) -> Result<Option<Receipt>, Error> {
+    /// Reveals a write that is durable already.
+    pub(crate) fn written(&self, recorded: Recorded<Answer>) -> Result<Write, Error> {
         let lsn = recorded.lsn();
-        let receipt = |receipt: Option<Box<Receipt>>| receipt.map(|receipt| Receipt { lsn, ..*receipt });
-        if let Some(durable) = self.durable(lsn) {
-            return self.reveal(durable, &Command::begin(), recorded).map(|(_, answer)| receipt(answer));
-        }
+        let Some(durable) = self.durable(lsn) else { return Ok(Write::Waits(Box::new(recorded))) };
+        let (_, receipt) = self.reveal(durable, &Command::begin(), recorded)?;
+        Ok(Write::Answered(in_batch(lsn, receipt)))
+    }
+
+    /// Reveals a write: at once in the eventual mode, as long as few enough are under way; otherwise when it is durable.
+    pub(crate) async fn settle_write(&self, write: Write) -> Result<Option<Box<Receipt>>, Error> {
+        let recorded = match write {
+            Write::Answered(receipt) => return Ok(receipt),
+            Write::Waits(recorded) => recorded,
+        };
+        let lsn = recorded.lsn();
         let early = recorded.revealed().is_some_and(|(mode, _)| *mode == ConsistencyMode::Eventual);
         let room = if early { Arc::clone(&self.early().0).try_acquire_owned().ok() } else { None };
         let runtime = tokio::runtime::Handle::try_current();
@@ -79,14 +93,21 @@ impl Node {
                 let node = self.clone();
                 drop(runtime.spawn(async move {
                     // Where that fails, the node is poisoned, and says so to whoever comes next.
-                    let _ = node.settle(recorded).await;
+                    let _ = node.settle(*recorded).await;
                     drop(room);
                 }));
-                Ok(receipt(answer))
+                Ok(in_batch(lsn, answer))
             }
-            _ => self.settle(recorded).await.map(|(_, answer)| receipt(answer)),
+            _ => self.settle(*recorded).await.map(|(_, answer)| in_batch(lsn, answer)),
         }
     }
+}
+
+/// The receipt once it is known which batch the write is in.
+fn in_batch(lsn: Lsn, receipt: Option<Box<Receipt>>) -> Option<Box<Receipt>> {
+    let mut receipt = receipt?;
+    receipt.lsn = lsn;
+    Some(receipt)
 }
 
 impl Hypervisor {

@@ -4,12 +4,12 @@
 //! when the agent leaves or is put out, as after a slash, when it falls to Ring 3, and when it is killed.
 
 use crate::error::{Error, Reason};
-use crate::event::{NodeEvent, SessionEvent};
+use crate::event::SessionEvent;
 use crate::evidence::{self, Presented, Weighed, voices};
 use crate::gate;
 use crate::hypervisor::Hypervisor;
 use crate::node::{Draft, Refusal};
-use crate::rates::Turnstile;
+use crate::rates;
 use crate::state::{Slot, State};
 use hv_rings::elevation::{Asking, ELEVATE, Elevation, NotElevated, Request, grant};
 use hv_rings::gate::{GateDenial, Unfit};
@@ -85,8 +85,7 @@ fn decided(
     if let Some(killed) = state.kills.hit(session, agent, Some(&call.action)) {
         return Err(refuse(killed));
     }
-    let mut turnstile = Turnstile::new((state, slot, now));
-    let entered = gate::enters((state, slot, now), agent, &mut turnstile);
+    let entered = gate::enters((state, slot, now), agent);
     entered.map_err(|denial| refuse(gate::reason(state, agent, denial, now)))?;
     let spent = state.authority.spent();
     let weighed = evidence::weigh((state, Some(slot), now), &call, Ring::Privileged, presented, spent);
@@ -102,7 +101,7 @@ fn decided(
     };
     match grant(request.clone(), &asking) {
         Ok(elevation) => {
-            turnstile.passed(agent);
+            rates::passed((state, now), agent);
             let spent = evidence::spends(&evidence, Basis::Quorum, now);
             let elevated = SessionEvent::Elevated { elevation: elevation.clone(), voices: voices(&spent) };
             let mut events: Vec<SessionEvent> =
@@ -111,12 +110,15 @@ fn decided(
             Ok((Draft::default().node(spent).session(slot.stream, events), elevation))
         }
         Err(why) => {
-            if let NotElevated::Denied { denial } = &why {
-                let unfit = Unfit::Ring { denial: *denial };
-                turnstile.refused(agent, &GateDenial::Agent { unfit });
-            }
+            let trip = match &why {
+                NotElevated::Denied { denial } => {
+                    let unfit = Unfit::Ring { denial: *denial };
+                    rates::refused((state, slot, now), agent, &GateDenial::Agent { unfit })
+                }
+                _ => None,
+            };
             let short = short.filter(|_| lacks_quorum(&why)).map(|short| short.to_string());
-            let trips: Vec<NodeEvent> = turnstile.into_trips();
+            let trips = trip.into_iter().collect();
             Err(refuse(Reason::Elevation { why, short }).rejecting(rejected).leading_to(trips))
         }
     }

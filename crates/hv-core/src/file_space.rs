@@ -8,10 +8,10 @@ use crate::intent;
 use crate::node::{Draft, Refusal};
 use crate::state::{Slot, State};
 use hv_session::{
-    Acl, Content, Expect, FileCommand, FileDenial, FileSpace, Grantee, HistoryEntry, Moment, Revision, Right,
-    Rights, Rule, SessionCommand, SnapshotName,
+    Acl, Content, Expect, FileCommand, FileDenial, FilePath, FileSpace, Grantee, HistoryEntry, Moment,
+    Revision, Right, Rights, Rule, SnapshotName,
 };
-use hv_types::{Did, Digest, Machine, SessionId, Timestamp};
+use hv_types::{Did, Digest, SessionId, Timestamp};
 
 /// A file as a member sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,8 +91,8 @@ impl Hypervisor {
             let space = slot.session.files();
             let folder = folder.map(|folder| slot.session.path(folder)).transpose();
             let folder = folder.map_err(|bad| refuse(slot, agent, Reason::Path(Box::new(bad))))?;
-            let seen = |path: &hv_session::FilePath| space.rights(member, path).has(Right::Read);
-            let view = |(path, file): (&hv_session::FilePath, &hv_session::File)| FileView {
+            let seen = |path: &FilePath| space.rights(member, path).has(Right::Read);
+            let view = |(path, file): (&FilePath, &hv_session::File)| FileView {
                 path: path.as_str().to_owned(),
                 content: file.content(),
                 revision: file.newest(),
@@ -125,7 +125,7 @@ impl Hypervisor {
     ) -> Result<Vec<FileVersion>, Error> {
         self.node()
             .commit(|state, now| {
-                let (slot, path, _) = enter(state, now, session, agent, path, Access::Read)?;
+                let (slot, path) = enter(state, now, session, agent, path, Access::Read)?;
                 readable(slot, agent, &path)?;
                 let history = slot.session.files().history(&path).into_iter();
                 let versions =
@@ -147,7 +147,7 @@ impl Hypervisor {
         at: &FileMoment,
     ) -> Result<Option<Vec<u8>>, Error> {
         let look = |state: &State, now| -> Result<Option<Digest>, Box<Refusal>> {
-            let (slot, path, _) = enter(state, now, session, agent, path, Access::Read)?;
+            let (slot, path) = enter(state, now, session, agent, path, Access::Read)?;
             readable(slot, agent, &path)?;
             let space = slot.session.files();
             Ok(match at {
@@ -252,7 +252,7 @@ impl Hypervisor {
     ) -> Result<Option<Vec<AclRule>>, Error> {
         self.node()
             .commit(|state, now| {
-                let (slot, path, _) = enter(state, now, session, agent, path, Access::Read)?;
+                let (slot, path) = enter(state, now, session, agent, path, Access::Read)?;
                 readable(slot, agent, &path)?;
                 let rule = |&Rule { who, allow, deny }: &Rule| match who {
                     Grantee::Everyone => Some(AclRule { who: None, allow, deny }),
@@ -371,7 +371,7 @@ impl Hypervisor {
     ) -> Result<T, Error> {
         self.node()
             .commit(|state, now| {
-                let (slot, _) = pass(state, now, session, agent, Access::Read)?;
+                let slot = pass(state, now, session, agent, Access::Read)?;
                 intent::files((slot, now), agent, Access::Read, &[])?;
                 let member = slot.session.member(agent).map(|member| member.ordinal).unwrap_or(u32::MAX);
                 Ok((Draft::default(), look(slot, member)?))
@@ -387,28 +387,27 @@ impl Hypervisor {
     ) -> Result<(), Error> {
         self.node()
             .commit(|state, now| {
-                let (slot, entered) = pass(state, now, session, agent, Access::Change)?;
+                let slot = pass(state, now, session, agent, Access::Change)?;
                 let command = command(slot)?;
                 let used = intent::files((slot, now), agent, Access::Change, &touched(&command))?;
-                let command = SessionCommand::file(entered, command);
-                let events = slot.session.decide(&command, now);
-                let events =
-                    events.map_err(|denial| slot.refuse_session("change_file", Some(agent), denial))?;
-                Ok((Draft::default().lifecycle(slot.stream, events).and(used), ()))
+                let mut draft = state.draft().of(slot.stream).and(used);
+                let decided = draft.decide_file(&slot.session, agent, &command, now);
+                decided.map_err(|denial| slot.refuse_session("change_file", Some(agent), denial))?;
+                Ok((draft, ()))
             })
             .await
     }
 }
 
 /// The paths that a command changes; none where it is about all of them.
-fn touched(command: &FileCommand) -> Vec<&str> {
+fn touched(command: &FileCommand) -> Vec<&FilePath> {
     match command {
         FileCommand::Write { path, .. }
         | FileCommand::Delete { path, .. }
         | FileCommand::Restore { path, .. }
         | FileCommand::SetAcl { path, .. }
-        | FileCommand::ClearAcl { path, .. } => vec![path.as_str()],
-        FileCommand::Rename { from, to, .. } => vec![from.as_str(), to.as_str()],
+        | FileCommand::ClearAcl { path, .. } => vec![path],
+        FileCommand::Rename { from, to, .. } => vec![from, to],
         FileCommand::TakeSnapshot { .. }
         | FileCommand::RollBack { .. }
         | FileCommand::DropSnapshot { .. } => Vec::new(),
@@ -424,7 +423,7 @@ pub enum FileMoment {
     Snapshot(SnapshotName),
 }
 
-fn readable(slot: &Slot, agent: &Did, path: &hv_session::FilePath) -> Result<(), Box<Refusal>> {
+fn readable(slot: &Slot, agent: &Did, path: &FilePath) -> Result<(), Box<Refusal>> {
     let read = slot.session.read(agent, path);
     read.map(|_| ()).map_err(|denial| slot.refuse_session("read_file", Some(agent), denial))
 }

@@ -1,16 +1,15 @@
 //! The file space of a session behind the gate: reading is open to members, changing needs Ring 2.
 
-use crate::early::{Proof, Receipt, Written};
+use crate::early::{Proof, Receipt, Write, Written};
 use crate::error::{Error, Reason};
 use crate::gate;
 use crate::hypervisor::Hypervisor;
 use crate::intent;
 use crate::node::{Draft, Refusal};
-use crate::rates::Turnstile;
 use crate::state::{Slot, State};
 use hv_audit::{Lsn, PayloadRef, StreamNo};
 use hv_rings::class::Class;
-use hv_session::{Content, Expect, FileCommand, FilePath, SessionCommand};
+use hv_session::{Content, Expect, FileCommand, FilePath};
 use hv_types::{ActionId, ActionKind, Call, Did, Digest, Reversibility, SessionId, Timestamp};
 use std::sync::LazyLock;
 
@@ -66,9 +65,10 @@ impl Hypervisor {
     ) -> Result<(), Error> {
         let payload = self.node().put_payload(content).await?;
         let content = Content { id: payload.id(), length: payload.length() };
-        let attached = (Some(payload), Proof::NotWanted);
         let write = |path| FileCommand::Write { path, content, expect };
-        self.change_file(session, agent, path, attached, write).await.map(drop)
+        self.node().refresh(session, |_| vec![agent.clone()]).await?;
+        let write = self.change_file((session, agent, path), Some(payload), Proof::NotWanted, write)?;
+        self.node().settle_write(write).await.map(drop)
     }
 
     /// As [`write_file`](Self::write_file); gives what proves that the write was answered.
@@ -85,10 +85,11 @@ impl Hypervisor {
     ) -> Result<Receipt, Error> {
         let payload = self.node().put_payload(content).await?;
         let content = Content { id: payload.id(), length: payload.length() };
-        let attached = (Some(payload), Proof::Wanted);
         let write = |path| FileCommand::Write { path, content, expect };
-        let receipt = self.change_file(session, agent, path, attached, write).await?;
-        receipt.ok_or_else(|| Error::NoSession(session.clone()))
+        self.node().refresh(session, |_| vec![agent.clone()]).await?;
+        let write = self.change_file((session, agent, path), Some(payload), Proof::Wanted, write)?;
+        let receipt = self.node().settle_write(write).await?;
+        receipt.map(|receipt| *receipt).ok_or_else(|| Error::NoSession(session.clone()))
     }
 
     /// As [`write_file`](Self::write_file), for a content that the embedding program keeps itself: of it, only
@@ -105,7 +106,9 @@ impl Hypervisor {
         expect: Expect,
     ) -> Result<(), Error> {
         let write = |path| FileCommand::Write { path, content, expect };
-        self.change_file(session, agent, path, (None, Proof::NotWanted), write).await.map(drop)
+        self.node().refresh(session, |_| vec![agent.clone()]).await?;
+        let write = self.change_file((session, agent, path), None, Proof::NotWanted, write)?;
+        self.node().settle_write(write).await.map(drop)
     }
 
     /// Deletes a file of the session; its versions stay.
@@ -120,7 +123,9 @@ impl Hypervisor {
         expect: Expect,
     ) -> Result<(), Error> {
         let delete = |path| FileCommand::Delete { path, expect };
-        self.change_file(session, agent, path, (None, Proof::NotWanted), delete).await.map(drop)
+        self.node().refresh(session, |_| vec![agent.clone()]).await?;
+        let write = self.change_file((session, agent, path), None, Proof::NotWanted, delete)?;
+        self.node().settle_write(write).await.map(drop)
     }
 
     /// Reads a file of the session; `None` where there is none.
@@ -135,7 +140,7 @@ impl Hypervisor {
         path: &str,
     ) -> Result<Option<Vec<u8>>, Error> {
         let look = |state: &State, now| -> Result<Option<Digest>, Box<Refusal>> {
-            let (slot, path, _) = enter(state, now, session, agent, path, Access::Read)?;
+            let (slot, path) = enter(state, now, session, agent, path, Access::Read)?;
             let file = slot.session.read(agent, &path);
             let file = file.map_err(|denial| slot.refuse_session("read_file", Some(agent), denial))?;
             Ok(file.map(|file| file.content().id))
@@ -160,28 +165,25 @@ impl Hypervisor {
         })?
     }
 
-    async fn change_file(
+    /// Decides and records; what it gives is settled by whoever waits for it.
+    fn change_file(
         &self,
-        session: &SessionId,
-        agent: &Did,
-        path: &str,
-        (attached, proof): (Option<PayloadRef>, Proof),
+        (session, agent, path): (&SessionId, &Did, &str),
+        attached: Option<PayloadRef>,
+        proof: Proof,
         command: impl FnOnce(FilePath) -> FileCommand,
-    ) -> Result<Option<Receipt>, Error> {
-        self.node().refresh(session, |_| vec![agent.clone()]).await?;
+    ) -> Result<Write, Error> {
         let recorded = self.node().run(
             |state, now| {
-                let (slot, path, entered) = enter(state, now, session, agent, path, Access::Change)?;
-                let used = intent::files((slot, now), agent, Access::Change, &[path.as_str()])?;
-                let command = SessionCommand::file(entered, command(path));
+                let (slot, path) = enter(state, now, session, agent, path, Access::Change)?;
+                let used = intent::files((slot, now), agent, Access::Change, &[&path])?;
                 let mut draft = state.draft().of(slot.stream).and(used);
-                let decided = draft.decide(&slot.session, &command, now);
+                let decided = draft.decide_file(&slot.session, agent, &command(path), now);
                 decided.map_err(|denial| slot.refuse_session("change_file", Some(agent), denial))?;
                 if let Some(payload) = attached {
                     draft = draft.attaching(payload);
                 }
-                let written = Written { stream: slot.stream, mode: slot.session.mode(), proof };
-                Ok((draft, written))
+                Ok((draft, Written { stream: slot.stream, mode: slot.session.mode(), proof }))
             },
             |_, Written { stream, mode, proof }| (mode, self.receipt(session, stream, proof)),
         )?;
@@ -189,7 +191,7 @@ impl Hypervisor {
             // What is denied is not kept.
             attached.iter().try_for_each(|payload| self.log().forget_payload(payload))?;
         }
-        self.node().settle_write(recorded).await
+        self.node().written(recorded)
     }
 
     /// What proves the record that was appended last to a stream; the node's lock is held.
@@ -200,7 +202,7 @@ impl Hypervisor {
     }
 }
 
-/// Through the gate, to a path of the session; gives the agent's name too.
+/// Through the gate, to a path of the session.
 pub(crate) fn enter<'a>(
     state: &'a State,
     now: Timestamp,
@@ -208,41 +210,45 @@ pub(crate) fn enter<'a>(
     agent: &Did,
     path: &str,
     access: Access,
-) -> Result<(&'a Slot, FilePath, Did), Box<Refusal>> {
+) -> Result<(&'a Slot, FilePath), Box<Refusal>> {
     let Some(slot) = state.slot(session) else {
         return Err(Refusal::no_session("file", Some(agent), session));
     };
     let path = slot.session.path(path);
     let path = path.map_err(|bad| slot.refuse("file", Some(agent), None, Reason::Path(Box::new(bad))))?;
-    let agent = pass_in((state, slot, now), agent, access)?;
+    pass_in((state, slot, now), agent, access)?;
     // What a change is counted as stands in its own record.
     if let Access::Read = access {
-        intent::files((slot, now), &agent, access, &[path.as_str()])?;
+        intent::files((slot, now), agent, access, &[&path])?;
     }
-    Ok((slot, path, agent))
+    Ok((slot, path))
 }
 
-/// Through the gate, to the files of the session; gives the agent's name too.
+/// Through the gate, to the files of the session.
 pub(crate) fn pass<'a>(
     state: &'a State,
     now: Timestamp,
     session: &SessionId,
     agent: &Did,
     access: Access,
-) -> Result<(&'a Slot, Did), Box<Refusal>> {
+) -> Result<&'a Slot, Box<Refusal>> {
     let Some(slot) = state.slot(session) else {
         return Err(Refusal::no_session("file", Some(agent), session));
     };
-    Ok((slot, pass_in((state, slot, now), agent, access)?))
+    pass_in((state, slot, now), agent, access)?;
+    Ok(slot)
 }
 
 fn pass_in(
     (state, slot, now): (&State, &Slot, Timestamp),
     agent: &Did,
     access: Access,
-) -> Result<Did, Box<Refusal>> {
+) -> Result<(), Box<Refusal>> {
     let refuse = |action: Option<&ActionId>, reason| slot.refuse("file", Some(agent), action, reason);
     let action = access.action().map_err(|bad| refuse(None, Reason::Ident(bad)))?;
+    if let Some(killed) = state.kills.hit(&slot.id, agent, Some(action)) {
+        return Err(refuse(Some(action), killed));
+    }
     let call = Call {
         session: slot.id.clone(),
         agent: agent.clone(),
@@ -251,15 +257,12 @@ fn pass_in(
         params: Digest::default(),
         deadline: now,
     };
-    if let Some(killed) = state.kills.hit(&slot.id, agent, Some(action)) {
-        return Err(refuse(Some(action), killed));
-    }
-    let mut turnstile = Turnstile::new((state, slot, now));
-    match gate::check_call((state, slot, now), agent, &call, access.class(), &mut turnstile) {
-        Ok(_) => Ok(call.agent),
-        Err(denial) => {
+    match gate::check_call((state, slot, now), &call, access.class()) {
+        Ok(_) => Ok(()),
+        Err((denial, trip)) => {
             let reason = gate::reason(state, agent, denial, now);
-            Err(refuse(Some(action), reason).leading_to(turnstile.into_trips()))
+            let trips = trip.map(|trip| *trip).into_iter().collect();
+            Err(refuse(Some(action), reason).leading_to(trips))
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::evidence::{self, Presented, Rejected, Voice, call_with, voice, voices
 use crate::grant::Right;
 use crate::host::{Start, right_of};
 use crate::intent::{Intended, Use};
-use crate::rates::Turnstile;
+use crate::rates::{self, Turnstile};
 use crate::state::{NamedSaga, Party, Slot, State};
 use hv_identity::Kind;
 use hv_rings::class::{Claims, Class, Terms};
@@ -280,37 +280,41 @@ fn certified(evidence: &Evidence, basis: Basis, own: &[Voice], now: Timestamp) -
 pub(crate) fn enters(
     (state, slot, now): (&State, &Slot, Timestamp),
     agent: &Did,
-    turnstile: &mut Turnstile<'_>,
 ) -> Result<(), Box<GateDenial>> {
     hv_rings::gate::enter(&entry(state, slot, &state.party(slot, agent), now)).map_err(Box::new)?;
     let standing = state.standing(slot, agent, now).1.ring();
     let limited = |limit| Box::new(GateDenial::RateLimited { standing, limit });
-    turnstile.take(0, agent, standing).map_err(limited)
+    rates::take((state, now), agent, standing).map_err(limited)
 }
 
-/// Whether a call of an action that the supervisor itself offers may be made.
+/// Whether a call of an action that the supervisor itself offers may be made; takes one call from the agent's bucket.
+/// Where it may not, with the breaker that opened for it.
 pub(crate) fn check_call(
     (state, slot, now): (&State, &Slot, Timestamp),
-    agent: &Did,
     call: &Call,
     class: Class,
-    turnstile: &mut Turnstile<'_>,
-) -> Result<Ring, Box<GateDenial>> {
+) -> Result<Ring, (Box<GateDenial>, Option<Box<NodeEvent>>)> {
+    let agent = &call.agent;
     let terms = class.terms(&state.override_of(slot, &call.action));
     let party = state.party(slot, agent);
     let sigma = state.sigma_of(slot, &party, terms.reversibility, now);
     let passed = {
-        let rate = |stands| turnstile.take(0, agent, stands);
+        let rate = |stands| rates::take((state, now), agent, stands);
         let elevated =
             slot.has_elevations().then(|| with_elevation(Evidence::none(), slot, call, terms.need, now));
         let evidence = elevated.as_ref().unwrap_or(&NO_EVIDENCE);
         held((state, slot, now), (&party, &[]), call, (Some(terms), sigma), (evidence, Ok(())), 0, rate)
     };
-    match &passed {
-        Ok(_) => turnstile.passed(agent),
-        Err(denial) => turnstile.refused(agent, denial),
+    match passed {
+        Ok((ring, _)) => {
+            rates::passed((state, now), agent);
+            Ok(ring)
+        }
+        Err(denial) => {
+            let trip = rates::refused((state, slot, now), agent, &denial);
+            Err((denial, trip.map(Box::new)))
+        }
     }
-    passed.map(|(ring, _)| ring)
 }
 
 fn held(
@@ -331,10 +335,12 @@ fn held(
     // Nobody empties the bucket of an agent that it only pretends to be.
     let rate = if hv_rings::gate::enter(&entry).is_ok() { rate(standing.ring()) } else { Ok(()) };
     let class = terms.map_or(Reversibility::None, |terms| terms.reversibility);
-    let principals: Vec<Stand<'_>> = slot
-        .answerable(party.seat, principals)
-        .map(|did| Stand::of((state, slot, now), did, class))
-        .collect();
+    let stand = |did| Stand::of((state, slot, now), did, class);
+    let principals: Vec<Stand<'_>> = match (party.parent(), principals) {
+        // Most act for nobody.
+        (None, []) => Vec::new(),
+        _ => slot.answerable(party.seat, principals).map(stand).collect(),
+    };
     let on_behalf_of: Vec<Principal<'_>> = principals.iter().map(Stand::principal).collect();
     let facts = Facts {
         entry,

@@ -88,31 +88,46 @@ impl<'a> Turnstile<'a> {
 
     /// Notes a call that passed.
     pub(crate) fn passed(&self, agent: &Did) {
-        let State { meters, guards, .. } = self.state;
-        // What is within the ring trips nothing.
-        let _ = meters.observe(guards, agent, Attempt::Within, self.now);
+        passed((self.state, self.now), agent);
     }
 
     /// Notes a call that was refused, as far as the agent's own ring is why.
     pub(crate) fn refused(&mut self, agent: &Did, denial: &GateDenial) {
-        let GateDenial::Agent { unfit } = denial else { return };
-        let need = match unfit {
-            Unfit::Ring { denial } => denial.need(),
-            Unfit::Capped { need, .. } => *need,
-            Unfit::Unknown | Unfit::Quarantined { .. } | Unfit::Killed { .. } => return,
-        };
-        let State { meters, guards, .. } = self.state;
-        // An open breaker must not make breaches of ordinary calls.
-        let held = self.state.stands_but_for_the_breaker(self.slot, agent, self.now);
-        let attempt = Distance::up(held, need).map_or(Attempt::Within, Attempt::Above);
-        if let Some(breach) = meters.observe(guards, agent, attempt, self.now) {
-            let until = self.now.after(guards.breach.open);
-            self.trips.push(NodeEvent::Tripped { agent: agent.clone(), breach, until });
-        }
+        self.trips.extend(refused((self.state, self.slot, self.now), agent, denial));
     }
 
     /// What opened.
     pub(crate) fn into_trips(self) -> Vec<NodeEvent> {
         self.trips
     }
+}
+
+/// Takes one call from an agent's bucket, where a decision asks for no more than one.
+pub(crate) fn take((state, now): (&State, Timestamp), agent: &Did, stands: Ring) -> Result<(), Limited> {
+    state.meters.take(&state.guards, agent, stands, now)
+}
+
+/// Notes a call that passed.
+pub(crate) fn passed((state, now): (&State, Timestamp), agent: &Did) {
+    // What is within the ring trips nothing.
+    let _ = state.meters.observe(&state.guards, agent, Attempt::Within, now);
+}
+
+/// Notes a call that was refused, as far as the agent's own ring is why; says so where that opens the breaker.
+pub(crate) fn refused(
+    (state, slot, now): (&State, &Slot, Timestamp),
+    agent: &Did,
+    denial: &GateDenial,
+) -> Option<NodeEvent> {
+    let GateDenial::Agent { unfit } = denial else { return None };
+    let need = match unfit {
+        Unfit::Ring { denial } => denial.need(),
+        Unfit::Capped { need, .. } => *need,
+        Unfit::Unknown | Unfit::Quarantined { .. } | Unfit::Killed { .. } => return None,
+    };
+    // An open breaker must not make breaches of ordinary calls.
+    let held = state.stands_but_for_the_breaker(slot, agent, now);
+    let attempt = Distance::up(held, need).map_or(Attempt::Within, Attempt::Above);
+    let breach = state.meters.observe(&state.guards, agent, attempt, now)?;
+    Some(NodeEvent::Tripped { agent: agent.clone(), breach, until: now.after(state.guards.breach.open) })
 }

@@ -204,8 +204,9 @@ mod tests {
             Actor { agent: 0, at: Timestamp(0), mode: ConsistencyMode::Strong, quotas: &quotas, ordinals: 1 };
         let mut space = FileSpace::default();
         let mut run = |command: &FileCommand| {
-            let event = space.decide(actor, command).unwrap();
-            space.apply(actor, &event, Origin::Recorded).unwrap();
+            let mut said = None;
+            space.decide(actor, command, |event| said = Some(event)).unwrap();
+            space.apply(actor, &said.unwrap(), Origin::Recorded).unwrap();
             space.clone()
         };
         let content = Content { id: Digest([1; 32]), length: 1 };

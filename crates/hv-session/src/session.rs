@@ -346,7 +346,7 @@ impl Session {
                 self.in_time(now)?;
                 events.extend(self.strong_forced(ConsistencyMode::Strong));
             }
-            (SessionCommand::File { agent, command }, _) => events.push(self.file(agent, command, now)?),
+            (SessionCommand::File { agent, command }, _) => self.decide_file(agent, command, now, events)?,
         }
         Ok(())
     }
@@ -424,12 +424,21 @@ impl Session {
         }
     }
 
-    fn file(
+    /// What a member's [`SessionCommand::File`] comes to, appended as by [`decide_into`](Self::decide_into), without a
+    /// command around it.
+    ///
+    /// # Errors
+    /// Those of [`decide`](Machine::decide).
+    pub fn decide_file(
         &self,
         agent: &Did,
         command: &FileCommand,
         now: Timestamp,
-    ) -> Result<SessionEvent, SessionDenial> {
+        events: &mut Vec<SessionEvent>,
+    ) -> Result<(), SessionDenial> {
+        if self.genesis.is_none() || self.resuming.is_some() {
+            return Err(SessionDenial::NotCreated);
+        }
         match command {
             FileCommand::Delete { .. } | FileCommand::Restore { .. } => {
                 self.in_state("change files", &[SessionState::Active, SessionState::Terminating])?;
@@ -442,7 +451,9 @@ impl Session {
         let agent = self.present_member(agent)?.ordinal;
         let (mode, quotas, ordinals) = (self.mode(), self.config.quotas(), self.roster.len());
         let actor = Actor { agent, at: now, mode, quotas, ordinals };
-        Ok(SessionEvent::File { agent, at: now, event: self.files.decide(actor, command)? })
+        self.files
+            .decide(actor, command, |event| events.push(SessionEvent::File { agent, at: now, event }))?;
+        Ok(())
     }
 
     fn moved(&self, to: SessionState) -> Result<SessionEvent, SessionDenial> {

@@ -30,21 +30,40 @@ enum Repr {
     Long(Arc<str>),
 }
 
-/// Filled up with NUL, so that it compares as the text does.
+/// Filled up with NUL, so that it compares as the text does. It is written and read by words, so that a word that was just
+/// written can be read back at once.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(align(8))]
-struct Short([u8; SHORT_BYTES]);
+struct Short([[u8; WORD_BYTES]; SHORT_BYTES / WORD_BYTES]);
+
+const WORD_BYTES: usize = size_of::<u64>();
 
 impl Short {
+    /// A text of this kind; nothing where it is too long or has a NUL.
+    fn new(text: &[u8]) -> Option<Self> {
+        if text.len() > SHORT_BYTES {
+            return None;
+        }
+        let mut words = [[0; WORD_BYTES]; SHORT_BYTES / WORD_BYTES];
+        let mut places = words.iter_mut();
+        let (whole, rest) = text.as_chunks();
+        let mut all = true;
+        for (&word, place) in whole.iter().zip(&mut places) {
+            *place = word;
+            all &= letters(word) == LETTERS;
+        }
+        if let Some(place) = places.next() {
+            *place = rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)).to_le_bytes();
+            all &= letters(*place) == LETTERS & !(u64::MAX << (8 * rest.len()));
+        }
+        all.then_some(Self(words))
+    }
+
     /// Its words, the first letters first, so that they compare as the text does.
     #[inline]
     const fn words(&self) -> [u64; 3] {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x] = self.0;
-        [
-            u64::from_be_bytes([a, b, c, d, e, f, g, h]),
-            u64::from_be_bytes([i, j, k, l, m, n, o, p]),
-            u64::from_be_bytes([q, r, s, t, u, v, w, x]),
-        ]
+        let [first, second, third] = self.0;
+        [u64::from_be_bytes(first), u64::from_be_bytes(second), u64::from_be_bytes(third)]
     }
 
     #[inline]
@@ -56,24 +75,27 @@ impl Short {
             _ => (16, third),
         };
         let length = before + 8 - last.trailing_zeros() as usize / 8;
-        self.0.get(..length).unwrap_or_default()
+        self.0.as_flattened().get(..length).unwrap_or_default()
     }
+}
+
+/// A bit for each byte.
+const LETTERS: u64 = u64::from_ne_bytes([0x80; WORD_BYTES]);
+
+/// A bit for each byte that is not NUL, the first one lowest.
+const fn letters(word: [u8; WORD_BYTES]) -> u64 {
+    let word = u64::from_le_bytes(word);
+    (((word & !LETTERS) + !LETTERS) | word) & LETTERS
 }
 
 impl Name {
     /// Takes a copy of a text.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        let mut bytes = [0; SHORT_BYTES];
-        if let Some(place) = bytes.get_mut(..text.len()) {
-            place.copy_from_slice(text.as_bytes());
-            // All places at once, rather than those of the text one by one.
-            let filled = bytes.iter().fold(0, |filled, &byte| filled + u8::from(byte != 0));
-            if usize::from(filled) == text.len() {
-                return Self(Repr::Short(Short(bytes)));
-            }
+        match Short::new(text.as_bytes()) {
+            Some(short) => Self(Repr::Short(short)),
+            None => Self(Repr::Long(Arc::from(text))),
         }
-        Self(Repr::Long(Arc::from(text)))
     }
 
     /// The bytes of the text.
@@ -154,12 +176,12 @@ mod tests {
     #[test]
     fn names_are_equal_ordered_and_shown_as_their_texts() {
         let mut texts: Vec<String> = Vec::new();
-        for length in [0, 1, 2, SHORT_BYTES - 1, SHORT_BYTES, SHORT_BYTES + 1, 256] {
-            for (place, c) in
-                [(0, 'b'), (length.saturating_sub(1), 'b'), (length / 2, 'ä'), (0, 'a'), (0, '\0')]
-            {
-                let text: String = (0..length).map(|at| if at == place { c } else { 'a' }).collect();
-                texts.push(text);
+        for length in [0, 1, 2, 7, 8, 9, 16, SHORT_BYTES - 1, SHORT_BYTES, SHORT_BYTES + 1, 256] {
+            for (place, c) in [(0, 'a'), (0, 'b'), (length.saturating_sub(1), 'b'), (length / 2, 'ä')] {
+                texts.push((0..length).map(|at| if at == place { c } else { 'a' }).collect());
+            }
+            for place in [0, length / 2, length.saturating_sub(1)] {
+                texts.push((0..length).map(|at| if at == place { '\0' } else { 'a' }).collect());
             }
         }
         for one in &texts {

@@ -14,7 +14,7 @@ use hv_rings::gate::GateDenial;
 use hv_rings::intent::{Body, Decision, Deed, Outside, Places, Unintended, Used, Violation};
 use hv_rings::{Basis, Evidence};
 use hv_saga::{Attempt, Purpose, Task, Value};
-use hv_session::MemberRef;
+use hv_session::{FilePath, MemberRef};
 use hv_types::{ActionId, Did, Digest, Machine, SessionId, Share, Timestamp, Wire};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -168,13 +168,26 @@ pub(crate) fn unknown(
 
 /// Holds what is done to files against the intent of whoever does it: `paths` without a slash in front, and none for
 /// all of them. Gives what is to be recorded where something changes.
+#[inline]
 pub(crate) fn files(
     (slot, now): (&Slot, Timestamp),
     agent: &Did,
     access: Access,
-    paths: &[&str],
+    paths: &[&FilePath],
 ) -> Result<Option<SessionEvent>, Box<Refusal>> {
-    let Some(intents) = slot.intents() else { return Ok(None) };
+    match slot.intents() {
+        Some(intents) => files_within(intents, (slot, now), agent, access, paths),
+        None => Ok(None),
+    }
+}
+
+fn files_within(
+    intents: &Intents,
+    (slot, now): (&Slot, Timestamp),
+    agent: &Did,
+    access: Access,
+    paths: &[&FilePath],
+) -> Result<Option<SessionEvent>, Box<Refusal>> {
     let refuse = |action: Option<&ActionId>, reason| slot.refuse("file", Some(agent), action, reason);
     let action = access.action().map_err(|bad| refuse(None, Reason::Ident(bad)))?;
     let seat = slot.session.known(agent);

@@ -8,8 +8,8 @@ use crate::state::State;
 use crate::trail::TrailEvent;
 use hv_audit::{Batch, Expect, LogError, PayloadRef, Reduction, StreamNo};
 use hv_saga::Saga;
-use hv_session::{Session, SessionCommand, SessionDenial};
-use hv_types::{Digest, Illegal, SessionId, Timestamp};
+use hv_session::{FileCommand, Session, SessionCommand, SessionDenial};
+use hv_types::{Did, Digest, Illegal, SessionId, Timestamp};
 use std::ops::{Deref, DerefMut};
 
 /// What a decision wants recorded as one atomic batch: at most one record for each stream. It is handed on while it is
@@ -114,6 +114,17 @@ impl Draft {
         now: Timestamp,
     ) -> Result<(), SessionDenial> {
         session.decide_into(command, now, &mut self.lifecycle)
+    }
+
+    /// The same for what a member does with the files.
+    pub(crate) fn decide_file(
+        &mut self,
+        session: &Session,
+        agent: &Did,
+        command: &FileCommand,
+        now: Timestamp,
+    ) -> Result<(), SessionDenial> {
+        session.decide_file(agent, command, now, &mut self.lifecycle)
     }
 
     /// A list for the events of a session.

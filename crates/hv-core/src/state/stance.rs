@@ -16,6 +16,13 @@ pub(crate) struct Party<'a> {
     pub(crate) seat: Option<MemberRef<'a>>,
 }
 
+impl Party<'_> {
+    /// The ordinal of the member for whom it acts.
+    pub(crate) fn parent(&self) -> Option<u32> {
+        self.seat.and_then(|seat| seat.parent)
+    }
+}
+
 impl State {
     /// Looks an agent up.
     pub(crate) fn party<'a>(&self, slot: &'a Slot, did: &'a Did) -> Party<'a> {
@@ -109,10 +116,14 @@ impl State {
         now: Timestamp,
     ) -> Standing {
         let recorded = slot.caps_of(party.seat);
-        let seen = self.caps_seen(slot, party, None, sigma, now);
-        if breaker.is_none() && seen.iter().all(Option::is_none) {
+        // Mostly nobody but the session itself can cap an agent: it acts for nobody, and no port is asked about it.
+        let alone = party.parent().is_none();
+        let asks = slot.adapted.scored() || slot.adapted.on().drift.is_some();
+        let minimum = slot.session.config().min_sigma_eff();
+        if breaker.is_none() && alone && !asks && Cap::below_minimum(minimum, sigma).is_none() {
             return standing_under(sigma, recorded, now);
         }
+        let seen = self.caps_seen(slot, party, None, sigma, now);
         standing_under(sigma, recorded.iter().chain(seen.iter().flatten()).chain(breaker), now)
     }
 

@@ -5,10 +5,11 @@ use super::{Actor, FileSpace, Origin, changes};
 use crate::{Change, Content, File, FileEvent, FilePath, HistoryEntry, Revision, Snapshot, SnapshotName};
 use crate::{Stamp, Version};
 use hv_types::Illegal;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 impl FileSpace {
-    /// Takes exactly the events that [`decide`](Self::decide) gives: each is decided again first, unless that was just
+    /// Takes exactly the events that [`decide`](Self::decide) says: each is decided again first, unless that was just
     /// done.
     pub(crate) fn apply(
         &mut self,
@@ -16,19 +17,16 @@ impl FileSpace {
         event: &FileEvent,
         origin: Origin,
     ) -> Result<(), Illegal> {
-        if origin == Origin::Decided {
-            debug_assert_eq!(self.decide_again(actor, event).as_ref(), Ok(event));
-            self.change(actor, event);
-            return Ok(());
+        match origin {
+            Origin::Decided => debug_assert_eq!(self.is_decided(actor, event), Ok(true)),
+            Origin::Recorded => match self.is_decided(actor, event) {
+                Ok(true) => {}
+                Ok(false) => return Err(Illegal::new("a file event names what was there before it")),
+                Err(denial) => return Err(Illegal::new(denial.rule())),
+            },
         }
-        match self.decide_again(actor, event) {
-            Ok(again) if again == *event => {
-                self.change(actor, event);
-                Ok(())
-            }
-            Ok(_) => Err(Illegal::new("a file event names what was there before it")),
-            Err(denial) => Err(Illegal::new(denial.rule())),
-        }
+        self.change(actor, event);
+        Ok(())
     }
 
     fn change(&mut self, actor: Actor<'_>, event: &FileEvent) {
@@ -103,30 +101,38 @@ impl FileSpace {
         let Some(file) = self.files.get_mut(path) else { return };
         let added = version.content.length;
         let is_seen = |head: &Version| head.stamp.revision <= seen;
-        let (replaced, kept): (Vec<_>, _) =
+        if file.siblings.is_empty() && is_seen(&file.main) {
+            let main = core::mem::replace(&mut file.main, version);
+            self.grow(added);
+            self.shrink(main.content.length);
+            return self.remember(actor, path, |versions| versions.push_back(main.entry()));
+        }
+        let (mut replaced, kept): (Vec<_>, _) =
             core::mem::take(&mut file.siblings).into_iter().partition(is_seen);
         file.siblings = kept;
-        let main = if is_seen(&file.main) {
-            Some(core::mem::replace(&mut file.main, version))
+        if is_seen(&file.main) {
+            replaced.insert(0, core::mem::replace(&mut file.main, version));
         } else {
             file.siblings.push(version);
-            None
-        };
-        let heads = main.iter().chain(&replaced);
-        let freed = heads.fold(0u64, |sum, head| sum.wrapping_add(head.content.length));
+        }
+        let freed = replaced.iter().fold(0u64, |sum, head| sum.wrapping_add(head.content.length));
         self.grow(added);
         self.shrink(freed);
-        self.remember(actor, path, main.into_iter().chain(replaced).map(Version::entry));
+        if !replaced.is_empty() {
+            self.remember(actor, path, |versions| {
+                versions.extend(replaced.into_iter().map(Version::entry));
+            });
+        }
     }
 
-    fn remember(&mut self, actor: Actor<'_>, path: &FilePath, entries: impl Iterator<Item = HistoryEntry>) {
+    /// Adds what is remembered of a path; the oldest goes where it is too much.
+    fn remember(&mut self, actor: Actor<'_>, path: &FilePath, add: impl FnOnce(&mut VecDeque<HistoryEntry>)) {
         let most = usize::try_from(actor.quotas.versions).unwrap_or(usize::MAX);
-        let mut entries = entries.peekable();
-        if most == 0 || entries.peek().is_none() {
+        if most == 0 {
             return;
         }
         self.past.alter(path, |past| {
-            past.versions.extend(entries);
+            add(&mut past.versions);
             while past.versions.len() > most {
                 past.versions.pop_front();
             }
@@ -140,8 +146,10 @@ impl FileSpace {
         let stamp = self.stamp(actor, change);
         let revision = stamp.revision;
         let end = HistoryEntry { content: None, stamp };
-        let heads = file.heads().cloned().map(Version::entry);
-        self.remember(actor, path, heads.chain(core::iter::once(end)));
+        self.remember(actor, path, |versions| {
+            versions.extend(file.heads().cloned().map(Version::entry));
+            versions.push_back(end);
+        });
         let grave = Grave { guard: file.guard.clone(), revision };
         self.past.alter(path, |past| past.grave = Some(grave));
         if file.guard.acl.is_some() {
@@ -249,7 +257,8 @@ impl FileSpace {
                 (now, Some(then)) => {
                     if let Some(now) = now {
                         self.shrink(now.bytes());
-                        self.remember(actor, path, now.heads().cloned().map(Version::entry));
+                        let heads = now.heads().cloned().map(Version::entry);
+                        self.remember(actor, path, |versions| versions.extend(heads));
                     } else {
                         self.dig_up(path);
                     }

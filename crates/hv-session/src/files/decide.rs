@@ -24,53 +24,74 @@ struct Place<'a, 'p> {
 }
 
 impl FileSpace {
-    pub(crate) fn decide(&self, actor: Actor<'_>, command: &FileCommand) -> Result<FileEvent, FileDenial> {
+    /// Says what a command changes. What is said is made where it is to stay, because it is large: so it is handed to
+    /// `say` instead of being given back.
+    #[inline]
+    pub(crate) fn decide(
+        &self,
+        actor: Actor<'_>,
+        command: &FileCommand,
+        say: impl FnOnce(FileEvent),
+    ) -> Result<(), FileDenial> {
         match command {
-            FileCommand::Write { path, content, expect } => self.write(actor, path, *content, *expect),
-            FileCommand::Delete { path, expect } => self.delete(actor, path, *expect),
-            FileCommand::Rename { from, to, expect } => self.rename(actor, from, to, *expect),
-            FileCommand::Restore { path, revision, expect } => self.restore(actor, path, *revision, *expect),
-            FileCommand::SetAcl { path, acl } => self.set_acl(actor, path, acl),
-            FileCommand::ClearAcl { path } => self.clear_acl(actor, path),
-            FileCommand::TakeSnapshot { name } => self.take_snapshot(actor, name.as_ref()),
-            FileCommand::RollBack { snapshot } => self.roll_back(actor, self.snapshot_named(snapshot)?),
+            FileCommand::Write { path, content, expect } => self.write(actor, path, content, *expect, say)?,
+            FileCommand::Delete { path, expect } => say(self.delete(actor, path, *expect)?),
+            FileCommand::Rename { from, to, expect } => say(self.rename(actor, from, to, *expect)?),
+            FileCommand::Restore { path, revision, expect } => {
+                say(self.restore(actor, path, *revision, *expect)?);
+            }
+            FileCommand::SetAcl { path, acl } => say(self.set_acl(actor, path, acl)?),
+            FileCommand::ClearAcl { path } => say(self.clear_acl(actor, path)?),
+            FileCommand::TakeSnapshot { name } => say(self.take_snapshot(actor, name.as_ref())?),
+            FileCommand::RollBack { snapshot } => {
+                say(self.roll_back(actor, self.snapshot_named(snapshot)?)?);
+            }
             FileCommand::DropSnapshot { snapshot } => {
-                self.drop_snapshot(actor, self.snapshot_named(snapshot)?)
+                say(self.drop_snapshot(actor, self.snapshot_named(snapshot)?)?);
             }
         }
+        Ok(())
     }
 
-    /// What is decided where an event is checked: the event itself, if an honest run could have written it.
-    pub(super) fn decide_again(&self, actor: Actor<'_>, event: &FileEvent) -> Result<FileEvent, FileDenial> {
+    /// Where an event is checked: whether it is what an honest run would have said in its place.
+    pub(super) fn is_decided(&self, actor: Actor<'_>, event: &FileEvent) -> Result<bool, FileDenial> {
         let numbered = |number: u32| self.snapshots.iter().find(|snapshot| snapshot.number == number);
+        let mut same = false;
+        let mut say = |again: FileEvent| same = again == *event;
         match event {
-            FileEvent::Created { path, content } => self.write(actor, path, *content, Expect::Absent),
-            FileEvent::Updated { path, content, .. } => self.write(actor, path, *content, Expect::Present),
-            FileEvent::Diverged { path, content, seen, .. } => {
-                self.write(actor, path, *content, Expect::Revision(*seen))
+            FileEvent::Created { path, content } => self.write(actor, path, content, Expect::Absent, say)?,
+            FileEvent::Updated { path, content, .. } => {
+                self.write(actor, path, content, Expect::Present, say)?;
             }
-            FileEvent::Deleted { path, .. } => self.delete(actor, path, Expect::Present),
-            FileEvent::Renamed { from, to, .. } => self.rename(actor, from, to, Expect::Present),
-            FileEvent::Restored { path, revision, .. } => self.restore(actor, path, *revision, Expect::Any),
-            FileEvent::AclSet { path, acl } => self.set_acl(actor, path, acl),
-            FileEvent::AclCleared { path } => self.clear_acl(actor, path),
-            FileEvent::SnapshotTaken { name } => self.take_snapshot(actor, name.as_ref()),
+            FileEvent::Diverged { path, content, seen, .. } => {
+                self.write(actor, path, content, Expect::Revision(*seen), say)?;
+            }
+            FileEvent::Deleted { path, .. } => say(self.delete(actor, path, Expect::Present)?),
+            FileEvent::Renamed { from, to, .. } => say(self.rename(actor, from, to, Expect::Present)?),
+            FileEvent::Restored { path, revision, .. } => {
+                say(self.restore(actor, path, *revision, Expect::Any)?);
+            }
+            FileEvent::AclSet { path, acl } => say(self.set_acl(actor, path, acl)?),
+            FileEvent::AclCleared { path } => say(self.clear_acl(actor, path)?),
+            FileEvent::SnapshotTaken { name } => say(self.take_snapshot(actor, name.as_ref())?),
             FileEvent::RolledBack { snapshot } => {
-                self.roll_back(actor, numbered(*snapshot).ok_or_else(|| self.no_number(*snapshot))?)
+                say(self.roll_back(actor, numbered(*snapshot).ok_or_else(|| self.no_number(*snapshot))?)?);
             }
             FileEvent::SnapshotDropped { snapshot } => {
-                self.drop_snapshot(actor, numbered(*snapshot).ok_or_else(|| self.no_number(*snapshot))?)
+                say(self.drop_snapshot(actor, numbered(*snapshot).ok_or_else(|| self.no_number(*snapshot))?)?);
             }
         }
+        Ok(same)
     }
 
     fn write(
         &self,
         actor: Actor<'_>,
         path: &FilePath,
-        content: Content,
+        content: &Content,
         expect: Expect,
-    ) -> Result<FileEvent, FileDenial> {
+        say: impl FnOnce(FileEvent),
+    ) -> Result<(), FileDenial> {
         let place = self.place(path);
         place.allow(actor, Right::Write)?;
         let stale = match (self.sight(place, expect)?, actor.mode) {
@@ -84,14 +105,19 @@ impl FileSpace {
             }
         };
         self.room(actor, place, content, stale)?;
-        let path = path.clone();
-        Ok(match (stale, place.file) {
-            (None, None) => FileEvent::Created { path, content },
-            (None, Some(file)) => FileEvent::Updated { path, content, previous: file.content().id },
+        match (stale, place.file) {
+            (None, None) => say(FileEvent::Created { path: path.clone(), content: *content }),
+            (None, Some(file)) => say(FileEvent::Updated {
+                path: path.clone(),
+                content: *content,
+                previous: file.main.content.id,
+            }),
             (Some(seen), _) => {
-                FileEvent::Diverged { previous: self.content_seen(&path, seen), path, content, seen }
+                let previous = self.content_seen(path, seen);
+                say(FileEvent::Diverged { path: path.clone(), content: *content, previous, seen });
             }
-        })
+        }
+        Ok(())
     }
 
     fn delete(&self, actor: Actor<'_>, path: &FilePath, expect: Expect) -> Result<FileEvent, FileDenial> {
@@ -139,7 +165,7 @@ impl FileSpace {
         let content = self.content_of(path, revision);
         let content = content.ok_or_else(|| FileDenial::NoSuchVersion { path: path.clone(), revision })?;
         self.fresh(place, expect)?;
-        self.room(actor, place, content, None)?;
+        self.room(actor, place, &content, None)?;
         let previous = place.file.map(|file| file.content().id);
         Ok(FileEvent::Restored { path: path.clone(), revision, content: content.id, previous })
     }
@@ -286,7 +312,7 @@ impl FileSpace {
         &self,
         actor: Actor<'_>,
         place: Place<'_, '_>,
-        content: Content,
+        content: &Content,
         stale: Option<Revision>,
     ) -> Result<(), FileDenial> {
         let seen = |head: &&crate::Version| stale.is_none_or(|seen| head.stamp.revision <= seen);

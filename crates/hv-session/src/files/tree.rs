@@ -80,9 +80,10 @@ impl<K: Ord + Clone, V: Clone> Tree<K, V> {
 
     /// Returns what was there before.
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
-        let before = insert(&mut self.root, key, value);
+        let new = Arc::new(Node { key, value, left: None, right: None, height: 1 });
+        let before = insert(&mut self.root, new);
         self.len += usize::from(before.is_none());
-        before
+        before.map(|node| Arc::unwrap_or_clone(node).value)
     }
 
     /// Returns what was there. Copies nothing where the key is missing.
@@ -276,24 +277,39 @@ impl<K: Clone, V: Clone> Node<K, V> {
     fn update(&mut self) {
         self.height = 1 + height(&self.left).max(height(&self.right));
     }
+
+    /// Takes the height that its sides give it; whether they are in balance.
+    fn settle(&mut self) -> bool {
+        self.update();
+        height(&self.left).abs_diff(height(&self.right)) <= 1
+    }
 }
 
 fn height<K, V>(link: &Link<K, V>) -> u8 {
     link.as_ref().map_or(0, |node| node.height)
 }
 
-fn insert<K: Ord + Clone, V: Clone>(link: &mut Link<K, V>, key: K, value: V) -> Option<V> {
+/// Puts a node without sides to its place; gives the one that it replaces.
+fn insert<K: Ord + Clone, V: Clone>(
+    link: &mut Link<K, V>,
+    mut new: Arc<Node<K, V>>,
+) -> Option<Arc<Node<K, V>>> {
     let Some(shared) = link else {
-        *link = Some(Arc::new(Node { key, value, left: None, right: None, height: 1 }));
+        *link = Some(new);
         return None;
     };
+    let order = new.key.cmp(&shared.key);
+    if order.is_eq() {
+        // Nobody else has the new one yet, so nothing is copied.
+        let node = Arc::make_mut(&mut new);
+        (node.left, node.right, node.height) = (shared.left.clone(), shared.right.clone(), shared.height);
+        return Some(core::mem::replace(shared, new));
+    }
     let node = Arc::make_mut(shared);
-    let before = match key.cmp(&node.key) {
-        Ordering::Less => insert(&mut node.left, key, value),
-        Ordering::Greater => insert(&mut node.right, key, value),
-        Ordering::Equal => return Some(core::mem::replace(&mut node.value, value)),
-    };
-    balance(shared);
+    let before = insert(if order.is_lt() { &mut node.left } else { &mut node.right }, new);
+    if before.is_none() && !node.settle() {
+        balance(link);
+    }
     before
 }
 
@@ -301,8 +317,7 @@ fn remove<K: Ord + Clone + Borrow<Q>, V: Clone, Q: Ord + ?Sized>(
     link: &mut Link<K, V>,
     key: &Q,
 ) -> Option<V> {
-    let shared = link.as_mut()?;
-    let node = Arc::make_mut(shared);
+    let node = Arc::make_mut(link.as_mut()?);
     let removed = match key.cmp(node.key.borrow()) {
         Ordering::Less => remove(&mut node.left, key),
         Ordering::Greater => remove(&mut node.right, key),
@@ -318,15 +333,20 @@ fn remove<K: Ord + Clone + Borrow<Q>, V: Clone, Q: Ord + ?Sized>(
             }
         },
     };
-    balance(shared);
+    if !node.settle() {
+        balance(link);
+    }
     removed
 }
 
 fn pop_first<K: Clone, V: Clone>(link: &mut Link<K, V>) -> Option<(K, V)> {
     let shared = link.as_mut()?;
     if shared.left.is_some() {
-        let first = pop_first(&mut Arc::make_mut(shared).left);
-        balance(shared);
+        let node = Arc::make_mut(shared);
+        let first = pop_first(&mut node.left);
+        if !node.settle() {
+            balance(link);
+        }
         return first;
     }
     let right = shared.right.clone();
@@ -335,52 +355,58 @@ fn pop_first<K: Clone, V: Clone>(link: &mut Link<K, V>) -> Option<(K, V)> {
     Some((key, value))
 }
 
-/// Restores the rule that the heights of a node's two sides differ by one at most, after a change of one side
-/// by one entry.
-fn balance<K: Clone, V: Clone>(shared: &mut Arc<Node<K, V>>) {
+/// Restores the rule that the heights of a node's two sides differ by one at most, where a change of one side by one
+/// entry broke it.
+fn balance<K: Clone, V: Clone>(link: &mut Link<K, V>) {
+    let Some(shared) = link else { return };
     let node = Arc::make_mut(shared);
-    let (left, right) = (height(&node.left), height(&node.right));
-    if left > right + 1 {
-        if let Some(side) = &mut node.left
+    if height(&node.left) > height(&node.right) {
+        if let Some(side) = &node.left
             && height(&side.left) < height(&side.right)
         {
-            rotate_left(side);
+            rotate_left(&mut node.left);
         }
-        rotate_right(shared);
-    } else if right > left + 1 {
-        if let Some(side) = &mut node.right
+        rotate_right(link);
+    } else {
+        if let Some(side) = &node.right
             && height(&side.right) < height(&side.left)
         {
-            rotate_right(side);
+            rotate_right(&mut node.right);
         }
-        rotate_left(shared);
-    } else {
-        node.update();
+        rotate_left(link);
     }
 }
 
 /// Lifts the left side to the top.
-fn rotate_right<K: Clone, V: Clone>(shared: &mut Arc<Node<K, V>>) {
-    let node = Arc::make_mut(shared);
-    let Some(mut top) = node.left.take() else { return };
-    node.left = Arc::make_mut(&mut top).right.take();
+fn rotate_right<K: Clone, V: Clone>(link: &mut Link<K, V>) {
+    let Some(mut low) = link.take() else { return };
+    let node = Arc::make_mut(&mut low);
+    let Some(mut top) = node.left.take() else {
+        *link = Some(low);
+        return;
+    };
+    let new = Arc::make_mut(&mut top);
+    node.left = new.right.take();
     node.update();
-    core::mem::swap(shared, &mut top);
-    let new = Arc::make_mut(shared);
-    new.right = Some(top);
+    new.right = Some(low);
     new.update();
+    *link = Some(top);
 }
 
 /// Lifts the right side to the top.
-fn rotate_left<K: Clone, V: Clone>(shared: &mut Arc<Node<K, V>>) {
-    let node = Arc::make_mut(shared);
-    let Some(mut top) = node.right.take() else { return };
-    node.right = Arc::make_mut(&mut top).left.take();
+fn rotate_left<K: Clone, V: Clone>(link: &mut Link<K, V>) {
+    let Some(mut low) = link.take() else { return };
+    let node = Arc::make_mut(&mut low);
+    let Some(mut top) = node.right.take() else {
+        *link = Some(low);
+        return;
+    };
+    let new = Arc::make_mut(&mut top);
+    node.right = new.left.take();
     node.update();
-    core::mem::swap(shared, &mut top);
-    let new = Arc::make_mut(shared);
-    new.left = Some(top);
+    new.left = Some(low);
     new.update();
+    *link = Some(top);
 }
 
 #[cfg(test)]
