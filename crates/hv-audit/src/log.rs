@@ -308,7 +308,9 @@ pub const BATCH_MAX_BYTES: usize = 16 << 20;
 pub const LABEL_MAX_BYTES: usize = 256;
 
 /// Why the log did not do what was asked.
+// Its tag is a whole word, so that every answer that has room for one is copied word by word.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[repr(u64)]
 pub enum LogError {
     /// The stream has another length than was expected: somebody else was faster.
     Stale {

@@ -1,5 +1,6 @@
 //! Statements that act by themselves: joining, vouching, releasing, findings of verifiers, changes of one's own key.
 
+use crate::adapters::Heard;
 use crate::consequence::{self, Struck};
 use crate::error::{Error, Reason};
 use crate::event::{LedgerEvent, NodeEvent};
@@ -104,7 +105,7 @@ fn decided(state: &State, now: Timestamp, envelope: &Envelope) -> Result<(Draft,
     let nobody = BTreeSet::new();
     Ok(match &statement.content {
         Content::Join { session } => {
-            let (draft, ring) = join(state, now, session, &Entrant::new(by.clone()), None)?;
+            let (draft, ring) = join(state, now, session, &Entrant::new(by.clone()), Heard::Unasked)?;
             (draft.node(spent), (Accepted::Joined { session: session.clone(), ring }, nobody))
         }
         Content::Vouch { session, vouchee, stake } => {

@@ -174,6 +174,8 @@ pub(crate) struct Authority {
     crowded: usize,
 }
 
+crate::seldom::blank!(Authority);
+
 /// As a snapshot keeps it.
 impl Wire for Authority {
     fn put(&self, out: &mut Vec<u8>) {

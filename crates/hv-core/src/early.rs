@@ -12,8 +12,8 @@ use hv_audit::{Lsn, StreamNo};
 use hv_session::ConsistencyMode;
 use hv_types::{Digest, SessionId};
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use tokio::sync::Semaphore;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// So many writes of a node are answered and not durable, at most.
 pub const EARLY_MAX: usize = 64;
@@ -58,13 +58,15 @@ pub(crate) enum Proof {
     NotWanted,
 }
 
-/// How many writes may still be answered early.
-#[derive(Debug)]
-pub(crate) struct Early(Arc<Semaphore>);
+/// How many writes may still be answered early; nothing where none was.
+#[derive(Debug, Default)]
+pub(crate) struct Early(OnceLock<Arc<Semaphore>>);
 
-impl Default for Early {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(EARLY_MAX)))
+impl Early {
+    /// Room for one more, where there is some.
+    fn room(&self) -> Option<OwnedSemaphorePermit> {
+        let room = self.0.get_or_init(|| Arc::new(Semaphore::new(EARLY_MAX)));
+        Arc::clone(room).try_acquire_owned().ok()
     }
 }
 
@@ -85,7 +87,7 @@ impl Node {
         };
         let lsn = recorded.lsn();
         let early = recorded.revealed().is_some_and(|(mode, _)| *mode == ConsistencyMode::Eventual);
-        let room = if early { Arc::clone(&self.early().0).try_acquire_owned().ok() } else { None };
+        let room = if early { self.early().room() } else { None };
         let runtime = tokio::runtime::Handle::try_current();
         match (room, runtime) {
             (Some(room), Ok(runtime)) => {

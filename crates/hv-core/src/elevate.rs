@@ -133,6 +133,8 @@ const fn lacks_quorum(why: &NotElevated) -> bool {
 #[derive(Debug, Default)]
 pub(crate) struct Elevations(BTreeMap<u32, Elevation>);
 
+crate::seldom::blank!(Elevations, Elevations(BTreeMap::new()));
+
 impl Wire for Elevations {
     fn put(&self, out: &mut Vec<u8>) {
         self.0.put(out);

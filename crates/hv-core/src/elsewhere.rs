@@ -13,7 +13,7 @@ use hv_identity::PublicKey;
 use hv_rings::standing::{Cap, standing_under};
 use hv_types::{Did, Ring, SessionId, Timestamp};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// What another node said of an agent counts for so long at most, however long the node says: an hour.
@@ -31,9 +31,9 @@ pub trait HistorySource: Send + Sync + std::fmt::Debug {
     fn fetch(&self, node: &str, agent: &Did) -> Result<Vec<u8>, String>;
 }
 
-/// What is known of other nodes, as long as the program runs.
+/// What is known of other nodes, as long as the program runs; nothing where nobody asks.
 #[derive(Debug, Default)]
-pub(crate) struct Elsewhere(Mutex<Known>);
+pub(crate) struct Elsewhere(OnceLock<Box<Mutex<Known>>>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -93,7 +93,7 @@ impl Weighed {
 impl Elsewhere {
     fn known(&self) -> MutexGuard<'_, Known> {
         // Nothing is half done in here, whoever panicked.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.get_or_init(Box::default).lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set(&self, nodes: Vec<VerifierKey>) {

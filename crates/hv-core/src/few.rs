@@ -11,34 +11,40 @@ const FEW: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Few<K, V, S> {
     list: Vec<(K, V)>,
-    table: HashMap<K, V, S>,
+    /// From the first time on that there were more than a few.
+    table: Option<HashMap<K, V, S>>,
 }
 
-impl<K, V, S: Default> Default for Few<K, V, S> {
+impl<K, V, S> Default for Few<K, V, S> {
     fn default() -> Self {
-        Self { list: Vec::new(), table: HashMap::default() }
+        Self { list: Vec::new(), table: None }
     }
 }
 
-impl<K: Hash + Eq, V, S: BuildHasher> Few<K, V, S> {
+impl<K: Hash + Eq, V, S: BuildHasher + Default> Few<K, V, S> {
+    /// The table, where all of it lies there.
+    fn table(&self) -> Option<&HashMap<K, V, S>> {
+        self.table.as_ref().filter(|table| !table.is_empty())
+    }
+
     pub(crate) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
     {
-        if self.table.is_empty() {
-            return self.list.iter().find(|(known, _)| known.borrow() == key).map(|(_, value)| value);
+        match self.table() {
+            None => self.list.iter().find(|(known, _)| known.borrow() == key).map(|(_, value)| value),
+            Some(table) => table.get(key),
         }
-        self.table.get(key)
     }
 
     pub(crate) fn get_mut<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
         K: Borrow<Q>,
     {
-        if self.table.is_empty() {
-            return self.list.iter_mut().find(|(known, _)| (*known).borrow() == key).map(|(_, value)| value);
+        match self.table.as_mut().filter(|table| !table.is_empty()) {
+            None => self.list.iter_mut().find(|(known, _)| (*known).borrow() == key).map(|(_, value)| value),
+            Some(table) => table.get_mut(key),
         }
-        self.table.get_mut(key)
     }
 
     /// Returns what was there before.
@@ -46,11 +52,15 @@ impl<K: Hash + Eq, V, S: BuildHasher> Few<K, V, S> {
         if let Some(known) = self.get_mut(&key) {
             return Some(std::mem::replace(known, value));
         }
-        if self.table.is_empty() && self.list.len() < FEW {
+        if self.table().is_none() && self.list.len() < FEW {
+            if self.list.capacity() == 0 {
+                self.list = Vec::with_capacity(FEW);
+            }
             self.list.push((key, value));
         } else {
-            self.table.extend(self.list.drain(..));
-            self.table.insert(key, value);
+            let table = self.table.get_or_insert_default();
+            table.extend(self.list.drain(..));
+            table.insert(key, value);
         }
         None
     }
@@ -60,24 +70,27 @@ impl<K: Hash + Eq, V, S: BuildHasher> Few<K, V, S> {
     where
         K: Borrow<Q>,
     {
-        if self.table.is_empty() {
-            let at = self.list.iter().position(|(known, _)| known.borrow() == key)?;
-            return Some(self.list.swap_remove(at).1);
+        match self.table.as_mut().filter(|table| !table.is_empty()) {
+            None => {
+                let at = self.list.iter().position(|(known, _)| known.borrow() == key)?;
+                Some(self.list.swap_remove(at).1)
+            }
+            Some(table) => table.remove(key),
         }
-        self.table.remove(key)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.list.len() + self.table.len()
+        self.list.len() + self.table().map_or(0, HashMap::len)
     }
 
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        self.list.iter_mut().map(|(_, value)| value).chain(self.table.values_mut())
+        let table = self.table.as_mut().into_iter().flat_map(HashMap::values_mut);
+        self.list.iter_mut().map(|(_, value)| value).chain(table)
     }
 
     /// In no order that means anything.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.list.iter().map(|(key, value)| (key, value)).chain(&self.table)
+        self.list.iter().map(|(key, value)| (key, value)).chain(self.table().into_iter().flatten())
     }
 }
 

@@ -108,9 +108,8 @@ type Kind = (&'static str, &'static str);
 type Asker = (Option<Did>, StreamNo);
 
 /// What is kept of those who knock.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Door {
-    /// Set when the log is opened.
     guards: Guards,
     requests: Buckets<Origin>,
     refused: Buckets<Origin>,
@@ -125,14 +124,10 @@ pub(crate) struct Told {
 }
 
 impl Door {
-    /// Sets the limits that hold from here on.
-    pub(crate) const fn guard(&mut self, guards: Guards) {
-        self.guards = guards;
-    }
-
-    /// The limits that hold.
-    pub(crate) const fn guards(&self) -> Guards {
-        self.guards
+    /// One at which nobody has knocked, under these limits.
+    pub(crate) fn new(guards: Guards) -> Self {
+        let (requests, refused) = (Buckets::default(), Buckets::default());
+        Self { guards, requests, refused, fold: Fold::default() }
     }
 
     /// Whether an origin is listened to now. Every request asks once.

@@ -92,6 +92,7 @@ impl Default for Scoring {
     }
 }
 
+crate::seldom::blank!(Guards);
 hv_types::wire_enum!(Scoring { 0 => Off {}, 1 => By { policy } });
 hv_types::wire_struct!(Cadence { every, at_the_end });
 hv_types::wire_struct!(Guards {

@@ -1,6 +1,6 @@
 //! What an embedding program calls.
 
-use crate::adapters::{Asked, lower};
+use crate::adapters::{Heard, lower};
 use crate::charges;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -24,9 +24,11 @@ use hv_rings::class::{Claim, Override, Source};
 use hv_rings::standing::{Cap, standing_under};
 use hv_saga::{Growth, Plan, SagaCommand, SagaState};
 use hv_session::{ConsistencyMode, Session, SessionCommand, SessionConfig, SessionState};
-use hv_types::{ActionId, Did, Digest, Machine, Reversibility, Ring, SagaId, SessionId, Sigma, Timestamp};
+use hv_types::{
+    ActionId, Did, Digest, Illegal, Machine, Reversibility, Ring, SagaId, SessionId, Sigma, Timestamp,
+};
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// The supervisor: sessions, members, trust and sagas behind one gate, on one log.
 ///
@@ -122,13 +124,16 @@ impl Entrant {
     }
 }
 
+/// What every session is before it is created.
+static UNBORN: LazyLock<Session> = LazyLock::new(Session::default);
+
 impl Hypervisor {
     /// A node whose trail ends with the process.
     ///
     /// # Errors
     /// None that an empty log can cause.
     pub fn in_memory() -> Result<Self, Error> {
-        Self::open(Arc::new(MemoryLog::new()), Arc::new(SystemClock))
+        Self::open(Arc::<MemoryLog>::default(), Arc::new(SystemClock))
     }
 
     /// A node on a log; its state is what the log says. Costs time in proportion to the log, unless that was spent
@@ -137,7 +142,7 @@ impl Hypervisor {
     /// # Errors
     /// [`Error::Log`] where the log cannot be read or holds what no honest run could have written.
     pub fn open(log: impl Into<OpenTrail>, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        Ok(Self { node: Arc::new(Node::open(log.into(), clock, |kept| Ok(*kept))?) })
+        Ok(Self { node: Arc::new(Node::open(log.into(), clock, |_| Ok(None))?) })
     }
 
     /// As [`open`](Self::open), under these limits from here on; that they changed is recorded. Without it, those hold
@@ -150,7 +155,7 @@ impl Hypervisor {
         clock: Arc<dyn Clock>,
         guards: Guards,
     ) -> Result<Self, Error> {
-        Ok(Self { node: Arc::new(Node::open(log.into(), clock, |_| Ok(guards))?) })
+        Ok(Self { node: Arc::new(Node::open(log.into(), clock, |_| Ok(Some(guards)))?) })
     }
 
     /// As [`open`](Self::open), under the limits that this makes of those that were set last; that they changed is
@@ -177,7 +182,7 @@ impl Hypervisor {
         clock: Arc<dyn Clock>,
         set: impl FnOnce(&Guards) -> Result<Guards, Error>,
     ) -> Result<Self, Error> {
-        Ok(Self { node: Arc::new(Node::open(log.into(), clock, set)?) })
+        Ok(Self { node: Arc::new(Node::open(log.into(), clock, |kept| set(kept).map(Some))?) })
     }
 
     /// The limits that hold on this node.
@@ -240,8 +245,6 @@ impl Hypervisor {
         config: SessionConfig,
         creator: &Did,
     ) -> Result<SessionHandle, Error> {
-        let create = SessionCommand::Create { id: id.clone(), creator: creator.clone(), config };
-        let on = self.node.ports().on();
         self.node
             .commit(|state, now| {
                 if let Some(killed) = state.kills.hit(id, creator, None) {
@@ -256,11 +259,12 @@ impl Hypervisor {
                     let reason = Reason::TooManySessions { limit };
                     return Err(Refusal::on_node("create_session", Some(creator), reason));
                 }
+                let create = SessionCommand::Create { id: id.clone(), creator: creator.clone(), config };
                 let mut draft = state.draft();
-                draft.decide(&Session::default(), &create, now).map_err(|denial| {
+                draft.decide(&UNBORN, &create, now).map_err(|denial| {
                     Refusal::on_node("create_session", Some(creator), Reason::Session(Box::new(denial)))
                 })?;
-                Ok((draft.open(id.clone(), SessionEvent::Ports { on }), ()))
+                Ok((draft.open(id.clone(), || SessionEvent::Ports { on: self.node.ports().on() }), ()))
             })
             .await?;
         Ok(SessionHandle::new(self.clone(), id.clone()))
@@ -275,8 +279,8 @@ impl Hypervisor {
     /// [`Reason::Session`] where the session does not take it, [`Reason::Quarantined`] where it is under
     /// quarantine; [`Error::NoSession`], [`Error::Log`], [`Error::Poisoned`].
     pub async fn join_session(&self, session: &SessionId, entrant: &Entrant) -> Result<Ring, Error> {
-        let scored = self.node.asked(session, &entrant.did).await?;
-        self.node.commit(|state, now| join(state, now, session, entrant, scored)).await
+        let heard = self.node.asked(session, &entrant.did).await?;
+        self.node.commit(|state, now| join(state, now, session, entrant, heard)).await
     }
 
     /// Starts a session that somebody has joined.
@@ -488,43 +492,25 @@ impl Hypervisor {
     /// [`Reason::SagaUnfinished`] where a saga still has to be driven to its end; [`Reason::Session`] where
     /// the session cannot end now; [`Error::NoSession`], [`Error::Log`], [`Error::Poisoned`].
     pub async fn terminate_session(&self, session: &SessionId) -> Result<Digest, Error> {
-        self.finish_sagas(session).await?;
-        let root = self
-            .node
-            .commit_closing(|state, now| {
-                let slot = find(state, "terminate_session", session)?;
-                if let Some(saga) = slot.unfinished() {
-                    let reason = Reason::SagaUnfinished(saga.id.clone());
-                    return Err(slot.refuse("terminate_session", None, None, reason));
-                }
-                let mut draft = state.draft().closing(slot.stream);
-                let decided = draft.decide(&slot.session, &SessionCommand::End, now);
-                decided.map_err(|denial| slot.refuse_session("terminate_session", None, denial))?;
-                let release = LedgerCommand::ReleaseSession { session: slot.ledger_no() };
-                let released = state.ledger.decide(&release, now).map_err(|denial| {
-                    slot.refuse("terminate_session", None, None, Reason::Ledger(Box::new(denial)))
-                })?;
-                Ok((draft.ledger(released), ()))
-            })
-            .await?;
-        if self.reports_owed()? > 0 {
+        let begin = |state: &State, now| {
+            let slot = find(state, "terminate_session", session)?;
+            // What ends with it is told before.
+            match slot.running_sagas().next() {
+                Some(_) => Ok(state.draft().session(slot.stream, finished(slot, now))),
+                None => closed(state, slot, now),
+            }
+        };
+        let reports = |state: &State| state.outbox.len();
+        let mut ended = self.node.commit_closing(begin, reports).await?;
+        if ended.is_none() {
+            let end = |state: &State, now| closed(state, find(state, "terminate_session", session)?, now);
+            ended = self.node.commit_closing(end, reports).await?;
+        }
+        let (root, reports) = ended.ok_or(Error::Illegal(Illegal::new("what is closed has a root")))?;
+        if reports > 0 {
             self.deliver_reports().await?;
         }
         Ok(root)
-    }
-
-    async fn finish_sagas(&self, session: &SessionId) -> Result<(), Error> {
-        let none =
-            |state: &State| state.slot(session).is_none_or(|slot| slot.running_sagas().next().is_none());
-        if self.node.look(none)? {
-            return Ok(());
-        }
-        self.node
-            .commit(|state, now| {
-                let slot = find(state, "terminate_session", session)?;
-                Ok((Draft::default().session(slot.stream, finished(slot, now)), ()))
-            })
-            .await
     }
 
     /// Ends the log cleanly: afterwards every byte of it is covered, and nothing can be appended through this
@@ -543,6 +529,23 @@ pub(crate) fn find<'a>(
     session: &SessionId,
 ) -> Result<&'a Slot, Box<Refusal>> {
     state.slot(session).ok_or_else(|| Refusal::no_session(request, None, session))
+}
+
+/// The end of a session.
+fn closed(state: &State, slot: &Slot, now: Timestamp) -> Result<Draft, Box<Refusal>> {
+    if let Some(saga) = slot.unfinished() {
+        let reason = Reason::SagaUnfinished(saga.id.clone());
+        return Err(slot.refuse("terminate_session", None, None, reason));
+    }
+    let mut draft = state.draft().closing(slot.stream);
+    let decided = draft.decide(&slot.session, &SessionCommand::End, now);
+    decided.map_err(|denial| slot.refuse_session("terminate_session", None, denial))?;
+    let release = LedgerCommand::ReleaseSession { session: slot.ledger_no() };
+    let released = state
+        .ledger
+        .decide(&release, now)
+        .map_err(|denial| slot.refuse("terminate_session", None, None, Reason::Ledger(Box::new(denial))))?;
+    Ok(draft.ledger(released))
 }
 
 /// The end of every saga that only waits to be told that no step follows.
@@ -591,7 +594,7 @@ pub(crate) fn join(
     now: Timestamp,
     session: &SessionId,
     entrant: &Entrant,
-    scored: Option<Asked>,
+    heard: Heard,
 ) -> Result<(Draft, Ring), Box<Refusal>> {
     let slot = find(state, "join", session)?;
     let Entrant { did, parent, trust, caps, claims, history, elsewhere } = entrant;
@@ -601,8 +604,9 @@ pub(crate) fn join(
     if let Some(killed) = state.kills.hit(session, did, None) {
         return Err(slot.refuse("join", Some(did), None, killed));
     }
+    let party = state.party(slot, did);
     let join = match parent {
-        Some(parent) if slot.session.known(did).is_none() => {
+        Some(parent) if party.seat.is_none() => {
             let needs = ConsistencyMode::Eventual;
             SessionCommand::AddChild { parent: parent.clone(), child: did.clone(), needs }
         }
@@ -615,9 +619,12 @@ pub(crate) fn join(
     let mut endowed = Vec::new();
     let mut sigma = UNKNOWN_SIGMA;
     let mut caps = caps.clone();
-    // Whom nobody has asked about is asked about before its first call.
-    let unasked = || state.scores.asked(did, now);
-    let scored = if slot.adapted.scored() { scored.or_else(|| Some(unasked())) } else { None };
+    let scored = slot.adapted.scored().then(|| match heard {
+        Heard::Answer(answer) => answer,
+        // Whom nobody has asked about is asked about before its first call.
+        Heard::Unasked => state.scores.asked(did, now),
+        Heard::NoScorer => Err("no trust scorer is connected".to_owned()),
+    });
     // A scorer's answer counts where it is lower; where nothing else is said, it is what is said.
     let (said, answer) = match scored {
         None => (*trust, None),
@@ -630,7 +637,7 @@ pub(crate) fn join(
             (said, Some(NodeEvent::Scored { agent: did.clone(), sigma: scored, until }))
         }
     };
-    if state.ledger.agent(did).is_some() {
+    if party.account.is_some() {
         sigma = state.ledger.sigma_eff(did, slot.ledger_no(), Reversibility::Full, now);
         if let Some(NodeEvent::Scored { sigma: scored, .. }) = &answer {
             sigma = lower(sigma, state.ledger.reputation(did), *scored);
@@ -650,23 +657,32 @@ pub(crate) fn join(
     }
     caps.extend(state.histories.cap(did, history.as_deref()));
     caps.extend(elsewhere.as_ref().and_then(Weighed::cap));
-    let party = state.party(slot, did);
     let known = party.seat.map(|seat| seat.ordinal);
     let member = known.unwrap_or(u32::try_from(slot.session.roster().count()).unwrap_or(u32::MAX));
     let unscored = matches!(answer, Some(NodeEvent::Unscored { .. })).then_some(Cap::Unscored);
     let drifted = known.is_some_and(|member| slot.adapted.drifted(member)).then_some(Cap::Drift);
-    let more = [unscored, drifted];
-    // Whether the scorer's answer counts is settled by what it has just said.
-    let others = state.caps_now(slot, &party, parent.as_ref(), sigma, now);
-    let others = others.iter().flatten().filter(|cap| **cap != Cap::Unscored);
-    let ring = standing_under(sigma, caps.iter().chain(more.iter().flatten()).chain(others), now).ring();
-    draft.events.push(SessionEvent::Assessed { member, sigma, ring, caps });
+    let seen = state.caps_now(slot, &party, parent.as_ref(), sigma, now);
+    let standing = if unscored.is_none() && drifted.is_none() && seen.iter().all(Option::is_none) {
+        standing_under(sigma, &caps, now)
+    } else {
+        // Whether the scorer's answer counts is settled by what it has just said.
+        let seen = seen.iter().flatten().filter(|cap| **cap != Cap::Unscored);
+        standing_under(sigma, caps.iter().chain(&unscored).chain(&drifted).chain(seen), now)
+    };
+    let ring = standing.ring();
+    draft.events.extend(std::iter::once_with(|| SessionEvent::Assessed { member, sigma, ring, caps }));
     draft.events.extend(claims.iter().map(|(action, claim)| SessionEvent::Registered {
         action: action.clone(),
         source: Source::Manifest,
         claim: *claim,
     }));
     let weighed = elsewhere.as_ref().and_then(|weighed| weighed.event(did));
-    let said = answer.into_iter().chain(weighed).collect();
+    let mut said = Vec::new();
+    if let Some(answer) = answer {
+        said.push(answer);
+    }
+    if let Some(weighed) = weighed {
+        said.push(weighed);
+    }
     Ok((draft.node(said).ledger(endowed), ring))
 }

@@ -45,6 +45,10 @@ pub(crate) struct Kills {
 }
 
 hv_types::wire_struct!(Kills { all, agents, actions, sessions });
+crate::seldom::blank!(
+    Kills,
+    Kills { all: None, agents: BTreeMap::new(), actions: BTreeMap::new(), sessions: BTreeMap::new() }
+);
 
 impl Kills {
     pub(crate) fn apply(&mut self, event: &NodeEvent) -> Result<(), Illegal> {

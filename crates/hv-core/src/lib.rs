@@ -68,6 +68,7 @@ mod rates;
 mod reduce;
 mod rehearsal;
 mod scoring;
+mod seldom;
 mod slash;
 mod snapshot;
 mod state;

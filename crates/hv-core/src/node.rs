@@ -12,11 +12,12 @@ use crate::guards::Guards;
 use crate::observed::{self, Command, Sums};
 use crate::open_trail::OpenTrail;
 use crate::origin::Origin;
+use crate::seldom::Seldom;
 use crate::state::State;
 use crate::trail::TrailEvent;
 use hv_audit::{Log, LogError, Lsn, PayloadRef, StreamNo};
 use hv_liability::SlashOrder;
-use hv_types::{ActionId, Did, Digest, Illegal, SessionId, Timestamp};
+use hv_types::{ActionId, Did, Digest, SessionId, Timestamp};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::broadcast;
@@ -31,7 +32,7 @@ pub(crate) use draft::{Ahead, Draft, Part};
 pub use keeping::Kept;
 pub(crate) use keeping::Taken;
 
-use keeping::Keeping;
+use keeping::{Keeping, Opened};
 use turn::Turn;
 use turnaway::folded;
 
@@ -54,8 +55,10 @@ struct Shared {
     turn: Turn,
     /// Held for reading while an effect begins, for writing while a kill is recorded.
     launches: RwLock<()>,
-    /// Taken alone or behind the lock of `inner`, never before it.
-    door: Mutex<Door>,
+    /// The limits that hold.
+    guards: Seldom<Guards>,
+    /// Taken alone or behind the lock of `inner`, never before it. Made when somebody knocks or is refused.
+    door: OnceLock<Box<Mutex<Door>>>,
     /// What is known of other nodes.
     elsewhere: Elsewhere,
     /// When the next counts at the door are due, so that whoever passes need not look behind it.
@@ -176,40 +179,40 @@ impl Refusal {
 }
 
 impl Node {
-    /// Takes up what the log says; from then on those limits hold that are made of those that held before.
+    /// Takes up what the log says; from then on those limits hold that are made of those that held before, or those
+    /// themselves.
     pub(crate) fn open(
         OpenTrail { log, taken }: OpenTrail,
         clock: Arc<dyn Clock>,
-        set: impl FnOnce(&Guards) -> Result<Guards, Error>,
+        set: impl FnOnce(&Guards) -> Result<Option<Guards>, Error>,
     ) -> Result<Self, Error> {
-        // The state is made where it stays, because it is large.
+        let mut inner = Inner::default();
+        let keeping = Keeping::default();
+        let Opened { last, unusable } = keeping::opened(&*log, taken, &mut inner.state, &keeping)?;
+        let mut guards = inner.state.guards.clone();
+        let set = set(&guards)?.filter(|set| *set != *guards).map(Box::new);
+        if let Some(set) = &set {
+            guards = Seldom::from(**set);
+        }
+        keeping.pace(&*log, guards.snapshots);
         let shared = Arc::new(Shared {
             log,
             clock,
-            last: AtomicU64::default(),
-            inner: Mutex::default(),
+            last: AtomicU64::new(last.0),
+            inner: Mutex::new(inner),
             turn: Turn::default(),
             launches: RwLock::new(()),
             ports: Ports::default(),
-            door: Mutex::default(),
+            guards,
+            door: OnceLock::new(),
             elsewhere: Elsewhere::default(),
             counts_due: AtomicU64::new(Timestamp::MAX.0),
             notices: OnceLock::new(),
-            keeping: Keeping::default(),
+            keeping,
             early: Early::default(),
         });
         let node = Self { shared, origin: None };
-        let (unusable, kept) = {
-            let Shared { log, last, keeping, .. } = &*node.shared;
-            let state = &mut node.lock()?.state;
-            let opened = keeping::opened(&**log, taken, state, keeping)?;
-            last.store(opened.last.0, Ordering::Release);
-            (opened.unusable, state.guards)
-        };
-        let guards = set(&kept)?;
-        node.shared.keeping.pace(&*node.shared.log, guards.snapshots);
-        node.door()?.guard(guards);
-        let set = (guards != kept).then(|| NodeEvent::Guarded { guards: Box::new(guards) });
+        let set = set.map(|guards| NodeEvent::Guarded { guards });
         if unusable.is_some() || set.is_some() {
             let mut draft = Draft::default().node(unusable.into_iter().chain(set).collect());
             let now = node.now();
@@ -237,7 +240,7 @@ impl Node {
 
     /// The limits that hold.
     pub(crate) fn guards(&self) -> Guards {
-        self.shared.door.lock().unwrap_or_else(PoisonError::into_inner).guards()
+        *self.shared.guards
     }
 
     pub(crate) fn log(&self) -> &Arc<dyn Log> {
@@ -405,15 +408,23 @@ impl Node {
         self.settle(recorded).await
     }
 
-    /// [`commit`](Self::commit) of what closes a stream; gives the root over it.
-    pub(crate) async fn commit_closing(
+    /// [`commit`](Self::commit) of what closes a stream; gives the root over it, where it does, and what is asked of the
+    /// state then.
+    pub(crate) async fn commit_closing<T>(
         &self,
-        decide: impl FnOnce(&State, Timestamp) -> Result<(Draft, ()), Box<Refusal>>,
-    ) -> Result<Digest, Error> {
-        let mut recorded = self.run(decide, |_, ()| ())?;
+        decide: impl FnOnce(&State, Timestamp) -> Result<Draft, Box<Refusal>>,
+        ask: impl FnOnce(&State) -> T,
+    ) -> Result<Option<(Digest, T)>, Error> {
+        let command = Command::begin();
+        let decide = |state: &State, now| decide(state, now).map(|draft| (draft, ()));
+        let mut recorded = self.run(decide, |state, ()| ask(state))?;
         let root = recorded.made.root.take();
-        self.settle(recorded).await?;
-        root.map(|root| *root).ok_or(Error::Illegal(Illegal::new("what is closed has a root")))
+        let durable = match self.durable(recorded.made.lsn) {
+            Some(durable) => durable,
+            None => self.synced(recorded.made.lsn).await?,
+        };
+        let answer = self.reveal(durable, &command, recorded)?;
+        Ok(root.map(|root| (*root, answer)))
     }
 
     /// Ends the log; whatever comes afterwards is refused by it.

@@ -1,6 +1,6 @@
 //! What the log says, taken together: the state of the node.
 
-use crate::adapters::{self, Adapted, Outbox, Scores};
+use crate::adapters::{self, Adapted, Outbox, PortsOn, Scores, outcomes};
 use crate::anchors::AnchorBook;
 use crate::authority::Authority;
 use crate::elevate::Elevations;
@@ -16,7 +16,8 @@ use crate::kill::Kills;
 use crate::node::{Ahead, Refusal};
 use crate::purge::{Hold, apply_hold};
 use crate::rates::Meters;
-use crate::scoring::Outcomes;
+use crate::scoring::{self, Outcomes};
+use crate::seldom::Seldom;
 use foldhash::fast::FixedState;
 use foldhash::quality::RandomState;
 use hv_audit::{PayloadRef, StreamNo};
@@ -25,13 +26,14 @@ use hv_liability::{Ledger, SessionNo};
 use hv_rings::class::{Claims, Class, Override, Undo, Unproven};
 use hv_rings::standing::Cap;
 use hv_saga::reversibility::{Known as Undoing, Registry};
-use hv_saga::{Attempt, AttemptFacts, Saga, SagaState, StepDef};
+use hv_saga::{Saga, SagaEvent, SagaState, StepDef};
 use hv_session::{MemberRef, Session};
-use hv_types::{ActionId, Did, Digest, Illegal, Machine, Ring, SagaId, SessionId, Sigma, Timestamp};
+use hv_types::{ActionId, Call, Did, Digest, Illegal, Machine, Ring, SagaId, SessionId, Sigma, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem;
 
 mod busy;
+mod fresh;
 mod gone;
 mod kept;
 mod names;
@@ -59,11 +61,11 @@ const NO_SAGA: Illegal = Illegal::new("a saga is opened first, and nothing happe
 const CROWD: usize = 1024;
 
 /// The state of the node.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct State {
-    pub(crate) authority: Authority,
+    pub(crate) authority: Seldom<Authority>,
     /// The limits that were set last.
-    pub(crate) guards: Guards,
+    pub(crate) guards: Seldom<Guards>,
     /// What is not replayed: how often agents call, and how far above their ring.
     pub(crate) meters: Meters,
     /// Nor is this.
@@ -71,32 +73,32 @@ pub(crate) struct State {
     /// What ended sagas say about those who worked in them.
     pub(crate) track: hv_liability::Scores,
     /// Until when the breakers of agents are open.
-    breakers: BTreeMap<Did, Timestamp>,
+    breakers: Seldom<BTreeMap<Did, Timestamp>>,
     pub(crate) ledger: Ledger,
     /// Records of the ledger stream.
     pub(crate) ledger_length: u64,
-    pub(crate) kills: Kills,
+    pub(crate) kills: Seldom<Kills>,
     pub(crate) anchors: AnchorBook,
     pub(crate) histories: Histories,
     /// The holds that are on, by number.
-    pub(crate) holds: BTreeMap<u32, Hold>,
+    pub(crate) holds: Seldom<BTreeMap<u32, Hold>>,
     /// The number that the next hold gets.
     pub(crate) next_hold: u32,
     /// How many open sessions each creator has.
     creators: Few<Did, u32, RandomState>,
     /// What the scorer said, and what it is to be told.
-    pub(crate) scores: Scores,
-    pub(crate) outbox: Outbox,
-    pub(crate) items: Items,
+    pub(crate) scores: Seldom<Scores>,
+    pub(crate) outbox: Seldom<Outbox>,
+    pub(crate) items: Seldom<Items>,
     /// The last snapshot of which it was said that it could not be used.
     pub(crate) unusable: u64,
     names: Few<SessionId, StreamNo, RandomState>,
     /// The log itself gives these numbers, so nobody can choose them to collide.
     sessions: Few<StreamNo, Box<Slot>, FixedState>,
     /// Sessions that are over, as long as their bonds answer for what happened in them.
-    answering: BTreeMap<SessionId, SessionNo>,
+    answering: Seldom<BTreeMap<SessionId, SessionNo>>,
     /// While a log is replayed: sessions of which records are gone, as long as they were open.
-    gone: BTreeMap<StreamNo, Option<SessionId>>,
+    gone: Seldom<BTreeMap<StreamNo, Option<SessionId>>>,
 }
 
 /// One open session, with everything that happens in it.
@@ -120,15 +122,15 @@ pub(crate) struct Slot {
     pub(crate) undos: Registry,
     /// By ordinal of the member.
     caps: Vec<Vec<Cap>>,
-    notes: BTreeMap<String, Digest>,
-    voters: BTreeSet<Did>,
-    overrides: BTreeMap<ActionId, Override>,
+    notes: Seldom<BTreeMap<String, Digest>>,
+    voters: Seldom<BTreeSet<Did>>,
+    overrides: Seldom<BTreeMap<ActionId, Override>>,
     /// Whose word the steps of running sagas started on, by saga and ordinal.
-    certified: BTreeMap<(u32, u32), Vec<Voice>>,
-    elevations: Elevations,
+    certified: Seldom<BTreeMap<(u32, u32), Vec<Voice>>>,
+    elevations: Seldom<Elevations>,
     /// Nothing where nobody said anything of intents.
     intents: Option<Box<Intents>>,
-    pub(crate) adapted: Adapted,
+    pub(crate) adapted: Seldom<Adapted>,
     /// What sagas that have just ended say of those who worked on them, for the scorer.
     outcomes: Vec<(Did, TaskOutcome, Digest)>,
     /// What sagas say that ended in the record that is being taken up.
@@ -167,7 +169,7 @@ impl State {
                 Ok(())
             }
             NodeEvent::Guarded { guards } => {
-                self.guards = **guards;
+                self.guards = Seldom::from(**guards);
                 Ok(())
             }
             NodeEvent::Killed { target, .. } => {
@@ -240,8 +242,8 @@ impl State {
         if self.names.insert(id.clone(), stream).is_some() {
             return Err(Illegal::new("open sessions have different names"));
         }
-        let slot = Slot::new(id.clone(), stream);
-        self.sessions.insert(stream, Box::new(slot));
+        // It is made where it stays, because it is large.
+        self.sessions.insert(stream, Box::write(Box::new_uninit(), Slot::new(id.clone(), stream)));
         Ok(())
     }
 
@@ -252,15 +254,18 @@ impl State {
         stream: StreamNo,
         (lifecycle, events): (&[MembershipEvent], &[SessionEvent]),
         attached: &[PayloadRef],
-        mut ahead: Option<&mut Ahead>,
+        mut ahead: Option<Ahead>,
     ) -> Result<(), Illegal> {
         self.change_session(stream, |slot| {
             lifecycle.iter().try_for_each(|event| slot.lives(event, Session::apply_decided))?;
-            events.iter().try_for_each(|event| slot.apply(event, attached, ahead.as_deref_mut()))?;
-            match ahead {
-                Some(ahead) if !ahead.reached => slot.reach(ahead).map(|_| ()),
-                _ => Ok(()),
+            events.iter().try_for_each(|event| slot.apply(event, attached, &mut ahead))?;
+            if let Some(Ahead { number, machine, .. }) = &mut ahead {
+                let known = slot.running.get_mut(number).ok_or(NO_SAGA)?;
+                slot.busy.take(&slot.session, &known.machine);
+                slot.busy.add(&slot.session, machine);
+                mem::swap(&mut known.machine, &mut **machine);
             }
+            Ok(())
         })
     }
 
@@ -276,7 +281,7 @@ impl State {
         if let (0, Some(creator)) = (slot.length, slot.session.creator()) {
             count(&mut self.creators, creator);
         }
-        if let Some((member, severity)) = slot.adapted.take_slashed()
+        if let Some((member, severity)) = slot.adapted.made().and_then(Adapted::take_slashed)
             && let Some(member) = slot.session.by_ordinal(member)
         {
             self.outbox.drifted(&adapters::drift_evidence(slot, member.did), severity);
@@ -288,7 +293,7 @@ impl State {
             }
         }
         if !slot.judged.is_empty() {
-            let judged = slot.judged.drain(..);
+            let judged = mem::take(&mut slot.judged);
             if let Scoring::By { policy } = self.guards.score {
                 for (at, outcomes) in judged {
                     for (agent, outcomes) in outcomes {
@@ -360,13 +365,13 @@ impl State {
 
     /// What the operator set for an action: in this session, or else for the node.
     pub(crate) fn override_of(&self, slot: &Slot, action: &ActionId) -> Override {
-        let everywhere = || self.authority.config().and_then(|config| config.overrides().get(action));
+        let everywhere = || self.authority.known()?.config()?.overrides().get(action);
         slot.overrides.get(action).or_else(everywhere).copied().unwrap_or_default()
     }
 
     /// Whether an effect of this agent may start now, if it was granted.
-    pub(crate) fn may_act(&self, stream: StreamNo, attempt: &Attempt, now: Timestamp) -> bool {
-        let AttemptFacts { session, agent, action, .. } = &**attempt;
+    pub(crate) fn may_act(&self, stream: StreamNo, call: &Call, now: Timestamp) -> bool {
+        let Call { session, agent, action, .. } = call;
         let killed = self.kills.hit(session, agent, Some(action)).is_some();
         !killed
             && self.open(stream).is_some_and(|slot| {
@@ -387,6 +392,7 @@ fn count(creators: &mut Few<Did, u32, RandomState>, creator: &Did) {
 
 impl Slot {
     /// A session of which nothing is said yet.
+    #[inline(always)]
     fn new(id: SessionId, stream: StreamNo) -> Self {
         Self {
             id,
@@ -401,13 +407,13 @@ impl Slot {
             registry: BTreeMap::new(),
             undos: Registry::default(),
             caps: Vec::new(),
-            notes: BTreeMap::new(),
-            voters: BTreeSet::new(),
-            overrides: BTreeMap::new(),
-            certified: BTreeMap::new(),
-            elevations: Elevations::default(),
+            notes: Seldom::default(),
+            voters: Seldom::default(),
+            overrides: Seldom::default(),
+            certified: Seldom::default(),
+            elevations: Seldom::default(),
             intents: None,
-            adapted: Adapted::default(),
+            adapted: Seldom::default(),
             outcomes: Vec::new(),
             judged: Vec::new(),
         }
@@ -422,13 +428,15 @@ impl Slot {
         &mut self,
         event: &SessionEvent,
         attached: &[PayloadRef],
-        ahead: Option<&mut Ahead>,
+        ahead: &mut Option<Ahead>,
     ) -> Result<(), Illegal> {
         match event {
             SessionEvent::Session { event } => self.lives(event, Session::apply),
             SessionEvent::Assessed { member, ring, caps, .. } => {
-                if *ring == Ring::Sandbox {
-                    self.elevations.end(*member);
+                if *ring == Ring::Sandbox
+                    && let Some(elevations) = self.elevations.made()
+                {
+                    elevations.end(*member);
                 }
                 let index = *member as usize;
                 if self.session.by_ordinal(*member).is_none() {
@@ -454,7 +462,67 @@ impl Slot {
                 self.ended.push(None);
                 Ok(())
             }
-            SessionEvent::Saga { saga, event } => self.saga_moves(*saga, event, ahead),
+            SessionEvent::Saga { saga, event } => {
+                let known = self.running.get_mut(saga).ok_or(NO_SAGA)?;
+                if let SagaEvent::Started { step, .. } = event {
+                    known.held.remove(step);
+                }
+                // Where a saga ends, that is the last event of it.
+                let ends = matches!(event, SagaEvent::Finished { .. });
+                let mut worked = None;
+                match ahead {
+                    Some(Ahead { number, machine, outcomes }) if *number == *saga => {
+                        // What is known of undos asks for names and times, which are in it the same.
+                        self.undos.observe(machine, event);
+                        if !ends {
+                            return Ok(());
+                        }
+                        self.busy.take(&self.session, &known.machine);
+                        self.busy.add(&self.session, machine);
+                        mem::swap(&mut known.machine, &mut **machine);
+                        worked = outcomes.take();
+                        *ahead = None;
+                    }
+                    _ => {
+                        self.busy.take_moved(&self.session, &known.machine, event);
+                        known.machine.apply(event)?;
+                        self.busy.add_moved(&self.session, &known.machine, event);
+                        self.undos.observe(&known.machine, event);
+                    }
+                }
+                let state = known.machine.state();
+                if state.is_terminal() {
+                    // Nothing of it stays in memory but how it ended.
+                    if let (true, Some(ended)) = (self.adapted.scored(), self.running.get(saga)) {
+                        self.outcomes.extend(outcomes(&self.id, &ended.id, &ended.machine));
+                    }
+                    let ended = self.take_running(*saga);
+                    if let Some(rehearsal) = ended.as_ref().filter(|ended| ended.rehearsal) {
+                        self.undos.rehearsed(&rehearsal.machine);
+                    }
+                    if let (false, Some(ended), SagaEvent::Finished { at, .. }) =
+                        (self.adapted.scored(), &ended, event)
+                    {
+                        let at = at.since(ended.machine.created());
+                        let fresh = || scoring::outcomes(self, ended, &ended.machine);
+                        debug_assert!(worked.as_ref().is_none_or(|worked| *worked == fresh()));
+                        let outcomes = worked.unwrap_or_else(fresh);
+                        if !outcomes.is_empty() {
+                            self.judged.push((at, outcomes));
+                        }
+                    }
+                    if state == SagaState::Escalated {
+                        self.escalated.extend(ended.map(|ended| (*saga, ended)));
+                    }
+                    let certified = self.certified.range((*saga, 0)..=(*saga, u32::MAX));
+                    let certified: Vec<_> = certified.map(|(step, _)| *step).collect();
+                    certified.iter().for_each(|step| drop(self.certified.remove(step)));
+                    if let Some(ended) = self.ended.get_mut(*saga as usize) {
+                        *ended = Some(state);
+                    }
+                }
+                Ok(())
+            }
             SessionEvent::UndoAccepted { saga, step } => {
                 let known = self.running.get_mut(saga).filter(|saga| saga.machine.step(*step).is_some());
                 let known = known.ok_or(Illegal::new("the undo of a step that is there is accepted"))?;
@@ -475,7 +543,7 @@ impl Slot {
                 Ok(())
             }
             SessionEvent::VotersNamed { voters } => {
-                self.voters = voters.iter().cloned().collect();
+                self.voters = Seldom::from(voters.iter().cloned().collect::<BTreeSet<Did>>());
                 Ok(())
             }
             SessionEvent::Overridden { action, set } => {
@@ -490,7 +558,9 @@ impl Slot {
                 Ok(())
             }
             SessionEvent::Ports { on } => {
-                self.adapted.set(on);
+                if *on != PortsOn::NONE || self.adapted.made().is_some() {
+                    self.adapted.set(on);
+                }
                 Ok(())
             }
             SessionEvent::DriftChecked { member, check } => {
@@ -522,7 +592,7 @@ impl Slot {
     }
 
     /// Whether somebody else is asked for the scores of its members.
-    pub(crate) const fn scored_elsewhere(&self) -> bool {
+    pub(crate) fn scored_elsewhere(&self) -> bool {
         self.adapted.scored()
     }
 
@@ -584,7 +654,7 @@ impl Slot {
     }
 
     /// The human voters that the session names.
-    pub(crate) const fn voters(&self) -> &BTreeSet<Did> {
+    pub(crate) fn voters(&self) -> &BTreeSet<Did> {
         &self.voters
     }
 

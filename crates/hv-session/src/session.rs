@@ -298,6 +298,11 @@ impl Session {
     }
 }
 
+/// Appends an event, which is made in its place in the list: they are large.
+fn say(events: &mut Vec<SessionEvent>, event: impl FnOnce() -> SessionEvent) {
+    events.extend(core::iter::once_with(event));
+}
+
 /// What each command comes to.
 impl Session {
     /// As [`decide`](Machine::decide), appending to events that the caller keeps room for. A refusal appends nothing.
@@ -313,8 +318,8 @@ impl Session {
         match (command, &self.genesis) {
             (SessionCommand::Create { id, creator, config }, None) => {
                 let (id, creator) = (id.clone(), creator.clone());
-                events.push(SessionEvent::Created { id, creator, config: *config, at: now });
-                events.push(SessionEvent::Moved { to: SessionState::Handshaking });
+                say(events, || SessionEvent::Created { id, creator, config: *config, at: now });
+                say(events, || SessionEvent::Moved { to: SessionState::Handshaking });
             }
             (SessionCommand::Create { .. }, Some(genesis)) => {
                 return Err(SessionDenial::AlreadyCreated { id: genesis.id.clone() });
@@ -322,55 +327,65 @@ impl Session {
             (_, None) => return Err(SessionDenial::NotCreated),
             (_, Some(_)) if self.resuming.is_some() => return Err(SessionDenial::NotCreated),
             (SessionCommand::Join { did, needs }, _) => {
-                events.push(self.join(did, None, now)?);
-                events.extend(self.strong_forced(*needs));
+                self.join(did, None, now, events)?;
+                self.force_strong(*needs, events);
             }
             (SessionCommand::AddChild { parent, child, needs }, _) => {
-                events.push(self.join(child, Some(parent), now)?);
-                events.extend(self.strong_forced(*needs));
+                self.join(child, Some(parent), now, events)?;
+                self.force_strong(*needs, events);
             }
-            (SessionCommand::Activate, _) => events.push(self.activate(now)?),
+            (SessionCommand::Activate, _) => self.activate(now, events)?,
             (SessionCommand::Leave { did }, _) => events.extend(self.leave(did, now)?),
             (SessionCommand::Evict { did, reason }, _) => events.extend(self.evict(did, *reason)?),
             (SessionCommand::Readmit { did }, _) => events.push(self.readmit(did)?),
-            (SessionCommand::Terminate, _) => events.push(self.moved(SessionState::Terminating)?),
-            (SessionCommand::Archive, _) => events.push(self.moved(SessionState::Archived)?),
+            (SessionCommand::Terminate, _) => self.moves(SessionState::Terminating, events)?,
+            (SessionCommand::Archive, _) => self.moves(SessionState::Archived, events)?,
             (SessionCommand::End, _) => {
                 if self.state != SessionState::Terminating {
-                    events.push(self.moved(SessionState::Terminating)?);
+                    self.moves(SessionState::Terminating, events)?;
                 }
-                events.push(SessionEvent::Moved { to: SessionState::Archived });
+                say(events, || SessionEvent::Moved { to: SessionState::Archived });
             }
             (SessionCommand::ForceStrong, _) => {
                 self.in_state("force the strong mode", &OPEN)?;
                 self.in_time(now)?;
-                events.extend(self.strong_forced(ConsistencyMode::Strong));
+                self.force_strong(ConsistencyMode::Strong, events);
             }
             (SessionCommand::File { agent, command }, _) => self.decide_file(agent, command, now, events)?,
         }
         Ok(())
     }
 
-    fn join(&self, did: &Did, parent: Option<&Did>, now: Timestamp) -> Result<SessionEvent, SessionDenial> {
+    fn join(
+        &self,
+        did: &Did,
+        parent: Option<&Did>,
+        now: Timestamp,
+        events: &mut Vec<SessionEvent>,
+    ) -> Result<(), SessionDenial> {
         self.in_state("join", &OPEN)?;
         self.in_time(now)?;
         let parent = parent.map(|parent| self.present_member(parent)).transpose()?;
-        let came = match self.known(did) {
-            Some(known) => self.rejoin(known, parent)?,
+        let known = self.known(did);
+        match known {
+            Some(known) => self.may_rejoin(known, parent)?,
             None if self.roster.len() >= ROSTER_MAX => return Err(SessionDenial::RosterFull),
-            None => SessionEvent::Joined { did: did.clone(), parent: parent.map(|parent| parent.ordinal) },
-        };
+            None => {}
+        }
         if self.present() >= self.config.max_participants() {
             return Err(SessionDenial::Full { limit: self.config.max_participants() });
         }
-        Ok(came)
+        match known {
+            Some(known) => say(events, || SessionEvent::Rejoined { member: known.ordinal }),
+            None => {
+                let parent = parent.map(|parent| parent.ordinal);
+                say(events, || SessionEvent::Joined { did: did.clone(), parent });
+            }
+        }
+        Ok(())
     }
 
-    fn rejoin(
-        &self,
-        known: MemberRef<'_>,
-        parent: Option<MemberRef<'_>>,
-    ) -> Result<SessionEvent, SessionDenial> {
+    fn may_rejoin(&self, known: MemberRef<'_>, parent: Option<MemberRef<'_>>) -> Result<(), SessionDenial> {
         let did = || known.did.clone();
         match known.standing {
             Standing::Present => return Err(SessionDenial::AlreadyMember { did: did() }),
@@ -383,14 +398,18 @@ impl Session {
         let absent = known.parent.and_then(|p| self.by_ordinal(p)).filter(|parent| !parent.is_present());
         match absent {
             Some(parent) => Err(SessionDenial::ParentAbsent { did: did(), parent: parent.did.clone() }),
-            None => Ok(SessionEvent::Rejoined { member: known.ordinal }),
+            None => Ok(()),
         }
     }
 
-    fn activate(&self, now: Timestamp) -> Result<SessionEvent, SessionDenial> {
-        let moved = self.moved(SessionState::Active)?;
+    fn activate(&self, now: Timestamp, events: &mut Vec<SessionEvent>) -> Result<(), SessionDenial> {
+        let to = self.state.transition(SessionState::Active)?;
         self.in_time(now)?;
-        if self.present() == 0 { Err(SessionDenial::Nobody) } else { Ok(moved) }
+        if self.present() == 0 {
+            return Err(SessionDenial::Nobody);
+        }
+        say(events, || SessionEvent::Moved { to });
+        Ok(())
     }
 
     fn leave(&self, did: &Did, now: Timestamp) -> Result<Vec<SessionEvent>, SessionDenial> {
@@ -456,13 +475,16 @@ impl Session {
         Ok(())
     }
 
-    fn moved(&self, to: SessionState) -> Result<SessionEvent, SessionDenial> {
-        Ok(SessionEvent::Moved { to: self.state.transition(to)? })
+    fn moves(&self, to: SessionState, events: &mut Vec<SessionEvent>) -> Result<(), SessionDenial> {
+        let to = self.state.transition(to)?;
+        say(events, || SessionEvent::Moved { to });
+        Ok(())
     }
 
-    fn strong_forced(&self, needs: ConsistencyMode) -> Option<SessionEvent> {
-        let forced = needs == ConsistencyMode::Strong && self.mode() == ConsistencyMode::Eventual;
-        forced.then_some(SessionEvent::StrongForced)
+    fn force_strong(&self, needs: ConsistencyMode, events: &mut Vec<SessionEvent>) {
+        if needs == ConsistencyMode::Strong && self.mode() == ConsistencyMode::Eventual {
+            say(events, || SessionEvent::StrongForced);
+        }
     }
 
     /// Whether an active session would have nobody left.

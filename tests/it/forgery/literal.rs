@@ -1,10 +1,10 @@
-//! A grant cannot be turned into one for another attempt.
+//! A grant cannot be turned into one for another call.
 
 use hv_core::Grant;
-use hv_saga::Attempt;
+use hv_types::Call;
 
-fn another(grant: Grant, attempt: Attempt) -> Grant {
-    Grant { attempt, ..grant }
+fn another(grant: Grant, call: Call) -> Grant {
+    Grant { call: Box::new(call), ..grant }
 }
 
 fn main() {}

@@ -65,7 +65,7 @@ pub use trust::TrustSetup;
 
 pub(crate) use drift::evidence as drift_evidence;
 pub(crate) use outbox::{Outbox, outcomes};
-pub(crate) use refresh::Asked;
+pub(crate) use refresh::Heard;
 pub(crate) use scores::{Scores, lower};
 pub(crate) use state::Adapted;
 

@@ -37,6 +37,10 @@ pub(crate) struct Outbox {
 }
 
 hv_types::wire_struct!(Outbox { waiting, numbers, next, failing });
+crate::seldom::blank!(
+    Outbox,
+    Outbox { waiting: BTreeMap::new(), numbers: BTreeMap::new(), next: 0, failing: false }
+);
 
 impl Outbox {
     fn put(&mut self, key: Digest, event: TrustEvent) {

@@ -20,6 +20,11 @@ pub struct PortsOn {
     pub correction: Option<String>,
 }
 
+impl PortsOn {
+    pub(crate) const NONE: Self =
+        Self { trust: None, drift: None, manifests: None, context: None, correction: None };
+}
+
 /// A check of an agent's behaviour, as the trail keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DriftRecord {

@@ -11,6 +11,17 @@ use hv_types::{Did, Machine, SessionId, Sigma, Timestamp};
 /// A scorer's answer about an agent that is about to join.
 pub(crate) type Asked = Result<(Sigma, Timestamp), String>;
 
+/// What is heard of an agent that is about to join. It counts where the session has a scorer.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// What the scorer says now.
+    Answer(Asked),
+    /// Nobody was asked, because the session had no scorer then.
+    Unasked,
+    /// There is nobody to ask.
+    NoScorer,
+}
+
 impl Node {
     /// Asks the scorer about those of these agents whose answers are over or nearly so, where the session has a
     /// scorer. Costs nothing where no scorer is connected.
@@ -64,15 +75,13 @@ impl Node {
         Ok(())
     }
 
-    /// What the scorer says of somebody who wants to join; nothing where the session has no scorer.
-    pub(crate) async fn asked(&self, session: &SessionId, agent: &Did) -> Result<Option<Asked>, Error> {
+    /// What the scorer says of somebody who wants to join. It costs nothing where none is connected.
+    pub(crate) async fn asked(&self, session: &SessionId, agent: &Did) -> Result<Heard, Error> {
+        let Some(port) = self.ports().trust() else { return Ok(Heard::NoScorer) };
         let scored = self.look(|state| state.slot(session).is_some_and(|slot| slot.adapted.scored()))?;
         if !scored {
-            return Ok(None);
+            return Ok(Heard::Unasked);
         }
-        Ok(Some(match self.ports().trust() {
-            Some(port) => port.ask(agent, self.now()).await,
-            None => Err("no trust scorer is connected".to_owned()),
-        }))
+        Ok(Heard::Answer(port.ask(agent, self.now()).await))
     }
 }

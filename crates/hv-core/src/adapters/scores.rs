@@ -22,6 +22,7 @@ pub(crate) struct Scores {
 
 hv_types::wire_enum!(Answered { 0 => Scored { sigma, until }, 1 => Unscored {} });
 hv_types::wire_struct!(Scores { answers });
+crate::seldom::blank!(Scores, Scores { answers: BTreeMap::new() });
 
 impl Scores {
     pub(crate) fn set(&mut self, agent: &Did, answer: Answered) {

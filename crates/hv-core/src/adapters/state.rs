@@ -25,6 +25,7 @@ struct Watched {
 }
 
 hv_types::wire_struct!(Adapted { on, watches, slashed });
+crate::seldom::blank!(Adapted, Adapted { on: PortsOn::NONE, watches: BTreeMap::new(), slashed: None });
 
 /// As a snapshot keeps it.
 impl Wire for Watched {

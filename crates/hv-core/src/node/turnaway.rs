@@ -1,6 +1,6 @@
 //! How requests are turned away: before they are looked at, and so that nobody fills the disk by being refused.
 
-use super::{Draft, Inner, Made, Node, Recorded, Refusal};
+use super::{Draft, Inner, Made, Node, Recorded, Refusal, Shared};
 use crate::consequence::{self, Struck};
 use crate::error::{Denied, Error, Reason};
 use crate::event::{Denial, Folded, NodeEvent, SessionEvent};
@@ -10,7 +10,7 @@ use hv_rings::fold::Form;
 use hv_rings::gate::GateDenial;
 use hv_types::Timestamp;
 use std::sync::atomic::Ordering;
-use std::sync::{MutexGuard, TryLockError};
+use std::sync::{Mutex, MutexGuard, TryLockError};
 
 impl Node {
     /// Turns a request away whose origin knocks too often: before anything is looked at, and without the lock that
@@ -95,7 +95,7 @@ impl Node {
     /// The counts of refusals whose windows have ended. Where others are at the door, they can wait.
     #[cold]
     pub(super) fn due(&self, now: Timestamp) -> Result<impl Iterator<Item = NodeEvent> + use<>, Error> {
-        let due = match self.shared.door.try_lock() {
+        let due = match self.unlocked().try_lock() {
             Ok(mut door) => {
                 let due = door.due(now);
                 self.shared.counts_due.store(door.next_end().0, Ordering::Release);
@@ -108,7 +108,12 @@ impl Node {
     }
 
     pub(super) fn door(&self) -> Result<MutexGuard<'_, Door>, Error> {
-        self.shared.door.lock().map_err(|_| Error::Poisoned)
+        self.unlocked().lock().map_err(|_| Error::Poisoned)
+    }
+
+    fn unlocked(&self) -> &Mutex<Door> {
+        let Shared { door, guards, .. } = &*self.shared;
+        door.get_or_init(|| Box::new(Mutex::new(Door::new(**guards))))
     }
 }
 

@@ -2,22 +2,22 @@
 
 use super::{Slot, State};
 use crate::event::AgentKept;
+use crate::seldom::Seldom;
 use hv_audit::{Kind, StreamNo};
 use hv_liability::SessionNo;
 use hv_types::{Did, Digest, Illegal, SessionId, Timestamp};
-use std::collections::BTreeMap;
 
 impl State {
     /// Forgets a session that is over; its trail remains.
     pub(crate) fn close_session(&mut self, stream: StreamNo, root: Digest) -> Result<(), Illegal> {
         let slot = self.sessions.remove(&stream).ok_or(Illegal::new("an open session is closed"))?;
         slot.session.roster().for_each(|member| self.histories.ended(member.did, root));
-        self.forget_slot(slot);
+        self.forget_slot(&slot);
         Ok(())
     }
 
     /// What ends with a session, whatever it was.
-    fn forget_slot(&mut self, slot: Box<Slot>) {
+    fn forget_slot(&mut self, slot: &Slot) {
         self.names.remove(&slot.id);
         if let Some(creator) = slot.session.creator()
             && let Some(count) = self.creators.get_mut(creator)
@@ -27,21 +27,25 @@ impl State {
                 self.creators.remove(creator);
             }
         }
-        self.over(slot.stream, slot.id);
+        self.over(slot.stream, &slot.id);
     }
 
     /// A session of this name is over.
-    fn over(&mut self, stream: StreamNo, id: SessionId) {
-        self.kills.forget_session(&id);
+    fn over(&mut self, stream: StreamNo, id: &SessionId) {
+        if let Some(kills) = self.kills.made() {
+            kills.forget_session(id);
+        }
         // INVARIANT (L13): ending a session is no escape. Its name leads to its bonds as long as there are any.
         if self.ledger.bond_count() == 0 {
-            self.answering = BTreeMap::new();
+            self.answering = Seldom::default();
             return;
         }
         let matrix = self.ledger.matrix(Timestamp::default());
-        self.answering.retain(|_, no| !matrix.in_session(*no).is_empty());
+        if let Some(answering) = self.answering.made() {
+            answering.retain(|_, no| !matrix.in_session(*no).is_empty());
+        }
         if !matrix.in_session(SessionNo(stream.0)).is_empty() {
-            self.answering.insert(id, SessionNo(stream.0));
+            self.answering.insert(id.clone(), SessionNo(stream.0));
         }
     }
 
@@ -50,15 +54,15 @@ impl State {
         match kind {
             Kind::Gone { .. } => drop(self.gone.entry(on).or_default()),
             Kind::StreamOpened { stream, label, .. } => {
-                if let Some(id) = self.gone.get_mut(&stream) {
+                if let Some(id) = self.gone.made().and_then(|gone| gone.get_mut(&stream)) {
                     *id = SessionId::new(label).ok();
                 }
             }
             Kind::StreamClosed { stream, .. } => {
-                let Some(id) = self.gone.remove(&stream) else { return };
+                let Some(id) = self.gone.made().and_then(|gone| gone.remove(&stream)) else { return };
                 match (self.sessions.remove(&stream), id) {
-                    (Some(slot), _) => self.forget_slot(slot),
-                    (None, Some(id)) => self.over(stream, id),
+                    (Some(slot), _) => self.forget_slot(&slot),
+                    (None, Some(id)) => self.over(stream, &id),
                     (None, None) => {}
                 }
             }

@@ -14,20 +14,23 @@ impl Slot {
         event: &MembershipEvent,
         apply: fn(&mut Session, &MembershipEvent) -> Result<(), Illegal>,
     ) -> Result<(), Illegal> {
-        if let MembershipEvent::Left { member } | MembershipEvent::Evicted { member, .. } = event {
-            self.elevations.end(*member);
+        if let MembershipEvent::Left { member } | MembershipEvent::Evicted { member, .. } = event
+            && let Some(elevations) = self.elevations.made()
+        {
+            elevations.end(*member);
         }
         apply(&mut self.session, event)
     }
 
     /// Whoever is killed has no elevation any more, also when the kill is lifted.
     pub(super) fn killed(&mut self, target: &KillTarget) {
+        let Some(elevations) = self.elevations.made() else { return };
         match target {
-            KillTarget::All {} => self.elevations.end_all(),
-            KillTarget::Session { id } if *id == self.id => self.elevations.end_all(),
+            KillTarget::All {} => elevations.end_all(),
+            KillTarget::Session { id } if *id == self.id => elevations.end_all(),
             KillTarget::Agent { did } => {
                 if let Some(member) = self.session.known(did).map(|member| member.ordinal) {
-                    self.elevations.end(member);
+                    elevations.end(member);
                 }
             }
             KillTarget::Session { .. } | KillTarget::Action { .. } => {}
