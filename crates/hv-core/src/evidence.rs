@@ -105,18 +105,18 @@ pub fn call_for(
         task: Arc::clone(&step.execute),
         deadline,
     });
-    *call_with(&attempt, deadline)
+    call_with(&attempt, deadline)
 }
 
 /// The call that an attempt makes, prepared with this deadline.
-pub(crate) fn call_with(attempt: &Attempt, deadline: Timestamp) -> Box<Call> {
-    Box::new(Call {
+pub(crate) fn call_with(attempt: &Attempt, deadline: Timestamp) -> Call {
+    Call {
         session: attempt.session.clone(),
         agent: attempt.agent.clone(),
         action: attempt.action.clone(),
         params: parameters_of(attempt),
         deadline,
-    })
+    }
 }
 
 /// A statement that was brought and does not count.

@@ -5,7 +5,7 @@ use crate::elevate::with_elevation;
 use crate::error::Reason;
 use crate::event::{Denial, NodeEvent};
 use crate::evidence::{self, Presented, Rejected, Voice, call_with, voice, voices};
-use crate::grant::Right;
+use crate::grant::{Right, parameters_of};
 use crate::host::{Start, right_of};
 use crate::intent::{Intended, Use};
 use crate::rates::{self, Turnstile};
@@ -22,7 +22,7 @@ use hv_rings::{Basis, Evidence};
 use hv_saga::reversibility::Known;
 use hv_saga::{Attempt, StepDef};
 use hv_session::SessionState;
-use hv_types::{ActionId, ActionKind, Call, Did, Reversibility, Ring, SessionId, Sigma, Timestamp};
+use hv_types::{ActionId, ActionKind, Call, Did, Digest, Reversibility, Ring, SessionId, Sigma, Timestamp};
 
 /// What is brought for most calls.
 static NO_EVIDENCE: Evidence = Evidence::none();
@@ -30,6 +30,10 @@ static NO_EVIDENCE: Evidence = Evidence::none();
 /// That a call passed, and what was known when it did.
 #[derive(Debug, Clone)]
 pub(crate) struct Pass {
+    /// Digest of the call's parameters.
+    pub(crate) params: Digest,
+    /// The last point in time at which it may start.
+    pub(crate) deadline: Timestamp,
     pub(crate) ring: Ring,
     pub(crate) sigma: Sigma,
     pub(crate) right: Right,
@@ -99,7 +103,7 @@ pub(crate) fn check(
     brought: Brought<'_>,
     tools: u32,
     turnstile: &mut Turnstile<'_>,
-) -> Result<(Box<Call>, Pass), Box<Refused>> {
+) -> Result<Pass, Box<Refused>> {
     let agent = &attempt.agent;
     let party = state.party(slot, agent);
     let overrides = state.override_of(slot, &attempt.action);
@@ -109,8 +113,9 @@ pub(crate) fn check(
     let right = right_of(attempt.purpose);
     if right == Right::Earlier {
         let ring = terms.map_or(Ring::Sandbox, |terms| terms.need);
-        let call = call_with(attempt, attempt.deadline);
-        return Ok((call, Pass { ring, sigma, right, intent: None, certified: None, rejected: Vec::new() }));
+        let (params, deadline) = (parameters_of(attempt), attempt.deadline);
+        let (intent, certified, rejected) = (None, None, Vec::new());
+        return Ok(Pass { params, deadline, ring, sigma, right, intent, certified, rejected });
     }
     if let Some(reason) = state.kills.hit(&attempt.session, agent, Some(&attempt.action)) {
         let denial = Denial::of("step", Some(agent), Some(&attempt.action), &reason);
@@ -128,7 +133,7 @@ pub(crate) fn check(
     // What needs nobody's word is not bound to the deadline up to which it was asked for.
     let asks = |ring: Ring| !matches!(ring, Ring::Standard | Ring::Sandbox);
     let presented = presented.filter(|_| asks_witness || terms.is_some_and(|terms| asks(terms.need)));
-    let mut call = call_with(attempt, presented.map_or(attempt.deadline, Presented::deadline));
+    let call = call_with(attempt, presented.map_or(attempt.deadline, Presented::deadline));
     // What is brought is large, and mostly nothing is.
     let mut consent = None;
     let mut weighed = presented.zip(terms).map(|(presented, terms)| {
@@ -163,13 +168,13 @@ pub(crate) fn check(
     match passed {
         Ok((ring, until, certified)) => {
             // It may start as long as the attempt has time, and as long as what it rests on counts.
-            call.deadline = attempt.deadline.min(until);
+            let mut deadline = attempt.deadline.min(until);
             if let Some(covered) = covered {
                 let consented = consented.as_ref().map_or(Timestamp::MAX, |consented| consented.until);
-                call.deadline = call.deadline.min(covered.until).min(consented);
+                deadline = deadline.min(covered.until).min(consented);
             }
-            let certified = Certified::both(certified, consented);
-            Ok((call, Pass { ring, sigma, right, intent: covered, certified, rejected }))
+            let (params, certified) = (call.params, Certified::both(certified, consented));
+            Ok(Pass { params, deadline, ring, sigma, right, intent: covered, certified, rejected })
         }
         Err(denial) => {
             let lacks_quorum = lacks_quorum(&denial);

@@ -1,6 +1,7 @@
 //! The only thing that starts an effect.
 
-use crate::host::Start;
+use crate::evidence::call_with;
+use crate::gate::Pass;
 use crate::node::Node;
 use hv_audit::{Lsn, StreamNo};
 use hv_saga::{Attempt, Permit};
@@ -14,7 +15,7 @@ use std::sync::{Arc, LazyLock};
 /// INVARIANT (C1): every effect that hv runs has one durable grant before it.
 ///
 /// ```compile_fail
-/// let forged = hv_core::Grant { call: unimplemented!(), lsn: unimplemented!(), node: unimplemented!() };
+/// let forged = hv_core::Grant { attempt: unimplemented!(), lsn: unimplemented!(), node: unimplemented!() };
 /// ```
 /// ```compile_fail
 /// fn twice(grant: hv_core::Grant) -> (hv_core::Grant, hv_core::Grant) { (grant.clone(), grant) }
@@ -22,7 +23,7 @@ use std::sync::{Arc, LazyLock};
 #[must_use = "a grant that is not redeemed opens nothing"]
 pub struct Grant {
     attempt: Attempt,
-    call: Box<Call>,
+    deadline: Timestamp,
     stream: StreamNo,
     lsn: Lsn,
     node: Arc<Node>,
@@ -40,27 +41,21 @@ pub(crate) enum Right {
 }
 
 impl Grant {
-    /// For a start that passed the gate, in the session of this stream, by this batch.
-    pub(crate) fn new(start: Start, stream: StreamNo, lsn: Lsn, node: Arc<Node>) -> Self {
-        let Start { attempt, call, pass } = start;
-        Self { attempt, call, stream, lsn, node, right: pass.right }
+    /// For an attempt that passed the gate, in the session of this stream, by this batch.
+    pub(crate) fn new(attempt: &Attempt, pass: &Pass, stream: StreamNo, lsn: Lsn, node: Arc<Node>) -> Self {
+        Self { attempt: attempt.clone(), deadline: pass.deadline, stream, lsn, node, right: pass.right }
     }
 
     /// For one more attempt to take back what was granted before, recorded in this batch.
-    pub(crate) fn again(
-        attempt: &Attempt,
-        call: Box<Call>,
-        stream: StreamNo,
-        lsn: Lsn,
-        node: Arc<Node>,
-    ) -> Self {
-        Self { attempt: attempt.clone(), call, stream, lsn, node, right: Right::Earlier }
+    pub(crate) fn again(attempt: &Attempt, stream: StreamNo, lsn: Lsn, node: Arc<Node>) -> Self {
+        let (attempt, deadline) = (attempt.clone(), attempt.deadline);
+        Self { attempt, deadline, stream, lsn, node, right: Right::Earlier }
     }
 
     /// The call that may start.
     #[must_use]
-    pub fn call(&self) -> &Call {
-        &self.call
+    pub fn call(&self) -> Call {
+        call_with(&self.attempt, self.deadline)
     }
 
     /// Uses the grant up for this call; gives the number of the batch that holds the record.
@@ -71,40 +66,52 @@ impl Grant {
     /// # Errors
     /// [`Mismatch`] where the call is another one, too late, or the agent may not act any more.
     pub fn redeem(self, call: &Call, now: Timestamp) -> Result<u64, Mismatch> {
-        if *self.call == *call { self.opens(now, None) } else { Err(Mismatch::OtherCall) }
+        if self.call() == *call { self.opens(now) } else { Err(Mismatch::OtherCall) }
     }
 
-    /// The same for an attempt at a time that the node itself has just told.
-    pub(crate) fn redeem_at(self, attempt: &Attempt, now: Timestamp) -> Result<(), Mismatch> {
-        if self.attempt == *attempt {
-            self.opens(now, Some(now)).map(|_| ())
-        } else {
-            Err(Mismatch::OtherCall)
-        }
+    fn opens(self, now: Timestamp) -> Result<u64, Mismatch> {
+        let Self { attempt, deadline, stream, lsn, node, right } = &self;
+        opens((node, *stream), attempt, (*right, *deadline), (now, None)).map(|()| lsn.0)
     }
+}
 
-    /// `told` is what the node's clock says, where it was asked already; it counts besides what the caller says.
-    fn opens(self, now: Timestamp, told: Option<Timestamp>) -> Result<u64, Mismatch> {
-        let call = &self.call;
-        if now > self.call.deadline {
-            return Err(Mismatch::TooLate { deadline: self.call.deadline });
-        }
-        if self.right == Right::Standing {
-            let told = told.unwrap_or_else(|| self.node.now());
-            let standing = self.node.read_at(told, |state, now| state.may_act(self.stream, call, now));
-            match standing {
-                Ok(true) => {}
-                Ok(false) => return Err(Mismatch::Withdrawn),
-                Err(_) => return Err(Mismatch::NodeFailed),
-            }
-        }
-        Ok(self.lsn.0)
+impl Pass {
+    /// Uses it up as its grant would be, at a time that the node itself has just told.
+    pub(crate) fn redeem(
+        self,
+        place: (&Node, StreamNo),
+        attempt: &Attempt,
+        now: Timestamp,
+    ) -> Result<(), Mismatch> {
+        opens(place, attempt, (self.right, self.deadline), (now, Some(now)))
     }
+}
+
+/// Whether what was granted may begin. `told` is what the node's clock says, where it was asked already; it counts
+/// besides what the caller says.
+fn opens(
+    (node, stream): (&Node, StreamNo),
+    attempt: &Attempt,
+    (right, deadline): (Right, Timestamp),
+    (now, told): (Timestamp, Option<Timestamp>),
+) -> Result<(), Mismatch> {
+    if now > deadline {
+        return Err(Mismatch::TooLate { deadline });
+    }
+    if right == Right::Standing {
+        let told = told.unwrap_or_else(|| node.now());
+        match node.read_at(told, |state, now| state.may_act(stream, attempt, now)) {
+            Ok(true) => {}
+            Ok(false) => return Err(Mismatch::Withdrawn),
+            Err(_) => return Err(Mismatch::NodeFailed),
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Grant").field("call", &self.call).field("lsn", &self.lsn).finish_non_exhaustive()
+        f.debug_struct("Grant").field("call", &self.call()).field("lsn", &self.lsn).finish_non_exhaustive()
     }
 }
 
@@ -113,7 +120,7 @@ impl Permit for Grant {
 
     /// The attempt itself is compared, every part of it; its digest was taken from it when it was granted.
     fn redeem(self, attempt: &Attempt, now: Timestamp) -> Result<(), Mismatch> {
-        if self.attempt == *attempt { self.opens(now, None).map(|_| ()) } else { Err(Mismatch::OtherCall) }
+        if self.attempt == *attempt { self.opens(now).map(|_| ()) } else { Err(Mismatch::OtherCall) }
     }
 
     /// No kill is recorded between the question whether the agent may act and the beginning of the effect.

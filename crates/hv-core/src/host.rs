@@ -1,9 +1,9 @@
 //! Sagas behind the gate: every start that a saga decides on gets a grant or is refused.
 
-use crate::calm::{awaited, called};
+use crate::calm::called;
 use crate::consequence;
 use crate::error::{Error, Reason};
-use crate::event::{Denial, LedgerEvent, SessionEvent};
+use crate::event::{Denial, LedgerEvent, NodeEvent, SessionEvent};
 use crate::evidence::{self, Presented};
 use crate::gate::{self, Brought, Certified, Pass, Refused};
 use crate::grant::{Grant, Mismatch, Right, parameters_of};
@@ -14,7 +14,8 @@ use crate::rates::Turnstile;
 use crate::scoring;
 use crate::slash;
 use crate::state::{Known, NamedSaga, Slot, State};
-use hv_audit::{PayloadRef, StreamNo};
+use hv_audit::{Lsn, PayloadRef, StreamNo};
+use hv_liability::SlashOrder;
 use hv_rings::class::{Claim, Claims, Source};
 use hv_rings::gate::GateDenial;
 use hv_rings::rate::Limited;
@@ -22,14 +23,13 @@ use hv_saga::{
     Attempt, Begin, BoxFuture, Class, Decided as SagaDecided, Halt, Host, Outcome, Output, Plan, Progress,
     Purpose, Report, Saga, SagaCommand, SagaDenial, SagaEvent, SagaState, StepDef,
 };
-use hv_types::{ActionId, Call, Did, SagaId, SessionId, Timestamp, Wire};
+use hv_types::{ActionId, Did, SagaId, SessionId, Timestamp, Wire};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
-use tokio::time::error::Elapsed;
 
 /// One saga of one session, for a driver: it commits what the driver reports, and gives out grants.
 ///
@@ -49,7 +49,17 @@ pub struct SagaHost {
     /// Where it is, once that is known; names are looked up no more than once.
     place: OnceLock<Place>,
     /// What the gate refused since somebody asked, at most one of it; it may be told once its record is durable.
-    refused: Arc<Mutex<Option<Denial>>>,
+    refused: LastRefused,
+}
+
+/// A copy of a host was refused nothing yet.
+#[derive(Debug, Default)]
+struct LastRefused(Mutex<Option<Box<Denial>>>);
+
+impl Clone for LastRefused {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 /// The stream of a saga's session, and the saga's number there.
@@ -62,18 +72,11 @@ struct Place {
 /// An attempt that passed the gate.
 pub(crate) struct Start {
     pub(crate) attempt: Attempt,
-    pub(crate) call: Box<Call>,
     pub(crate) pass: Pass,
 }
 
-/// What has to be known before a command can be decided: where these paths really are.
-struct Asks {
-    command: SagaCommand,
-    paths: BTreeSet<String>,
-}
-
-/// What was decided, or what has to be known before.
-type Answerable = Result<Decided, Box<Asks>>;
+/// What was decided, or what has to be known before that: where these paths really are.
+type Answerable = Result<Decided, BTreeSet<String>>;
 
 /// The starts that passed the gate, and where the saga is.
 struct Decided {
@@ -86,7 +89,7 @@ struct Decided {
 impl SagaHost {
     pub(crate) fn new(node: Arc<Node>, session: SessionId, saga: SagaId) -> Self {
         let (unproven, principals, actions) = (Vec::new(), Vec::new(), Vec::new());
-        let (brought, place, refused) = (BTreeMap::new(), OnceLock::new(), Arc::default());
+        let (brought, place, refused) = (BTreeMap::new(), OnceLock::new(), LastRefused::default());
         let rehearsal = false;
         Self { node, session, saga, unproven, principals, actions, rehearsal, brought, place, refused }
     }
@@ -140,7 +143,8 @@ impl SagaHost {
     /// [`Reason::Saga`] where the definition is refused or the name is taken; [`Error::NoSession`],
     /// [`Error::Log`], [`Error::Poisoned`].
     pub async fn create(self, plan: Plan) -> Result<Self, Error> {
-        self.carry_out(SagaCommand::Create { plan, begin: Begin::Later, refused: Vec::new() }, None).await?;
+        let mut command = SagaCommand::Create { plan, begin: Begin::Later, refused: Vec::new() };
+        self.carry_out(&mut command, None).await?;
         Ok(self)
     }
 
@@ -173,12 +177,12 @@ impl SagaHost {
     /// # Errors
     /// [`Reason::Saga`] where the saga refuses `first`; [`Error::NoSession`], [`Error::Log`],
     /// [`Error::Poisoned`].
-    pub async fn run<A, F>(&self, first: SagaCommand, act: A) -> Result<SagaState, Error>
+    pub fn run<A, F>(&self, first: SagaCommand, act: A) -> impl Future<Output = Result<SagaState, Error>>
     where
         A: FnMut(Attempt) -> F,
         F: Future<Output = Outcome>,
     {
-        self.run_telling(first, act, |_, _| {}).await
+        self.run_telling(first, act, |_, _| {})
     }
 
     /// The same, telling of each attempt that was granted and whose grant opened nothing any more.
@@ -192,60 +196,59 @@ impl SagaHost {
         A: FnMut(Attempt) -> F,
         F: Future<Output = Outcome>,
     {
-        let mut progress = self.carry_out(first, None).await?;
-        let mut waiting = VecDeque::new();
+        let (mut command, mut said, mut waiting) = (first, None, VecDeque::new());
         loop {
-            if waiting.is_empty() {
-                waiting = VecDeque::from(progress.starts);
-            } else {
-                waiting.extend(progress.starts);
-            }
-            if let Some((attempt, grant)) = waiting.pop_front() {
+            let carried = self.carry_out(&mut command, said.take()).await?;
+            let Carried { starts, stream, next_wake, state, .. } = carried;
+            let mut starts = starts.into_iter();
+            // Mostly one starts, and nothing waits.
+            let next = if waiting.is_empty() { starts.next() } else { None };
+            waiting.extend(starts);
+            command = if let Some(Start { attempt, pass }) = next.or_else(|| waiting.pop_front()) {
                 let (at, now) = (attempt.at(), self.node.now());
-                let outcome = match grant.redeem_at(&attempt, now) {
-                    Ok(()) => within(attempt.deadline.since(now), calmly(|| act(attempt))).await,
+                let Outcome { verdict, output } = match pass.redeem((&self.node, stream), &attempt, now) {
+                    Ok(()) => within(attempt.deadline.since(now), called(|| act(attempt))).await,
                     Err(why) => {
                         withheld(&attempt, why);
-                        Ok(Outcome::failed(Class::Permanent, hv_saga::Reason::NotPermitted))
+                        Outcome::failed(Class::Permanent, hv_saga::Reason::NotPermitted)
                     }
                 };
-                let late = |_| Outcome::failed(Class::Unknown, hv_saga::Reason::TimedOut);
-                let Outcome { verdict, output } = outcome.unwrap_or_else(late);
-                progress = self.carry_out(Report::of(at, verdict).into(), output).await?;
-            } else if let (false, Some(wake)) = (progress.state.is_terminal(), progress.next_wake) {
+                said = output;
+                Report::of(at, verdict).into()
+            } else if let (false, Some(wake)) = (state.is_terminal(), next_wake) {
                 tokio::time::sleep(wake.since(self.node.now())).await;
-                progress = self.carry_out(SagaCommand::advance(), None).await?;
+                SagaCommand::advance()
             } else {
-                return Ok(progress.state);
-            }
+                return Ok(state);
+            };
         }
     }
 
-    /// What the gate refused to the saga last, once; ask when what was asked of the saga has been answered.
+    /// What the gate refused to the saga through this host last, once; ask when what was asked of the saga has been answered.
     #[must_use]
     pub fn take_refused(&self) -> Option<Denial> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.refused.0.lock().unwrap_or_else(PoisonError::into_inner).take().map(|denial| *denial)
     }
 
-    /// Commits one command; what it starts comes with a grant each.
+    /// Commits one command. What the gate refuses of it stays in it no longer than that takes.
     ///
     /// # Errors
     /// [`Reason::Saga`] where the saga refuses; [`Error::Log`], [`Error::Poisoned`].
     pub(crate) async fn carry_out(
         &self,
-        mut command: SagaCommand,
+        command: &mut SagaCommand,
         output: Option<Output>,
-    ) -> Result<Progress<Grant>, Error> {
+    ) -> Result<Carried, Error> {
         let attached = match output.filter(says_something) {
             Some(output) => Some(self.node.put_payload(output.to_bytes()).await?),
             None => None,
         };
-        self.node.refresh(&self.session, |slot| self.workers(slot, &command)).await?;
+        self.node.refresh(&self.session, |slot| self.workers(slot, command)).await?;
         evidence::verify_ahead(&self.node, self.brought.values().flat_map(Presented::statements))?;
-        let asked = if let SagaCommand::Start { .. } = command { Some(command.clone()) } else { None };
+        let given = command.refused_mut().map_or(0, |refused| refused.len());
         let mut told = SagaTold::begin();
         let mut looked: Option<Looked> = None;
-        let (lsn, Answer { starts, stream, mut next_wake, held, state }) = loop {
+        let (mut carried, held) = loop {
             let begun = Command::begin();
             let known = (attached, looked.as_ref().unwrap_or(&NOWHERE));
             let decide = |state: &State, now| self.decide(state, now, command, known, &mut told);
@@ -258,36 +261,34 @@ impl SagaHost {
                 let next_wake = running.and_then(Saga::next_wake);
                 let ended = || slot.and_then(|slot| slot.ended(number)).unwrap_or_default();
                 let state = running.map_or_else(ended, Saga::state);
-                Ok(Answer { starts, stream, next_wake, held, state })
+                Ok((Carried { starts, stream, lsn: Lsn::default(), next_wake, state }, held))
             })?;
             let lsn = recorded.lsn();
             let durable = match self.node.durable(lsn) {
                 Some(durable) => durable,
                 None => self.node.synced(lsn).await?,
             };
-            let asks: Box<Asks> = match self.node.reveal(durable, &begun, recorded)? {
-                Ok(answer) => break (lsn, answer),
-                Err(asks) => asks,
+            let paths: BTreeSet<String> = match self.node.reveal(durable, &begun, recorded)? {
+                Ok((carried, held)) => break (Carried { lsn, ..carried }, held),
+                Err(paths) => paths,
             };
-            // Rare, so that no other request has to have room for it.
-            Box::pin(looked.get_or_insert_default().look(asks.paths)).await;
-            command = asks.command;
+            // Rare, so that no other request has to have room for it. All of it is decided again.
+            Box::pin(looked.get_or_insert_default().look(paths)).await;
+            command.refused_mut().into_iter().for_each(|refused| refused.truncate(given));
         };
-        told.tell((&self.session, &self.saga), &starts, state);
+        told.tell((&self.session, &self.saga), &carried.starts, carried.state);
         if let Some(until) = held {
             let now = self.node.now();
-            if let Some(asked) = asked {
+            if let SagaCommand::Start { refused, .. } = command {
                 // What was asked for by itself is asked for again; what is ready anyway is woken.
+                refused.truncate(given);
                 tokio::time::sleep(until.since(now)).await;
-                return Box::pin(self.carry_out(asked, None)).await;
+                return Box::pin(self.carry_out(command, None)).await;
             }
             // What the saga itself would wake for now is what is held.
-            next_wake = next_wake.filter(|wake| *wake > now).into_iter().chain([until]).min();
+            carried.next_wake = carried.next_wake.filter(|wake| *wake > now).into_iter().chain([until]).min();
         }
-        let granted =
-            |start: Start| (start.attempt.clone(), Grant::new(start, stream, lsn, Arc::clone(&self.node)));
-        let starts = starts.into_iter().map(granted).collect();
-        Ok(Progress { starts, next_wake, state })
+        Ok(carried)
     }
 
     /// Those who have steps in the saga, as far as they may still start.
@@ -308,7 +309,7 @@ impl SagaHost {
         &self,
         state: &State,
         now: Timestamp,
-        mut command: SagaCommand,
+        command: &mut SagaCommand,
         (attached, looked): (Option<PayloadRef>, &Looked),
         told: &mut SagaTold,
     ) -> Result<(Draft, Answerable), Box<Refusal>> {
@@ -326,8 +327,9 @@ impl SagaHost {
             None => slot.saga(&self.saga),
         };
         let said = if known.is_none() { self.actions.as_slice() } else { &[] };
-        let (number, saga, mut out) = match (known, &command) {
-            (Some(Known::Running(number, saga)), _) => (number, saga, state.room()),
+        let mut draft = state.draft().of(slot.stream);
+        let (number, saga) = match (known, &*command) {
+            (Some(Known::Running(number, saga)), _) => (number, saga),
             (Some(Known::Ended(_)), SagaCommand::Create { .. }) => {
                 return Err(denied(SagaDenial::AlreadyCreated));
             }
@@ -340,9 +342,7 @@ impl SagaHost {
                     source: Source::Registry,
                     claim: *claim,
                 });
-                // With room for what most sagas begin with.
-                let mut out = state.room();
-                out.reserve(said.len() + 6);
+                let out = &mut draft.events;
                 out.extend(registered);
                 out.push(SessionEvent::SagaOpened { id: self.saga.clone(), unproven: unproven.clone() });
                 let number = slot.next_saga();
@@ -351,30 +351,28 @@ impl SagaHost {
                     let principals = self.principals.clone();
                     out.push(SessionEvent::OnBehalf { saga: number, principals });
                 }
-                (number, &fresh, out)
+                (number, &fresh)
             }
             (None, _) => return Err(refuse(Reason::NoSaga(self.saga.clone()))),
         };
-        let mut turnstile = Turnstile::new((state, slot, now));
+        let (mut room, mut turnstile) = (draft.saga_room(), Turnstile::new((state, slot, now)));
         let mut held: Vec<(u32, Timestamp)> = Vec::new();
-        let before = slot.intents().and_then(|_| command.refused_mut().map(|refused| refused.len()));
         // What is outside the intents of agents, where that is a reason to slash them.
         let mut violations = Vec::new();
         loop {
             let holding: Vec<u32> = held.iter().map(|(step, _)| *step).collect();
-            let decided = saga.machine.decide_holding(&command, &holding, now).map_err(denied)?;
-            let SagaDecided { events, after } = decided;
-            let starts = saga.machine.starts(&self.session, &self.saga, &events);
-            if let Some(paths) = intent::unknown((slot, now), &starts, looked) {
-                // Nothing is recorded: all of it is decided again, with what is known then.
-                command.refused_mut().into_iter().for_each(|refused| refused.truncate(before.unwrap_or(0)));
-                return Ok((Draft::default(), Err(Box::new(Asks { command, paths }))));
+            let mut decided = saga.machine.decide_in(room, command, &holding, now).map_err(denied)?;
+            let SagaDecided { events, after } = &decided;
+            let starts = || saga.machine.started(&self.session, &self.saga, events);
+            if let Some(paths) = intent::unknown((slot, now), starts, looked) {
+                // Nothing is recorded.
+                return Ok((Draft::default(), Err(paths)));
             }
-            let mut passed: Vec<Start> = Vec::with_capacity(starts.len());
+            let mut passed: Vec<Start> = Vec::with_capacity(count_of_starts(events));
             let (mut refused, mut later) = (Vec::new(), Vec::new());
             let mut spent = Vec::new();
-            for attempt in starts {
-                let Some(step) = step_of(saga, &command, attempt.ordinal) else { continue };
+            for attempt in starts() {
+                let Some(step) = step_of(saga, command, attempt.ordinal) else { continue };
                 let presented = self.brought.get(&attempt.ordinal);
                 let brought = Brought {
                     presented,
@@ -383,14 +381,14 @@ impl SagaHost {
                     passed: &passed,
                     real: looked.real(),
                 };
-                let tools = running(slot, saga, &attempt, &events) + started(&passed, &attempt);
+                let tools = running(slot, saga, &attempt, events) + started(&passed, &attempt);
                 let claims = slot.claims(&attempt.action).copied();
                 let claims = said.iter().filter(|(action, _)| *action == attempt.action).fold(claims, also);
                 let facts = (state, slot, now);
                 match gate::check(facts, (saga, claims), (&attempt, step), brought, tools, &mut turnstile) {
-                    Ok((call, mut pass)) => {
+                    Ok(mut pass) => {
                         pass.certified.iter_mut().for_each(|rests| spent.append(&mut rests.spent));
-                        passed.push(Start { attempt, call, pass });
+                        passed.push(Start { attempt, pass });
                     }
                     Err(no) => match waits(&no) {
                         Some(until) => later.push((attempt.ordinal, until)),
@@ -400,40 +398,42 @@ impl SagaHost {
             }
             if !later.is_empty() {
                 held.append(&mut later);
+                room = decided;
                 continue;
             }
             if refused.is_empty() {
                 for start in passed.iter().filter(|start| start.pass.right == Right::Standing) {
                     turnstile.passed(&start.attempt.agent);
                 }
-                let slashes = escalation(state, slot, saga, (&events, &after), now);
-                told.ended(&command, &after);
-                let violated = !violations.is_empty();
-                let slashes = intent::slashes(state, violations, slashes, now);
-                let (earned, outcomes) = scoring::consequences((state, slot, now), saga, (&events, &after));
-                let earned = if violated { intent::possible_after(state, &slashes, earned) } else { earned };
-                if ends(&events) {
+                told.ended(command, after);
+                let slashes = escalation(state, slot, saga, (events, after), now);
+                let (earned, outcomes) = scoring::consequences((state, slot, now), saga, (events, after));
+                if ends(events) {
                     held.clear();
                 }
                 let until = held.iter().map(|(_, until)| *until).min();
-                write(number, events, &mut passed, &mut out);
+                write(number, &mut decided.events, &mut passed, &mut draft.events);
                 told.held(held.len());
                 if !held.is_empty() {
                     let told = held.into_iter().filter(|(step, _)| !saga.holds(*step));
-                    out.extend(told.map(|(step, until)| SessionEvent::Held { saga: number, step, until }));
+                    draft.events.extend(told.map(|(step, until)| SessionEvent::Held {
+                        saga: number,
+                        step,
+                        until,
+                    }));
+                }
+                if let Some(attached) = attached {
+                    draft = draft.attaching(attached);
+                }
+                if !spent.is_empty() {
+                    draft = draft.node(spent);
                 }
                 let trips = turnstile.into_trips();
-                let mut follows = consequence::of_verdicts(state, &slashes, now);
-                add(&mut follows, consequence::of_outcomes(state, &earned, now));
-                add(&mut follows, consequence::of_trips(state, &trips, now));
-                add(&mut spent, trips);
-                let mut ledger = slashes;
-                add(&mut ledger, earned);
-                let draft = state.draft().node(spent).ledger(ledger);
-                let draft = draft
-                    .session_with(slot.stream, out, attached)
-                    .also(follows)
-                    .ahead(number, after, outcomes);
+                let quiet = slashes.is_empty() && earned.is_empty() && trips.is_empty();
+                if !(quiet && violations.is_empty()) {
+                    draft = following(draft, state, (violations, slashes, earned, trips), now);
+                }
+                draft.ahead(number, decided, outcomes);
                 let place = Place { stream: slot.stream, number };
                 return Ok((draft, Ok(Decided { starts: passed, place, held: until })));
             }
@@ -447,9 +447,10 @@ impl SagaHost {
                 if let Some(gate) = gate {
                     turnstile.refused(&attempt.agent, &gate);
                 }
-                *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(denial.clone());
-                out.extend(rejected.into_iter().map(|rejected| SessionEvent::Rejected { rejected }));
-                out.push(SessionEvent::Denied { denial });
+                let told = Some(Box::new(denial.clone()));
+                *self.refused.0.lock().unwrap_or_else(PoisonError::into_inner) = told;
+                let rejected = rejected.into_iter().map(|rejected| SessionEvent::Rejected { rejected });
+                draft.events.extend(rejected.chain([SessionEvent::Denied { denial }]));
                 match command.refused_mut() {
                     Some(refused) => refused.push(step),
                     // Only a command that carries refusals starts an execution; were it otherwise, its start
@@ -457,24 +458,60 @@ impl SagaHost {
                     None => return Err(denied(SagaDenial::NotReady { step })),
                 }
             }
+            room = decided;
         }
     }
 }
 
-/// Appends what mostly is nothing.
-fn add<T>(to: &mut Vec<T>, more: Vec<T>) {
-    if !more.is_empty() {
-        to.extend(more);
-    }
+/// What follows for the ledger, the node and the sessions: of what is outside intents and of an escalation, of outcomes,
+/// and of breakers that opened.
+#[cold]
+fn following(
+    draft: Draft,
+    state: &State,
+    (violations, slashes, earned, trips): (
+        Vec<SlashOrder>,
+        Vec<LedgerEvent>,
+        Vec<LedgerEvent>,
+        Vec<NodeEvent>,
+    ),
+    now: Timestamp,
+) -> Draft {
+    let violated = !violations.is_empty();
+    let mut ledger = intent::slashes(state, violations, slashes, now);
+    let earned = if violated { intent::possible_after(state, &ledger, earned) } else { earned };
+    let mut follows = consequence::of_verdicts(state, &ledger, now);
+    follows.extend(consequence::of_outcomes(state, &earned, now));
+    follows.extend(consequence::of_trips(state, &trips, now));
+    ledger.extend(earned);
+    draft.node(trips).ledger(ledger).also(follows)
 }
 
 /// What a command came to; revealed when it is durable.
-struct Answer {
+pub(crate) struct Carried {
     starts: Vec<Start>,
     stream: StreamNo,
+    /// The batch.
+    lsn: Lsn,
     next_wake: Option<Timestamp>,
-    held: Option<Timestamp>,
     state: SagaState,
+}
+
+impl Carried {
+    /// Where the saga stands; what starts comes with a grant.
+    fn granted(self, node: &Arc<Node>) -> Progress<Grant> {
+        let Self { starts, stream, lsn, next_wake, state } = self;
+        let grant = |Start { attempt, pass }| {
+            let grant = Grant::new(&attempt, &pass, stream, lsn, Arc::clone(node));
+            (attempt, grant)
+        };
+        Progress { starts: starts.into_iter().map(grant).collect(), next_wake, state }
+    }
+}
+
+/// How many attempts start with these events.
+fn count_of_starts(events: &[SagaEvent]) -> usize {
+    events.iter().filter(|event| matches!(event, SagaEvent::Started { .. })).count()
 }
 
 /// Whether the saga is over with these events.
@@ -489,18 +526,21 @@ fn waits(refused: &Refused) -> Option<Timestamp> {
     (retry_at < Timestamp::MAX).then_some(retry_at)
 }
 
-/// What a function of the program comes to. Nobody knows how far one came that panicked.
-async fn calmly<F: Future<Output = Outcome>>(act: impl FnOnce() -> F) -> Outcome {
-    awaited(called(act)).await.unwrap_or_else(|| Outcome::failed(Class::Unknown, hv_saga::Reason::Panicked))
-}
-
-/// Waits for what ends in time. What is ready at once needs no timer.
-async fn within<F: Future>(time: Duration, work: F) -> Result<F::Output, Elapsed> {
-    let mut work = pin!(work);
-    match poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
-        Poll::Ready(done) => Ok(done),
-        Poll::Pending => tokio::time::timeout(time, work).await,
-    }
+/// What a function of the program comes to that ends in time. Nobody knows how far one came that does not, or that
+/// panicked. What is ready at once needs no timer.
+async fn within<F: Future<Output = Outcome>>(time: Duration, work: Option<F>) -> Outcome {
+    let unknown = |reason| Outcome::failed(Class::Unknown, reason);
+    let Some(work) = work else { return unknown(hv_saga::Reason::Panicked) };
+    let (mut work, mut timer) = (pin!(work), None);
+    poll_fn(|cx| match called(|| work.as_mut().poll(cx)) {
+        Some(Poll::Ready(outcome)) => Poll::Ready(outcome),
+        Some(Poll::Pending) => {
+            let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(time)));
+            timer.as_mut().poll(cx).map(|()| unknown(hv_saga::Reason::TimedOut))
+        }
+        None => Poll::Ready(unknown(hv_saga::Reason::Panicked)),
+    })
+    .await
 }
 
 /// With one more thing that the operator says.
@@ -510,12 +550,12 @@ fn also(claims: Option<Claims>, (_, claim): &(ActionId, Claim)) -> Option<Claims
 }
 
 /// One record: the outcome, what it leads to, and the grant behind each start.
-fn write(saga: u32, events: Vec<SagaEvent>, passed: &mut [Start], out: &mut Vec<SessionEvent>) {
+fn write(saga: u32, events: &mut Vec<SagaEvent>, passed: &mut [Start], out: &mut Vec<SessionEvent>) {
     out.reserve(events.len() + passed.len());
     let mut granted = passed.iter_mut();
-    for event in events {
+    for event in events.drain(..) {
         let started = matches!(event, SagaEvent::Started { .. });
-        let Some(Start { attempt, call, pass }) = started.then(|| granted.next()).flatten() else {
+        let Some(Start { attempt, pass }) = started.then(|| granted.next()).flatten() else {
             out.push(SessionEvent::Saga { saga, event });
             continue;
         };
@@ -530,8 +570,8 @@ fn write(saga: u32, events: Vec<SagaEvent>, passed: &mut [Start], out: &mut Vec<
             out.push(SessionEvent::IntentUsed { member, action, consented });
         }
         out.push(SessionEvent::Saga { saga, event });
-        let (params, deadline) = (call.params, call.deadline);
-        out.push(SessionEvent::Granted { params, deadline, ring: pass.ring, sigma: pass.sigma });
+        let Pass { params, deadline, ring, sigma, .. } = *pass;
+        out.push(SessionEvent::Granted { params, deadline, ring, sigma });
     }
 }
 
@@ -593,17 +633,18 @@ impl Host for SagaHost {
 
     fn commit(
         &self,
-        command: SagaCommand,
+        mut command: SagaCommand,
         output: Option<Output>,
     ) -> BoxFuture<'_, Result<Progress<Grant>, Halt>> {
         Box::pin(async move {
-            self.carry_out(command, output).await.map_err(|error| match error {
-                Error::Denied(denied) => match denied.reason {
+            match self.carry_out(&mut command, output).await {
+                Ok(carried) => Ok(carried.granted(&self.node)),
+                Err(Error::Denied(denied)) => Err(match denied.reason {
                     Reason::Saga(denial) => Halt::Denied(*denial),
                     _ => Halt::Host(Box::new(Error::Denied(denied))),
-                },
-                error => Halt::Host(Box::new(error)),
-            })
+                }),
+                Err(error) => Err(Halt::Host(Box::new(error))),
+            }
         })
     }
 

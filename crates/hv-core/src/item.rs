@@ -3,10 +3,9 @@
 
 use crate::error::{Error, Reason};
 use crate::event::NodeEvent;
-use crate::evidence::call_with;
 use crate::evidence::{self, Presented};
 use crate::govern::{self, Request};
-use crate::grant::Grant;
+use crate::grant::{Grant, parameters_of};
 use crate::hypervisor::Hypervisor;
 use crate::node::Draft;
 use hv_audit::StreamNo;
@@ -213,8 +212,7 @@ impl Items {
                 let number = item.undos.saturating_add(1);
                 let undo = item.attempt(number, Purpose::Undo, now);
                 let undo = undo.ok_or_else(|| Reason::NoUndo(Box::new(name.clone())))?;
-                let call = call_with(&undo, undo.deadline);
-                let (params, deadline) = (call.params, call.deadline);
+                let (params, deadline) = (parameters_of(&undo), undo.deadline);
                 NodeEvent::UndoGranted { stream, saga, step, number, params, deadline, by }
             }
         })
@@ -290,15 +288,7 @@ impl Hypervisor {
         let granted = self.node().settle(recorded).await?;
         let (place, number, undo, probe) =
             granted.ok_or(Error::Illegal(Illegal::new("what was granted is open")))?;
-        let grant = |attempt: &Attempt| {
-            Grant::again(
-                attempt,
-                call_with(attempt, attempt.deadline),
-                StreamNo(place.0),
-                lsn,
-                self.shared_node(),
-            )
-        };
+        let grant = |attempt: &Attempt| Grant::again(attempt, StreamNo(place.0), lsn, self.shared_node());
         let permit = grant(&undo);
         let mut result = undone(executor.run(permit, &undo).await);
         if let Some((probe, time)) = probe {

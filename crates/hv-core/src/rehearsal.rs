@@ -74,7 +74,8 @@ impl Hypervisor {
             ..Claim::default()
         };
         let host = self.saga(session, saga).rehearsing().registering(look, reading);
-        host.carry_out(SagaCommand::Create { plan, begin: Begin::Later, refused: Vec::new() }, None).await?;
+        let mut command = SagaCommand::Create { plan, begin: Begin::Later, refused: Vec::new() };
+        host.carry_out(&mut command, None).await?;
         Ok(host)
     }
 

@@ -15,10 +15,10 @@ pub(crate) type Outcomes = Vec<(Did, Vec<Outcome>)>;
 /// where it failed for good. What was undone because somebody else failed says nothing, and for an undo that failed
 /// the ledger is asked anyway. A rehearsal says nothing.
 pub(crate) fn outcomes(slot: &Slot, saga: &NamedSaga, ended: &Saga) -> Outcomes {
-    let mut outcomes = Outcomes::new();
     if saga.rehearsal {
-        return outcomes;
+        return Outcomes::new();
     }
+    let mut outcomes = Outcomes::with_capacity(1);
     let done = ended.state() == SagaState::Completed;
     for (ordinal, (step, run)) in (0u32..).zip(ended.steps().iter().zip(ended.runs())) {
         let went = match run.state {
@@ -34,7 +34,12 @@ pub(crate) fn outcomes(slot: &Slot, saga: &NamedSaga, ended: &Saga) -> Outcomes 
         match place.map(|at| outcomes.get_mut(at)) {
             Ok(Some((_, of_agent))) => of_agent.push(outcome),
             Ok(None) => {}
-            Err(at) => outcomes.insert(at, (step.agent.clone(), vec![outcome])),
+            Err(at) => {
+                // Mostly the next steps are of the same agent.
+                let mut of_agent = Vec::with_capacity(ended.steps().len().saturating_sub(ordinal as usize));
+                of_agent.push(outcome);
+                outcomes.insert(at, (step.agent.clone(), of_agent));
+            }
         }
     }
     outcomes

@@ -1,6 +1,6 @@
 //! What the log says, taken together: the state of the node.
 
-use crate::adapters::{self, Adapted, Outbox, PortsOn, Scores, outcomes};
+use crate::adapters::{self, Adapted, Outbox, PortsOn, Scores};
 use crate::anchors::AnchorBook;
 use crate::authority::Authority;
 use crate::elevate::Elevations;
@@ -16,7 +16,7 @@ use crate::kill::Kills;
 use crate::node::{Ahead, Refusal};
 use crate::purge::{Hold, apply_hold};
 use crate::rates::Meters;
-use crate::scoring::{self, Outcomes};
+use crate::scoring::Outcomes;
 use crate::seldom::Seldom;
 use foldhash::fast::FixedState;
 use foldhash::quality::RandomState;
@@ -26,9 +26,9 @@ use hv_liability::{Ledger, SessionNo};
 use hv_rings::class::{Claims, Class, Override, Undo, Unproven};
 use hv_rings::standing::Cap;
 use hv_saga::reversibility::{Known as Undoing, Registry};
-use hv_saga::{Saga, SagaEvent, SagaState, StepDef};
+use hv_saga::{Attempt, AttemptFacts, Saga, SagaState, StepDef};
 use hv_session::{MemberRef, Session};
-use hv_types::{ActionId, Call, Did, Digest, Illegal, Machine, Ring, SagaId, SessionId, Sigma, Timestamp};
+use hv_types::{ActionId, Did, Digest, Illegal, Machine, Ring, SagaId, SessionId, Sigma, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem;
 
@@ -254,18 +254,15 @@ impl State {
         stream: StreamNo,
         (lifecycle, events): (&[MembershipEvent], &[SessionEvent]),
         attached: &[PayloadRef],
-        mut ahead: Option<Ahead>,
+        mut ahead: Option<&mut Ahead>,
     ) -> Result<(), Illegal> {
         self.change_session(stream, |slot| {
             lifecycle.iter().try_for_each(|event| slot.lives(event, Session::apply_decided))?;
-            events.iter().try_for_each(|event| slot.apply(event, attached, &mut ahead))?;
-            if let Some(Ahead { number, machine, .. }) = &mut ahead {
-                let known = slot.running.get_mut(number).ok_or(NO_SAGA)?;
-                slot.busy.take(&slot.session, &known.machine);
-                slot.busy.add(&slot.session, machine);
-                mem::swap(&mut known.machine, &mut **machine);
+            events.iter().try_for_each(|event| slot.apply(event, attached, ahead.as_deref_mut()))?;
+            match ahead {
+                Some(ahead) if !ahead.reached => slot.reach(ahead).map(|_| ()),
+                _ => Ok(()),
             }
-            Ok(())
         })
     }
 
@@ -293,7 +290,7 @@ impl State {
             }
         }
         if !slot.judged.is_empty() {
-            let judged = mem::take(&mut slot.judged);
+            let judged = slot.judged.drain(..);
             if let Scoring::By { policy } = self.guards.score {
                 for (at, outcomes) in judged {
                     for (agent, outcomes) in outcomes {
@@ -370,8 +367,8 @@ impl State {
     }
 
     /// Whether an effect of this agent may start now, if it was granted.
-    pub(crate) fn may_act(&self, stream: StreamNo, call: &Call, now: Timestamp) -> bool {
-        let Call { session, agent, action, .. } = call;
+    pub(crate) fn may_act(&self, stream: StreamNo, attempt: &Attempt, now: Timestamp) -> bool {
+        let AttemptFacts { session, agent, action, .. } = &**attempt;
         let killed = self.kills.hit(session, agent, Some(action)).is_some();
         !killed
             && self.open(stream).is_some_and(|slot| {
@@ -428,7 +425,7 @@ impl Slot {
         &mut self,
         event: &SessionEvent,
         attached: &[PayloadRef],
-        ahead: &mut Option<Ahead>,
+        ahead: Option<&mut Ahead>,
     ) -> Result<(), Illegal> {
         match event {
             SessionEvent::Session { event } => self.lives(event, Session::apply),
@@ -462,67 +459,7 @@ impl Slot {
                 self.ended.push(None);
                 Ok(())
             }
-            SessionEvent::Saga { saga, event } => {
-                let known = self.running.get_mut(saga).ok_or(NO_SAGA)?;
-                if let SagaEvent::Started { step, .. } = event {
-                    known.held.remove(step);
-                }
-                // Where a saga ends, that is the last event of it.
-                let ends = matches!(event, SagaEvent::Finished { .. });
-                let mut worked = None;
-                match ahead {
-                    Some(Ahead { number, machine, outcomes }) if *number == *saga => {
-                        // What is known of undos asks for names and times, which are in it the same.
-                        self.undos.observe(machine, event);
-                        if !ends {
-                            return Ok(());
-                        }
-                        self.busy.take(&self.session, &known.machine);
-                        self.busy.add(&self.session, machine);
-                        mem::swap(&mut known.machine, &mut **machine);
-                        worked = outcomes.take();
-                        *ahead = None;
-                    }
-                    _ => {
-                        self.busy.take_moved(&self.session, &known.machine, event);
-                        known.machine.apply(event)?;
-                        self.busy.add_moved(&self.session, &known.machine, event);
-                        self.undos.observe(&known.machine, event);
-                    }
-                }
-                let state = known.machine.state();
-                if state.is_terminal() {
-                    // Nothing of it stays in memory but how it ended.
-                    if let (true, Some(ended)) = (self.adapted.scored(), self.running.get(saga)) {
-                        self.outcomes.extend(outcomes(&self.id, &ended.id, &ended.machine));
-                    }
-                    let ended = self.take_running(*saga);
-                    if let Some(rehearsal) = ended.as_ref().filter(|ended| ended.rehearsal) {
-                        self.undos.rehearsed(&rehearsal.machine);
-                    }
-                    if let (false, Some(ended), SagaEvent::Finished { at, .. }) =
-                        (self.adapted.scored(), &ended, event)
-                    {
-                        let at = at.since(ended.machine.created());
-                        let fresh = || scoring::outcomes(self, ended, &ended.machine);
-                        debug_assert!(worked.as_ref().is_none_or(|worked| *worked == fresh()));
-                        let outcomes = worked.unwrap_or_else(fresh);
-                        if !outcomes.is_empty() {
-                            self.judged.push((at, outcomes));
-                        }
-                    }
-                    if state == SagaState::Escalated {
-                        self.escalated.extend(ended.map(|ended| (*saga, ended)));
-                    }
-                    let certified = self.certified.range((*saga, 0)..=(*saga, u32::MAX));
-                    let certified: Vec<_> = certified.map(|(step, _)| *step).collect();
-                    certified.iter().for_each(|step| drop(self.certified.remove(step)));
-                    if let Some(ended) = self.ended.get_mut(*saga as usize) {
-                        *ended = Some(state);
-                    }
-                }
-                Ok(())
-            }
+            SessionEvent::Saga { saga, event } => self.saga_moves(*saga, event, ahead),
             SessionEvent::UndoAccepted { saga, step } => {
                 let known = self.running.get_mut(saga).filter(|saga| saga.machine.step(*step).is_some());
                 let known = known.ok_or(Illegal::new("the undo of a step that is there is accepted"))?;

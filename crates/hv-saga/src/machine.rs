@@ -50,12 +50,30 @@ pub struct Saga {
 }
 
 /// What a command comes to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Decided {
     /// What happens.
     pub events: Vec<SagaEvent>,
     /// The saga to which these events lead, made by applying them: whoever has recorded them may go on with it.
     pub after: Box<Saga>,
+}
+
+impl Decided {
+    /// Nothing but the room of it, for [another decision](Saga::decide_in): it keeps no definition.
+    #[must_use]
+    pub fn emptied(mut self) -> Self {
+        self.events.clear();
+        self.after.plan = Steps::default();
+        self.after.slots.clear();
+        self
+    }
+
+    /// How many events and steps there is room for.
+    #[must_use]
+    pub const fn room(&self) -> usize {
+        let (events, steps) = (self.events.capacity(), self.after.slots.capacity());
+        if events < steps { steps } else { events }
+    }
 }
 
 /// Two sagas are equal where they will act the same for ever; whether a definition is shared does not matter.
@@ -196,19 +214,41 @@ impl Saga {
         held: &[u32],
         now: Timestamp,
     ) -> Result<Decided, SagaDenial> {
-        decide::decide(self, command, held, now)
+        self.decide_in(Decided::default(), command, held, now)
+    }
+
+    /// The same in the room that an earlier decision has left, whatever that was.
+    ///
+    /// # Errors
+    /// Those of [`decide`](Machine::decide).
+    pub fn decide_in(
+        &self,
+        room: Decided,
+        command: &SagaCommand,
+        held: &[u32],
+        now: Timestamp,
+    ) -> Result<Decided, SagaDenial> {
+        decide::decide(self, command, held, now, room)
     }
 
     /// The attempts that these events start, complete with what an executor needs. The events are what
     /// [`decide`](Machine::decide) gave in this state; they need not have been applied.
     #[must_use]
     pub fn starts(&self, session: &SessionId, saga: &SagaId, events: &[SagaEvent]) -> Vec<Attempt> {
+        self.started(session, saga, events).collect()
+    }
+
+    /// The same, one after another.
+    pub fn started<'a>(
+        &'a self,
+        session: &'a SessionId,
+        saga: &'a SagaId,
+        events: &'a [SagaEvent],
+    ) -> impl Iterator<Item = Attempt> + 'a {
         let mut created = self.created;
         let mut appended: &[Arc<StepDef>] = &[];
-        let started = |event: &&SagaEvent| matches!(event, SagaEvent::Started { .. });
-        let mut starts = Vec::with_capacity(events.iter().filter(started).count());
         let mut handed: Vec<u32> = Vec::new();
-        for event in events {
+        events.iter().filter_map(move |event| {
             match event {
                 SagaEvent::Created { at, .. } => created = *at,
                 SagaEvent::Appended { steps, .. } => appended = steps,
@@ -216,29 +256,34 @@ impl Saga {
                 SagaEvent::Started { step, purpose, number, at } => {
                     let ordinal = *step as usize;
                     let known = self.plan.get(ordinal);
-                    let def = known.or_else(|| appended.get(ordinal.checked_sub(self.plan.len())?));
-                    let attempt = def.and_then(|def| {
-                        let taken = self.run(*step).is_some_and(|run| run.handed) || handed.contains(step);
-                        let agent = def.substitute.as_ref().filter(|_| taken).unwrap_or(&def.agent);
-                        Some(Attempt::from(AttemptFacts {
-                            session: session.clone(),
-                            saga: saga.clone(),
-                            step: def.id.clone(),
-                            ordinal: *step,
-                            agent: agent.clone(),
-                            action: def.action.clone(),
-                            purpose: *purpose,
-                            number: *number,
-                            task: Arc::clone(def.task(*purpose)?),
-                            deadline: at.since(created).after(def.timeout(*purpose)),
-                        }))
-                    });
-                    starts.extend(attempt);
+                    let def = known.or_else(|| appended.get(ordinal.checked_sub(self.plan.len())?))?;
+                    let taken = self.run(*step).is_some_and(|run| run.handed) || handed.contains(step);
+                    let agent = def.substitute.as_ref().filter(|_| taken).unwrap_or(&def.agent);
+                    return Some(Attempt::from(AttemptFacts {
+                        session: session.clone(),
+                        saga: saga.clone(),
+                        step: def.id.clone(),
+                        ordinal: *step,
+                        agent: agent.clone(),
+                        action: def.action.clone(),
+                        purpose: *purpose,
+                        number: *number,
+                        task: Arc::clone(def.task(*purpose)?),
+                        deadline: at.since(created).after(def.timeout(*purpose)),
+                    }));
                 }
                 _ => {}
             }
-        }
-        starts
+            None
+        })
+    }
+
+    /// Becomes a copy of another saga, in the room that this one has.
+    fn follow(&mut self, other: &Self) {
+        self.plan.clone_from(&other.plan);
+        self.slots.clone_from(&other.slots);
+        let (plan, slots) = (core::mem::take(&mut self.plan), core::mem::take(&mut self.slots));
+        *self = Self { plan, slots, ..*other };
     }
 
     fn run(&self, step: u32) -> Option<&StepRun> {
@@ -322,7 +367,7 @@ impl Machine for Saga {
     /// Copies about 80 bytes per step; apart from that it costs time in proportion to what follows, and to
     /// the number of steps where some wait or are lost.
     fn decide(&self, command: &SagaCommand, now: Timestamp) -> Result<Vec<SagaEvent>, SagaDenial> {
-        decide::decide(self, command, &[], now).map(|decided| decided.events)
+        self.decide_holding(command, &[], now).map(|decided| decided.events)
     }
 
     fn apply(&mut self, event: &SagaEvent) -> Result<(), Illegal> {

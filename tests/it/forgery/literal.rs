@@ -1,10 +1,10 @@
-//! A grant cannot be turned into one for another call.
+//! A grant cannot be turned into one for another attempt.
 
 use hv_core::Grant;
-use hv_types::Call;
+use hv_saga::Attempt;
 
-fn another(grant: Grant, call: Call) -> Grant {
-    Grant { call: Box::new(call), ..grant }
+fn another(grant: Grant, attempt: Attempt) -> Grant {
+    Grant { attempt, ..grant }
 }
 
 fn main() {}

@@ -151,14 +151,14 @@ fn with_deed<T>(task: &Task, real: &Places, look: impl FnOnce(&Deed<'_>) -> T) -
 }
 
 /// The paths of these starts of which it is to be known where they really are, before they are held against intents.
-pub(crate) fn unknown(
+pub(crate) fn unknown<I: Iterator<Item = Attempt>>(
     (slot, now): (&Slot, Timestamp),
-    starts: &[Attempt],
+    starts: impl FnOnce() -> I,
     looked: &Looked,
 ) -> Option<BTreeSet<String>> {
     let intents = slot.intents()?;
     let mut unknown = BTreeSet::new();
-    for start in starts.iter().filter(|start| start.purpose == Purpose::Execute) {
+    for start in starts().filter(|start| start.purpose == Purpose::Execute) {
         let Some(intent) = intents.of(slot.session.known(&start.agent), now) else { continue };
         let paths = |deed: &Deed<'_>| intent.bounds.paths(&start.action, deed);
         unknown.append(&mut looked.without(with_deed(&start.task, looked.real(), paths)));

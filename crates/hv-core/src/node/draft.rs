@@ -7,7 +7,7 @@ use crate::scoring::Outcomes;
 use crate::state::State;
 use crate::trail::TrailEvent;
 use hv_audit::{Batch, Expect, LogError, PayloadRef, Reduction, StreamNo};
-use hv_saga::Saga;
+use hv_saga::Decided;
 use hv_session::{FileCommand, Session, SessionCommand, SessionDenial};
 use hv_types::{Did, Digest, Illegal, SessionId, Timestamp};
 use std::ops::{Deref, DerefMut};
@@ -27,6 +27,8 @@ pub(crate) struct Parts {
     pub(crate) events: Vec<SessionEvent>,
     attached: Option<PayloadRef>,
     ahead: Option<Ahead>,
+    /// Room for what a saga decides.
+    room: Option<Decided>,
     /// What most batches do not have.
     more: Option<Box<More>>,
 }
@@ -62,9 +64,12 @@ struct More {
 #[derive(Debug)]
 pub(crate) struct Ahead {
     pub(crate) number: u32,
-    pub(crate) machine: Box<Saga>,
+    /// Without its events, which stand in the batch.
+    pub(crate) decided: Decided,
     /// What it says of those who worked in it, where it ends with the batch.
     pub(crate) outcomes: Option<Outcomes>,
+    /// Whether the saga has become what was decided.
+    pub(crate) reached: bool,
 }
 
 /// What is said of one open session besides the one that a batch concerns.
@@ -127,19 +132,23 @@ impl Draft {
         session.decide_file(agent, command, now, &mut self.lifecycle)
     }
 
-    /// A list for the events of a session.
-    pub(crate) fn room(&mut self) -> Vec<SessionEvent> {
-        std::mem::take(&mut self.events)
+    /// With room for what is mostly said of a session, so that it does not grow.
+    pub(crate) fn roomy() -> Self {
+        let events = Vec::with_capacity(SAID);
+        Self(Box::new(Parts { events, ..Parts::default() }))
     }
 
     /// Says nothing any more. Long lists are given back.
     pub(crate) fn clear(&mut self) {
-        let Parts { node, ledger, session, lifecycle, events, attached, ahead, more } = &mut *self.0;
+        let Parts { node, ledger, session, lifecycle, events, attached, ahead, room, more } = &mut *self.0;
         emptied(node);
         emptied(ledger);
         emptied(lifecycle);
         emptied(events);
-        (*session, *attached, *ahead, *more) = (None, None, None, None);
+        if let Some(Ahead { decided, .. }) = ahead.take() {
+            *room = Some(decided.emptied()).filter(|decided| decided.room() <= KEPT);
+        }
+        (*session, *attached, *more) = (None, None, None);
     }
 
     fn more(&mut self) -> &mut More {
@@ -160,9 +169,13 @@ impl Draft {
 
     /// With the state to which what is said of a saga leads.
     #[inline(always)]
-    pub(crate) fn ahead(mut self, number: u32, machine: Box<Saga>, outcomes: Option<Outcomes>) -> Self {
-        self.ahead = Some(Ahead { number, machine, outcomes });
-        self
+    pub(crate) fn ahead(&mut self, number: u32, decided: Decided, outcomes: Option<Outcomes>) {
+        self.ahead = Some(Ahead { number, decided, outcomes, reached: false });
+    }
+
+    /// Room for what a saga decides.
+    pub(crate) fn saga_room(&mut self) -> Decided {
+        self.room.take().unwrap_or_default()
     }
 
     /// What is said of sessions besides. What concerns the session of the draft itself joins what is said of it:
@@ -350,8 +363,8 @@ impl Draft {
             state.open_session(stream, id)?;
         }
         if !self.says_nothing() {
-            let ahead = self.ahead.take();
-            state.apply_session(stream, (&self.lifecycle, &self.events), self.attached(), ahead)?;
+            let Parts { lifecycle, events, attached, ahead, .. } = &mut *self.0;
+            state.apply_session(stream, (lifecycle, events), attached.as_slice(), ahead.as_mut())?;
         }
         if let Some(Target::Closing(_)) = &self.session {
             state.close_session(stream, made.root.as_deref().copied().unwrap_or_default())
@@ -383,6 +396,9 @@ impl Draft {
         parts
     }
 }
+
+/// As many events as a decision mostly has: a saga of one step begins with them.
+const SAID: usize = 6;
 
 /// Lists longer than this are not kept.
 const KEPT: usize = 64;

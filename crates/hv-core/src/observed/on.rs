@@ -282,7 +282,7 @@ impl SagaTold {
             event!(DEBUG in &span, steps = self.held, "steps wait for the rate of their agent");
             count!(self.held, "hv_decisions_total", "of" => "step", "outcome" => "held");
         }
-        for Start { attempt, pass, .. } in starts {
+        for Start { attempt, pass } in starts {
             let ring = pass.ring.number();
             event!(DEBUG in &span, step = attempt.step.as_str(), purpose = attempt.purpose.name(),
                 number = attempt.number, agent = attempt.agent.as_str(), action = attempt.action.as_str(), ring,

@@ -30,13 +30,13 @@ impl State {
                 }
                 let attached: Vec<PayloadRef> = entry.attachments.collect();
                 self.change_session(stream, |slot| {
-                    each_event(entry.body, |event| slot.apply(event, &attached, &mut None))
+                    each_event(entry.body, |event| slot.apply(event, &attached, None))
                 })
             }
             (Kind::Close { root, .. }, stream) => {
                 if !entry.body.is_empty() {
                     self.change_session(stream, |slot| {
-                        each_event(entry.body, |event| slot.apply(event, &[], &mut None))
+                        each_event(entry.body, |event| slot.apply(event, &[], None))
                     })?;
                 }
                 self.close_session(stream, root)

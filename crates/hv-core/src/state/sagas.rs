@@ -1,8 +1,12 @@
 //! The sagas of a session: those that run, and how those ended that do not.
 
-use super::{CROWD, NamedSaga, Slot};
-use hv_saga::SagaState;
-use hv_types::{Did, SagaId};
+use super::{CROWD, NO_SAGA, NamedSaga, Slot};
+use crate::adapters::outcomes;
+use crate::node::Ahead;
+use crate::scoring::{self, Outcomes};
+use hv_saga::{Micros, SagaEvent, SagaState};
+use hv_types::{Did, Illegal, Machine, SagaId};
+use std::mem;
 
 /// A saga of a session, by what is left of it.
 pub(crate) enum Known<'a> {
@@ -75,8 +79,86 @@ impl Slot {
         self.running.iter().min_by_key(|(number, _)| **number).map(|(_, saga)| &**saga)
     }
 
+    /// Takes up what happens to a saga, which may stand where it leads to by now.
+    pub(super) fn saga_moves(
+        &mut self,
+        saga: u32,
+        event: &SagaEvent,
+        ahead: Option<&mut Ahead>,
+    ) -> Result<(), Illegal> {
+        let known = self.running.get_mut(&saga).ok_or(NO_SAGA)?;
+        if let SagaEvent::Started { step, .. } = event {
+            known.held.remove(step);
+        }
+        match ahead {
+            Some(ahead) if ahead.number == saga && !ahead.reached => {
+                // What is known of undos asks for names and times, which are in it the same.
+                self.undos.observe(&ahead.decided.after, event);
+                // Where a saga ends, that is the last event of it.
+                if let SagaEvent::Finished { at, .. } = event {
+                    let state = self.reach(ahead)?;
+                    self.saga_ended(saga, state, Some(*at), ahead.outcomes.take());
+                }
+            }
+            _ => {
+                self.busy.take_moved(&self.session, &known.machine, event);
+                known.machine.apply(event)?;
+                self.busy.add_moved(&self.session, &known.machine, event);
+                self.undos.observe(&known.machine, event);
+                let state = known.machine.state();
+                if state.is_terminal() {
+                    let at = if let SagaEvent::Finished { at, .. } = event { Some(*at) } else { None };
+                    self.saga_ended(saga, state, at, None);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a saga where what was decided leads; what it was before takes the place of that. Gives where it stands.
+    pub(super) fn reach(&mut self, ahead: &mut Ahead) -> Result<SagaState, Illegal> {
+        let known = self.running.get_mut(&ahead.number).ok_or(NO_SAGA)?;
+        let after = &mut *ahead.decided.after;
+        self.busy.take(&self.session, &known.machine);
+        self.busy.add(&self.session, after);
+        mem::swap(&mut known.machine, after);
+        ahead.reached = true;
+        Ok(known.machine.state())
+    }
+
+    /// Nothing of it stays in memory but how it ended. `worked` is what it says of those who worked in it, where that was
+    /// looked for.
+    fn saga_ended(&mut self, number: u32, state: SagaState, at: Option<Micros>, worked: Option<Outcomes>) {
+        if let (true, Some(ended)) = (self.adapted.scored(), self.running.get(&number)) {
+            self.outcomes.extend(outcomes(&self.id, &ended.id, &ended.machine));
+        }
+        let Some(ended) = self.take_running(number) else { return };
+        if ended.rehearsal {
+            self.undos.rehearsed(&ended.machine);
+        }
+        if let (false, Some(at)) = (self.adapted.scored(), at) {
+            let fresh = || scoring::outcomes(self, &ended, &ended.machine);
+            debug_assert!(worked.as_ref().is_none_or(|worked| *worked == fresh()));
+            let outcomes = worked.unwrap_or_else(fresh);
+            if !outcomes.is_empty() {
+                self.judged.push((at.since(ended.machine.created()), outcomes));
+            }
+        }
+        if state == SagaState::Escalated {
+            self.escalated.push((number, ended));
+        }
+        if !self.certified.is_empty() {
+            let certified = self.certified.range((number, 0)..=(number, u32::MAX));
+            let certified: Vec<_> = certified.map(|(step, _)| *step).collect();
+            certified.iter().for_each(|step| drop(self.certified.remove(step)));
+        }
+        if let Some(ended) = self.ended.get_mut(number as usize) {
+            *ended = Some(state);
+        }
+    }
+
     /// A saga that has ended; the room of many that have is given back.
-    pub(super) fn take_running(&mut self, number: u32) -> Option<Box<NamedSaga>> {
+    fn take_running(&mut self, number: u32) -> Option<Box<NamedSaga>> {
         let ended = self.running.remove(&number);
         if let Some(saga) = &ended {
             self.busy.take(&self.session, &saga.machine);

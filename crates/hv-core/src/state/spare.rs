@@ -1,7 +1,6 @@
 //! Room for what decisions want recorded, used again for the next one. It holds nothing between decisions.
 
 use super::State;
-use crate::event::SessionEvent;
 use crate::node::Draft;
 use std::cell::RefCell;
 
@@ -13,13 +12,7 @@ impl State {
     /// A draft that says nothing yet.
     pub(crate) fn draft(&self) -> Draft {
         let spare = self.spare.0.try_borrow_mut().ok().and_then(|mut spare| spare.take());
-        spare.unwrap_or_default()
-    }
-
-    /// A list for the events of a session.
-    pub(crate) fn room(&self) -> Vec<SessionEvent> {
-        let spare = self.spare.0.try_borrow_mut().ok();
-        spare.and_then(|mut spare| spare.as_mut().map(Draft::room)).unwrap_or_default()
+        spare.unwrap_or_else(Draft::roomy)
     }
 
     /// Takes a draft back that is recorded.

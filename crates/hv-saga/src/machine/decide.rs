@@ -10,22 +10,27 @@ use crate::{AttemptRef, Class, Did, Failure, ProbeAnswer, Purpose, Reason, Times
 use hv_types::Machine;
 use std::sync::Arc;
 
+/// Decides in the room that an earlier decision has left.
 pub(super) fn decide(
     saga: &Saga,
     command: &SagaCommand,
     held: &[u32],
     now: Timestamp,
+    room: Decided,
 ) -> Result<Decided, SagaDenial> {
-    let (events, refused) = (Vec::with_capacity(4), command.refused());
-    let mut draft = Draft { saga: Box::new(saga.clone()), events, now, refused, held };
+    let Decided { mut events, mut after } = room;
+    events.clear();
+    events.reserve(4);
+    after.follow(saga);
+    let mut draft = Draft { saga: &mut after, events: &mut events, now, refused: command.refused(), held };
     draft.run(command)?;
-    Ok(Decided { events: draft.events, after: draft.saga })
+    Ok(Decided { events, after })
 }
 
 /// A copy of the saga that runs ahead, and the events that brought it there.
 struct Draft<'a> {
-    saga: Box<Saga>,
-    events: Vec<SagaEvent>,
+    saga: &'a mut Saga,
+    events: &'a mut Vec<SagaEvent>,
     now: Timestamp,
     refused: &'a [u32],
     held: &'a [u32],
@@ -170,13 +175,12 @@ impl Draft<'_> {
     fn ended(&mut self, attempt: AttemptRef, verdict: &Verdict) -> Result<(), SagaDenial> {
         let step = attempt.step;
         let Some((def, &run)) = self.saga.step(step) else { return Err(SagaDenial::Stale { attempt }) };
-        let def = Arc::clone(def);
         let to = match run.state {
-            StepState::Executing => self.executed(step, &def, run, verdict),
-            StepState::Probing => self.probed(step, &def, run, verdict),
-            StepState::Inspecting => self.inspected(step, &def, run, verdict),
-            StepState::Undoing => self.undone(step, &def, run, verdict),
-            StepState::Confirming => self.confirmed(step, &def, run, verdict),
+            StepState::Executing => self.executed(step, def, run, verdict),
+            StepState::Probing => self.probed(step, def, run, verdict),
+            StepState::Inspecting => self.inspected(step, def, run, verdict),
+            StepState::Undoing => self.undone(step, def, run, verdict),
+            StepState::Confirming => self.confirmed(step, def, run, verdict),
             _ => return Err(SagaDenial::Stale { attempt }),
         };
         self.moved(step, to)
@@ -523,10 +527,12 @@ impl Draft<'_> {
         self.emit(SagaEvent::Finished { state, at })
     }
 
+    /// Where the saga does not take the event, nothing of the draft is used.
+    #[inline]
     fn emit(&mut self, event: SagaEvent) -> Result<(), SagaDenial> {
-        self.saga.apply(&event).map_err(SagaDenial::Defect)?;
+        // It is made where it stays, because it is large.
         self.events.push(event);
-        Ok(())
+        self.events.last().map_or(Ok(()), |event| self.saga.apply(event)).map_err(SagaDenial::Defect)
     }
 
     fn elapsed(&self) -> Micros {
