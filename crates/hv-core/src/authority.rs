@@ -167,7 +167,7 @@ fn ascends<T, K: Ord>(items: &[T], key: impl Fn(&T) -> &K) -> bool {
 /// What the node stream makes of [`NodeConfig`], keys and used statements.
 #[derive(Debug, Default)]
 pub(crate) struct Authority {
-    config: Option<NodeConfig>,
+    config: Option<Box<NodeConfig>>,
     keys: Registry,
     spent: Spent,
     /// How many used statements are remembered before what has expired is forgotten again.
@@ -210,8 +210,8 @@ impl Wire for Authority {
 const FEW: usize = 1024;
 
 impl Authority {
-    pub(crate) const fn config(&self) -> Option<&NodeConfig> {
-        self.config.as_ref()
+    pub(crate) fn config(&self) -> Option<&NodeConfig> {
+        self.config.as_deref()
     }
 
     pub(crate) const fn keys(&self) -> &Registry {
@@ -225,7 +225,7 @@ impl Authority {
     pub(crate) fn apply(&mut self, event: &NodeEvent) -> Result<(), Illegal> {
         match event {
             NodeEvent::Configured { config, witness, .. } => {
-                let known = self.config.as_ref().map(NodeConfig::witnesses);
+                let known = self.config().map(NodeConfig::witnesses);
                 let witnessed = match (known, witness) {
                     (None, None) => true,
                     (Some(known), Some(witness)) => known.contains(witness),
@@ -323,7 +323,7 @@ mod tests {
         let mut authority = Authority::default();
         let config = NodeConfig::new(did("node")).with_witness(did("w"));
         let configured = |config: &NodeConfig, witness: Option<&str>| NodeEvent::Configured {
-            config: config.clone(),
+            config: Box::new(config.clone()),
             by: did("operator"),
             witness: witness.map(did),
         };

@@ -103,7 +103,8 @@ fn decided(
         Ok(elevation) => {
             rates::passed((state, now), agent);
             let spent = evidence::spends(&evidence, Basis::Quorum, now);
-            let elevated = SessionEvent::Elevated { elevation: elevation.clone(), voices: voices(&spent) };
+            let elevated =
+                SessionEvent::Elevated { elevation: Box::new(elevation.clone()), voices: voices(&spent) };
             let mut events: Vec<SessionEvent> =
                 rejected.into_iter().map(|rejected| SessionEvent::Rejected { rejected }).collect();
             events.push(elevated);

@@ -41,7 +41,7 @@ pub enum NodeEvent {
     /// Whom the node listens to was set.
     Configured {
         /// All of it, from now on.
-        config: NodeConfig,
+        config: Box<NodeConfig>,
         /// Who set it.
         by: Did,
         /// Whose word let that pass; nobody's for the first one, which nobody could be asked about.
@@ -440,7 +440,7 @@ pub enum SessionEvent {
     /// A member may do named actions of Ring 1 without a quorum for each, for a time.
     Elevated {
         /// What was asked for, and since when it holds.
-        elevation: Elevation,
+        elevation: Box<Elevation>,
         /// Whose word it rests on, in order.
         voices: Vec<Voice>,
     },

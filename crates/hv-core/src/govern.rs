@@ -197,7 +197,7 @@ impl Hypervisor {
                     return Err(refuse(Reason::Configured));
                 }
                 let configured =
-                    NodeEvent::Configured { config: config.clone(), by: by.clone(), witness: None };
+                    NodeEvent::Configured { config: Box::new(config.clone()), by: by.clone(), witness: None };
                 let mut events = vec![configured];
                 let mut registry = state.authority.keys().clone();
                 for envelope in keys {
@@ -286,7 +286,7 @@ pub(crate) fn decided(
         Request::Configure { config } => {
             let witness = Some(witness);
             let policy = charges::configured(state, config, now).map_err(denied)?;
-            node.push(NodeEvent::Configured { config: config.clone(), by: by.clone(), witness });
+            node.push(NodeEvent::Configured { config: Box::new(config.clone()), by: by.clone(), witness });
             Draft::default().node(node).ledger(policy)
         }
         Request::Slash { about, session, fault, class, risk, happened, evidence } => {

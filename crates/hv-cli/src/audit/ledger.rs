@@ -170,7 +170,7 @@ impl Trust {
                 TrailEvent::Session(event) => match &**event {
                     SessionEvent::Elevated { elevation, .. } => {
                         let agent = elevation.request().agent().clone();
-                        self.elevations.insert((session, agent), elevation.clone());
+                        self.elevations.insert((session, agent), (**elevation).clone());
                         continue;
                     }
                     SessionEvent::Session {

@@ -197,8 +197,8 @@ fn node() -> Vec<NodeEvent> {
             record: Digest([0xe9; 32]),
         },
         NodeEvent::SnapshotUnusable { batch: 7, why: "it is not there".to_owned() },
-        NodeEvent::Configured { config: config.clone(), by: did("operator"), witness: None },
-        NodeEvent::Configured { config, by: did("operator"), witness: Some(did("human")) },
+        NodeEvent::Configured { config: Box::new(config.clone()), by: did("operator"), witness: None },
+        NodeEvent::Configured { config: Box::new(config), by: did("operator"), witness: Some(did("human")) },
     ];
     events.extend(
         [
@@ -463,7 +463,7 @@ fn session() -> Vec<SessionEvent> {
         until: later(300),
         voices: vec![voice(9)],
     });
-    events.push(SessionEvent::Elevated { elevation: elevation(), voices: vec![voice(9)] });
+    events.push(SessionEvent::Elevated { elevation: Box::new(elevation()), voices: vec![voice(9)] });
     events.push(SessionEvent::IntentRuled {
         policy: Policy { demand: Demand::Required, outside: Rule::Consent, violation: Violation::Slash },
     });
