@@ -34,21 +34,16 @@ pub struct Receipt {
     pub hash: Digest,
 }
 
-/// What a decision about a file answers.
-pub(crate) struct Written {
-    pub(crate) stream: StreamNo,
-    pub(crate) mode: ConsistencyMode,
-    /// Whether somebody wants to prove it.
-    pub(crate) proof: Proof,
-}
-
-/// The mode in which a write was decided, and what proves it.
-pub(crate) type Answer = (ConsistencyMode, Option<Box<Receipt>>);
-
-/// A write that was decided and recorded. It is large only where it waits for the disk.
+/// A write that was decided and recorded, with what proves it.
 pub(crate) enum Write {
     Answered(Option<Box<Receipt>>),
-    Waits(Box<Recorded<Answer>>),
+    Waits(Box<Waiting>),
+}
+
+/// A write that is not durable yet, and the mode in which it was decided.
+pub(crate) struct Waiting {
+    recorded: Recorded<Option<Box<Receipt>>>,
+    mode: ConsistencyMode,
 }
 
 /// Whether a write gives a receipt. It costs a hash for each level of the session's tree.
@@ -72,35 +67,41 @@ impl Early {
 
 impl Node {
     /// Reveals a write that is durable already.
-    pub(crate) fn written(&self, recorded: Recorded<Answer>) -> Result<Write, Error> {
+    pub(crate) fn written(
+        &self,
+        recorded: Recorded<Option<Box<Receipt>>>,
+        mode: ConsistencyMode,
+    ) -> Result<Write, Error> {
         let lsn = recorded.lsn();
-        let Some(durable) = self.durable(lsn) else { return Ok(Write::Waits(Box::new(recorded))) };
-        let (_, receipt) = self.reveal(durable, &Command::begin(), recorded)?;
+        let Some(durable) = self.durable(lsn) else {
+            return Ok(Write::Waits(Box::new(Waiting { recorded, mode })));
+        };
+        let receipt = self.reveal(durable, &Command::begin(), recorded)?;
         Ok(Write::Answered(in_batch(lsn, receipt)))
     }
 
     /// Reveals a write: at once in the eventual mode, as long as few enough are under way; otherwise when it is durable.
     pub(crate) async fn settle_write(&self, write: Write) -> Result<Option<Box<Receipt>>, Error> {
-        let recorded = match write {
+        let Waiting { recorded, mode } = match write {
             Write::Answered(receipt) => return Ok(receipt),
-            Write::Waits(recorded) => recorded,
+            Write::Waits(waiting) => *waiting,
         };
         let lsn = recorded.lsn();
-        let early = recorded.revealed().is_some_and(|(mode, _)| *mode == ConsistencyMode::Eventual);
+        let early = mode == ConsistencyMode::Eventual && recorded.revealed().is_some();
         let room = if early { self.early().room() } else { None };
         let runtime = tokio::runtime::Handle::try_current();
         match (room, runtime) {
             (Some(room), Ok(runtime)) => {
-                let answer = recorded.revealed().and_then(|(_, receipt)| receipt.clone());
+                let answer = recorded.revealed().cloned().flatten();
                 let node = self.clone();
                 drop(runtime.spawn(async move {
                     // Where that fails, the node is poisoned, and says so to whoever comes next.
-                    let _ = node.settle(*recorded).await;
+                    let _ = node.settle(recorded).await;
                     drop(room);
                 }));
                 Ok(in_batch(lsn, answer))
             }
-            _ => self.settle(*recorded).await.map(|(_, answer)| in_batch(lsn, answer)),
+            _ => self.settle(recorded).await.map(|answer| in_batch(lsn, answer)),
         }
     }
 }

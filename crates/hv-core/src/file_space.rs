@@ -2,7 +2,7 @@
 //! member, and every refusal on the trail.
 
 use crate::error::{Error, Reason};
-use crate::files::{Access, enter, pass};
+use crate::files::{Access, enter, pass, touched};
 use crate::hypervisor::Hypervisor;
 use crate::intent;
 use crate::node::{Draft, Refusal};
@@ -125,7 +125,7 @@ impl Hypervisor {
     ) -> Result<Vec<FileVersion>, Error> {
         self.node()
             .commit(|state, now| {
-                let (slot, path) = enter(state, now, session, agent, path, Access::Read)?;
+                let (slot, path) = enter(state, now, session, agent, path)?;
                 readable(slot, agent, &path)?;
                 let history = slot.session.files().history(&path).into_iter();
                 let versions =
@@ -147,7 +147,7 @@ impl Hypervisor {
         at: &FileMoment,
     ) -> Result<Option<Vec<u8>>, Error> {
         let look = |state: &State, now| -> Result<Option<Digest>, Box<Refusal>> {
-            let (slot, path) = enter(state, now, session, agent, path, Access::Read)?;
+            let (slot, path) = enter(state, now, session, agent, path)?;
             readable(slot, agent, &path)?;
             let space = slot.session.files();
             Ok(match at {
@@ -252,7 +252,7 @@ impl Hypervisor {
     ) -> Result<Option<Vec<AclRule>>, Error> {
         self.node()
             .commit(|state, now| {
-                let (slot, path) = enter(state, now, session, agent, path, Access::Read)?;
+                let (slot, path) = enter(state, now, session, agent, path)?;
                 readable(slot, agent, &path)?;
                 let rule = |&Rule { who, allow, deny }: &Rule| match who {
                     Grantee::Everyone => Some(AclRule { who: None, allow, deny }),
@@ -372,7 +372,7 @@ impl Hypervisor {
         self.node()
             .commit(|state, now| {
                 let slot = pass(state, now, session, agent, Access::Read)?;
-                intent::files((slot, now), agent, Access::Read, &[])?;
+                intent::files((slot, now), agent, Access::Read, Vec::new)?;
                 let member = slot.session.member(agent).map(|member| member.ordinal).unwrap_or(u32::MAX);
                 Ok((Draft::default(), look(slot, member)?))
             })
@@ -389,28 +389,13 @@ impl Hypervisor {
             .commit(|state, now| {
                 let slot = pass(state, now, session, agent, Access::Change)?;
                 let command = command(slot)?;
-                let used = intent::files((slot, now), agent, Access::Change, &touched(&command))?;
+                let used = intent::files((slot, now), agent, Access::Change, || touched(&command))?;
                 let mut draft = state.draft().of(slot.stream).and(used);
                 let decided = draft.decide_file(&slot.session, agent, &command, now);
                 decided.map_err(|denial| slot.refuse_session("change_file", Some(agent), denial))?;
                 Ok((draft, ()))
             })
             .await
-    }
-}
-
-/// The paths that a command changes; none where it is about all of them.
-fn touched(command: &FileCommand) -> Vec<&FilePath> {
-    match command {
-        FileCommand::Write { path, .. }
-        | FileCommand::Delete { path, .. }
-        | FileCommand::Restore { path, .. }
-        | FileCommand::SetAcl { path, .. }
-        | FileCommand::ClearAcl { path, .. } => vec![path],
-        FileCommand::Rename { from, to, .. } => vec![from, to],
-        FileCommand::TakeSnapshot { .. }
-        | FileCommand::RollBack { .. }
-        | FileCommand::DropSnapshot { .. } => Vec::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The file space of a session behind the gate: reading is open to members, changing needs Ring 2.
 
-use crate::early::{Proof, Receipt, Write, Written};
+use crate::early::{Proof, Receipt, Write};
 use crate::error::{Error, Reason};
 use crate::gate;
 use crate::hypervisor::Hypervisor;
@@ -9,7 +9,7 @@ use crate::node::{Draft, Refusal};
 use crate::state::{Slot, State};
 use hv_audit::{Lsn, PayloadRef, StreamNo};
 use hv_rings::class::Class;
-use hv_session::{Content, Expect, FileCommand, FilePath};
+use hv_session::{BadPath, ConsistencyMode, Content, Expect, FileCommand, FilePath};
 use hv_types::{ActionId, ActionKind, Call, Did, Digest, Reversibility, SessionId, Timestamp};
 use std::sync::LazyLock;
 
@@ -65,9 +65,9 @@ impl Hypervisor {
     ) -> Result<(), Error> {
         let payload = self.node().put_payload(content).await?;
         let content = Content { id: payload.id(), length: payload.length() };
-        let write = |path| FileCommand::Write { path, content, expect };
+        let command = write(session, path, content, expect);
         self.node().refresh(session, |_| vec![agent.clone()]).await?;
-        let write = self.change_file((session, agent, path), Some(payload), Proof::NotWanted, write)?;
+        let write = self.change_file((session, agent), &command, Some(payload), Proof::NotWanted)?;
         self.node().settle_write(write).await.map(drop)
     }
 
@@ -85,9 +85,9 @@ impl Hypervisor {
     ) -> Result<Receipt, Error> {
         let payload = self.node().put_payload(content).await?;
         let content = Content { id: payload.id(), length: payload.length() };
-        let write = |path| FileCommand::Write { path, content, expect };
+        let command = write(session, path, content, expect);
         self.node().refresh(session, |_| vec![agent.clone()]).await?;
-        let write = self.change_file((session, agent, path), Some(payload), Proof::Wanted, write)?;
+        let write = self.change_file((session, agent), &command, Some(payload), Proof::Wanted)?;
         let receipt = self.node().settle_write(write).await?;
         receipt.map(|receipt| *receipt).ok_or_else(|| Error::NoSession(session.clone()))
     }
@@ -105,9 +105,9 @@ impl Hypervisor {
         content: Content,
         expect: Expect,
     ) -> Result<(), Error> {
-        let write = |path| FileCommand::Write { path, content, expect };
+        let command = write(session, path, content, expect);
         self.node().refresh(session, |_| vec![agent.clone()]).await?;
-        let write = self.change_file((session, agent, path), None, Proof::NotWanted, write)?;
+        let write = self.change_file((session, agent), &command, None, Proof::NotWanted)?;
         self.node().settle_write(write).await.map(drop)
     }
 
@@ -122,9 +122,9 @@ impl Hypervisor {
         path: &str,
         expect: Expect,
     ) -> Result<(), Error> {
-        let delete = |path| FileCommand::Delete { path, expect };
+        let command = FilePath::parse(session, path).map(|path| FileCommand::Delete { path, expect });
         self.node().refresh(session, |_| vec![agent.clone()]).await?;
-        let write = self.change_file((session, agent, path), None, Proof::NotWanted, delete)?;
+        let write = self.change_file((session, agent), &command, None, Proof::NotWanted)?;
         self.node().settle_write(write).await.map(drop)
     }
 
@@ -140,7 +140,7 @@ impl Hypervisor {
         path: &str,
     ) -> Result<Option<Vec<u8>>, Error> {
         let look = |state: &State, now| -> Result<Option<Digest>, Box<Refusal>> {
-            let (slot, path) = enter(state, now, session, agent, path, Access::Read)?;
+            let (slot, path) = enter(state, now, session, agent, path)?;
             let file = slot.session.read(agent, &path);
             let file = file.map_err(|denial| slot.refuse_session("read_file", Some(agent), denial))?;
             Ok(file.map(|file| file.content().id))
@@ -168,30 +168,34 @@ impl Hypervisor {
     /// Decides and records; what it gives is settled by whoever waits for it.
     fn change_file(
         &self,
-        (session, agent, path): (&SessionId, &Did, &str),
+        (session, agent): (&SessionId, &Did),
+        command: &Result<FileCommand, BadPath>,
         attached: Option<PayloadRef>,
         proof: Proof,
-        command: impl FnOnce(FilePath) -> FileCommand,
     ) -> Result<Write, Error> {
+        let mut mode = ConsistencyMode::Strong;
         let recorded = self.node().run(
             |state, now| {
-                let (slot, path) = enter(state, now, session, agent, path, Access::Change)?;
-                let used = intent::files((slot, now), agent, Access::Change, &[&path])?;
+                let slot = found(state, session, agent)?;
+                let command = command.as_ref().map_err(|bad| refuse_path(slot, agent, bad.clone()))?;
+                pass_in((state, slot, now), agent, Access::Change)?;
+                let used = intent::files((slot, now), agent, Access::Change, || touched(command))?;
                 let mut draft = state.draft().of(slot.stream).and(used);
-                let decided = draft.decide_file(&slot.session, agent, &command(path), now);
+                let decided = draft.decide_file(&slot.session, agent, command, now);
                 decided.map_err(|denial| slot.refuse_session("change_file", Some(agent), denial))?;
                 if let Some(payload) = attached {
                     draft = draft.attaching(payload);
                 }
-                Ok((draft, Written { stream: slot.stream, mode: slot.session.mode(), proof }))
+                mode = slot.session.mode();
+                Ok((draft, slot.stream))
             },
-            |_, Written { stream, mode, proof }| (mode, self.receipt(session, stream, proof)),
+            |_, stream| self.receipt(session, stream, proof),
         )?;
         if recorded.revealed().is_none() {
             // What is denied is not kept.
             attached.iter().try_for_each(|payload| self.log().forget_payload(payload))?;
         }
-        self.node().written(recorded)
+        self.node().written(recorded, mode)
     }
 
     /// What proves the record that was appended last to a stream; the node's lock is held.
@@ -202,25 +206,47 @@ impl Hypervisor {
     }
 }
 
-/// Through the gate, to a path of the session.
+/// The command to give a file a new content.
+fn write(session: &SessionId, path: &str, content: Content, expect: Expect) -> Result<FileCommand, BadPath> {
+    FilePath::parse(session, path).map(|path| FileCommand::Write { path, content, expect })
+}
+
+/// The paths that a command changes; none where it is about all of them.
+pub(crate) fn touched(command: &FileCommand) -> Vec<&FilePath> {
+    match command {
+        FileCommand::Write { path, .. }
+        | FileCommand::Delete { path, .. }
+        | FileCommand::Restore { path, .. }
+        | FileCommand::SetAcl { path, .. }
+        | FileCommand::ClearAcl { path, .. } => vec![path],
+        FileCommand::Rename { from, to, .. } => vec![from, to],
+        FileCommand::TakeSnapshot { .. }
+        | FileCommand::RollBack { .. }
+        | FileCommand::DropSnapshot { .. } => Vec::new(),
+    }
+}
+
+fn found<'a>(state: &'a State, session: &SessionId, agent: &Did) -> Result<&'a Slot, Box<Refusal>> {
+    state.slot(session).ok_or_else(|| Refusal::no_session("file", Some(agent), session))
+}
+
+#[cold]
+fn refuse_path(slot: &Slot, agent: &Did, bad: BadPath) -> Box<Refusal> {
+    slot.refuse("file", Some(agent), None, Reason::Path(Box::new(bad)))
+}
+
+/// Through the gate, to a path of the session that is to be read.
 pub(crate) fn enter<'a>(
     state: &'a State,
     now: Timestamp,
     session: &SessionId,
     agent: &Did,
     path: &str,
-    access: Access,
 ) -> Result<(&'a Slot, FilePath), Box<Refusal>> {
-    let Some(slot) = state.slot(session) else {
-        return Err(Refusal::no_session("file", Some(agent), session));
-    };
-    let path = slot.session.path(path);
-    let path = path.map_err(|bad| slot.refuse("file", Some(agent), None, Reason::Path(Box::new(bad))))?;
-    pass_in((state, slot, now), agent, access)?;
-    // What a change is counted as stands in its own record.
-    if let Access::Read = access {
-        intent::files((slot, now), agent, access, &[&path])?;
-    }
+    let slot = found(state, session, agent)?;
+    let path = slot.session.path(path).map_err(|bad| refuse_path(slot, agent, bad))?;
+    pass_in((state, slot, now), agent, Access::Read)?;
+    intent::files((slot, now), agent, Access::Read, || vec![&path])?;
     Ok((slot, path))
 }
 
@@ -232,9 +258,7 @@ pub(crate) fn pass<'a>(
     agent: &Did,
     access: Access,
 ) -> Result<&'a Slot, Box<Refusal>> {
-    let Some(slot) = state.slot(session) else {
-        return Err(Refusal::no_session("file", Some(agent), session));
-    };
+    let slot = found(state, session, agent)?;
     pass_in((state, slot, now), agent, access)?;
     Ok(slot)
 }
@@ -257,7 +281,7 @@ fn pass_in(
         params: Digest::default(),
         deadline: now,
     };
-    match gate::check_call((state, slot, now), &call, access.class()) {
+    match gate::check_call((state, slot, now), agent, &call, access.class()) {
         Ok(_) => Ok(()),
         Err((denial, trip)) => {
             let reason = gate::reason(state, agent, denial, now);

@@ -296,10 +296,10 @@ pub(crate) fn enters(
 /// Where it may not, with the breaker that opened for it.
 pub(crate) fn check_call(
     (state, slot, now): (&State, &Slot, Timestamp),
+    agent: &Did,
     call: &Call,
     class: Class,
 ) -> Result<Ring, (Box<GateDenial>, Option<Box<NodeEvent>>)> {
-    let agent = &call.agent;
     let terms = class.terms(&state.override_of(slot, &call.action));
     let party = state.party(slot, agent);
     let sigma = state.sigma_of(slot, &party, terms.reversibility, now);
@@ -336,9 +336,6 @@ fn held(
         _ => state.sigma_of(slot, party, Reversibility::Full, now),
     };
     let standing = state.standing_of(slot, party, full, now);
-    let entry = entry(state, slot, party, now);
-    // Nobody empties the bucket of an agent that it only pretends to be.
-    let rate = if hv_rings::gate::enter(&entry).is_ok() { rate(standing.ring()) } else { Ok(()) };
     let class = terms.map_or(Reversibility::None, |terms| terms.reversibility);
     let stand = |did| Stand::of((state, slot, now), did, class);
     let principals: Vec<Stand<'_>> = match (party.parent(), principals) {
@@ -346,11 +343,12 @@ fn held(
         (None, []) => Vec::new(),
         _ => slot.answerable(party.seat, principals).map(stand).collect(),
     };
-    let on_behalf_of: Vec<Principal<'_>> = principals.iter().map(Stand::principal).collect();
-    let facts = Facts {
-        entry,
+    let on_behalf_of: Vec<Principal<'_>> =
+        if principals.is_empty() { Vec::new() } else { principals.iter().map(Stand::principal).collect() };
+    let mut facts = Facts {
+        entry: entry(state, slot, party, now),
         call,
-        rate,
+        rate: Ok(()),
         limits: &state.guards.limits,
         tools_in_use: tools,
         terms,
@@ -360,6 +358,12 @@ fn held(
         intent,
         on_behalf_of: &on_behalf_of,
     };
+    // Nobody empties the bucket of an agent that it only pretends to be.
+    if hv_rings::gate::enter(&facts.entry).is_ok()
+        && let Err(limited) = rate(standing.ring())
+    {
+        facts.rate = Err(limited);
+    }
     let allowed = hv_rings::gate::check(&facts).map_err(Box::new)?;
     Ok((allowed.ring(), allowed.basis()))
 }

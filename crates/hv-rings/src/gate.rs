@@ -123,9 +123,9 @@ pub fn enter(entry: &Entry) -> Result<(), GateDenial> {
 /// # Errors
 /// [`GateDenial`] with the first rule that says no.
 pub fn check(facts: &Facts<'_>) -> Result<Allowed, GateDenial> {
-    let Facts { entry, call, rate, limits, tools_in_use, terms, sigma, standing, evidence, .. } = *facts;
-    let now = entry.now;
-    enter(&entry)?;
+    let Facts { call, rate, limits, tools_in_use, terms, sigma, standing, evidence, .. } = *facts;
+    let now = facts.entry.now;
+    enter(&facts.entry)?;
     rate.map_err(|limit| GateDenial::RateLimited { standing: standing.ring(), limit })?;
     let most = *limits.tools.get(standing.ring());
     if tools_in_use >= most {

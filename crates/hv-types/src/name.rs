@@ -40,23 +40,12 @@ const WORD_BYTES: usize = size_of::<u64>();
 
 impl Short {
     /// A text of this kind; nothing where it is too long or has a NUL.
+    #[inline]
     fn new(text: &[u8]) -> Option<Self> {
-        if text.len() > SHORT_BYTES {
-            return None;
-        }
-        let mut words = [[0; WORD_BYTES]; SHORT_BYTES / WORD_BYTES];
-        let mut places = words.iter_mut();
-        let (whole, rest) = text.as_chunks();
-        let mut all = true;
-        for (&word, place) in whole.iter().zip(&mut places) {
-            *place = word;
-            all &= letters(word) == LETTERS;
-        }
-        if let Some(place) = places.next() {
-            *place = rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)).to_le_bytes();
-            all &= letters(*place) == LETTERS & !(u64::MAX << (8 * rest.len()));
-        }
-        all.then_some(Self(words))
+        let (first, rest) = word(text)?;
+        let (second, rest) = word(rest)?;
+        let (third, rest) = word(rest)?;
+        rest.is_empty().then_some(Self([first, second, third]))
     }
 
     /// Its words, the first letters first, so that they compare as the text does.
@@ -79,6 +68,19 @@ impl Short {
     }
 }
 
+/// The first word of a text, filled up with NUL, and what comes behind it; nothing where a NUL is in it already.
+#[inline]
+fn word(text: &[u8]) -> Option<([u8; WORD_BYTES], &[u8])> {
+    match text.split_first_chunk() {
+        Some((word, rest)) => (letters(*word) == LETTERS).then_some((*word, rest)),
+        None => {
+            let word = text.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)).to_le_bytes();
+            let all = LETTERS & !(u64::MAX << (8 * text.len()));
+            (letters(word) == all).then_some((word, &[]))
+        }
+    }
+}
+
 /// A bit for each byte.
 const LETTERS: u64 = u64::from_ne_bytes([0x80; WORD_BYTES]);
 
@@ -91,6 +93,7 @@ const fn letters(word: [u8; WORD_BYTES]) -> u64 {
 impl Name {
     /// Takes a copy of a text.
     #[must_use]
+    #[inline]
     pub fn new(text: &str) -> Self {
         match Short::new(text.as_bytes()) {
             Some(short) => Self(Repr::Short(short)),

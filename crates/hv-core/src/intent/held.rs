@@ -169,14 +169,14 @@ pub(crate) fn unknown<I: Iterator<Item = Attempt>>(
 /// Holds what is done to files against the intent of whoever does it: `paths` without a slash in front, and none for
 /// all of them. Gives what is to be recorded where something changes.
 #[inline]
-pub(crate) fn files(
+pub(crate) fn files<'a>(
     (slot, now): (&Slot, Timestamp),
     agent: &Did,
     access: Access,
-    paths: &[&FilePath],
+    paths: impl FnOnce() -> Vec<&'a FilePath>,
 ) -> Result<Option<SessionEvent>, Box<Refusal>> {
     match slot.intents() {
-        Some(intents) => files_within(intents, (slot, now), agent, access, paths),
+        Some(intents) => files_within(intents, (slot, now), agent, access, &paths()),
         None => Ok(None),
     }
 }
