@@ -84,6 +84,8 @@ struct Decided {
     place: Place,
     /// When a step that waits for its agent's rate may be tried again.
     held: Option<Timestamp>,
+    /// When it was decided.
+    at: Timestamp,
 }
 
 impl SagaHost {
@@ -199,13 +201,13 @@ impl SagaHost {
         let (mut command, mut said, mut waiting) = (first, None, VecDeque::new());
         loop {
             let carried = self.carry_out(&mut command, said.take()).await?;
-            let Carried { starts, stream, next_wake, state, .. } = carried;
+            let Carried { starts, stream, mut told, next_wake, state, .. } = carried;
             let mut starts = starts.into_iter();
             // Mostly one starts, and nothing waits.
             let next = if waiting.is_empty() { starts.next() } else { None };
             waiting.extend(starts);
             command = if let Some(Start { attempt, pass }) = next.or_else(|| waiting.pop_front()) {
-                let (at, now) = (attempt.at(), self.node.now());
+                let (at, now) = (attempt.at(), told.take().unwrap_or_else(|| self.node.now()));
                 let Outcome { verdict, output } = match pass.redeem((&self.node, stream), &attempt, now) {
                     Ok(()) => within(attempt.deadline.since(now), called(|| act(attempt))).await,
                     Err(why) => {
@@ -244,7 +246,9 @@ impl SagaHost {
             None => None,
         };
         self.node.refresh(&self.session, |slot| self.workers(slot, command)).await?;
-        evidence::verify_ahead(&self.node, self.brought.values().flat_map(Presented::statements))?;
+        if !self.brought.is_empty() {
+            evidence::verify_ahead(&self.node, self.brought.values().flat_map(Presented::statements))?;
+        }
         let given = command.refused_mut().map_or(0, |refused| refused.len());
         let mut told = SagaTold::begin();
         let mut looked: Option<Looked> = None;
@@ -253,7 +257,7 @@ impl SagaHost {
             let known = (attached, looked.as_ref().unwrap_or(&NOWHERE));
             let decide = |state: &State, now| self.decide(state, now, command, known, &mut told);
             let recorded = self.node.run(decide, |state, decided| {
-                let Decided { starts, place, held } = decided?;
+                let Decided { starts, place, held, at } = decided?;
                 let Place { stream, number } = *self.place.get_or_init(|| place);
                 // What the saga waits for next is told by the state that the record has made.
                 let slot = state.open(stream);
@@ -261,15 +265,21 @@ impl SagaHost {
                 let next_wake = running.and_then(Saga::next_wake);
                 let ended = || slot.and_then(|slot| slot.ended(number)).unwrap_or_default();
                 let state = running.map_or_else(ended, Saga::state);
-                Ok((Carried { starts, stream, lsn: Lsn::default(), next_wake, state }, held))
+                Ok((Carried { starts, stream, lsn: Lsn::default(), told: Some(at), next_wake, state }, held))
             })?;
             let lsn = recorded.lsn();
-            let durable = match self.node.durable(lsn) {
-                Some(durable) => durable,
-                None => self.node.synced(lsn).await?,
+            let (durable, waited) = match self.node.durable(lsn) {
+                Some(durable) => (durable, false),
+                None => (self.node.synced(lsn).await?, true),
             };
             let paths: BTreeSet<String> = match self.node.reveal(durable, &begun, recorded)? {
-                Ok((carried, held)) => break (Carried { lsn, ..carried }, held),
+                Ok((mut carried, held)) => {
+                    carried.lsn = lsn;
+                    if waited {
+                        carried.told = None;
+                    }
+                    break (carried, held);
+                }
                 Err(paths) => paths,
             };
             // Rare, so that no other request has to have room for it. All of it is decided again.
@@ -435,7 +445,7 @@ impl SagaHost {
                 }
                 draft.ahead(number, decided, outcomes);
                 let place = Place { stream: slot.stream, number };
-                return Ok((draft, Ok(Decided { starts: passed, place, held: until })));
+                return Ok((draft, Ok(Decided { starts: passed, place, held: until, at: now })));
             }
             for (attempt, no) in refused {
                 told.denied(&no.denial, &no);
@@ -493,6 +503,8 @@ pub(crate) struct Carried {
     stream: StreamNo,
     /// The batch.
     lsn: Lsn,
+    /// What the clock told when it was decided, where nothing was waited for since.
+    told: Option<Timestamp>,
     next_wake: Option<Timestamp>,
     state: SagaState,
 }
@@ -500,7 +512,7 @@ pub(crate) struct Carried {
 impl Carried {
     /// Where the saga stands; what starts comes with a grant.
     fn granted(self, node: &Arc<Node>) -> Progress<Grant> {
-        let Self { starts, stream, lsn, next_wake, state } = self;
+        let Self { starts, stream, lsn, next_wake, state, .. } = self;
         let grant = |Start { attempt, pass }| {
             let grant = Grant::new(&attempt, &pass, stream, lsn, Arc::clone(node));
             (attempt, grant)
@@ -553,7 +565,8 @@ fn also(claims: Option<Claims>, (_, claim): &(ActionId, Claim)) -> Option<Claims
 fn write(saga: u32, events: &mut Vec<SagaEvent>, passed: &mut [Start], out: &mut Vec<SessionEvent>) {
     out.reserve(events.len() + passed.len());
     let mut granted = passed.iter_mut();
-    for event in events.drain(..) {
+    for place in &mut *events {
+        let event = std::mem::replace(place, SagaEvent::Sealed {});
         let started = matches!(event, SagaEvent::Started { .. });
         let Some(Start { attempt, pass }) = started.then(|| granted.next()).flatten() else {
             out.push(SessionEvent::Saga { saga, event });
@@ -573,6 +586,7 @@ fn write(saga: u32, events: &mut Vec<SagaEvent>, passed: &mut [Start], out: &mut
         let Pass { params, deadline, ring, sigma, .. } = *pass;
         out.push(SessionEvent::Granted { params, deadline, ring, sigma });
     }
+    events.clear();
 }
 
 /// What an escalated saga costs those who answer for it.

@@ -256,14 +256,28 @@ impl State {
         attached: &[PayloadRef],
         mut ahead: Option<&mut Ahead>,
     ) -> Result<(), Illegal> {
-        self.change_session(stream, |slot| {
+        let taken_up = self.change_session(stream, |slot| {
             lifecycle.iter().try_for_each(|event| slot.lives(event, Session::apply_decided))?;
             events.iter().try_for_each(|event| slot.apply(event, attached, ahead.as_deref_mut()))?;
-            match ahead {
+            match ahead.as_deref_mut() {
                 Some(ahead) if !ahead.reached => slot.reach(ahead).map(|_| ()),
                 _ => Ok(()),
             }
-        })
+        });
+        if let Some((at, outcomes)) = ahead.and_then(|ahead| ahead.judged.take()) {
+            self.judge(at, &outcomes);
+        }
+        taken_up
+    }
+
+    /// Takes note of what a saga says that has ended.
+    fn judge(&mut self, at: Timestamp, outcomes: &Outcomes) {
+        let Scoring::By { policy } = self.guards.score else { return };
+        for (agent, outcomes) in outcomes {
+            if let Some(agent) = self.ledger.agent(agent) {
+                self.track.observe(&policy, agent, outcomes, at);
+            }
+        }
     }
 
     /// Applies what a record says of a session, and what follows from that for the node.
@@ -284,26 +298,19 @@ impl State {
             self.outbox.drifted(&adapters::drift_evidence(slot, member.did), severity);
         }
         slot.length += 1;
+        let mut judged = Vec::new();
         if !slot.escalated.is_empty() {
             for (number, saga) in slot.escalated.drain(..) {
                 self.items.escalated(&slot.id, stream, number, &saga.id, &saga.machine);
             }
         }
         if !slot.judged.is_empty() {
-            let judged = slot.judged.drain(..);
-            if let Scoring::By { policy } = self.guards.score {
-                for (at, outcomes) in judged {
-                    for (agent, outcomes) in outcomes {
-                        if let Some(agent) = self.ledger.agent(&agent) {
-                            self.track.observe(&policy, agent, &outcomes, at);
-                        }
-                    }
-                }
-            }
+            judged = mem::take(&mut slot.judged);
         }
         if !slot.outcomes.is_empty() {
             self.outbox.ended(mem::take(&mut slot.outcomes));
         }
+        judged.iter().for_each(|(at, outcomes)| self.judge(*at, outcomes));
         Ok(())
     }
 

@@ -278,6 +278,15 @@ impl Saga {
         })
     }
 
+    /// Becomes what was decided; what is left of that is room for [another decision](Self::decide_in).
+    pub fn reach(&mut self, decided: &mut Decided) {
+        let after = &mut *decided.after;
+        core::mem::swap(&mut self.plan, &mut after.plan);
+        core::mem::swap(&mut self.slots, &mut after.slots);
+        let (plan, slots) = (core::mem::take(&mut self.plan), core::mem::take(&mut self.slots));
+        *self = Self { plan, slots, ..*after };
+    }
+
     /// Becomes a copy of another saga, in the room that this one has.
     fn follow(&mut self, other: &Self) {
         self.plan.clone_from(&other.plan);

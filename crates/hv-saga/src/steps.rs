@@ -25,7 +25,7 @@ struct Listed {
     windows: u32,
     /// How many wait for nothing.
     free: u32,
-    /// By ordinal, the head of the list of the steps that wait for it.
+    /// By ordinal, the head of the list of the steps that wait for it; as far as any does.
     heads: Vec<u32>,
     /// Lists of dependents, linked, so that all of them take one allocation.
     edges: Vec<Edge>,
@@ -49,12 +49,10 @@ impl Steps {
             return Self(None);
         }
         let waits = defs.iter().map(|def| def.after.len()).sum();
-        let mut listed = Listed {
-            legal,
-            heads: Vec::with_capacity(defs.len()),
-            edges: Vec::with_capacity(waits),
-            ..Listed::default()
-        };
+        let mut listed = Listed { legal, edges: Vec::with_capacity(waits), ..Listed::default() };
+        if waits > 0 {
+            listed.heads.reserve_exact(defs.len());
+        }
         (0u32..).zip(&defs).for_each(|(ordinal, def)| listed.link(ordinal, def));
         listed.defs = defs;
         Self(Some(Arc::new(listed)))
@@ -101,13 +99,15 @@ impl Steps {
 impl Listed {
     /// Takes up what the next step waits for.
     fn link(&mut self, ordinal: u32, def: &StepDef) {
-        for after in &def.after {
+        for after in def.after.iter().filter(|after| **after < ordinal) {
+            if self.heads.len() < ordinal as usize {
+                self.heads.resize(ordinal as usize, 0);
+            }
             if let Some(head) = self.heads.get_mut(*after as usize) {
                 self.edges.push(Edge { dependent: ordinal, next: *head });
                 *head = u32::try_from(self.edges.len()).unwrap_or(0);
             }
         }
-        self.heads.push(0);
         self.windows += u32::from(def.undo_window.is_some());
         self.free += u32::from(def.needs() == 0);
     }
@@ -326,6 +326,28 @@ mod tests {
         }
         recent.keep(&[1; KEPT_BYTES + 1], &steps(&["a"]));
         assert!(recent.find(&[1; KEPT_BYTES + 1]).is_none());
+    }
+
+    #[test]
+    fn those_who_wait_are_known_by_whom_they_wait_for_whoever_comes_later() {
+        let waiting = |after: &[u32]| {
+            let mut defs: Vec<_> = steps(&["a", "b", "c", "d"]).iter().map(|def| (**def).clone()).collect();
+            defs[2].after = after.to_vec();
+            Steps::from(defs.into_iter().map(Arc::new).collect::<Vec<_>>())
+        };
+        let of =
+            |steps: &Steps| (0..5).map(|step| steps.dependents(step).collect()).collect::<Vec<Vec<u32>>>();
+        assert_eq!(of(&waiting(&[])), [const { Vec::new() }; 5]);
+        let (one, both) = (waiting(&[1]), waiting(&[0, 1]));
+        assert_eq!(of(&one), [vec![], vec![2], vec![], vec![], vec![]]);
+        assert_eq!(of(&both), [vec![2], vec![2], vec![], vec![], vec![]]);
+        // What no saga may begin with: nobody waits for a step that is not before it.
+        assert_eq!(of(&waiting(&[2, 3, u32::MAX])), [const { Vec::new() }; 5]);
+        let mut grown = waiting(&[]);
+        let mut last = (*both[2]).clone();
+        last.after = vec![3];
+        grown.append(&Steps::checked(&[Arc::new(last)]));
+        assert_eq!(of(&grown), [vec![], vec![], vec![], vec![4], vec![]]);
     }
 
     #[test]

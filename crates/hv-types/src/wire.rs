@@ -240,7 +240,18 @@ pub fn put_varint(value: u64, out: &mut Vec<u8>) {
 }
 
 fn put_long_varint(mut value: u64, out: &mut Vec<u8>) {
+    if value < 0x4000 {
+        out.extend_from_slice(&[(value & 0x7f) as u8 | 0x80, (value >> 7 & 0x7f) as u8]);
+        return;
+    }
     out.reserve(10);
+    // Four at once, as long as others follow them.
+    while value >= 1 << 28 {
+        let low = (value & 0x0fff_ffff) as u32;
+        let four = low & 0x7f | low << 1 & 0x7f00 | low << 2 & 0x7f_0000 | low << 3 & 0x7f00_0000;
+        out.extend_from_slice(&(four | 0x8080_8080).to_le_bytes());
+        value >>= 28;
+    }
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;
@@ -535,6 +546,21 @@ mod tests {
         assert_eq!(sample.to_bytes(), [3, 0xac, 0x02, 1, 2, b'h', b'i']);
         assert_eq!(Sample::Empty.to_bytes(), [7]);
         assert_eq!(u64::MAX.to_bytes(), [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]);
+    }
+
+    /// Seven bits after the other, the lowest first, around every power of two.
+    #[test]
+    fn numbers_of_every_length_are_written_as_leb128() {
+        for value in (0..64).map(|bit| 1u64 << bit).flat_map(|one| [one - 1, one, one | one >> 1, one / 3]) {
+            let (mut rest, mut expected): (u64, _) = (value, vec![]);
+            while rest > 0x7f {
+                expected.push(rest.to_le_bytes()[0] | 0x80);
+                rest >>= 7;
+            }
+            expected.push(rest.to_le_bytes()[0]);
+            assert_eq!(value.to_bytes(), expected, "{value}");
+            assert_eq!(u64::from_bytes(&expected), Ok(value));
+        }
     }
 
     #[test]

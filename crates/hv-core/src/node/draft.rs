@@ -70,6 +70,8 @@ pub(crate) struct Ahead {
     pub(crate) outcomes: Option<Outcomes>,
     /// Whether the saga has become what was decided.
     pub(crate) reached: bool,
+    /// What it says of those who worked in it, once it has ended, and when that was.
+    pub(crate) judged: Option<(Timestamp, Outcomes)>,
 }
 
 /// What is said of one open session besides the one that a batch concerns.
@@ -170,7 +172,7 @@ impl Draft {
     /// With the state to which what is said of a saga leads.
     #[inline(always)]
     pub(crate) fn ahead(&mut self, number: u32, decided: Decided, outcomes: Option<Outcomes>) {
-        self.ahead = Some(Ahead { number, decided, outcomes, reached: false });
+        self.ahead = Some(Ahead { number, decided, outcomes, reached: false, judged: None });
     }
 
     /// Room for what a saga decides.

@@ -11,10 +11,14 @@ use std::hash::BuildHasher;
 #[derive(Debug, Default)]
 pub(super) struct Names {
     texts: Texts,
-    /// The numbers, to be found by name. Whoever chooses names does not know how they are spread.
+    /// The numbers, to be found by name, where there are more than a [few](FEW). Whoever chooses names does not know how
+    /// they are spread.
     numbers: HashTable<u32>,
     hasher: RandomState,
 }
+
+/// So many names are compared one by one.
+const FEW: u32 = 8;
 
 /// The names one behind another.
 #[derive(Debug, Default)]
@@ -30,6 +34,18 @@ impl Texts {
         let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| *end);
         self.ends.get(at).and_then(|end| self.text.get(start..*end)).unwrap_or_default()
     }
+
+    /// The number of a name, by looking through them.
+    fn find(&self, name: &str) -> Option<u32> {
+        (0u32..).zip(&self.ends).map(|(number, _)| number).find(|number| self.get(*number) == name)
+    }
+
+    /// Takes up the next one, which gets this number.
+    fn push(&mut self, number: u32, name: &str) -> u32 {
+        self.text.push_str(name);
+        self.ends.push(self.text.len());
+        number
+    }
 }
 
 impl Names {
@@ -42,15 +58,22 @@ impl Names {
     pub(super) fn insert(&mut self, name: &SagaId) -> Option<u32> {
         let Self { texts, numbers, hasher } = self;
         let (number, name) = (u32::try_from(texts.ends.len()).ok()?, name.as_str());
-        let same = |other: &u32| texts.get(*other) == name;
+        if number < FEW {
+            return texts.find(name).is_none().then(|| texts.push(number, name));
+        }
         let hash = |other: &u32| hasher.hash_one(texts.get(*other));
+        if number == FEW {
+            // From now on they are found by what is made of them.
+            for other in 0..number {
+                numbers.insert_unique(hash(&other), other, hash);
+            }
+        }
+        let same = |other: &u32| texts.get(*other) == name;
         match numbers.entry(hasher.hash_one(name), same, hash) {
             Entry::Occupied(_) => None,
             Entry::Vacant(place) => {
                 place.insert(number);
-                texts.text.push_str(name);
-                texts.ends.push(texts.text.len());
-                Some(number)
+                Some(texts.push(number, name))
             }
         }
     }
@@ -58,6 +81,9 @@ impl Names {
     /// The number of a name.
     pub(super) fn number(&self, name: &SagaId) -> Option<u32> {
         let name = name.as_str();
+        if self.numbers.is_empty() {
+            return self.texts.find(name);
+        }
         self.numbers.find(self.hasher.hash_one(name), |number| self.texts.get(*number) == name).copied()
     }
 
@@ -79,8 +105,10 @@ impl Wire for Names {
         // No more than there can be: each takes some bytes.
         let room = reader.rest().len().min(count as usize);
         names.texts.ends.reserve(room);
-        let Self { texts, numbers, hasher } = &mut names;
-        numbers.reserve(room, |number| hasher.hash_one(texts.get(*number)));
+        if count > FEW {
+            let Self { texts, numbers, hasher } = &mut names;
+            numbers.reserve(room, |number| hasher.hash_one(texts.get(*number)));
+        }
         for _ in 0..count {
             let name = SagaId::take(reader)?;
             names.insert(&name).ok_or_else(|| reader.invalid("saga name"))?;

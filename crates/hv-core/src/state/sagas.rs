@@ -5,8 +5,7 @@ use crate::adapters::outcomes;
 use crate::node::Ahead;
 use crate::scoring::{self, Outcomes};
 use hv_saga::{Micros, SagaEvent, SagaState};
-use hv_types::{Did, Illegal, Machine, SagaId};
-use std::mem;
+use hv_types::{Did, Illegal, Machine, SagaId, Timestamp};
 
 /// A saga of a session, by what is left of it.
 pub(crate) enum Known<'a> {
@@ -97,7 +96,7 @@ impl Slot {
                 // Where a saga ends, that is the last event of it.
                 if let SagaEvent::Finished { at, .. } = event {
                     let state = self.reach(ahead)?;
-                    self.saga_ended(saga, state, Some(*at), ahead.outcomes.take());
+                    ahead.judged = self.saga_ended(saga, state, Some(*at), ahead.outcomes.take());
                 }
             }
             _ => {
@@ -108,42 +107,45 @@ impl Slot {
                 let state = known.machine.state();
                 if state.is_terminal() {
                     let at = if let SagaEvent::Finished { at, .. } = event { Some(*at) } else { None };
-                    self.saga_ended(saga, state, at, None);
+                    let judged = self.saga_ended(saga, state, at, None);
+                    self.judged.extend(judged);
                 }
             }
         }
         Ok(())
     }
 
-    /// Puts a saga where what was decided leads; what it was before takes the place of that. Gives where it stands.
+    /// Puts a saga where what was decided leads. Gives where it stands.
     pub(super) fn reach(&mut self, ahead: &mut Ahead) -> Result<SagaState, Illegal> {
         let known = self.running.get_mut(&ahead.number).ok_or(NO_SAGA)?;
-        let after = &mut *ahead.decided.after;
         self.busy.take(&self.session, &known.machine);
-        self.busy.add(&self.session, after);
-        mem::swap(&mut known.machine, after);
+        known.machine.reach(&mut ahead.decided);
+        self.busy.add(&self.session, &known.machine);
         ahead.reached = true;
         Ok(known.machine.state())
     }
 
     /// Nothing of it stays in memory but how it ended. `worked` is what it says of those who worked in it, where that was
-    /// looked for.
-    fn saga_ended(&mut self, number: u32, state: SagaState, at: Option<Micros>, worked: Option<Outcomes>) {
+    /// looked for. Gives what it says, and when it ended, where that counts.
+    fn saga_ended(
+        &mut self,
+        number: u32,
+        state: SagaState,
+        at: Option<Micros>,
+        worked: Option<Outcomes>,
+    ) -> Option<(Timestamp, Outcomes)> {
         if let (true, Some(ended)) = (self.adapted.scored(), self.running.get(&number)) {
             self.outcomes.extend(outcomes(&self.id, &ended.id, &ended.machine));
         }
-        let Some(ended) = self.take_running(number) else { return };
+        let ended = self.take_running(number)?;
         if ended.rehearsal {
             self.undos.rehearsed(&ended.machine);
         }
-        if let (false, Some(at)) = (self.adapted.scored(), at) {
+        let judged = at.filter(|_| !self.adapted.scored()).map(|at| {
             let fresh = || scoring::outcomes(self, &ended, &ended.machine);
             debug_assert!(worked.as_ref().is_none_or(|worked| *worked == fresh()));
-            let outcomes = worked.unwrap_or_else(fresh);
-            if !outcomes.is_empty() {
-                self.judged.push((at.since(ended.machine.created()), outcomes));
-            }
-        }
+            (at.since(ended.machine.created()), worked.unwrap_or_else(fresh))
+        });
         if state == SagaState::Escalated {
             self.escalated.push((number, ended));
         }
@@ -155,6 +157,7 @@ impl Slot {
         if let Some(ended) = self.ended.get_mut(number as usize) {
             *ended = Some(state);
         }
+        judged
     }
 
     /// A saga that has ended; the room of many that have is given back.

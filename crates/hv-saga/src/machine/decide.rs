@@ -20,7 +20,9 @@ pub(super) fn decide(
 ) -> Result<Decided, SagaDenial> {
     let Decided { mut events, mut after } = room;
     events.clear();
-    events.reserve(4);
+    if events.capacity() == 0 {
+        events = Vec::with_capacity(4);
+    }
     after.follow(saga);
     let mut draft = Draft { saga: &mut after, events: &mut events, now, refused: command.refused(), held };
     draft.run(command)?;
