@@ -92,16 +92,6 @@ struct Inner {
     poisoned: bool,
 }
 
-/// What is behind a lock cannot be relied on. It has no room for other errors, which are large.
-#[derive(Debug)]
-struct Poisoned;
-
-impl From<Poisoned> for Error {
-    fn from(_: Poisoned) -> Self {
-        Self::Poisoned
-    }
-}
-
 /// A decision against somebody: why, and on whose trail it belongs.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -195,7 +185,7 @@ impl Node {
         OpenTrail { log, taken }: OpenTrail,
         clock: Arc<dyn Clock>,
         set: impl FnOnce(&Guards) -> Result<Option<Guards>, Error>,
-    ) -> Result<Arc<Self>, Error> {
+    ) -> Result<Self, Error> {
         let mut inner = Inner::default();
         let keeping = Keeping::default();
         let Opened { last, unusable } = keeping::opened(&*log, taken, &mut inner.state, &keeping)?;
@@ -221,7 +211,7 @@ impl Node {
             keeping,
             early: Early::default(),
         });
-        let node = Arc::new(Self { shared, origin: None });
+        let node = Self { shared, origin: None };
         let set = set.map(|guards| NodeEvent::Guarded { guards });
         if unusable.is_some() || set.is_some() {
             let mut draft = Draft::default().node(unusable.into_iter().chain(set).collect());
@@ -479,10 +469,10 @@ impl Node {
         observed::poisoned();
     }
 
-    fn lock(&self) -> Result<MutexGuard<'_, Inner>, Poisoned> {
+    fn lock(&self) -> Result<MutexGuard<'_, Inner>, Error> {
         match self.shared.inner.lock() {
             Ok(inner) if !inner.poisoned => Ok(inner),
-            _ => Err(Poisoned),
+            _ => Err(Error::Poisoned),
         }
     }
 

@@ -193,7 +193,7 @@ fn changes<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Content, Expect, FileCommand};
+    use crate::{Content, Expect, FileCommand, SessionEvent};
     use hv_types::{Digest, SessionId};
 
     #[test]
@@ -204,9 +204,10 @@ mod tests {
             Actor { agent: 0, at: Timestamp(0), mode: ConsistencyMode::Strong, quotas: &quotas, ordinals: 1 };
         let mut space = FileSpace::default();
         let mut run = |command: &FileCommand| {
-            let mut said = None;
-            space.decide(actor, command, |event| said = Some(event)).unwrap();
-            space.apply(actor, &said.unwrap(), Origin::Recorded).unwrap();
+            let mut told = Vec::new();
+            space.decide(actor, command, &mut told).unwrap();
+            let [SessionEvent::File { event, .. }] = &*told else { panic!("one event") };
+            space.apply(actor, event, Origin::Recorded).unwrap();
             space.clone()
         };
         let content = Content { id: Digest([1; 32]), length: 1 };

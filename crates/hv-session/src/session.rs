@@ -470,9 +470,7 @@ impl Session {
         let agent = self.present_member(agent)?.ordinal;
         let (mode, quotas, ordinals) = (self.mode(), self.config.quotas(), self.roster.len());
         let actor = Actor { agent, at: now, mode, quotas, ordinals };
-        self.files
-            .decide(actor, command, |event| events.push(SessionEvent::File { agent, at: now, event }))?;
-        Ok(())
+        Ok(self.files.decide(actor, command, events)?)
     }
 
     fn moves(&self, to: SessionState, events: &mut Vec<SessionEvent>) -> Result<(), SessionDenial> {

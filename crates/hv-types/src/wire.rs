@@ -586,7 +586,9 @@ mod tests {
     #[test]
     fn every_varint_length_goes_there_and_back() {
         for shift in 0..64 {
-            for value in [1u64 << shift, (1 << shift) - 1, u64::MAX >> shift] {
+            let mixed = 0xb5c3_a91e_6d27_f84b;
+            for value in [1u64 << shift, (1 << shift) - 1, u64::MAX >> shift, mixed >> shift, mixed << shift]
+            {
                 assert_eq!(u64::from_bytes(&value.to_bytes()), Ok(value), "{value:x}");
             }
         }

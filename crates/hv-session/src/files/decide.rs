@@ -4,9 +4,34 @@ use super::{Actor, FileSpace, changes};
 use crate::files::version::{Grave, Guard};
 use crate::{
     ACL_MAX_RULES, Acl, ConsistencyMode, Content, Expect, File, FileCommand, FileDenial, FileEvent, FilePath,
-    Grantee, PathChange, Quota, Revision, Right, Snapshot, SnapshotName,
+    Grantee, PathChange, Quota, Revision, Right, SessionEvent, Snapshot, SnapshotName,
 };
 use hv_types::Digest;
+
+/// Who is told what a command changes.
+pub(crate) trait Told {
+    fn changed(&mut self, actor: Actor<'_>, event: FileEvent);
+}
+
+impl Told for Vec<SessionEvent> {
+    /// In the place where it is told, so that it is made in the list itself.
+    #[inline(always)]
+    fn changed(&mut self, Actor { agent, at, .. }: Actor<'_>, event: FileEvent) {
+        self.push(SessionEvent::File { agent, at, event });
+    }
+}
+
+/// Whether what is told is what was recorded.
+struct Again<'a> {
+    event: &'a FileEvent,
+    same: bool,
+}
+
+impl Told for Again<'_> {
+    fn changed(&mut self, _: Actor<'_>, event: FileEvent) {
+        self.same = event == *self.event;
+    }
+}
 
 /// Whether somebody has seen what is there.
 enum Sight {
@@ -24,64 +49,64 @@ struct Place<'a, 'p> {
 }
 
 impl FileSpace {
-    /// Says what a command changes. What is said is made where it is to stay, because it is large: so it is handed to
-    /// `say` instead of being given back.
-    #[inline]
+    /// Tells what a command changes. What a write does is made where it is to stay, because it is large, instead of being
+    /// given back.
     pub(crate) fn decide(
         &self,
         actor: Actor<'_>,
         command: &FileCommand,
-        say: impl FnOnce(FileEvent),
+        told: &mut impl Told,
     ) -> Result<(), FileDenial> {
-        match command {
-            FileCommand::Write { path, content, expect } => self.write(actor, path, content, *expect, say)?,
-            FileCommand::Delete { path, expect } => say(self.delete(actor, path, *expect)?),
-            FileCommand::Rename { from, to, expect } => say(self.rename(actor, from, to, *expect)?),
+        let event = match command {
+            FileCommand::Write { path, content, expect } => {
+                return self.write(actor, path, content, *expect, told);
+            }
+            FileCommand::Delete { path, expect } => self.delete(actor, path, *expect)?,
+            FileCommand::Rename { from, to, expect } => self.rename(actor, from, to, *expect)?,
             FileCommand::Restore { path, revision, expect } => {
-                say(self.restore(actor, path, *revision, *expect)?);
+                self.restore(actor, path, *revision, *expect)?
             }
-            FileCommand::SetAcl { path, acl } => say(self.set_acl(actor, path, acl)?),
-            FileCommand::ClearAcl { path } => say(self.clear_acl(actor, path)?),
-            FileCommand::TakeSnapshot { name } => say(self.take_snapshot(actor, name.as_ref())?),
-            FileCommand::RollBack { snapshot } => {
-                say(self.roll_back(actor, self.snapshot_named(snapshot)?)?);
-            }
+            FileCommand::SetAcl { path, acl } => self.set_acl(actor, path, acl)?,
+            FileCommand::ClearAcl { path } => self.clear_acl(actor, path)?,
+            FileCommand::TakeSnapshot { name } => self.take_snapshot(actor, name.as_ref())?,
+            FileCommand::RollBack { snapshot } => self.roll_back(actor, self.snapshot_named(snapshot)?)?,
             FileCommand::DropSnapshot { snapshot } => {
-                say(self.drop_snapshot(actor, self.snapshot_named(snapshot)?)?);
+                self.drop_snapshot(actor, self.snapshot_named(snapshot)?)?
             }
-        }
+        };
+        told.changed(actor, event);
         Ok(())
     }
 
-    /// Where an event is checked: whether it is what an honest run would have said in its place.
+    /// Where an event is checked: whether it is what an honest run would have told in its place.
     pub(super) fn is_decided(&self, actor: Actor<'_>, event: &FileEvent) -> Result<bool, FileDenial> {
         let numbered = |number: u32| self.snapshots.iter().find(|snapshot| snapshot.number == number);
-        let mut same = false;
-        let mut say = |again: FileEvent| same = again == *event;
-        match event {
-            FileEvent::Created { path, content } => self.write(actor, path, content, Expect::Absent, say)?,
-            FileEvent::Updated { path, content, .. } => {
-                self.write(actor, path, content, Expect::Present, say)?;
-            }
+        let write = |path, content, expect| {
+            let mut again = Again { event, same: false };
+            self.write(actor, path, content, expect, &mut again).map(|()| again.same)
+        };
+        let again = match event {
+            FileEvent::Created { path, content } => return write(path, content, Expect::Absent),
+            FileEvent::Updated { path, content, .. } => return write(path, content, Expect::Present),
             FileEvent::Diverged { path, content, seen, .. } => {
-                self.write(actor, path, content, Expect::Revision(*seen), say)?;
+                return write(path, content, Expect::Revision(*seen));
             }
-            FileEvent::Deleted { path, .. } => say(self.delete(actor, path, Expect::Present)?),
-            FileEvent::Renamed { from, to, .. } => say(self.rename(actor, from, to, Expect::Present)?),
+            FileEvent::Deleted { path, .. } => self.delete(actor, path, Expect::Present)?,
+            FileEvent::Renamed { from, to, .. } => self.rename(actor, from, to, Expect::Present)?,
             FileEvent::Restored { path, revision, .. } => {
-                say(self.restore(actor, path, *revision, Expect::Any)?);
+                self.restore(actor, path, *revision, Expect::Any)?
             }
-            FileEvent::AclSet { path, acl } => say(self.set_acl(actor, path, acl)?),
-            FileEvent::AclCleared { path } => say(self.clear_acl(actor, path)?),
-            FileEvent::SnapshotTaken { name } => say(self.take_snapshot(actor, name.as_ref())?),
+            FileEvent::AclSet { path, acl } => self.set_acl(actor, path, acl)?,
+            FileEvent::AclCleared { path } => self.clear_acl(actor, path)?,
+            FileEvent::SnapshotTaken { name } => self.take_snapshot(actor, name.as_ref())?,
             FileEvent::RolledBack { snapshot } => {
-                say(self.roll_back(actor, numbered(*snapshot).ok_or_else(|| self.no_number(*snapshot))?)?);
+                self.roll_back(actor, numbered(*snapshot).ok_or_else(|| self.no_number(*snapshot))?)?
             }
             FileEvent::SnapshotDropped { snapshot } => {
-                say(self.drop_snapshot(actor, numbered(*snapshot).ok_or_else(|| self.no_number(*snapshot))?)?);
+                self.drop_snapshot(actor, numbered(*snapshot).ok_or_else(|| self.no_number(*snapshot))?)?
             }
-        }
-        Ok(same)
+        };
+        Ok(again == *event)
     }
 
     fn write(
@@ -90,7 +115,7 @@ impl FileSpace {
         path: &FilePath,
         content: &Content,
         expect: Expect,
-        say: impl FnOnce(FileEvent),
+        told: &mut impl Told,
     ) -> Result<(), FileDenial> {
         let place = self.place(path);
         place.allow(actor, Right::Write)?;
@@ -106,15 +131,17 @@ impl FileSpace {
         };
         self.room(actor, place, content, stale)?;
         match (stale, place.file) {
-            (None, None) => say(FileEvent::Created { path: path.clone(), content: *content }),
-            (None, Some(file)) => say(FileEvent::Updated {
-                path: path.clone(),
-                content: *content,
-                previous: file.main.content.id,
-            }),
+            (None, None) => told.changed(actor, FileEvent::Created { path: path.clone(), content: *content }),
+            (None, Some(file)) => told.changed(
+                actor,
+                FileEvent::Updated { path: path.clone(), content: *content, previous: file.main.content.id },
+            ),
             (Some(seen), _) => {
                 let previous = self.content_seen(path, seen);
-                say(FileEvent::Diverged { path: path.clone(), content: *content, previous, seen });
+                told.changed(
+                    actor,
+                    FileEvent::Diverged { path: path.clone(), content: *content, previous, seen },
+                );
             }
         }
         Ok(())
