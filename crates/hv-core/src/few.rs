@@ -79,6 +79,23 @@ impl<K: Hash + Eq, V, S: BuildHasher + Default> Few<K, V, S> {
         }
     }
 
+    /// Makes room for so many more.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        if self.len() + more > FEW {
+            self.table.get_or_insert_default().reserve(more);
+        }
+    }
+
+    /// Gives room back where there is room for more than a crowd, and most of it is empty.
+    pub(crate) fn fit(&mut self, crowd: usize) {
+        if let Some(table) = &mut self.table
+            && table.capacity() > crowd
+            && table.len() < table.capacity() / 8
+        {
+            table.shrink_to(table.len() * 2);
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.list.len() + self.table().map_or(0, HashMap::len)
     }

@@ -37,12 +37,37 @@ pub(crate) struct Pass {
     pub(crate) ring: Ring,
     pub(crate) sigma: Sigma,
     pub(crate) right: Right,
+    /// What most calls do not have.
+    pub(crate) besides: Option<Box<Besides>>,
+}
+
+/// What else was known when a call passed.
+#[derive(Debug, Clone)]
+pub(crate) struct Besides {
     /// The intent that covers it, where its agent has one.
     pub(crate) intent: Option<Use>,
     /// What it rests on, where that is the word of others.
     pub(crate) certified: Option<Box<Certified>>,
     /// What was brought besides and does not count.
     pub(crate) rejected: Vec<Rejected>,
+}
+
+impl Besides {
+    fn of(
+        intent: Option<Use>,
+        certified: Option<Box<Certified>>,
+        rejected: Vec<Rejected>,
+    ) -> Option<Box<Self>> {
+        let nothing = intent.is_none() && certified.is_none() && rejected.is_empty();
+        (!nothing).then(|| Box::new(Self { intent, certified, rejected }))
+    }
+}
+
+impl Pass {
+    /// The intent that covers it, where its agent has one.
+    pub(crate) fn intent(&self) -> Option<Use> {
+        self.besides.as_ref().and_then(|besides| besides.intent)
+    }
 }
 
 /// On whose word a call passed.
@@ -114,8 +139,7 @@ pub(crate) fn check(
     if right == Right::Earlier {
         let ring = terms.map_or(Ring::Sandbox, |terms| terms.need);
         let (params, deadline) = (parameters_of(attempt), attempt.deadline);
-        let (intent, certified, rejected) = (None, None, Vec::new());
-        return Ok(Pass { params, deadline, ring, sigma, right, intent, certified, rejected });
+        return Ok(Pass { params, deadline, ring, sigma, right, besides: None });
     }
     if let Some(reason) = state.kills.hit(&attempt.session, agent, Some(&attempt.action)) {
         let denial = Denial::of("step", Some(agent), Some(&attempt.action), &reason);
@@ -160,11 +184,15 @@ pub(crate) fn check(
     let intent = unintended.as_ref().map_or(Ok(()), Err);
     let held = held((state, slot, now), who, &call, (terms, sigma), (evidence, intent), tools, rate);
     let until = |basis| evidence.until(basis);
-    let passed = held.map(|(ring, basis)| (ring, until(basis), certified(evidence, basis, own, now)));
+    // Without a word of others nothing rests on one.
+    let rests = |basis| weighed.as_ref().and_then(|weighed| certified(&weighed.evidence, basis, own, now));
+    let passed = held.map(|(ring, basis)| (ring, until(basis), rests(basis)));
     let consented = covered.filter(|covered| covered.consented).and(consent.as_deref());
     let consented = consented.and_then(|consent| certified(&consent.evidence, Basis::Witness, own, now));
     let (mut rejected, short) = weighed.map_or_else(Default::default, |w| (w.rejected, w.short));
-    rejected.extend(consent.into_iter().flat_map(|consent| consent.rejected));
+    if let Some(mut consent) = consent {
+        rejected.append(&mut consent.rejected);
+    }
     match passed {
         Ok((ring, until, certified)) => {
             // It may start as long as the attempt has time, and as long as what it rests on counts.
@@ -173,8 +201,8 @@ pub(crate) fn check(
                 let consented = consented.as_ref().map_or(Timestamp::MAX, |consented| consented.until);
                 deadline = deadline.min(covered.until).min(consented);
             }
-            let (params, certified) = (call.params, Certified::both(certified, consented));
-            Ok(Pass { params, deadline, ring, sigma, right, intent: covered, certified, rejected })
+            let besides = Besides::of(covered, Certified::both(certified, consented), rejected);
+            Ok(Pass { params: call.params, deadline, ring, sigma, right, besides })
         }
         Err(denial) => {
             let lacks_quorum = lacks_quorum(&denial);

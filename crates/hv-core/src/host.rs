@@ -5,7 +5,7 @@ use crate::consequence;
 use crate::error::{Error, Reason};
 use crate::event::{Denial, LedgerEvent, NodeEvent, SessionEvent};
 use crate::evidence::{self, Presented};
-use crate::gate::{self, Brought, Certified, Pass, Refused};
+use crate::gate::{self, Besides, Brought, Certified, Pass, Refused};
 use crate::grant::{Grant, Mismatch, Right, parameters_of};
 use crate::intent::{self, Looked, NOWHERE, Use};
 use crate::node::{Draft, Node, Refusal};
@@ -397,7 +397,8 @@ impl SagaHost {
                 let facts = (state, slot, now);
                 match gate::check(facts, (saga, claims), (&attempt, step), brought, tools, &mut turnstile) {
                     Ok(mut pass) => {
-                        pass.certified.iter_mut().for_each(|rests| spent.append(&mut rests.spent));
+                        let rests = pass.besides.as_mut().and_then(|besides| besides.certified.as_mut());
+                        rests.into_iter().for_each(|rests| spent.append(&mut rests.spent));
                         passed.push(Start { attempt, pass });
                     }
                     Err(no) => match waits(&no) {
@@ -416,9 +417,14 @@ impl SagaHost {
                     turnstile.passed(&start.attempt.agent);
                 }
                 told.ended(command, after);
-                let slashes = escalation(state, slot, saga, (events, after), now);
-                let (earned, outcomes) = scoring::consequences((state, slot, now), saga, (events, after));
-                if ends(events) {
+                let ended = end(events);
+                let slashes = match ended {
+                    // What an escalated saga costs those who answer for it.
+                    Some(SagaState::Escalated) => slash::for_escalation(state, slot, &saga.id, after, now),
+                    _ => Vec::new(),
+                };
+                let (earned, outcomes) = scoring::consequences((state, slot, now), saga, (ended, after));
+                if ended.is_some() {
                     held.clear();
                 }
                 let until = held.iter().map(|(_, until)| *until).min();
@@ -526,9 +532,9 @@ fn count_of_starts(events: &[SagaEvent]) -> usize {
     events.iter().filter(|event| matches!(event, SagaEvent::Started { .. })).count()
 }
 
-/// Whether the saga is over with these events.
-fn ends(events: &[SagaEvent]) -> bool {
-    events.iter().any(|event| matches!(event, SagaEvent::Finished { .. }))
+/// How the saga is over with these events, where it is: nothing follows its end.
+fn end(events: &[SagaEvent]) -> Option<SagaState> {
+    if let Some(SagaEvent::Finished { state, .. }) = events.last() { Some(*state) } else { None }
 }
 
 /// Until when an attempt waits that only its agent's rate keeps back; nothing where waiting does not help.
@@ -572,37 +578,23 @@ fn write(saga: u32, events: &mut Vec<SagaEvent>, passed: &mut [Start], out: &mut
             out.push(SessionEvent::Saga { saga, event });
             continue;
         };
-        let rejected = core::mem::take(&mut pass.rejected);
-        out.extend(rejected.into_iter().map(|rejected| SessionEvent::Rejected { rejected }));
-        if let Some(certified) = pass.certified.take() {
-            let Certified { basis, until, voices, .. } = *certified;
-            out.push(SessionEvent::Certified { saga, step: attempt.ordinal, basis, until, voices });
-        }
-        if let Some(Use { member, consented, .. }) = pass.intent {
-            let action = attempt.action.clone();
-            out.push(SessionEvent::IntentUsed { member, action, consented });
+        if let Some(besides) = pass.besides.take() {
+            let Besides { intent, certified, rejected } = *besides;
+            out.extend(rejected.into_iter().map(|rejected| SessionEvent::Rejected { rejected }));
+            if let Some(certified) = certified {
+                let Certified { basis, until, voices, .. } = *certified;
+                out.push(SessionEvent::Certified { saga, step: attempt.ordinal, basis, until, voices });
+            }
+            if let Some(Use { member, consented, .. }) = intent {
+                let action = attempt.action.clone();
+                out.push(SessionEvent::IntentUsed { member, action, consented });
+            }
         }
         out.push(SessionEvent::Saga { saga, event });
         let Pass { params, deadline, ring, sigma, .. } = *pass;
         out.push(SessionEvent::Granted { params, deadline, ring, sigma });
     }
     events.clear();
-}
-
-/// What an escalated saga costs those who answer for it.
-fn escalation(
-    state: &State,
-    slot: &Slot,
-    saga: &NamedSaga,
-    (events, after): (&[SagaEvent], &Saga),
-    now: Timestamp,
-) -> Vec<LedgerEvent> {
-    let escalated =
-        |event: &SagaEvent| matches!(event, SagaEvent::Finished { state: SagaState::Escalated, .. });
-    if !events.iter().any(escalated) {
-        return Vec::new();
-    }
-    slash::for_escalation(state, slot, &saga.id, after, now)
 }
 
 /// A step of the saga, also one that the command is about to append.

@@ -92,6 +92,16 @@ struct Inner {
     poisoned: bool,
 }
 
+/// What is behind a lock cannot be relied on. It has no room for other errors, which are large.
+#[derive(Debug)]
+struct Poisoned;
+
+impl From<Poisoned> for Error {
+    fn from(_: Poisoned) -> Self {
+        Self::Poisoned
+    }
+}
+
 /// A decision against somebody: why, and on whose trail it belongs.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -185,7 +195,7 @@ impl Node {
         OpenTrail { log, taken }: OpenTrail,
         clock: Arc<dyn Clock>,
         set: impl FnOnce(&Guards) -> Result<Option<Guards>, Error>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Arc<Self>, Error> {
         let mut inner = Inner::default();
         let keeping = Keeping::default();
         let Opened { last, unusable } = keeping::opened(&*log, taken, &mut inner.state, &keeping)?;
@@ -211,7 +221,7 @@ impl Node {
             keeping,
             early: Early::default(),
         });
-        let node = Self { shared, origin: None };
+        let node = Arc::new(Self { shared, origin: None });
         let set = set.map(|guards| NodeEvent::Guarded { guards });
         if unusable.is_some() || set.is_some() {
             let mut draft = Draft::default().node(unusable.into_iter().chain(set).collect());
@@ -469,10 +479,10 @@ impl Node {
         observed::poisoned();
     }
 
-    fn lock(&self) -> Result<MutexGuard<'_, Inner>, Error> {
+    fn lock(&self) -> Result<MutexGuard<'_, Inner>, Poisoned> {
         match self.shared.inner.lock() {
             Ok(inner) if !inner.poisoned => Ok(inner),
-            _ => Err(Error::Poisoned),
+            _ => Err(Poisoned),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::guards::Scoring;
 use crate::state::{NamedSaga, Slot, State};
 use hv_liability::{Demand, Outcome, Went};
 use hv_rings::class::Override;
-use hv_saga::{Machine, Saga, SagaEvent, SagaState, StepState};
+use hv_saga::{Machine, Saga, SagaState, StepState};
 use hv_types::{Did, Ring, Timestamp};
 
 /// The outcomes of a saga, by who worked, in the order of names.
@@ -45,20 +45,17 @@ pub(crate) fn outcomes(slot: &Slot, saga: &NamedSaga, ended: &Saga) -> Outcomes 
     outcomes
 }
 
-/// What follows on the ledger where a saga ends with these events. Nothing where somebody else is asked for scores,
+/// What follows on the ledger where a saga ends like that, if it does. Nothing where somebody else is asked for scores,
 /// and nothing beside slashes, which speak for themselves. With it the outcomes from which it follows, where they were
 /// looked for.
 pub(crate) fn consequences(
     (state, slot, now): (&State, &Slot, Timestamp),
     saga: &NamedSaga,
-    (events, after): (&[SagaEvent], &Saga),
+    (ended, after): (Option<SagaState>, &Saga),
 ) -> (Vec<LedgerEvent>, Option<Outcomes>) {
     let nothing = (Vec::new(), None);
     let Scoring::By { policy } = state.guards.score else { return nothing };
-    let ended = |event: &SagaEvent| {
-        matches!(event, SagaEvent::Finished { state: SagaState::Completed | SagaState::Compensated, .. })
-    };
-    if slot.scored_elsewhere() || !events.iter().any(ended) {
+    if slot.scored_elsewhere() || !matches!(ended, Some(SagaState::Completed | SagaState::Compensated)) {
         return nothing;
     }
     let mut ledger: Vec<LedgerEvent> = Vec::new();

@@ -29,7 +29,7 @@ use hv_saga::reversibility::{Known as Undoing, Registry};
 use hv_saga::{Attempt, AttemptFacts, Saga, SagaState, StepDef};
 use hv_session::{MemberRef, Session};
 use hv_types::{ActionId, Did, Digest, Illegal, Machine, Ring, SagaId, SessionId, Sigma, Timestamp};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 mod busy;
@@ -111,7 +111,7 @@ pub(crate) struct Slot {
     pub(crate) session: Session,
     saga_names: Names,
     /// Those that have not ended, by number.
-    running: HashMap<u32, Box<NamedSaga>, FixedState>,
+    running: plans::Numbered,
     busy: Busy,
     /// How those ended that have, by number.
     ended: Vec<Option<SagaState>>,
@@ -404,7 +404,7 @@ impl Slot {
             length: 0,
             session: Session::default(),
             saga_names: Names::default(),
-            running: HashMap::default(),
+            running: plans::Numbered::default(),
             busy: Busy::default(),
             ended: Vec::new(),
             escalated: Vec::new(),
@@ -495,7 +495,7 @@ impl Slot {
                 Ok(())
             }
             SessionEvent::Certified { saga, step, voices, .. } => {
-                if !self.running.contains_key(saga) {
+                if self.running.get(saga).is_none() {
                     return Err(Illegal::new("what is certified is a step of a saga that runs"));
                 }
                 self.certified.insert((*saga, *step), voices.clone());

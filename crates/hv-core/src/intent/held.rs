@@ -82,7 +82,7 @@ impl Intents {
         let intent = self.of(seat, now);
         let mut used = intent.map_or_else(Used::default, |intent| intent.used(action));
         for start in passed.iter().filter(|start| {
-            let of = start.pass.intent.map(|used| used.member);
+            let of = start.pass.intent().map(|used| used.member);
             of.is_some() && of == seat.map(|seat| seat.ordinal)
         }) {
             used.all = used.all.saturating_add(1);

@@ -1,6 +1,6 @@
 //! How requests are turned away: before they are looked at, and so that nobody fills the disk by being refused.
 
-use super::{Draft, Inner, Made, Node, Recorded, Refusal, Shared};
+use super::{Draft, Inner, Made, Node, Poisoned, Recorded, Refusal, Shared};
 use crate::consequence::{self, Struck};
 use crate::error::{Denied, Error, Reason};
 use crate::event::{Denial, Folded, NodeEvent, SessionEvent};
@@ -20,7 +20,7 @@ impl Node {
         let now = self.now();
         let mut door = match self.door() {
             Ok(door) => door,
-            Err(error) => return Some(Err(error)),
+            Err(poisoned) => return Some(Err(poisoned.into())),
         };
         let limit = door.admit(origin, now).err()?;
         let reason = Reason::Gate(Box::new(GateDenial::SourceLimited { limit }));
@@ -32,7 +32,7 @@ impl Node {
             let denied = Box::new(Denied { reason: refusal.reason, lsn: None, rejected: refusal.rejected });
             return Some(Ok(Recorded { value: Err(denied), made: Made::default() }));
         }
-        Some(self.lock().and_then(|mut inner| {
+        Some(self.lock().map_err(Error::from).and_then(|mut inner| {
             let now = self.now();
             self.tell(&mut inner, *refusal, told, now)
         }))
@@ -107,8 +107,8 @@ impl Node {
         Ok(folded(due))
     }
 
-    pub(super) fn door(&self) -> Result<MutexGuard<'_, Door>, Error> {
-        self.unlocked().lock().map_err(|_| Error::Poisoned)
+    pub(super) fn door(&self) -> Result<MutexGuard<'_, Door>, Poisoned> {
+        self.unlocked().lock().map_err(|_| Poisoned)
     }
 
     fn unlocked(&self) -> &Mutex<Door> {

@@ -7,6 +7,7 @@
 use super::NamedSaga;
 use super::busy::Busy;
 use super::names::Names;
+use crate::few::Few;
 use foldhash::fast::FixedState;
 use foldhash::quality::RandomState;
 use hv_saga::{Saga, SagaEvent, Steps};
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// Sagas by number.
-pub(super) type Numbered = HashMap<u32, Box<NamedSaga>, FixedState>;
+pub(super) type Numbered = Few<u32, Box<NamedSaga>, FixedState>;
 
 /// So many sagas stand in a part, and in the last one as many as are left.
 const PART: usize = 2048;
@@ -306,7 +307,7 @@ mod tests {
 
         let sagas = restored(&kept, 1).unwrap();
         assert_eq!(sagas.running.len(), 4);
-        let place = |number| sagas.running[&number].machine.steps().as_ptr();
+        let place = |number| sagas.running.get(&number).unwrap().machine.steps().as_ptr();
         assert_eq!(place(3), place(4));
         assert_eq!(again(&sagas), kept);
     }

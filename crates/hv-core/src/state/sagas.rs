@@ -50,7 +50,7 @@ impl Slot {
 
     /// The sagas that have not ended, in no particular order.
     pub(crate) fn running_sagas(&self) -> impl Iterator<Item = &NamedSaga> {
-        self.running.values().map(|saga| &**saga)
+        self.running.iter().map(|(_, saga)| &**saga)
     }
 
     /// How many attempts of an agent run in all of them. O(log members).
@@ -166,9 +166,7 @@ impl Slot {
         if let Some(saga) = &ended {
             self.busy.take(&self.session, &saga.machine);
         }
-        if self.running.capacity() > CROWD && self.running.len() < self.running.capacity() / 8 {
-            self.running.shrink_to(self.running.len() * 2);
-        }
+        self.running.fit(CROWD);
         ended
     }
 

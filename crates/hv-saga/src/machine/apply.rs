@@ -67,6 +67,9 @@ impl Saga {
     /// Adds steps that were checked.
     pub(super) fn append(&mut self, steps: &Steps, growth: Growth) {
         let before = self.slots.len();
+        if before == 0 && self.slots.capacity() < steps.len() {
+            self.slots = Vec::with_capacity(steps.len());
+        }
         self.slots.reserve_exact(steps.len());
         self.slots.resize(before + steps.len(), super::Slot::default());
         self.plan.append(steps);
