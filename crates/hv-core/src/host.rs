@@ -124,6 +124,10 @@ impl SagaHost {
     /// The same saying this about an action, as the operator, where the saga begins through this host.
     #[must_use]
     pub fn registering(mut self, action: ActionId, claim: Claim) -> Self {
+        if self.actions.is_empty() {
+            // Mostly there is no other.
+            self.actions = Vec::with_capacity(1);
+        }
         self.actions.push((action, claim));
         self
     }

@@ -290,7 +290,11 @@ impl Saga {
     /// Becomes a copy of another saga, in the room that this one has.
     fn follow(&mut self, other: &Self) {
         self.plan.clone_from(&other.plan);
-        self.slots.clone_from(&other.slots);
+        if self.slots.capacity() == 0 {
+            self.slots = other.slots.clone();
+        } else {
+            self.slots.clone_from(&other.slots);
+        }
         let (plan, slots) = (core::mem::take(&mut self.plan), core::mem::take(&mut self.slots));
         *self = Self { plan, slots, ..*other };
     }
