@@ -79,6 +79,8 @@ impl<K: Ord + Clone, V: Clone> Tree<K, V> {
     }
 
     /// Returns what was there before.
+    // Where it is called, so that what is inserted is moved once, into its node.
+    #[inline(always)]
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
         let new = Arc::new(Node { key, value, left: None, right: None, height: 1 });
         let before = insert(&mut self.root, new);
