@@ -102,6 +102,31 @@ impl From<Poisoned> for Error {
     }
 }
 
+/// Why nothing was recorded. It takes a word, so that what was recorded is handed on as it is.
+#[derive(Debug)]
+pub(crate) struct Failed(Box<Error>);
+
+impl From<Error> for Failed {
+    #[cold]
+    fn from(error: Error) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl From<Poisoned> for Failed {
+    #[cold]
+    fn from(_: Poisoned) -> Self {
+        Error::Poisoned.into()
+    }
+}
+
+impl From<Failed> for Error {
+    #[cold]
+    fn from(Failed(error): Failed) -> Self {
+        *error
+    }
+}
+
 /// A decision against somebody: why, and on whose trail it belongs.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -296,7 +321,7 @@ impl Node {
         &self,
         decide: impl FnOnce(&State, Timestamp) -> Result<(Draft, D), Box<Refusal>>,
         reveal: impl FnOnce(&State, D) -> T,
-    ) -> Result<Recorded<T>, Error> {
+    ) -> Result<Recorded<T>, Failed> {
         if let Some(turned_away) = self.knock() {
             return turned_away;
         }
@@ -333,7 +358,7 @@ impl Node {
         inner: &mut Inner,
         refusal: Refusal,
         now: Timestamp,
-    ) -> Result<Recorded<T>, Error> {
+    ) -> Result<Recorded<T>, Failed> {
         let source = match &self.origin {
             Some(origin) => Source::Origin { origin: origin.clone() },
             None => refusal.source(&inner.state),
@@ -488,7 +513,7 @@ impl Node {
 
     /// Appends and applies. State changes only after the log has taken the batch; if it then does not take
     /// the event, record and state disagree, and nothing may go on.
-    fn record(&self, inner: &mut Inner, draft: &mut Draft, now: Timestamp) -> Result<Made, Error> {
+    fn record(&self, inner: &mut Inner, draft: &mut Draft, now: Timestamp) -> Result<Made, Failed> {
         let mut made = Made::default();
         if draft.is_empty() {
             return Ok(made);
@@ -500,13 +525,13 @@ impl Node {
             Ok(lsn) => made.lsn = lsn,
             Err(error) => {
                 inner.poisoned |= matches!(error, LogError::Poisoned);
-                return Err(error.into());
+                return Err(Error::from(error).into());
             }
         }
         self.shared.last.store(now.0, Ordering::Release);
         if let Err(illegal) = draft.apply(&mut inner.state, &made) {
             inner.poisoned = true;
-            return Err(Error::Illegal(illegal));
+            return Err(Error::Illegal(illegal).into());
         }
         made.sums = draft.sums(&inner.state);
         if self.shared.notices.get().is_some_and(|notices| notices.receiver_count() > 0) {

@@ -1,14 +1,13 @@
 //! What comes due by time alone, and stands in the trail before whatever is decided then.
 
-use super::{Inner, Made, Node};
+use super::{Failed, Inner, Made, Node};
 use crate::charges;
-use crate::error::Error;
 use hv_types::Timestamp;
 
 impl Node {
     /// Carries out the charges whose grace period is over.
     #[inline]
-    pub(super) fn ripen(&self, inner: &mut Inner, now: Timestamp) -> Result<Option<Box<Made>>, Error> {
+    pub(super) fn ripen(&self, inner: &mut Inner, now: Timestamp) -> Result<Option<Box<Made>>, Failed> {
         match inner.state.ledger.next_ripe() {
             Some(until) if until <= now => self.carry_out(inner, now).map(Some),
             _ => Ok(None),
@@ -16,7 +15,7 @@ impl Node {
     }
 
     #[cold]
-    fn carry_out(&self, inner: &mut Inner, now: Timestamp) -> Result<Box<Made>, Error> {
+    fn carry_out(&self, inner: &mut Inner, now: Timestamp) -> Result<Box<Made>, Failed> {
         let mut draft = charges::ripe(&inner.state, now);
         self.record(inner, &mut draft, now).map(Box::new)
     }

@@ -1,6 +1,6 @@
 //! How requests are turned away: before they are looked at, and so that nobody fills the disk by being refused.
 
-use super::{Draft, Inner, Made, Node, Poisoned, Recorded, Refusal, Shared};
+use super::{Draft, Failed, Inner, Made, Node, Poisoned, Recorded, Refusal, Shared};
 use crate::consequence::{self, Struck};
 use crate::error::{Denied, Error, Reason};
 use crate::event::{Denial, Folded, NodeEvent, SessionEvent};
@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, TryLockError};
 impl Node {
     /// Turns a request away whose origin knocks too often: before anything is looked at, and without the lock that
     /// others wait for unless something is to be recorded.
-    pub(super) fn knock<T>(&self) -> Option<Result<Recorded<T>, Error>> {
+    pub(super) fn knock<T>(&self) -> Option<Result<Recorded<T>, Failed>> {
         let origin = self.origin.as_ref()?;
         let now = self.now();
         let mut door = match self.door() {
@@ -32,7 +32,7 @@ impl Node {
             let denied = Box::new(Denied { reason: refusal.reason, lsn: None, rejected: refusal.rejected });
             return Some(Ok(Recorded { value: Err(denied), made: Made::default() }));
         }
-        Some(self.lock().map_err(Error::from).and_then(|mut inner| {
+        Some(self.lock().map_err(Failed::from).and_then(|mut inner| {
             let now = self.now();
             self.tell(&mut inner, *refusal, told, now)
         }))
@@ -58,7 +58,7 @@ impl Node {
         refusal: Refusal,
         told: Told,
         now: Timestamp,
-    ) -> Result<Recorded<T>, Error> {
+    ) -> Result<Recorded<T>, Failed> {
         let Refusal { stream, request, agent, action, reason, rejected, also, slash } = refusal;
         let mut follows = consequence::of_trips(&inner.state, &also, now);
         // An agent without an account has nothing to lose.
