@@ -94,11 +94,11 @@ impl Journal {
         }
         self.begin(now);
         let filled = fill(&mut Batch { journal: self });
-        match self.batch.failed.take().map_or(filled, Err) {
-            Ok(()) if !self.batch.touched.is_empty() => Ok(self.commit()),
-            Ok(()) => self.roll_back(LogError::Empty),
-            Err(error) => self.roll_back(error),
+        if filled.is_ok() && self.batch.failed.is_none() && !self.batch.touched.is_empty() {
+            return Ok(self.commit());
         }
+        let error = self.batch.failed.take().map_or(filled, Err).err();
+        self.roll_back(error.unwrap_or(LogError::Empty))
     }
 
     /// Appends a single record that the log writes itself to the node stream.
@@ -285,8 +285,8 @@ impl Journal {
         batch.failed = None;
         if self.content.capacity() == 0 {
             // What most records need, so that the first ones do not grow it byte by byte.
-            self.content.reserve(CONTENT_BYTES);
-            batch.touched.reserve(4);
+            self.content = Vec::with_capacity(CONTENT_BYTES);
+            batch.touched = Vec::with_capacity(4);
         }
         self.time = self.time.max(now);
     }
@@ -304,13 +304,21 @@ impl Journal {
         for id in &self.batch.attached {
             self.loose.remove(id);
         }
+        if !(self.batch.purges.is_empty() && self.batch.reducing.is_empty()) {
+            self.destroys();
+        }
+        self.lsn = self.lsn.next();
+        self.lsn
+    }
+
+    /// Notes what the batch purges and reduces.
+    #[cold]
+    fn destroys(&mut self) {
         for (seq, ids) in self.batch.purges.drain(..) {
             self.purges.purged.extend(ids.iter().copied());
             self.purges.pending.push((seq, ids));
         }
         self.purges.reducing.extend_from_slice(&self.batch.reducing);
-        self.lsn = self.lsn.next();
-        self.lsn
     }
 
     fn roll_back(&mut self, error: LogError) -> Result<Lsn, LogError> {

@@ -223,7 +223,7 @@ impl Inner {
         if chunk.capacity() >= CHUNK_BYTES && room < ROOM_BYTES {
             self.full.push(core::mem::replace(chunk, Vec::with_capacity(CHUNK_BYTES)));
         } else if chunk.capacity() == 0 {
-            chunk.reserve(FIRST_BYTES);
+            *chunk = Vec::with_capacity(FIRST_BYTES);
         }
     }
 }

@@ -68,7 +68,7 @@ impl Stream {
     pub(crate) fn push(&mut self, leaf: Digest) -> bool {
         let first = self.fresh.len() == self.kept;
         if self.fresh.capacity() == 0 {
-            self.fresh.reserve(FRESH_FIRST);
+            self.fresh = Vec::with_capacity(FRESH_FIRST);
         }
         self.fresh.push(leaf);
         first
@@ -267,6 +267,9 @@ impl Sessions {
     /// Adds one that is not there.
     fn insert(&mut self, number: u32, stream: Stream) {
         if self.table.is_empty() && self.list.len() < FEW {
+            if self.list.capacity() == 0 {
+                self.list = Vec::with_capacity(FEW);
+            }
             self.list.push((number, stream));
         } else {
             self.table.extend(self.list.drain(..));
