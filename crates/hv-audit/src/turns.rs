@@ -216,16 +216,16 @@ mod tests {
         const EACH: u64 = 100;
         let (turns, appended, durable, taken) =
             (Turns::default(), AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
-        let commit = |n: u64| {
+        let commit = |_| {
             let to = appended.fetch_add(1, Ordering::SeqCst) + 1;
             let served = || durable.load(Ordering::SeqCst) >= to;
             while !served() {
                 let Some(turn) = turns.wait(Upto::batch(Lsn(to)), served).unwrap() else { continue };
-                taken.fetch_add(1, Ordering::SeqCst);
+                let nth = taken.fetch_add(1, Ordering::SeqCst);
                 let upto = appended.load(Ordering::SeqCst);
                 thread::sleep(Duration::from_micros(200));
-                if n % 17 == 3 {
-                    // Nobody is served by a turn that fails.
+                if nth % 17 == 3 {
+                    // Nobody is served by a turn that fails; the next one is another's, or does not fail.
                     continue;
                 }
                 durable.fetch_max(upto, Ordering::SeqCst);

@@ -508,7 +508,7 @@ impl Hypervisor {
         }
         let (root, reports) = ended.ok_or(Error::Illegal(Illegal::new("what is closed has a root")))?;
         if reports > 0 {
-            self.deliver_reports().await?;
+            Box::pin(self.deliver_reports()).await?;
         }
         Ok(root)
     }

@@ -1,5 +1,6 @@
 //! Before anything is decided about an agent, the scorer's answer about it is brought up to date.
 
+use super::TrustPort;
 use super::scores::Answered;
 use crate::error::Error;
 use crate::event::NodeEvent;
@@ -42,6 +43,15 @@ impl Node {
             });
             due
         })?;
+        if due.is_empty() {
+            return Ok(());
+        }
+        // Rare, so that no other request has to have room for it.
+        Box::pin(self.hear(&port, due)).await
+    }
+
+    /// Asks about these agents, one after the other, and records what is new.
+    async fn hear(&self, port: &TrustPort, due: Vec<Did>) -> Result<(), Error> {
         for agent in due {
             let answer = port.ask(&agent, self.now()).await;
             self.commit(|state, now| {
@@ -82,6 +92,6 @@ impl Node {
         if !scored {
             return Ok(Heard::Unasked);
         }
-        Ok(Heard::Answer(port.ask(agent, self.now()).await))
+        Ok(Heard::Answer(Box::pin(port.ask(agent, self.now())).await))
     }
 }
