@@ -112,6 +112,9 @@ impl Log for MemoryLog {
 
     fn replay(&self, f: &mut dyn FnMut(Entry<'_>) -> Result<(), Illegal>) -> Result<Lsn, LogError> {
         let inner = self.lock()?;
+        if inner.journal.lsn() == Lsn(0) {
+            return Ok(Lsn(0));
+        }
         let mut chain = Chain::new();
         for chunk in inner.full.iter().chain([&inner.journal.out]) {
             let read = chain.read(chunk, &mut |entry, _| f(entry).map_err(|cause| entry.illegal(cause)));
