@@ -14,7 +14,9 @@ use std::sync::Arc;
 /// runs the machine decides once with nothing refused, asks the gate about each start, and where one is
 /// refused decides again. A step with a substitute is handed over when it is refused once, and denied when it
 /// stands in the list twice. Undo and probes cannot be refused.
+// Its tag is a whole word, so that it is moved word by word.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[repr(u64)]
 pub enum SagaCommand {
     /// Create the saga.
     Create {

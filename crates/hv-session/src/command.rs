@@ -4,7 +4,9 @@ use crate::{ConsistencyMode, Eviction, FileCommand, SessionConfig};
 use hv_types::{Did, SessionId};
 
 /// What somebody asks of a session. Whether they may ask is decided elsewhere.
+// Its tag is a whole word, so that it is moved word by word.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[repr(u64)]
 pub enum SessionCommand {
     /// Creates the session and opens it for joins, in one decision.
     Create {

@@ -5,7 +5,9 @@ use core::fmt;
 use hv_types::Digest;
 
 /// What a member asks of the session's files.
+// Its tag is a whole word, so that it is moved word by word.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[repr(u64)]
 pub enum FileCommand {
     /// Gives a file a new content; makes the file where there is none.
     Write {
