@@ -36,9 +36,6 @@ pub struct CompactRange<H> {
     hash: PhantomData<fn() -> H>,
 }
 
-/// Room for so many full subtrees to begin with: what fewer than sixteen leaves have.
-const PEAKS_FIRST: usize = 4;
-
 impl<H> CompactRange<H> {
     /// No leaves. Allocates nothing.
     #[must_use]
@@ -89,9 +86,6 @@ impl<H: TreeHash> CompactRange<H> {
     /// Adds the next leaf. Costs one inner hash on average.
     #[inline]
     pub fn push(&mut self, leaf: Digest) {
-        if self.peaks.capacity() == 0 {
-            self.peaks = Vec::with_capacity(PEAKS_FIRST);
-        }
         let mut node = leaf;
         for _ in 0..self.size.trailing_ones() {
             let Some(left) = self.peaks.pop() else { break };

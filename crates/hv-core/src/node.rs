@@ -328,19 +328,12 @@ impl Node {
         let mut inner = self.lock()?;
         let now = self.now();
         let ripened = self.ripen(&mut inner, now)?;
-        // The draft stays where it was made, because it is large.
-        let mut answer = decide(&inner.state, now);
-        let made = match &mut answer {
-            Ok((draft, _)) => {
+        let mut recorded = match decide(&inner.state, now) {
+            Ok((mut draft, decided)) => {
                 if self.is_due(now) {
                     draft.node.extend(self.due(now)?);
                 }
-                self.record(&mut inner, draft, now)?
-            }
-            Err(_) => Made::default(),
-        };
-        let mut recorded = match answer {
-            Ok((draft, decided)) => {
+                let made = self.record(&mut inner, &mut draft, now)?;
                 inner.state.spare(draft);
                 Recorded { value: Ok(reveal(&inner.state, decided)), made }
             }
