@@ -575,8 +575,7 @@ fn also(claims: Option<Claims>, (_, claim): &(ActionId, Claim)) -> Option<Claims
 fn write(saga: u32, events: &mut Vec<SagaEvent>, passed: &mut [Start], out: &mut Vec<SessionEvent>) {
     out.reserve(events.len() + passed.len());
     let mut granted = passed.iter_mut();
-    for place in &mut *events {
-        let event = std::mem::replace(place, SagaEvent::Sealed {});
+    for event in events.drain(..) {
         let started = matches!(event, SagaEvent::Started { .. });
         let Some(Start { attempt, pass }) = started.then(|| granted.next()).flatten() else {
             out.push(SessionEvent::Saga { saga, event });
@@ -598,7 +597,6 @@ fn write(saga: u32, events: &mut Vec<SagaEvent>, passed: &mut [Start], out: &mut
         let Pass { params, deadline, ring, sigma, .. } = *pass;
         out.push(SessionEvent::Granted { params, deadline, ring, sigma });
     }
-    events.clear();
 }
 
 /// A step of the saga, also one that the command is about to append.

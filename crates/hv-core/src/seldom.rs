@@ -59,14 +59,17 @@ impl<T: Blank> DerefMut for Seldom<T> {
     }
 }
 
-/// As a snapshot keeps it: as if it were there always.
+/// As a snapshot keeps it: as if it were there always. What is read as blank takes no more than it did before.
 impl<T: Blank + Wire> Wire for Seldom<T> {
     fn put(&self, out: &mut Vec<u8>) {
         (**self).put(out);
     }
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
-        T::take(reader).map(Self::from)
+        let before = reader.rest();
+        let value = T::take(reader)?;
+        let read = before.get(..before.len() - reader.rest().len());
+        Ok(if read == Some(&T::blank().to_bytes()) { Self::default() } else { Self::from(value) })
     }
 }
 
@@ -121,5 +124,7 @@ mod tests {
         assert!(seldom.made().is_some());
         let again = Seldom::<BTreeMap<u8, u8>>::from_bytes(&seldom.to_bytes()).unwrap();
         assert_eq!(*again, *seldom);
+        let blank = Seldom::<BTreeMap<u8, u8>>::from_bytes(&BTreeMap::<u8, u8>::new().to_bytes()).unwrap();
+        assert!(blank.known().is_none() && blank.is_empty());
     }
 }
