@@ -173,9 +173,10 @@ impl VouchPolicy {
 /// ```
 #[must_use]
 pub fn lifted(low: Sigma, omega: Share, bonded_ppm: u64) -> Sigma {
-    let lift = u128::from(bonded_ppm) * u128::from(omega.ppm()) / u128::from(WHOLE);
-    let sum = u128::from(low.ppm()) + lift;
-    Sigma::capped(u64::try_from(sum).unwrap_or(u64::MAX))
+    let (whole, omega) = (u64::from(WHOLE), u64::from(omega.ppm()));
+    // In two parts, neither of which leaves 64 bits: ω is at most the whole.
+    let lift = bonded_ppm / whole * omega + bonded_ppm % whole * omega / whole;
+    Sigma::capped(lift.saturating_add(u64::from(low.ppm())))
 }
 
 /// Why a policy is refused.

@@ -78,6 +78,23 @@ fn sigma_eff_is_low_plus_omega_times_bonded_and_at_most_1() {
     assert_eq!(lifted(Sigma::ONE, Share::ONE, u64::MAX), Sigma::ONE);
 }
 
+/// However much was bonded: what is added is exactly ω of it, rounded down, computed here with 128 bits.
+#[test]
+fn no_sum_of_bonds_is_too_large_for_sigma_eff() {
+    for bonded in
+        [0, 1, 999_999, 1_000_000, 1_000_001, 1_999_999, 2_500_000, 123_456_789, u64::MAX - 1, u64::MAX]
+    {
+        for omega in [0, 1, 3, 200_000, 333_333, 500_000, 999_999, 1_000_000] {
+            for low in [0, 1, 300_000, 1_000_000] {
+                let exact = u128::from(low) + u128::from(bonded) * u128::from(omega) / 1_000_000;
+                let expected = Sigma::from_ppm(u32::try_from(exact.min(1_000_000)).unwrap()).unwrap();
+                let found = lifted(Sigma::from_ppm(low).unwrap(), Share::from_ppm(omega).unwrap(), bonded);
+                assert_eq!(found, expected, "{low} + {omega} of {bonded}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_default_bond_is_a_fifth() {
     for (rho, bond) in [("0.8", "0.16"), ("0.5", "0.1"), ("1", "0.2"), ("0.500004", "0.1")] {
