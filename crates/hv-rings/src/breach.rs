@@ -5,10 +5,10 @@
 //! them. Ordinary calls never trip either, whatever their pace.
 
 use crate::decide::Denial;
+use crate::mostly_one::MostlyOne;
 use crate::rate::{Limited, MAX_BUCKETS};
 use crate::standing::Cap;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use core::fmt;
 use core::time::Duration;
 use hv_types::{Ring, Timestamp};
@@ -261,7 +261,7 @@ fn nanos(duration: Duration) -> u64 {
 #[derive(Debug, Clone)]
 pub struct Watches<K> {
     /// Boxed, so that the first few agents do not take room for eleven.
-    watches: BTreeMap<K, Box<Watch>>,
+    watches: MostlyOne<K, Box<Watch>>,
     capacity: usize,
     search_at: Timestamp,
 }
@@ -279,7 +279,7 @@ impl<K> Watches<K> {
     /// Watches so many agents at once.
     #[must_use]
     pub const fn with_capacity(capacity: usize) -> Self {
-        Self { watches: BTreeMap::new(), capacity, search_at: Timestamp(0) }
+        Self { watches: MostlyOne::new(), capacity, search_at: Timestamp(0) }
     }
 }
 
@@ -289,11 +289,11 @@ impl<K: Ord + Clone> Watches<K> {
     /// # Errors
     /// [`Limited::Crowded`] where every watch remembers something and the agent has none.
     pub fn room(&mut self, policy: &BreachPolicy, agent: &K, now: Timestamp) -> Result<(), Limited> {
-        if self.watches.len() < self.capacity || self.watches.contains_key(agent) {
+        if self.watches.len() < self.capacity || self.watches.get(agent).is_some() {
             return Ok(());
         }
         if now >= self.search_at {
-            self.watches.retain(|_, watch| !watch.is_idle(policy, now));
+            self.watches.retain(|watch| !watch.is_idle(policy, now));
             self.search_at = now.after(SEARCH_AGAIN);
         }
         if self.watches.len() < self.capacity {
@@ -317,7 +317,7 @@ impl<K: Ord + Clone> Watches<K> {
         let mut watch = Watch::default();
         let breach = watch.observe(policy, attempt, now);
         if self.watches.len() < self.capacity {
-            self.watches.insert(agent.clone(), Box::new(watch));
+            self.watches.add(agent.clone(), Box::new(watch));
         }
         breach
     }

@@ -51,6 +51,8 @@ mod evidence;
 
 mod decide;
 
+mod mostly_one;
+
 pub mod standing;
 
 pub mod breach;

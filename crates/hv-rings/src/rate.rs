@@ -1,6 +1,6 @@
 //! How often somebody may call, and how many tools one may use at once.
 
-use alloc::collections::BTreeMap;
+use crate::mostly_one::MostlyOne;
 use core::fmt;
 use core::time::Duration;
 use hv_types::wire::{Bytes, Reader};
@@ -197,7 +197,7 @@ const PARTS: u64 = 1_000_000_000;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Buckets<K> {
-    buckets: BTreeMap<K, Bucket>,
+    buckets: MostlyOne<K, Bucket>,
     capacity: usize,
     latest: Timestamp,
     search_at: Timestamp,
@@ -224,7 +224,7 @@ impl<K> Buckets<K> {
     #[must_use]
     pub const fn with_capacity(capacity: usize) -> Self {
         Self {
-            buckets: BTreeMap::new(),
+            buckets: MostlyOne::new(),
             capacity,
             latest: Timestamp(0),
             search_at: Timestamp(0),
@@ -242,7 +242,7 @@ impl<K> Buckets<K> {
     /// Whether nobody is.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.buckets.is_empty()
+        self.len() == 0
     }
 }
 
@@ -265,7 +265,7 @@ impl<K: Ord + Clone> Buckets<K> {
         self.make_room(now)?;
         let mut bucket = Bucket { rate, parts: full(rate), at: now };
         let taken = bucket.take(rate, now);
-        self.buckets.insert(caller.clone(), bucket);
+        self.buckets.add(caller.clone(), bucket);
         taken
     }
 
@@ -287,7 +287,7 @@ impl<K: Ord + Clone> Buckets<K> {
         if now >= self.search_at {
             // A bucket without which nothing changes: whatever its caller came back with, it would be full.
             let any = Rate { per_second: self.slowest, burst: self.largest };
-            self.buckets.retain(|_, bucket| bucket.refilled(any, now) < full(any));
+            self.buckets.retain(|bucket| bucket.refilled(any, now) < full(any));
             self.search_at = now.after(SEARCH_AGAIN);
         }
         if self.buckets.len() < self.capacity {
