@@ -299,7 +299,8 @@ impl Session {
 }
 
 /// Appends an event, which is made in its place in the list: they are large.
-fn say(events: &mut Vec<SessionEvent>, event: impl FnOnce() -> SessionEvent) {
+#[inline(always)]
+pub(crate) fn say(events: &mut Vec<SessionEvent>, event: impl FnOnce() -> SessionEvent) {
     events.extend(core::iter::once_with(event));
 }
 

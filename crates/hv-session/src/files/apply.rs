@@ -32,19 +32,19 @@ impl FileSpace {
     fn change(&mut self, actor: Actor<'_>, event: &FileEvent) {
         match event {
             FileEvent::Created { path, content } => {
-                let version = self.version(actor, *content, Change::Written);
-                self.begin(actor, path, version);
+                self.begin(actor, path, *content, Change::Written);
             }
             FileEvent::Updated { path, content, .. } => {
                 let version = self.version(actor, *content, Change::Written);
                 self.replace(actor, path, Revision(u64::MAX), version);
             }
             FileEvent::Diverged { path, content, seen, .. } => {
-                let version = self.version(actor, *content, Change::Diverged { seen: *seen });
+                let change = Change::Diverged { seen: *seen };
                 if self.files.get(path).is_some() {
+                    let version = self.version(actor, *content, change);
                     self.replace(actor, path, *seen, version);
                 } else {
-                    self.begin(actor, path, version);
+                    self.begin(actor, path, *content, change);
                 }
             }
             FileEvent::Deleted { path, .. } => drop(self.bury(actor, path, Change::Deleted)),
@@ -85,12 +85,16 @@ impl FileSpace {
     }
 
     /// A file where there is none. It belongs to the agent, unless an ACL still guards a deleted one.
-    fn begin(&mut self, actor: Actor<'_>, path: &FilePath, main: Version) {
+    #[inline(always)]
+    fn begin(&mut self, actor: Actor<'_>, path: &FilePath, content: Content, change: Change) {
         let guarded = self.dig_up(path).map(|grave| grave.guard).filter(|guard| guard.acl.is_some());
         let guard = guarded.unwrap_or(Guard { owner: actor.agent, acl: None });
+        let main = self.version(actor, content, change);
         self.put(path, File { main, siblings: Vec::new(), guard });
     }
 
+    // Where it is called, so that the file is made in its place in the tree.
+    #[inline(always)]
     fn put(&mut self, path: &FilePath, file: File) {
         self.grow(file.bytes());
         self.files.insert(path.clone(), file);

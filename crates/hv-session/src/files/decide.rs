@@ -2,6 +2,7 @@
 
 use super::{Actor, FileSpace, changes};
 use crate::files::version::{Grave, Guard};
+use crate::session::say;
 use crate::{
     ACL_MAX_RULES, Acl, ConsistencyMode, Content, Expect, File, FileCommand, FileDenial, FileEvent, FilePath,
     Grantee, PathChange, Quota, Revision, Right, SessionEvent, Snapshot, SnapshotName,
@@ -10,14 +11,14 @@ use hv_types::Digest;
 
 /// Who is told what a command changes.
 pub(crate) trait Told {
-    fn changed(&mut self, actor: Actor<'_>, event: FileEvent);
+    fn changed(&mut self, actor: Actor<'_>, event: impl FnOnce() -> FileEvent);
 }
 
 impl Told for Vec<SessionEvent> {
     /// In the place where it is told, so that it is made in the list itself.
     #[inline(always)]
-    fn changed(&mut self, Actor { agent, at, .. }: Actor<'_>, event: FileEvent) {
-        self.push(SessionEvent::File { agent, at, event });
+    fn changed(&mut self, Actor { agent, at, .. }: Actor<'_>, event: impl FnOnce() -> FileEvent) {
+        say(self, || SessionEvent::File { agent, at, event: event() });
     }
 }
 
@@ -28,8 +29,8 @@ struct Again<'a> {
 }
 
 impl Told for Again<'_> {
-    fn changed(&mut self, _: Actor<'_>, event: FileEvent) {
-        self.same = event == *self.event;
+    fn changed(&mut self, _: Actor<'_>, event: impl FnOnce() -> FileEvent) {
+        self.same = event() == *self.event;
     }
 }
 
@@ -74,7 +75,7 @@ impl FileSpace {
                 self.drop_snapshot(actor, self.snapshot_named(snapshot)?)?
             }
         };
-        told.changed(actor, event);
+        told.changed(actor, || event);
         Ok(())
     }
 
@@ -131,17 +132,22 @@ impl FileSpace {
         };
         self.room(actor, place, content, stale)?;
         match (stale, place.file) {
-            (None, None) => told.changed(actor, FileEvent::Created { path: path.clone(), content: *content }),
-            (None, Some(file)) => told.changed(
-                actor,
-                FileEvent::Updated { path: path.clone(), content: *content, previous: file.main.content.id },
-            ),
+            (None, None) => {
+                told.changed(actor, || FileEvent::Created { path: path.clone(), content: *content });
+            }
+            (None, Some(file)) => told.changed(actor, || FileEvent::Updated {
+                path: path.clone(),
+                content: *content,
+                previous: file.main.content.id,
+            }),
             (Some(seen), _) => {
                 let previous = self.content_seen(path, seen);
-                told.changed(
-                    actor,
-                    FileEvent::Diverged { path: path.clone(), content: *content, previous, seen },
-                );
+                told.changed(actor, || FileEvent::Diverged {
+                    path: path.clone(),
+                    content: *content,
+                    previous,
+                    seen,
+                });
             }
         }
         Ok(())
