@@ -10,18 +10,25 @@ const FEW: usize = 4;
 /// A map without an order. All of it lies in the list or all of it in the table.
 #[derive(Debug)]
 pub(crate) struct Few<K, V, S> {
-    list: Vec<(K, V)>,
+    /// The first of the list, which often is the only one, so that it takes no memory of its own.
+    first: Option<(K, V)>,
+    /// The rest of the list.
+    rest: Vec<(K, V)>,
     /// From the first time on that there were more than a few.
     table: Option<HashMap<K, V, S>>,
 }
 
 impl<K, V, S> Default for Few<K, V, S> {
     fn default() -> Self {
-        Self { list: Vec::new(), table: None }
+        Self { first: None, rest: Vec::new(), table: None }
     }
 }
 
 impl<K: Hash + Eq, V, S: BuildHasher + Default> Few<K, V, S> {
+    fn list(&self) -> impl Iterator<Item = &(K, V)> {
+        self.first.iter().chain(&self.rest)
+    }
+
     /// The table, where all of it lies there.
     fn table(&self) -> Option<&HashMap<K, V, S>> {
         self.table.as_ref().filter(|table| !table.is_empty())
@@ -32,7 +39,7 @@ impl<K: Hash + Eq, V, S: BuildHasher + Default> Few<K, V, S> {
         K: Borrow<Q>,
     {
         match self.table() {
-            None => self.list.iter().find(|(known, _)| known.borrow() == key).map(|(_, value)| value),
+            None => self.list().find(|(known, _)| known.borrow() == key).map(|(_, value)| value),
             Some(table) => table.get(key),
         }
     }
@@ -42,7 +49,10 @@ impl<K: Hash + Eq, V, S: BuildHasher + Default> Few<K, V, S> {
         K: Borrow<Q>,
     {
         match self.table.as_mut().filter(|table| !table.is_empty()) {
-            None => self.list.iter_mut().find(|(known, _)| (*known).borrow() == key).map(|(_, value)| value),
+            None => {
+                let mut list = self.first.iter_mut().chain(&mut self.rest);
+                list.find(|(known, _)| (*known).borrow() == key).map(|(_, value)| value)
+            }
             Some(table) => table.get_mut(key),
         }
     }
@@ -52,15 +62,14 @@ impl<K: Hash + Eq, V, S: BuildHasher + Default> Few<K, V, S> {
         if let Some(known) = self.get_mut(&key) {
             return Some(std::mem::replace(known, value));
         }
-        if self.table().is_none() && self.list.len() < FEW {
-            if self.list.capacity() == 0 {
-                self.list = Vec::with_capacity(FEW);
-            }
-            self.list.push((key, value));
-        } else {
+        if self.table().is_some() || self.rest.len() + 1 >= FEW {
             let table = self.table.get_or_insert_default();
-            table.extend(self.list.drain(..));
+            table.extend(self.first.take().into_iter().chain(self.rest.drain(..)));
             table.insert(key, value);
+        } else if self.first.is_none() {
+            self.first = Some((key, value));
+        } else {
+            self.rest.push((key, value));
         }
         None
     }
@@ -72,8 +81,12 @@ impl<K: Hash + Eq, V, S: BuildHasher + Default> Few<K, V, S> {
     {
         match self.table.as_mut().filter(|table| !table.is_empty()) {
             None => {
-                let at = self.list.iter().position(|(known, _)| known.borrow() == key)?;
-                Some(self.list.swap_remove(at).1)
+                if self.first.as_ref().is_some_and(|(known, _)| known.borrow() == key) {
+                    let (_, value) = std::mem::replace(&mut self.first, self.rest.pop())?;
+                    return Some(value);
+                }
+                let at = self.rest.iter().position(|(known, _)| known.borrow() == key)?;
+                Some(self.rest.swap_remove(at).1)
             }
             Some(table) => table.remove(key),
         }
@@ -97,17 +110,17 @@ impl<K: Hash + Eq, V, S: BuildHasher + Default> Few<K, V, S> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.list.len() + self.table().map_or(0, HashMap::len)
+        self.list().count() + self.table().map_or(0, HashMap::len)
     }
 
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
         let table = self.table.as_mut().into_iter().flat_map(HashMap::values_mut);
-        self.list.iter_mut().map(|(_, value)| value).chain(table)
+        self.first.iter_mut().chain(&mut self.rest).map(|(_, value)| value).chain(table)
     }
 
     /// In no order that means anything.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.list.iter().map(|(key, value)| (key, value)).chain(self.table().into_iter().flatten())
+        self.list().map(|(key, value)| (key, value)).chain(self.table().into_iter().flatten())
     }
 }
 

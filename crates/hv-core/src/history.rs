@@ -2,33 +2,49 @@
 
 use crate::error::Error;
 use crate::event::{MembershipEvent, NodeEvent, SessionEvent};
+use crate::few::Few;
 use crate::hypervisor::{Entrant, Hypervisor};
 use crate::trail::{TrailEvent, read_record};
+use foldhash::quality::RandomState;
 use hv_audit::{Entry, HISTORY_LENGTH, History, Kind, StreamNo, check_history};
 use hv_rings::standing::Cap;
-use hv_types::wire::Reader;
+use hv_types::wire::{Reader, put_varint};
 use hv_types::{Did, Digest, Undecodable, Wire};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The roots of the sessions in which agents took part and that are closed, the last five of each.
 #[derive(Debug, Default)]
-pub(crate) struct Histories(BTreeMap<Did, Vec<Digest>>);
+pub(crate) struct Histories(Few<Did, Vec<Digest>, RandomState>);
 
-/// As a snapshot keeps it.
+/// As a snapshot keeps it: in the order of the agents.
 impl Wire for Histories {
     fn put(&self, out: &mut Vec<u8>) {
-        self.0.put(out);
+        let ordered: BTreeMap<_, _> = self.0.iter().collect();
+        put_varint(ordered.len() as u64, out);
+        for (agent, history) in ordered {
+            agent.put(out);
+            history.put(out);
+        }
     }
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
-        Wire::take(reader).map(Self)
+        let ordered = BTreeMap::<Did, Vec<Digest>>::take(reader)?;
+        let mut histories = Self::default();
+        histories.0.reserve(ordered.len());
+        for (agent, history) in ordered {
+            histories.0.insert(agent, history);
+        }
+        Ok(histories)
     }
 }
 
 impl Histories {
     /// A session with this member is closed.
     pub(crate) fn ended(&mut self, member: &Did, root: Digest) {
-        let history = self.0.entry(member.clone()).or_default();
+        let Some(history) = self.0.get_mut(member) else {
+            self.0.insert(member.clone(), vec![root]);
+            return;
+        };
         if history.len() >= HISTORY_LENGTH {
             history.remove(0);
         }
