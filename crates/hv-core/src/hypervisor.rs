@@ -506,7 +506,8 @@ impl Hypervisor {
             let end = |state: &State, now| closed(state, find(state, "terminate_session", session)?, now);
             ended = self.node.commit_closing(end, reports).await?;
         }
-        let (root, reports) = ended.ok_or(Error::Illegal(Illegal::new("what is closed has a root")))?;
+        let (root, reports) =
+            ended.ok_or_else(|| Error::Illegal(Illegal::new("what is closed has a root")))?;
         if reports > 0 {
             Box::pin(self.deliver_reports()).await?;
         }

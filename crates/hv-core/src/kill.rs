@@ -88,10 +88,14 @@ impl Kills {
     }
 
     /// What keeps this agent from starting this in this session.
+    #[inline]
     pub(crate) fn hit(&self, session: &SessionId, agent: &Did, action: Option<&ActionId>) -> Option<Reason> {
-        if self.len() == 0 {
-            return None;
-        }
+        if self.len() == 0 { None } else { self.first_hit(session, agent, action) }
+    }
+
+    /// Out of the way of those whom nothing keeps.
+    #[cold]
+    fn first_hit(&self, session: &SessionId, agent: &Did, action: Option<&ActionId>) -> Option<Reason> {
         let killed = |target, at: &Timestamp| Reason::Killed { target, at: *at };
         let agent = || Some(killed(KillTarget::Agent { did: agent.clone() }, self.agents.get(agent)?));
         let session =

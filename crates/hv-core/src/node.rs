@@ -250,8 +250,8 @@ impl Node {
         let set = set.map(|guards| NodeEvent::Guarded { guards });
         if unusable.is_some() || set.is_some() {
             let mut draft = Draft::default().node(unusable.into_iter().chain(set).collect());
-            let now = node.now();
-            let made = node.record(&mut *node.lock()?, &mut draft, now)?;
+            let (now, mut made) = (node.now(), Made::default());
+            node.record(&mut *node.lock()?, &mut draft, now, &mut made)?;
             node.shared.log.sync(made.lsn)?;
         }
         Ok(node)
@@ -333,7 +333,8 @@ impl Node {
                 if self.is_due(now) {
                     draft.node.extend(self.due(now)?);
                 }
-                let made = self.record(&mut inner, &mut draft, now)?;
+                let mut made = Made::default();
+                self.record(&mut inner, &mut draft, now, &mut made)?;
                 inner.state.spare(draft);
                 Recorded { value: Ok(reveal(&inner.state, decided)), made }
             }
@@ -460,7 +461,8 @@ impl Node {
         let rest = self.door()?.rest();
         if !rest.is_empty() {
             let mut draft = Draft::default().node(folded(rest).collect());
-            let made = self.record(&mut *self.lock()?, &mut draft, self.now())?;
+            let mut made = Made::default();
+            self.record(&mut *self.lock()?, &mut draft, self.now(), &mut made)?;
             self.settle(Recorded { value: Ok(()), made }).await?;
         }
         self.keep_at_the_end().await;
@@ -504,15 +506,20 @@ impl Node {
         }
     }
 
-    /// Appends and applies. State changes only after the log has taken the batch; if it then does not take
-    /// the event, record and state disagree, and nothing may go on.
-    fn record(&self, inner: &mut Inner, draft: &mut Draft, now: Timestamp) -> Result<Made, Failed> {
-        let mut made = Made::default();
+    /// Appends and applies, and writes down what came of it. State changes only after the log has taken the batch; if it
+    /// then does not take the event, record and state disagree, and nothing may go on.
+    fn record(
+        &self,
+        inner: &mut Inner,
+        draft: &mut Draft,
+        now: Timestamp,
+        made: &mut Made,
+    ) -> Result<(), Failed> {
         if draft.is_empty() {
-            return Ok(made);
+            return Ok(());
         }
         let appended = draft.expecting(&inner.state, |expect| {
-            self.shared.log.append(expect, now, &mut |batch| draft.write(batch, &mut made))
+            self.shared.log.append(expect, now, &mut |batch| draft.write(batch, made))
         });
         match appended {
             Ok(lsn) => made.lsn = lsn,
@@ -522,7 +529,7 @@ impl Node {
             }
         }
         self.shared.last.store(now.0, Ordering::Release);
-        if let Err(illegal) = draft.apply(&mut inner.state, &made) {
+        if let Err(illegal) = draft.apply(&mut inner.state, made) {
             inner.poisoned = true;
             return Err(Error::Illegal(illegal).into());
         }
@@ -531,7 +538,7 @@ impl Node {
             let parts = std::mem::take(draft).told(made.stream);
             made.notice = Some(Arc::new(Notice { lsn: made.lsn, time: now, parts }));
         }
-        Ok(made)
+        Ok(())
     }
 }
 

@@ -136,8 +136,9 @@ impl Draft {
 
     /// With room for what is mostly said of a session, so that it does not grow.
     pub(crate) fn roomy() -> Self {
-        let events = Vec::with_capacity(SAID);
-        Self(Box::new(Parts { events, ..Parts::default() }))
+        let mut draft = Self::default();
+        draft.events.reserve_exact(SAID);
+        draft
     }
 
     /// Says nothing any more. Long lists are given back.
@@ -147,7 +148,10 @@ impl Draft {
         emptied(ledger);
         emptied(lifecycle);
         emptied(events);
-        if let Some(Ahead { decided, .. }) = ahead.take() {
+        // It is large, so it is moved only where it is there.
+        if ahead.is_some()
+            && let Some(Ahead { decided, .. }) = ahead.take()
+        {
             *room = Some(decided.emptied()).filter(|decided| decided.room() <= KEPT);
         }
         (*session, *attached, *more) = (None, None, None);
@@ -215,7 +219,10 @@ impl Draft {
     /// With one more thing that is said of the session, if there is one.
     #[inline(always)]
     pub(crate) fn and(mut self, event: Option<SessionEvent>) -> Self {
-        self.events.extend(event);
+        // It is large, so it is moved only where it is there.
+        if event.is_some() {
+            self.events.extend(event);
+        }
         self
     }
 

@@ -17,7 +17,9 @@ impl Node {
     #[cold]
     fn carry_out(&self, inner: &mut Inner, now: Timestamp) -> Result<Box<Made>, Failed> {
         let mut draft = charges::ripe(&inner.state, now);
-        self.record(inner, &mut draft, now).map(Box::new)
+        let mut made = Box::<Made>::default();
+        self.record(inner, &mut draft, now, &mut made)?;
+        Ok(made)
     }
 }
 

@@ -81,7 +81,8 @@ impl Node {
                 }
             }
         }
-        let made = self.record(inner, &mut draft.also(follows), now)?;
+        let mut made = Made::default();
+        self.record(inner, &mut draft.also(follows), now, &mut made)?;
         let lsn = (told.form == Form::InFull).then_some(made.lsn);
         Ok(Recorded { value: Err(Box::new(Denied { reason, lsn, rejected: brought })), made })
     }
