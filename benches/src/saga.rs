@@ -7,7 +7,7 @@
 use crate::peer::{Stage, Timed, Workload, debug, text, undoable, unlimited};
 use hv_core::audit::{FileLog, FileOptions, Log, MemoryLog};
 use hv_core::saga::{Outcome, Plan, Report, Saga, SagaCommand, SagaState, Verdict};
-use hv_core::{Cadence, Clock, Hypervisor, OpenTrail, SystemClock, entropy};
+use hv_core::{Cadence, Clock, Hypervisor, Notice, OpenTrail, SystemClock, entropy};
 use hv_types::{SagaId, Solo, Timestamp};
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
+use tokio::sync::broadcast::Receiver;
 
 /// Every workload that this side runs. Logs are written in the current folder.
 pub const WORKLOADS: &[Workload] = &[
@@ -78,7 +79,7 @@ fn saga_on_log_64(calls: u64) -> Result<Timed, String> {
         }
         while let Some(ended) = tasks.join_next().await {
             ended.map_err(text)??;
-            while told.try_recv().is_ok() {}
+            black_box(heard(&mut told));
         }
         Ok::<_, String>(started.elapsed())
     })?;
@@ -191,9 +192,18 @@ fn sagas(calls: u64, log: Arc<dyn Log>) -> Result<Timed, String> {
     stage.timed(calls, async || {
         n.set(n.get() + 1);
         let ended = stage.saga(&hv, &format!("g{}", n.get()), steps.clone(), vec![0, 1, 2], undoable()).await;
-        while told.borrow_mut().try_recv().is_ok() {}
+        black_box(heard(&mut told.borrow_mut()));
         ended
     })
+}
+
+/// Reads everything that was told since the last time; how much it was.
+fn heard(told: &mut Receiver<Arc<Notice>>) -> usize {
+    let mut heard = 0;
+    while let Ok(notice) = told.try_recv() {
+        heard += notice.said().map(black_box).count();
+    }
+    heard
 }
 
 /// From a log on the disk to sagas that are ready to go on: for each of those that were in their second step, as a node

@@ -8,7 +8,7 @@ use hv_core::saga::SagaState;
 use hv_core::session::Expect;
 use hv_core::types::{Digest, Reversibility, Ring, Share, Timestamp};
 use hv_core::{
-    Accepted, Charge, Clock, Entrant, NodeConfig, Presented, Reason, Request, TrailEvent, Vouching,
+    Accepted, Charge, Clock, Entrant, NodeConfig, Presented, Reason, Request, Said, TrailEvent, Vouching,
 };
 use std::time::Duration;
 
@@ -216,9 +216,8 @@ async fn what_time_carries_out_is_told_to_subscribers_before_what_follows() {
     court.hv.note(&court.session, "k", b"v".to_vec()).await.unwrap();
     let mut heard = Vec::new();
     while let Ok(notice) = notices.try_recv() {
-        let slashed = notice.parts.iter().flat_map(|(_, events)| events);
-        heard
-            .push(slashed.filter(|it| matches!(it, TrailEvent::Ledger(LedgerEvent::Slashed { .. }))).count());
+        let slashed = notice.said().filter(|it| matches!(it, Said::Ledger(LedgerEvent::Slashed { .. })));
+        heard.push(slashed.count());
     }
     assert_eq!(heard, [1, 0]);
 }

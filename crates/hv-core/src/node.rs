@@ -14,7 +14,6 @@ use crate::open_trail::OpenTrail;
 use crate::origin::Origin;
 use crate::seldom::Seldom;
 use crate::state::State;
-use crate::trail::TrailEvent;
 use hv_audit::{Log, LogError, Lsn, PayloadRef, StreamNo};
 use hv_liability::SlashOrder;
 use hv_types::{ActionId, Did, Digest, SessionId, Timestamp};
@@ -24,6 +23,7 @@ use tokio::sync::broadcast;
 
 mod draft;
 mod keeping;
+mod notice;
 mod ripe;
 mod turn;
 mod turnaway;
@@ -31,6 +31,7 @@ mod turnaway;
 pub(crate) use draft::{Ahead, Draft, Part};
 pub use keeping::Kept;
 pub(crate) use keeping::Taken;
+pub use notice::{Notice, Said, Told};
 
 use keeping::{Keeping, Opened};
 use turn::Turn;
@@ -72,17 +73,6 @@ struct Shared {
 
 /// Durable records that a subscriber may fall behind before it misses some.
 const NOTICES: usize = 1024;
-
-/// A durable batch, as subscribers see it.
-#[derive(Debug, Clone)]
-pub struct Notice {
-    /// The batch.
-    pub lsn: Lsn,
-    /// When it was recorded.
-    pub time: Timestamp,
-    /// What it says of each stream, in order. What the log itself adds is left out.
-    pub parts: Vec<(StreamNo, Vec<TrailEvent>)>,
-}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -535,8 +525,7 @@ impl Node {
         }
         made.sums = draft.sums(&inner.state);
         if self.shared.notices.get().is_some_and(|notices| notices.receiver_count() > 0) {
-            let parts = std::mem::take(draft).told(made.stream);
-            made.notice = Some(Arc::new(Notice { lsn: made.lsn, time: now, parts }));
+            made.notice = Some(Arc::new(Notice::of(draft, (made.lsn, now), made.stream)));
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use hv_core::saga::{
 };
 use hv_core::session::{Expect, SessionConfig};
 use hv_core::types::{ActionId, ActionKind, Did, Reversibility, SagaId, SessionId, Sigma, StepId, Timestamp};
-use hv_core::{Entrant, Error, Grant, Hypervisor, KillOrder, ManualClock, Notice, OpenTrail};
+use hv_core::{Entrant, Error, Grant, Hypervisor, KillOrder, ManualClock, Notice, OpenTrail, TrailEvent};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::path::Path;
@@ -185,9 +185,9 @@ impl World {
     /// Reads what became durable since the last time.
     fn catch_up(&mut self) {
         while let Ok(notice) = self.notices.as_mut().expect("a node is open").try_recv() {
-            let notice = Arc::unwrap_or_clone(notice);
-            for (stream, events) in notice.parts {
-                self.shadow.take(notice.lsn, notice.time, stream, events);
+            for told in notice.told() {
+                let events = told.said().map(TrailEvent::from).collect();
+                self.shadow.take(notice.lsn, notice.time, told.stream, events);
             }
         }
         self.acknowledged = self.shadow.records.len();

@@ -5,7 +5,7 @@ use crate::progress::{Event, Progress};
 use hv_core::event::{Denial, LedgerEvent, MembershipEvent, SagaEvent, SessionEvent};
 use hv_core::saga::{Class, Move, Purpose, SagaState, StepDef};
 use hv_core::types::{Did, Ring, Timestamp};
-use hv_core::{Clock, Notice, SystemClock, TrailEvent};
+use hv_core::{Clock, Notice, Said, SystemClock};
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -41,8 +41,8 @@ pub(super) async fn watch<W: Write>(mut notices: Receiver<Arc<Notice>>, progress
     loop {
         match tokio::time::timeout(TICK, notices.recv()).await {
             Ok(Ok(notice)) => {
-                for event in notice.parts.iter().flat_map(|(_, events)| events) {
-                    names.tell(event, &mut |told| show(&progress, &told, notice.time));
+                for said in notice.said() {
+                    names.tell(said, &mut |told| show(&progress, &told, notice.time));
                 }
             }
             Ok(Err(RecvError::Lagged(missed))) => {
@@ -66,21 +66,12 @@ pub(super) fn show<W: Write>(progress: &Mutex<Progress<W>>, event: &Event, at: T
 }
 
 impl Names {
-    fn tell(&mut self, event: &TrailEvent, show: &mut dyn FnMut(Event)) {
-        match event {
-            TrailEvent::Ledger(event) => self.ledger(event, show),
-            TrailEvent::Session(event) => self.session(event, show),
-            TrailEvent::Started
-            | TrailEvent::Opened { .. }
-            | TrailEvent::Closed { .. }
-            | TrailEvent::Sealed
-            | TrailEvent::Purged { .. }
-            | TrailEvent::Destroyed { .. }
-            | TrailEvent::Reducing { .. }
-            | TrailEvent::Reduced { .. }
-            | TrailEvent::Gone { .. }
-            | TrailEvent::Snapshot { .. }
-            | TrailEvent::Node(_) => {}
+    fn tell(&mut self, said: Said<'_>, show: &mut dyn FnMut(Event)) {
+        match said {
+            Said::Node(_) => {}
+            Said::Ledger(event) => self.ledger(event, show),
+            Said::Lifecycle(event) => self.lifecycle(event, show),
+            Said::Session(event) => self.session(event, show),
         }
     }
 
@@ -106,22 +97,27 @@ impl Names {
         }
     }
 
+    fn lifecycle(&mut self, event: &MembershipEvent, show: &mut dyn FnMut(Event)) {
+        match event {
+            MembershipEvent::Joined { did, .. } => self.members.push(did.clone()),
+            MembershipEvent::Evicted { member, reason } => {
+                if let Some(agent) = self.members.get(*member as usize) {
+                    show(Event::Notice { text: format!("{agent} is put out: {reason}") });
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn session(&mut self, event: &SessionEvent, show: &mut dyn FnMut(Event)) {
         match event {
-            SessionEvent::Session { event: MembershipEvent::Joined { did, .. } } => {
-                self.members.push(did.clone())
-            }
+            SessionEvent::Session { event } => self.lifecycle(event, show),
             SessionEvent::Assessed { member, sigma, ring, .. } => {
                 let Some(agent) = self.members.get(*member as usize).cloned() else { return };
                 if self.met.insert(*member) {
                     show(Event::AgentJoined { agent, sigma: *sigma, ring: *ring });
                 } else {
                     show(Event::Notice { text: format!("{agent} stands in {ring} now, with σ {sigma}") });
-                }
-            }
-            SessionEvent::Session { event: MembershipEvent::Evicted { member, reason } } => {
-                if let Some(agent) = self.members.get(*member as usize) {
-                    show(Event::Notice { text: format!("{agent} is put out: {reason}") });
                 }
             }
             SessionEvent::SagaOpened { id, .. } => {
@@ -151,8 +147,7 @@ impl Names {
                     show(Event::Notice { text: format!("{agent} is held to an intent until {until}") });
                 }
             }
-            SessionEvent::Session { .. }
-            | SessionEvent::Registered { .. }
+            SessionEvent::Registered { .. }
             | SessionEvent::IntentRuled { .. }
             | SessionEvent::IntentUsed { .. }
             | SessionEvent::Ports { .. }

@@ -5,7 +5,6 @@ use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
 use crate::observed::Sums;
 use crate::scoring::Outcomes;
 use crate::state::State;
-use crate::trail::TrailEvent;
 use hv_audit::{Batch, Expect, LogError, PayloadRef, Reduction, StreamNo};
 use hv_saga::Decided;
 use hv_session::{FileCommand, Session, SessionCommand, SessionDenial};
@@ -20,7 +19,7 @@ pub(crate) struct Draft(Box<Parts>);
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
     pub(super) node: Vec<NodeEvent>,
-    ledger: Vec<LedgerEvent>,
+    pub(super) ledger: Vec<LedgerEvent>,
     session: Option<Target>,
     /// What the session's own machine says; it stands first in the record.
     pub(super) lifecycle: Vec<MembershipEvent>,
@@ -75,7 +74,7 @@ pub(crate) struct Ahead {
 }
 
 /// What is said of one open session besides the one that a batch concerns.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Part {
     pub(crate) stream: StreamNo,
     /// What the session's own machine says; it stands first in the record.
@@ -135,10 +134,11 @@ impl Draft {
     }
 
     /// With room for what is mostly said of a session, so that it does not grow.
-    pub(crate) fn roomy() -> Self {
-        let mut draft = Self::default();
-        draft.events.reserve_exact(SAID);
-        draft
+    pub(crate) fn roomy(mut self) -> Self {
+        if self.events.capacity() == 0 {
+            self.events.reserve_exact(SAID);
+        }
+        self
     }
 
     /// Says nothing any more. Long lists are given back.
@@ -388,21 +388,9 @@ impl Draft {
         Sums::of(&self.node, &self.ledger, self.lifecycle.len() + self.events.len(), state)
     }
 
-    pub(super) fn told(self, stream: Option<StreamNo>) -> Vec<(StreamNo, Vec<TrailEvent>)> {
-        let Parts { node, ledger, lifecycle, events, more, .. } = *self.0;
-        let mut parts = Vec::new();
-        if !node.is_empty() {
-            parts.push((StreamNo::NODE, node.into_iter().map(TrailEvent::Node).collect()));
-        }
-        if !ledger.is_empty() {
-            parts.push((StreamNo::LEDGER, ledger.into_iter().map(TrailEvent::Ledger).collect()));
-        }
-        if let Some(stream) = stream {
-            parts.push((stream, told(lifecycle, events)));
-        }
-        let others = more.map(|more| more.others).unwrap_or_default().into_iter();
-        parts.extend(others.map(|part| (part.stream, told(part.lifecycle, part.events))));
-        parts
+    /// What it says of sessions besides, which it says no more.
+    pub(super) fn take_others(&mut self) -> Vec<Part> {
+        self.more.as_mut().map(|more| std::mem::take(&mut more.others)).unwrap_or_default()
     }
 }
 
@@ -417,9 +405,4 @@ fn emptied<T>(list: &mut Vec<T>) {
     if list.capacity() > KEPT {
         *list = Vec::new();
     }
-}
-
-fn told(lifecycle: Vec<MembershipEvent>, events: Vec<SessionEvent>) -> Vec<TrailEvent> {
-    let lifecycle = lifecycle.into_iter().map(|event| SessionEvent::Session { event });
-    lifecycle.chain(events).map(|event| TrailEvent::Session(Box::new(event))).collect()
 }

@@ -12,7 +12,7 @@ impl State {
     /// A draft that says nothing yet.
     pub(crate) fn draft(&self) -> Draft {
         let spare = self.spare.0.try_borrow_mut().ok().and_then(|mut spare| spare.take());
-        spare.unwrap_or_else(Draft::roomy)
+        spare.unwrap_or_default().roomy()
     }
 
     /// Takes a draft back that is recorded.
