@@ -1,7 +1,9 @@
 //! A map that most nodes have little in: a few entries are compared one by one, more are hashed.
 
+use hv_types::wire::{Reader, put_varint};
+use hv_types::{Undecodable, Wire};
 use std::borrow::Borrow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
 
 /// So many entries are compared one by one.
@@ -124,12 +126,30 @@ impl<K: Hash + Eq, V, S: BuildHasher + Default> Few<K, V, S> {
     }
 }
 
+/// As a map with an order has it.
+impl<K: Wire + Hash + Ord, V: Wire, S: BuildHasher + Default> Wire for Few<K, V, S> {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_varint(self.len() as u64, out);
+        for (key, value) in self.iter().collect::<BTreeMap<_, _>>() {
+            key.put(out);
+            value.put(out);
+        }
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
+        let mut few = Self::default();
+        for (key, value) in BTreeMap::take(reader)? {
+            few.insert(key, value);
+        }
+        Ok(few)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use foldhash::quality::RandomState;
     use proptest::prelude::*;
-    use std::collections::BTreeMap;
 
     proptest! {
         #[test]
@@ -149,6 +169,9 @@ mod tests {
                 prop_assert!((0..9).all(|key| few.get(&key) == model.get(&key)));
                 let all: BTreeMap<u8, u8> = few.iter().map(|(key, value)| (*key, *value)).collect();
                 prop_assert_eq!(&all, &model);
+                prop_assert_eq!(few.to_bytes(), model.to_bytes());
+                let again = Few::<u8, u8, RandomState>::from_bytes(&few.to_bytes()).unwrap();
+                prop_assert!(again.len() == few.len() && again.iter().all(|(key, value)| few.get(key) == Some(value)));
             }
         }
     }

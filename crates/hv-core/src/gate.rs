@@ -123,7 +123,7 @@ pub(crate) struct Brought<'a> {
 /// Undo and probes rest on the grant of what they undo and ask about; everything else passes every rule.
 pub(crate) fn check(
     (state, slot, now): (&State, &Slot, Timestamp),
-    (saga, claims): (&NamedSaga, Option<Claims>),
+    (saga, claims): (&NamedSaga, Option<&Claims>),
     (attempt, step): (&Attempt, &StepDef),
     brought: Brought<'_>,
     tools: u32,
@@ -132,7 +132,7 @@ pub(crate) fn check(
     let agent = &attempt.agent;
     let party = state.party(slot, agent);
     let overrides = state.override_of(slot, &attempt.action);
-    let class = |claims| slot.class(saga, &claims, (attempt.ordinal, step), agent);
+    let class = |claims| slot.class(saga, claims, (attempt.ordinal, step), agent);
     let terms = claims.map(|claims| class(claims).terms(&overrides));
     let sigma = terms.map_or(Sigma::ZERO, |terms| state.sigma_of(slot, &party, terms.reversibility, now));
     let right = right_of(attempt.purpose);

@@ -8,10 +8,11 @@ use crate::evidence::{self, Presented};
 use crate::gate::{self, Besides, Brought, Certified, Pass, Refused};
 use crate::grant::{Grant, Mismatch, Right, parameters_of};
 use crate::intent::{self, Looked, NOWHERE, Use};
-use crate::node::{Draft, Node, Refusal};
+use crate::node::{Ahead, Draft, Node, Refusal};
 use crate::observed::{Command, SagaTold};
 use crate::rates::Turnstile;
 use crate::scoring;
+use crate::seldom::Seldom;
 use crate::slash;
 use crate::state::{Known, NamedSaga, Slot, State};
 use hv_audit::{Lsn, PayloadRef, StreamNo};
@@ -26,10 +27,15 @@ use hv_saga::{
 use hv_types::{ActionId, Did, SagaId, SessionId, Timestamp, Wire};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::poll_fn;
+use std::mem;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
+
+mod known;
+
+use known::{Found, LastRefused, Place};
 
 /// One saga of one session, for a driver: it commits what the driver reports, and gives out grants.
 ///
@@ -45,28 +51,11 @@ pub struct SagaHost {
     /// Whether the saga begins as a rehearsal.
     rehearsal: bool,
     /// What is brought for steps, by ordinal.
-    brought: BTreeMap<u32, Presented>,
+    brought: Seldom<BTreeMap<u32, Presented>>,
     /// Where it is, once that is known; names are looked up no more than once.
-    place: OnceLock<Place>,
+    place: Found,
     /// What the gate refused since somebody asked, at most one of it; it may be told once its record is durable.
     refused: LastRefused,
-}
-
-/// A copy of a host was refused nothing yet.
-#[derive(Debug, Default)]
-struct LastRefused(Mutex<Option<Box<Denial>>>);
-
-impl Clone for LastRefused {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
-/// The stream of a saga's session, and the saga's number there.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    stream: StreamNo,
-    number: u32,
 }
 
 /// An attempt that passed the gate.
@@ -78,20 +67,17 @@ pub(crate) struct Start {
 /// What was decided, or what has to be known before that: where these paths really are.
 type Answerable = Result<Decided, BTreeSet<String>>;
 
-/// The starts that passed the gate, and where the saga is.
+/// Where the saga is, whose starts passed the gate.
 struct Decided {
-    starts: Vec<Start>,
     place: Place,
     /// When a step that waits for its agent's rate may be tried again.
     held: Option<Timestamp>,
-    /// When it was decided.
-    at: Timestamp,
 }
 
 impl SagaHost {
     pub(crate) fn new(node: Arc<Node>, session: SessionId, saga: SagaId) -> Self {
         let (unproven, principals, actions) = (Vec::new(), Vec::new(), Vec::new());
-        let (brought, place, refused) = (BTreeMap::new(), OnceLock::new(), LastRefused::default());
+        let (brought, place, refused) = (Seldom::default(), Found::nowhere(), LastRefused::default());
         let rehearsal = false;
         Self { node, session, saga, unproven, principals, actions, rehearsal, brought, place, refused }
     }
@@ -149,8 +135,7 @@ impl SagaHost {
     /// [`Reason::Saga`] where the definition is refused or the name is taken; [`Error::NoSession`],
     /// [`Error::Log`], [`Error::Poisoned`].
     pub async fn create(self, plan: Plan) -> Result<Self, Error> {
-        let mut command = SagaCommand::Create { plan, begin: Begin::Later, refused: Vec::new() };
-        self.carry_out(&mut command, None).await?;
+        self.ask(SagaCommand::Create { plan, begin: Begin::Later, refused: Vec::new() }).await?;
         Ok(self)
     }
 
@@ -192,60 +177,75 @@ impl SagaHost {
     }
 
     /// The same, telling of each attempt that was granted and whose grant opened nothing any more.
-    pub(crate) async fn run_telling<A, F>(
+    pub(crate) fn run_telling<A, F>(
         &self,
-        first: SagaCommand,
+        mut command: SagaCommand,
         mut act: A,
         mut withheld: impl FnMut(&Attempt, Mismatch),
-    ) -> Result<SagaState, Error>
+    ) -> impl Future<Output = Result<SagaState, Error>>
     where
         A: FnMut(Attempt) -> F,
         F: Future<Output = Outcome>,
     {
-        let (mut command, mut said, mut waiting) = (first, None, VecDeque::new());
-        loop {
-            let carried = self.carry_out(&mut command, said.take()).await?;
-            let Carried { starts, stream, mut told, next_wake, state, .. } = carried;
-            let mut starts = starts.into_iter();
-            // Mostly one starts, and nothing waits.
-            let next = if waiting.is_empty() { starts.next() } else { None };
-            waiting.extend(starts);
-            command = if let Some(Start { attempt, pass }) = next.or_else(|| waiting.pop_front()) {
-                let (at, now) = (attempt.at(), told.take().unwrap_or_else(|| self.node.now()));
-                let Outcome { verdict, output } = match pass.redeem((&self.node, stream), &attempt, now) {
-                    Ok(()) => within(attempt.deadline.since(now), called(|| act(attempt))).await,
-                    Err(why) => {
-                        withheld(&attempt, why);
-                        Outcome::failed(Class::Permanent, hv_saga::Reason::NotPermitted)
-                    }
+        let (mut said, mut waiting, mut carried) = (None, VecDeque::new(), Carried::default());
+        // As a block it uses the command where that lies, without a move.
+        async move {
+            loop {
+                self.carry_out(&mut command, said.as_ref(), &mut carried).await?;
+                said = None;
+                if waiting.is_empty() {
+                    waiting = VecDeque::from(mem::take(&mut carried.starts));
+                } else {
+                    waiting.extend(carried.starts.drain(..));
+                }
+                let Carried { stream, told, next_wake, state, .. } = carried;
+                command = if let Some(Start { attempt, pass }) = waiting.pop_front() {
+                    let (at, now) = (attempt.at(), told.unwrap_or_else(|| self.node.now()));
+                    let Outcome { verdict, output } = match pass.redeem((&self.node, stream), &attempt, now) {
+                        Ok(()) => within(attempt.deadline.since(now), called(|| act(attempt))).await,
+                        Err(why) => {
+                            withheld(&attempt, why);
+                            Outcome::failed(Class::Permanent, hv_saga::Reason::NotPermitted)
+                        }
+                    };
+                    said = output;
+                    Report::of(at, verdict).into()
+                } else if let (false, Some(wake)) = (state.is_terminal(), next_wake) {
+                    tokio::time::sleep(wake.since(self.node.now())).await;
+                    SagaCommand::advance()
+                } else {
+                    return Ok(state);
                 };
-                said = output;
-                Report::of(at, verdict).into()
-            } else if let (false, Some(wake)) = (state.is_terminal(), next_wake) {
-                tokio::time::sleep(wake.since(self.node.now())).await;
-                SagaCommand::advance()
-            } else {
-                return Ok(state);
-            };
+            }
         }
     }
 
     /// What the gate refused to the saga through this host last, once; ask when what was asked of the saga has been answered.
     #[must_use]
     pub fn take_refused(&self) -> Option<Denial> {
-        self.refused.0.lock().unwrap_or_else(PoisonError::into_inner).take().map(|denial| *denial)
+        self.refused.take()
     }
 
-    /// Commits one command. What the gate refuses of it stays in it no longer than that takes.
+    /// Commits one command that starts nothing.
     ///
     /// # Errors
     /// [`Reason::Saga`] where the saga refuses; [`Error::Log`], [`Error::Poisoned`].
-    pub(crate) async fn carry_out(
+    pub(crate) async fn ask(&self, mut command: SagaCommand) -> Result<(), Error> {
+        self.carry_out(&mut command, None, &mut Carried::default()).await
+    }
+
+    /// Commits one command. What the gate refuses of it stays in it no longer than that takes. What it comes to stands in
+    /// `carried`, and is of no use before this has ended well.
+    ///
+    /// # Errors
+    /// [`Reason::Saga`] where the saga refuses; [`Error::Log`], [`Error::Poisoned`].
+    async fn carry_out(
         &self,
         command: &mut SagaCommand,
-        output: Option<Output>,
-    ) -> Result<Carried, Error> {
-        let attached = match output.filter(says_something) {
+        output: Option<&Output>,
+        carried: &mut Carried,
+    ) -> Result<(), Error> {
+        let attached = match output.filter(|output| says_something(output)) {
             Some(output) => Some(self.node.put_payload(output.to_bytes()).await?),
             None => None,
         };
@@ -256,20 +256,26 @@ impl SagaHost {
         let given = command.refused_mut().map_or(0, |refused| refused.len());
         let mut told = SagaTold::begin();
         let mut looked: Option<Looked> = None;
-        let (mut carried, held) = loop {
+        let held = loop {
             let begun = Command::begin();
             let known = (attached, looked.as_ref().unwrap_or(&NOWHERE));
-            let decide = |state: &State, now| self.decide(state, now, command, known, &mut told);
+            let Carried { starts, stream, lsn: batch, told: at, next_wake, state: stands } = &mut *carried;
+            let decide = |state: &State, now| {
+                *at = Some(now);
+                self.decide(state, now, command, known, (&mut told, starts))
+            };
             let recorded = self.node.run(decide, |state, decided| {
-                let Decided { starts, place, held, at } = decided?;
-                let Place { stream, number } = *self.place.get_or_init(|| place);
+                let Decided { place, held } = decided?;
+                self.place.set(place);
+                let number = place.number;
+                *stream = place.stream;
                 // What the saga waits for next is told by the state that the record has made.
-                let slot = state.open(stream);
+                let slot = state.open(place.stream);
                 let running = slot.and_then(|slot| slot.running_saga(number)).map(|saga| &saga.machine);
-                let next_wake = running.and_then(Saga::next_wake);
+                *next_wake = running.and_then(Saga::next_wake);
                 let ended = || slot.and_then(|slot| slot.ended(number)).unwrap_or_default();
-                let state = running.map_or_else(ended, Saga::state);
-                Ok((Carried { starts, stream, lsn: Lsn::default(), told: Some(at), next_wake, state }, held))
+                *stands = running.map_or_else(ended, Saga::state);
+                Ok(held)
             })?;
             let lsn = recorded.lsn();
             let (durable, waited) = match self.node.durable(lsn) {
@@ -277,12 +283,12 @@ impl SagaHost {
                 None => (self.node.synced(lsn).await?, true),
             };
             let paths: BTreeSet<String> = match self.node.reveal(durable, &begun, recorded)? {
-                Ok((mut carried, held)) => {
-                    carried.lsn = lsn;
+                Ok(held) => {
+                    *batch = lsn;
                     if waited {
-                        carried.told = None;
+                        *at = None;
                     }
-                    break (carried, held);
+                    break held;
                 }
                 Err(paths) => paths,
             };
@@ -297,12 +303,12 @@ impl SagaHost {
                 // What was asked for by itself is asked for again; what is ready anyway is woken.
                 refused.truncate(given);
                 tokio::time::sleep(until.since(now)).await;
-                return Box::pin(self.carry_out(command, None)).await;
+                return Box::pin(self.carry_out(command, None, carried)).await;
             }
             // What the saga itself would wake for now is what is held.
             carried.next_wake = carried.next_wake.filter(|wake| *wake > now).into_iter().chain([until]).min();
         }
-        Ok(carried)
+        Ok(())
     }
 
     /// Those who have steps in the saga, as far as they may still start.
@@ -318,14 +324,15 @@ impl SagaHost {
         }
     }
 
-    /// Decides until the gate has an answer for every start: what it refuses, the saga decides again without.
+    /// Decides until the gate has an answer for every start: what it refuses, the saga decides again without. Those that
+    /// passed it are left in `starts`.
     fn decide(
         &self,
         state: &State,
         now: Timestamp,
         command: &mut SagaCommand,
         (attached, looked): (Option<PayloadRef>, &Looked),
-        told: &mut SagaTold,
+        (told, starts): (&mut SagaTold, &mut Vec<Start>),
     ) -> Result<(Draft, Answerable), Box<Refusal>> {
         let place = self.place.get();
         let slot = place.map_or_else(|| state.slot(&self.session), |place| state.open(place.stream));
@@ -360,7 +367,9 @@ impl SagaHost {
                 out.extend(registered);
                 out.push(SessionEvent::SagaOpened { id: self.saga.clone(), unproven: unproven.clone() });
                 let number = slot.next_saga();
-                out.extend(self.rehearsal.then_some(SessionEvent::Rehearsal { saga: number }));
+                if self.rehearsal {
+                    out.push(SessionEvent::Rehearsal { saga: number });
+                }
                 if !self.principals.is_empty() {
                     let principals = self.principals.clone();
                     out.push(SessionEvent::OnBehalf { saga: number, principals });
@@ -369,23 +378,23 @@ impl SagaHost {
             }
             (None, _) => return Err(refuse(Reason::NoSaga(self.saga.clone()))),
         };
-        let (mut room, mut turnstile) = (draft.saga_room(), Turnstile::new((state, slot, now)));
+        let mut turnstile = Turnstile::new((state, slot, now));
         let mut held: Vec<(u32, Timestamp)> = Vec::new();
         // What is outside the intents of agents, where that is a reason to slash them.
         let mut violations = Vec::new();
         loop {
             let holding: Vec<u32> = held.iter().map(|(step, _)| *step).collect();
-            let mut decided = saga.machine.decide_in(room, command, &holding, now).map_err(denied)?;
-            let SagaDecided { events, after } = &decided;
-            let starts = || saga.machine.started(&self.session, &self.saga, events);
-            if let Some(paths) = intent::unknown((slot, now), starts, looked) {
+            saga.machine.decide_in(&mut draft.ahead.decided, command, &holding, now).map_err(denied)?;
+            let events = draft.ahead.decided.events.as_slice();
+            let attempts = || saga.machine.started(&self.session, &self.saga, events);
+            if let Some(paths) = intent::unknown((slot, now), attempts, looked) {
                 // Nothing is recorded.
                 return Ok((Draft::default(), Err(paths)));
             }
             let mut passed: Vec<Start> = Vec::with_capacity(count_of_starts(events));
             let (mut refused, mut later) = (Vec::new(), Vec::new());
             let mut spent = Vec::new();
-            for attempt in starts() {
+            for attempt in attempts() {
                 let Some(step) = step_of(saga, command, attempt.ordinal) else { continue };
                 let presented = self.brought.get(&attempt.ordinal);
                 let brought = Brought {
@@ -396,8 +405,12 @@ impl SagaHost {
                     real: looked.real(),
                 };
                 let tools = running(slot, saga, &attempt, events) + started(&passed, &attempt);
-                let claims = slot.claims(&attempt.action).copied();
-                let claims = said.iter().filter(|(action, _)| *action == attempt.action).fold(claims, also);
+                let with_said;
+                let mut claims = slot.claims(&attempt.action);
+                if said.iter().any(|(action, _)| *action == attempt.action) {
+                    with_said = also(claims, said, &attempt.action);
+                    claims = Some(&with_said).filter(|claims| claims.registered());
+                }
                 let facts = (state, slot, now);
                 match gate::check(facts, (saga, claims), (&attempt, step), brought, tools, &mut turnstile) {
                     Ok(mut pass) => {
@@ -413,26 +426,28 @@ impl SagaHost {
             }
             if !later.is_empty() {
                 held.append(&mut later);
-                room = decided;
                 continue;
             }
             if refused.is_empty() {
                 for start in passed.iter().filter(|start| start.pass.right == Right::Standing) {
                     turnstile.passed(&start.attempt.agent);
                 }
+                let parts = &mut *draft;
+                let Ahead { number: ahead, decided: SagaDecided { events, after }, outcomes, .. } =
+                    &mut parts.ahead;
                 told.ended(command, after);
-                let ended = end(events);
-                let slashes = match ended {
-                    // What an escalated saga costs those who answer for it.
-                    Some(SagaState::Escalated) => slash::for_escalation(state, slot, &saga.id, after, now),
-                    _ => Vec::new(),
-                };
-                let (earned, outcomes) = scoring::consequences((state, slot, now), saga, (ended, after));
-                if ended.is_some() {
+                let (mut slashes, mut earned) = (Vec::new(), Vec::new());
+                if after.state().is_terminal() {
                     held.clear();
+                    if after.state() == SagaState::Escalated {
+                        // What an escalated saga costs those who answer for it.
+                        slashes = slash::for_escalation(state, slot, &saga.id, after, now);
+                    }
+                    earned = scoring::consequences((state, slot, now), saga, after, outcomes);
                 }
                 let until = held.iter().map(|(_, until)| *until).min();
-                write(number, &mut decided.events, &mut passed, &mut draft.events);
+                *ahead = Some(number);
+                write(number, events, &mut passed, &mut parts.events);
                 told.held(held.len());
                 if !held.is_empty() {
                     let told = held.into_iter().filter(|(step, _)| !saga.holds(*step));
@@ -453,9 +468,9 @@ impl SagaHost {
                 if !(quiet && violations.is_empty()) {
                     draft = following(draft, state, (violations, slashes, earned, trips), now);
                 }
-                draft.ahead(number, decided, outcomes);
                 let place = Place { stream: slot.stream, number };
-                return Ok((draft, Ok(Decided { starts: passed, place, held: until, at: now })));
+                *starts = passed;
+                return Ok((draft, Ok(Decided { place, held: until })));
             }
             for (attempt, no) in refused {
                 told.denied(&no.denial, &no);
@@ -467,8 +482,7 @@ impl SagaHost {
                 if let Some(gate) = gate {
                     turnstile.refused(&attempt.agent, &gate);
                 }
-                let told = Some(Box::new(denial.clone()));
-                *self.refused.0.lock().unwrap_or_else(PoisonError::into_inner) = told;
+                self.refused.set(denial.clone());
                 let rejected = rejected.into_iter().map(|rejected| SessionEvent::Rejected { rejected });
                 draft.events.extend(rejected.chain([SessionEvent::Denied { denial }]));
                 match command.refused_mut() {
@@ -478,7 +492,6 @@ impl SagaHost {
                     None => return Err(denied(SagaDenial::NotReady { step })),
                 }
             }
-            room = decided;
         }
     }
 }
@@ -507,8 +520,9 @@ fn following(
     draft.node(trips).ledger(ledger).also(follows)
 }
 
-/// What a command came to; revealed when it is durable.
-pub(crate) struct Carried {
+/// What a command came to; revealed when it is durable. Whoever asks for commands has a place for it, so that it is not
+/// handed from one to the next.
+struct Carried {
     starts: Vec<Start>,
     stream: StreamNo,
     /// The batch.
@@ -517,6 +531,13 @@ pub(crate) struct Carried {
     told: Option<Timestamp>,
     next_wake: Option<Timestamp>,
     state: SagaState,
+}
+
+impl Default for Carried {
+    fn default() -> Self {
+        let (starts, stream, lsn, state) = (Vec::new(), StreamNo::NODE, Lsn::default(), SagaState::New);
+        Self { starts, stream, lsn, told: None, next_wake: None, state }
+    }
 }
 
 impl Carried {
@@ -534,11 +555,6 @@ impl Carried {
 /// How many attempts start with these events.
 fn count_of_starts(events: &[SagaEvent]) -> usize {
     events.iter().filter(|event| matches!(event, SagaEvent::Started { .. })).count()
-}
-
-/// How the saga is over with these events, where it is: nothing follows its end.
-fn end(events: &[SagaEvent]) -> Option<SagaState> {
-    if let Some(SagaEvent::Finished { state, .. }) = events.last() { Some(*state) } else { None }
 }
 
 /// Until when an attempt waits that only its agent's rate keeps back; nothing where waiting does not help.
@@ -565,10 +581,10 @@ async fn within<F: Future<Output = Outcome>>(time: Duration, work: Option<F>) ->
     .await
 }
 
-/// With one more thing that the operator says.
-fn also(claims: Option<Claims>, (_, claim): &(ActionId, Claim)) -> Option<Claims> {
-    let claims = claims.unwrap_or_default().with(Source::Registry, claim);
-    claims.registered().then_some(claims)
+/// With what the operator says of an action besides.
+fn also(claims: Option<&Claims>, said: &[(ActionId, Claim)], of: &ActionId) -> Claims {
+    let said = said.iter().filter(|(action, _)| action == of);
+    said.fold(claims.copied().unwrap_or_default(), |claims, (_, claim)| claims.with(Source::Registry, claim))
 }
 
 /// One record: the outcome, what it leads to, and the grant behind each start.
@@ -577,25 +593,31 @@ fn write(saga: u32, events: &mut Vec<SagaEvent>, passed: &mut [Start], out: &mut
     let mut granted = passed.iter_mut();
     for event in events.drain(..) {
         let started = matches!(event, SagaEvent::Started { .. });
-        let Some(Start { attempt, pass }) = started.then(|| granted.next()).flatten() else {
-            out.push(SessionEvent::Saga { saga, event });
-            continue;
-        };
-        if let Some(besides) = pass.besides.take() {
-            let Besides { intent, certified, rejected } = *besides;
-            out.extend(rejected.into_iter().map(|rejected| SessionEvent::Rejected { rejected }));
-            if let Some(certified) = certified {
-                let Certified { basis, until, voices, .. } = *certified;
-                out.push(SessionEvent::Certified { saga, step: attempt.ordinal, basis, until, voices });
-            }
-            if let Some(Use { member, consented, .. }) = intent {
-                let action = attempt.action.clone();
-                out.push(SessionEvent::IntentUsed { member, action, consented });
-            }
+        let mut start = started.then(|| granted.next()).flatten();
+        if let Some(Start { attempt, pass }) = &mut start
+            && let Some(besides) = pass.besides.take()
+        {
+            write_besides(saga, attempt, *besides, out);
         }
         out.push(SessionEvent::Saga { saga, event });
-        let Pass { params, deadline, ring, sigma, .. } = *pass;
-        out.push(SessionEvent::Granted { params, deadline, ring, sigma });
+        if let Some(start) = start {
+            let Pass { params, deadline, ring, sigma, .. } = start.pass;
+            out.push(SessionEvent::Granted { params, deadline, ring, sigma });
+        }
+    }
+}
+
+/// What most starts do not have.
+#[cold]
+fn write_besides(saga: u32, attempt: &Attempt, besides: Besides, out: &mut Vec<SessionEvent>) {
+    let Besides { intent, certified, rejected } = besides;
+    out.extend(rejected.into_iter().map(|rejected| SessionEvent::Rejected { rejected }));
+    if let Some(certified) = certified {
+        let Certified { basis, until, voices, .. } = *certified;
+        out.push(SessionEvent::Certified { saga, step: attempt.ordinal, basis, until, voices });
+    }
+    if let Some(Use { member, consented, .. }) = intent {
+        out.push(SessionEvent::IntentUsed { member, action: attempt.action.clone(), consented });
     }
 }
 
@@ -645,8 +667,9 @@ impl Host for SagaHost {
         output: Option<Output>,
     ) -> BoxFuture<'_, Result<Progress<Grant>, Halt>> {
         Box::pin(async move {
-            match self.carry_out(&mut command, output).await {
-                Ok(carried) => Ok(carried.granted(&self.node)),
+            let mut carried = Carried::default();
+            match self.carry_out(&mut command, output.as_ref(), &mut carried).await {
+                Ok(()) => Ok(carried.granted(&self.node)),
                 Err(Error::Denied(denied)) => Err(match denied.reason {
                     Reason::Saga(denial) => Halt::Denied(*denial),
                     _ => Halt::Host(Box::new(Error::Denied(denied))),

@@ -204,7 +204,7 @@ impl OpenSaga {
     pub async fn add_step(&mut self, step: NewStep) -> Result<StepNo, Error> {
         let id = self.name_for(&step.action)?;
         let steps = vec![Arc::new(step.definition(id.clone()))];
-        self.host.carry_out(&mut SagaCommand::Append { steps, growth: Growth::Open }, None).await?;
+        self.host.ask(SagaCommand::Append { steps, growth: Growth::Open }).await?;
         let (saga, number) = self.find(&id)?;
         let claim = step.claim();
         if claim.reversibility == Some(Reversibility::None) || !self.registered(&step.action)? {

@@ -82,7 +82,9 @@ impl<'a> Turnstile<'a> {
             return *drawn;
         }
         let drawn = self.state.meters.take(&self.state.guards, agent, stands, self.now);
-        self.earlier.extend(self.drawn.replace((attempt, agent.clone(), drawn)));
+        if let Some(before) = self.drawn.replace((attempt, agent.clone(), drawn)) {
+            self.earlier.push(before);
+        }
         drawn
     }
 

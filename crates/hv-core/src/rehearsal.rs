@@ -74,8 +74,7 @@ impl Hypervisor {
             ..Claim::default()
         };
         let host = self.saga(session, saga).rehearsing().registering(look, reading);
-        let mut command = SagaCommand::Create { plan, begin: Begin::Later, refused: Vec::new() };
-        host.carry_out(&mut command, None).await?;
+        host.ask(SagaCommand::Create { plan, begin: Begin::Later, refused: Vec::new() }).await?;
         Ok(host)
     }
 

@@ -45,23 +45,22 @@ pub(crate) fn outcomes(slot: &Slot, saga: &NamedSaga, ended: &Saga) -> Outcomes 
     outcomes
 }
 
-/// What follows on the ledger where a saga ends like that, if it does. Nothing where somebody else is asked for scores,
-/// and nothing beside slashes, which speak for themselves. With it the outcomes from which it follows, where they were
+/// What follows on the ledger where a saga ends like that. Nothing where somebody else is asked for scores, and nothing
+/// beside slashes, which speak for themselves. The outcomes from which it follows are left in `known`, where they were
 /// looked for.
 pub(crate) fn consequences(
     (state, slot, now): (&State, &Slot, Timestamp),
     saga: &NamedSaga,
-    (ended, after): (Option<SagaState>, &Saga),
-) -> (Vec<LedgerEvent>, Option<Outcomes>) {
-    let nothing = (Vec::new(), None);
-    let Scoring::By { policy } = state.guards.score else { return nothing };
-    if slot.scored_elsewhere() || !matches!(ended, Some(SagaState::Completed | SagaState::Compensated)) {
-        return nothing;
-    }
+    ended: &Saga,
+    known: &mut Option<Outcomes>,
+) -> Vec<LedgerEvent> {
     let mut ledger: Vec<LedgerEvent> = Vec::new();
-    let outcomes = outcomes(slot, saga, after);
-    for (agent, outcomes) in &outcomes {
-        for command in state.track.consequences(&policy, &state.ledger, agent, outcomes, now) {
+    let Scoring::By { policy } = &state.guards.score else { return ledger };
+    if slot.scored_elsewhere() || !matches!(ended.state(), SagaState::Completed | SagaState::Compensated) {
+        return ledger;
+    }
+    for (agent, outcomes) in &*known.insert(outcomes(slot, saga, ended)) {
+        for command in state.track.consequences(policy, &state.ledger, agent, outcomes, now) {
             // Whoever cannot earn or lose now does not; nobody asked for it.
             for event in state.ledger.decide(&command, now).unwrap_or_default() {
                 let told = matches!(event, LedgerEvent::Elapsed { .. }) && ledger.contains(&event);
@@ -69,5 +68,5 @@ pub(crate) fn consequences(
             }
         }
     }
-    (ledger, Some(outcomes))
+    ledger
 }

@@ -117,7 +117,7 @@ pub(crate) struct Slot {
     ended: Vec<Option<SagaState>>,
     /// Sagas of the record that is taken up that leave something to a person, by number.
     escalated: Vec<(u32, Box<NamedSaga>)>,
-    registry: BTreeMap<ActionId, Claims>,
+    registry: Few<ActionId, Claims, RandomState>,
     /// What is known of undos beyond what steps declare.
     pub(crate) undos: Registry,
     /// By ordinal of the member.
@@ -408,7 +408,7 @@ impl Slot {
             busy: Busy::default(),
             ended: Vec::new(),
             escalated: Vec::new(),
-            registry: BTreeMap::new(),
+            registry: Few::default(),
             undos: Registry::default(),
             caps: Vec::new(),
             notes: Seldom::default(),
@@ -455,8 +455,8 @@ impl Slot {
                 Ok(())
             }
             SessionEvent::Registered { action, source, claim } => {
-                let claims = self.registry.entry(action.clone()).or_default();
-                *claims = claims.with(*source, claim);
+                let known = self.registry.get(action).copied().unwrap_or_default();
+                self.registry.insert(action.clone(), known.with(*source, claim));
                 Ok(())
             }
             SessionEvent::SagaOpened { id, unproven } => {

@@ -182,35 +182,38 @@ impl Scores {
     ) -> Vec<Command> {
         let Some(number) = ledger.agent(agent) else { return Vec::new() };
         let expected = self.after(policy, number, outcomes, now).expectation(policy, now);
+        let before = ledger.reputation(agent);
         let (mut gains, mut lost) = (Vec::new(), 0);
         for Outcome { went, risk, demand } in outcomes {
             let weight = weight(*risk);
             match went {
                 Went::Well => {
-                    gains.push((policy.ceiling(*risk, *demand).min(expected), policy.gain.part(weight)));
+                    let ceiling = policy.ceiling(*risk, *demand).min(expected);
+                    // Nothing lifts an agent to where it is already.
+                    if ceiling.saturating_sub(before) != Sigma::ZERO {
+                        gains.push((ceiling, policy.gain.part(weight)));
+                    }
                 }
                 Went::Badly => lost += u64::from(policy.loss.part_up(weight).ppm()),
             }
         }
         // The lower ceilings first, so that the order in which outcomes came does not matter.
         gains.sort_unstable();
-        let before = ledger.reputation(agent);
         let after = gains.iter().fold(before, |reached, (ceiling, gain)| {
             let lifted = Sigma::capped(u64::from(reached.ppm()) + u64::from(gain.ppm()));
             reached.max(lifted.min(*ceiling))
         });
         let earned = after.saturating_sub(before);
-        let free = ledger.quarantined(agent, now).is_none();
-        let agent = || agent.clone();
-        let earn = (earned > Sigma::ZERO && free).then(|| Command::Earn {
-            agent: agent(),
-            amount: earned,
-            ceiling: after,
-        });
+        let mut commands = Vec::new();
+        if earned > Sigma::ZERO && ledger.quarantined(agent, now).is_none() {
+            commands.push(Command::Earn { agent: agent.clone(), amount: earned, ceiling: after });
+        }
         // Ordinary failures take nothing that the track record bears out.
         let lost = before.saturating_sub(expected).min(Sigma::capped(lost));
-        let decay = (lost > Sigma::ZERO).then(|| Command::Decay { agent: agent(), amount: lost });
-        earn.into_iter().chain(decay).collect()
+        if lost > Sigma::ZERO {
+            commands.push(Command::Decay { agent: agent.clone(), amount: lost });
+        }
+        commands
     }
 
     fn after(

@@ -55,17 +55,15 @@ pub struct Decided {
     /// What happens.
     pub events: Vec<SagaEvent>,
     /// The saga to which these events lead, made by applying them: whoever has recorded them may go on with it.
-    pub after: Box<Saga>,
+    pub after: Saga,
 }
 
 impl Decided {
-    /// Nothing but the room of it, for [another decision](Saga::decide_in): it keeps no definition.
-    #[must_use]
-    pub fn emptied(mut self) -> Self {
+    /// Leaves nothing but the room of it, for [another decision](Saga::decide_in): it keeps no definition.
+    pub fn clear(&mut self) {
         self.events.clear();
         self.after.plan = Steps::default();
         self.after.slots.clear();
-        self
     }
 
     /// How many events and steps there is room for.
@@ -214,21 +212,24 @@ impl Saga {
         held: &[u32],
         now: Timestamp,
     ) -> Result<Decided, SagaDenial> {
-        self.decide_in(Decided::default(), command, held, now)
+        let mut decided = Decided::default();
+        self.decide_in(&mut decided, command, held, now)?;
+        Ok(decided)
     }
 
-    /// The same in the room that an earlier decision has left, whatever that was.
+    /// The same where an earlier decision stands, whatever that was: it is replaced. After a denial nothing that stands
+    /// there was decided.
     ///
     /// # Errors
     /// Those of [`decide`](Machine::decide).
     pub fn decide_in(
         &self,
-        room: Decided,
+        decided: &mut Decided,
         command: &SagaCommand,
         held: &[u32],
         now: Timestamp,
-    ) -> Result<Decided, SagaDenial> {
-        decide::decide(self, command, held, now, room)
+    ) -> Result<(), SagaDenial> {
+        decide::decide(self, command, held, now, decided)
     }
 
     /// The attempts that these events start, complete with what an executor needs. The events are what
@@ -280,7 +281,7 @@ impl Saga {
 
     /// Becomes what was decided; what is left of that is room for [another decision](Self::decide_in).
     pub fn reach(&mut self, decided: &mut Decided) {
-        let after = &mut *decided.after;
+        let after = &mut decided.after;
         core::mem::swap(&mut self.plan, &mut after.plan);
         core::mem::swap(&mut self.slots, &mut after.slots);
         let (plan, slots) = (core::mem::take(&mut self.plan), core::mem::take(&mut self.slots));

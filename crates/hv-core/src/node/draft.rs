@@ -25,9 +25,7 @@ pub(crate) struct Parts {
     pub(super) lifecycle: Vec<MembershipEvent>,
     pub(crate) events: Vec<SessionEvent>,
     attached: Option<PayloadRef>,
-    ahead: Option<Ahead>,
-    /// Room for what a saga decides.
-    room: Option<Decided>,
+    pub(crate) ahead: Ahead,
     /// What most batches do not have.
     more: Option<Box<More>>,
 }
@@ -60,10 +58,11 @@ struct More {
 
 /// A saga of the batch's session, as what the batch says of it was applied to it when that was decided. Whoever
 /// replays the batch applies it again.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Ahead {
-    pub(crate) number: u32,
-    /// Without its events, which stand in the batch.
+    /// Nothing where the batch says nothing of a saga that was decided with it.
+    pub(crate) number: Option<u32>,
+    /// It is decided here, in the room of an earlier one. In the end it is without its events, which stand in the batch.
     pub(crate) decided: Decided,
     /// What it says of those who worked in it, where it ends with the batch.
     pub(crate) outcomes: Option<Outcomes>,
@@ -143,17 +142,12 @@ impl Draft {
 
     /// Says nothing any more. Long lists are given back.
     pub(crate) fn clear(&mut self) {
-        let Parts { node, ledger, session, lifecycle, events, attached, ahead, room, more } = &mut *self.0;
+        let Parts { node, ledger, session, lifecycle, events, attached, ahead, more } = &mut *self.0;
         emptied(node);
         emptied(ledger);
         emptied(lifecycle);
         emptied(events);
-        // It is large, so it is moved only where it is there.
-        if ahead.is_some()
-            && let Some(Ahead { decided, .. }) = ahead.take()
-        {
-            *room = Some(decided.emptied()).filter(|decided| decided.room() <= KEPT);
-        }
+        ahead.clear();
         (*session, *attached, *more) = (None, None, None);
     }
 
@@ -171,17 +165,6 @@ impl Draft {
 
     fn purge(&self) -> &[Digest] {
         self.more.as_deref().map_or(&[], |more| &more.purge)
-    }
-
-    /// With the state to which what is said of a saga leads.
-    #[inline(always)]
-    pub(crate) fn ahead(&mut self, number: u32, decided: Decided, outcomes: Option<Outcomes>) {
-        self.ahead = Some(Ahead { number, decided, outcomes, reached: false, judged: None });
-    }
-
-    /// Room for what a saga decides.
-    pub(crate) fn saga_room(&mut self) -> Decided {
-        self.room.take().unwrap_or_default()
     }
 
     /// What is said of sessions besides. What concerns the session of the draft itself joins what is said of it:
@@ -373,7 +356,8 @@ impl Draft {
         }
         if !self.says_nothing() {
             let Parts { lifecycle, events, attached, ahead, .. } = &mut *self.0;
-            state.apply_session(stream, (lifecycle, events), attached.as_slice(), ahead.as_mut())?;
+            let ahead = ahead.number.is_some().then_some(ahead);
+            state.apply_session(stream, (lifecycle, events), attached.as_slice(), ahead)?;
         }
         if let Some(Target::Closing(_)) = &self.session {
             state.close_session(stream, made.root.as_deref().copied().unwrap_or_default())
@@ -391,6 +375,20 @@ impl Draft {
     /// What it says of sessions besides, which it says no more.
     pub(super) fn take_others(&mut self) -> Vec<Part> {
         self.more.as_mut().map(|more| std::mem::take(&mut more.others)).unwrap_or_default()
+    }
+}
+
+impl Ahead {
+    /// Leaves nothing but some room.
+    fn clear(&mut self) {
+        if self.number.take().is_none() {
+            return;
+        }
+        self.decided.clear();
+        if self.decided.room() > KEPT {
+            self.decided = Decided::default();
+        }
+        (self.outcomes, self.judged, self.reached) = (None, None, false);
     }
 }
 

@@ -90,7 +90,7 @@ impl Slot {
             known.held.remove(step);
         }
         match ahead {
-            Some(ahead) if ahead.number == saga && !ahead.reached => {
+            Some(ahead) if ahead.number == Some(saga) && !ahead.reached => {
                 // What is known of undos asks for names and times, which are in it the same.
                 self.undos.observe(&ahead.decided.after, event);
                 // Where a saga ends, that is the last event of it.
@@ -117,7 +117,7 @@ impl Slot {
 
     /// Puts a saga where what was decided leads. Gives where it stands.
     pub(super) fn reach(&mut self, ahead: &mut Ahead) -> Result<SagaState, Illegal> {
-        let known = self.running.get_mut(&ahead.number).ok_or(NO_SAGA)?;
+        let known = ahead.number.and_then(|number| self.running.get_mut(&number)).ok_or(NO_SAGA)?;
         self.busy.take(&self.session, &known.machine);
         known.machine.reach(&mut ahead.decided);
         self.busy.add(&self.session, &known.machine);

@@ -16,17 +16,14 @@ pub(super) fn decide(
     command: &SagaCommand,
     held: &[u32],
     now: Timestamp,
-    room: Decided,
-) -> Result<Decided, SagaDenial> {
-    let Decided { mut events, mut after } = room;
+    Decided { events, after }: &mut Decided,
+) -> Result<(), SagaDenial> {
     events.clear();
     if events.capacity() == 0 {
-        events = Vec::with_capacity(4);
+        *events = Vec::with_capacity(4);
     }
     after.follow(saga);
-    let mut draft = Draft { saga: &mut after, events: &mut events, now, refused: command.refused(), held };
-    draft.run(command)?;
-    Ok(Decided { events, after })
+    Draft { saga: after, events, now, refused: command.refused(), held }.run(command)
 }
 
 /// A copy of the saga that runs ahead, and the events that brought it there.
@@ -532,9 +529,9 @@ impl Draft<'_> {
     /// Where the saga does not take the event, nothing of the draft is used.
     #[inline]
     fn emit(&mut self, event: SagaEvent) -> Result<(), SagaDenial> {
-        // It is made where it stays, because it is large.
+        self.saga.apply(&event).map_err(SagaDenial::Defect)?;
         self.events.push(event);
-        self.events.last().map_or(Ok(()), |event| self.saga.apply(event)).map_err(SagaDenial::Defect)
+        Ok(())
     }
 
     fn elapsed(&self) -> Micros {

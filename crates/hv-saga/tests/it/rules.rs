@@ -235,7 +235,7 @@ fn a_held_step_waits_and_everything_else_goes_on() {
     let mut act = |command: &SagaCommand, held: &[u32]| {
         let Decided { events, after } = saga.decide_holding(command, held, now).unwrap();
         events.iter().for_each(|event| saga.apply(event).unwrap());
-        assert_eq!(saga, *after);
+        assert_eq!(saga, after);
         let started = events.iter().filter_map(|event| match event {
             SagaEvent::Started { step, .. } => Some(*step),
             _ => None,

@@ -244,7 +244,7 @@ impl Run {
             let Decided { events, after } = self.saga.decide_holding(&command, &[], self.now).unwrap();
             let mut applied = self.saga.clone();
             events.iter().for_each(|event| applied.apply(event).unwrap());
-            assert_eq!(applied, *after, "what was decided is what is recorded");
+            assert_eq!(applied, after, "what was decided is what is recorded");
             let starts = self.saga.starts(&session, &saga, &events);
             let started = events.iter().filter(|event| matches!(event, SagaEvent::Started { .. })).count();
             assert_eq!(starts.len(), started, "every start gives an attempt");
