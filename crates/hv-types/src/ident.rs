@@ -114,7 +114,7 @@ macro_rules! identifier {
 
         impl crate::Wire for $name {
             fn put(&self, out: &mut alloc::vec::Vec<u8>) {
-                crate::wire::put_bytes(self.0.as_bytes(), out);
+                self.0.put(out);
             }
 
             fn take(reader: &mut crate::wire::Reader<'_>) -> Result<Self, crate::Undecodable> {

@@ -1,6 +1,8 @@
 //! Checked text that is copied and compared all the time: short ones lie in the value itself.
 
+use crate::wire::{put_bytes, put_varint};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::hash::{Hash, Hasher};
 
@@ -73,15 +75,30 @@ impl Short {
     }
 
     #[inline]
-    fn bytes(&self) -> &[u8] {
+    const fn length(&self) -> usize {
         let [first, second, third] = self.words();
         let (before, last) = match (second, third) {
             (0, 0) => (0, first),
             (_, 0) => (8, second),
             _ => (16, third),
         };
-        let length = before + 8 - last.trailing_zeros() as usize / 8;
-        self.0.as_flattened().get(..length).unwrap_or_default()
+        before + 8 - last.trailing_zeros() as usize / 8
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        self.0.as_flattened().get(..self.length()).unwrap_or_default()
+    }
+
+    /// Three words are copied at once, and what fills them up is cut off again: a copy of so few bytes as the text has
+    /// would be a call.
+    #[inline]
+    fn put(&self, out: &mut Vec<u8>) {
+        let length = self.length();
+        put_varint(length as u64, out);
+        let end = out.len() + length;
+        out.extend_from_slice(self.0.as_flattened());
+        out.truncate(end);
     }
 }
 
@@ -125,6 +142,15 @@ impl Name {
         match &self.0 {
             Repr::Short(short) => short.bytes(),
             Repr::Long(text) => text.as_bytes(),
+        }
+    }
+
+    /// Appends the bytes with their length in front, as [`put_bytes`] does.
+    #[inline]
+    pub fn put(&self, out: &mut Vec<u8>) {
+        match &self.0 {
+            Repr::Short(short) => short.put(out),
+            Repr::Long(text) => put_bytes(text.as_bytes(), out),
         }
     }
 
@@ -189,7 +215,6 @@ impl Hash for Name {
 mod tests {
     use super::*;
     use alloc::string::String;
-    use alloc::vec::Vec;
     use std::hash::DefaultHasher;
 
     /// Every pair of texts of every length around the boundary, alike up to one place.
@@ -207,6 +232,10 @@ mod tests {
         for one in &texts {
             let name = Name::new(one);
             assert_eq!((name.as_str(), name.as_bytes()), (one.as_str(), one.as_bytes()));
+            let (mut own, mut text) = (Vec::from([7]), Vec::from([7]));
+            name.put(&mut own);
+            put_bytes(one.as_bytes(), &mut text);
+            assert_eq!(own, text, "{one}");
             let short = one.len() <= SHORT_BYTES && !one.contains('\0');
             assert_eq!(matches!(name.0, Repr::Short(_)), short, "{one}");
             for other in &texts {

@@ -2,7 +2,7 @@
 
 use core::borrow::Borrow;
 use core::fmt;
-use hv_types::wire::{Bytes, Reader, put_bytes};
+use hv_types::wire::{Bytes, Reader};
 use hv_types::{Name, SessionId, Undecodable, Wire};
 
 /// The longest path of a file, in bytes, counted inside its session.
@@ -176,7 +176,7 @@ fn check_length(path: &str) -> Result<(), BadPathCause> {
 
 impl Wire for FilePath {
     fn put(&self, out: &mut Bytes) {
-        put_bytes(self.0.as_bytes(), out);
+        self.0.put(out);
     }
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
