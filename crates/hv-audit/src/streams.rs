@@ -58,9 +58,8 @@ impl Stream {
 
     /// Where the stream ends with the records of the batch.
     pub(crate) fn next_head(&self) -> Head {
-        let mut tree = self.tree.clone();
-        self.fresh.iter().for_each(|leaf| tree.push(*leaf));
-        Head { length: tree.size(), tip: *self.next_tip(), root: tree.root() }
+        let root = self.tree.root_with(&self.fresh);
+        Head { length: self.next_length(), tip: *self.next_tip(), root }
     }
 
     /// Adds a record of the batch; answers whether it is the batch's first for this stream.

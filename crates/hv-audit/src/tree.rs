@@ -102,6 +102,32 @@ impl<H: TreeHash> CompactRange<H> {
         let smallest = peaks.next().copied();
         smallest.map_or_else(H::empty, |smallest| peaks.fold(smallest, |right, left| H::node(left, &right)))
     }
+
+    /// The root over all leaves so far and these behind them.
+    pub(crate) fn root_with(&self, next: &[Digest]) -> Digest {
+        if next.is_empty() {
+            return self.root();
+        }
+        let mut parts = self.peaks.iter().chain(next);
+        root_of::<H>(&mut parts, self.size, self.size + next.len() as u64)
+    }
+}
+
+/// The root over so many leaves, as RFC 6962 defines it, from the roots of the full subtrees that cover the first `covered`
+/// of them and the hashes of the others.
+fn root_of<'a, H: TreeHash>(
+    parts: &mut impl Iterator<Item = &'a Digest>,
+    covered: u64,
+    leaves: u64,
+) -> Digest {
+    if leaves <= covered.max(1) {
+        return parts.next().copied().unwrap_or_else(H::empty);
+    }
+    // The largest power of two below the number of leaves.
+    let first = 1 << (leaves - 1).ilog2();
+    let left = root_of::<H>(parts, covered, first);
+    let right = root_of::<H>(parts, covered.saturating_sub(first), leaves - first);
+    H::node(&left, &right)
 }
 
 impl<H> Default for CompactRange<H> {
@@ -119,5 +145,27 @@ impl<H> Clone for CompactRange<H> {
 impl<H> fmt::Debug for CompactRange<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CompactRange").field("size", &self.size).field("peaks", &self.peaks).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::Blake3;
+
+    #[test]
+    fn a_root_with_leaves_behind_is_that_of_the_tree_that_they_are_put_in() {
+        let leaves: Vec<Digest> = (0..70u32).map(|n| Blake3::leaf(&n.to_le_bytes())).collect();
+        for before in 0..leaves.len() {
+            let (first, next) = leaves.split_at(before);
+            let mut tree = CompactRange::<Blake3>::new();
+            first.iter().for_each(|leaf| tree.push(*leaf));
+            let mut whole = tree.clone();
+            assert_eq!(tree.root_with(&[]), whole.root(), "{before}");
+            for (count, leaf) in (1..).zip(next) {
+                whole.push(*leaf);
+                assert_eq!(tree.root_with(&next[..count]), whole.root(), "{before} and {count}");
+            }
+        }
     }
 }
