@@ -275,20 +275,24 @@ impl Journal {
         }
     }
 
+    #[inline]
     fn begin(&mut self, now: Timestamp) {
+        if self.content.capacity() == 0 {
+            self.make_room();
+        }
         let batch = &mut self.batch;
         (batch.start, batch.opened, batch.time) = (self.out.len(), self.streams.opened(), self.time);
         batch.touched.clear();
         batch.attached.clear();
-        batch.purges.clear();
         batch.reducing.clear();
-        batch.failed = None;
-        if self.content.capacity() == 0 {
-            // What most records need, so that the first ones do not grow it byte by byte.
-            self.content = Vec::with_capacity(CONTENT_BYTES);
-            batch.touched = Vec::with_capacity(4);
-        }
         self.time = self.time.max(now);
+    }
+
+    /// What most records need, so that the first ones do not grow it byte by byte.
+    #[cold]
+    fn make_room(&mut self) {
+        self.content = Vec::with_capacity(CONTENT_BYTES);
+        self.batch.touched = Vec::with_capacity(4);
     }
 
     #[inline]
@@ -330,7 +334,9 @@ impl Journal {
             }
         }
         self.time = self.batch.time;
+        self.batch.purges.clear();
         self.batch.reducing.clear();
+        self.batch.failed = None;
         Err(error)
     }
 
