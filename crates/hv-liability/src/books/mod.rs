@@ -35,7 +35,7 @@ const FEW: usize = 4;
 pub(crate) const NIL: u32 = u32::MAX;
 
 /// All rows of a ledger.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Books {
     accounts: Vec<AccountRow>,
     /// Once they are more than a few.
@@ -56,6 +56,28 @@ pub(crate) struct Books {
     searched: Searched,
     /// The key of the hash indexes: agents choose their names, and must not be able to choose their places.
     key: RandomState,
+}
+
+impl Default for Books {
+    /// Made where it stays, because it is large.
+    #[inline(always)]
+    fn default() -> Self {
+        Self {
+            accounts: Vec::new(),
+            by_did: Index::default(),
+            bonds: Vec::new(),
+            free_bonds: BinaryHeap::new(),
+            live_bonds: 0,
+            backings: Slab::default(),
+            by_agent_and_session: Index::default(),
+            sessions: Slab::default(),
+            by_session: Index::default(),
+            timer: Timer::default(),
+            order: Order::default(),
+            searched: Searched::default(),
+            key: RandomState::default(),
+        }
+    }
 }
 
 impl Books {
