@@ -65,9 +65,9 @@ impl Hypervisor {
     ) -> Result<(), Error> {
         let payload = self.node().put_payload(content).await?;
         let content = Content { id: payload.id(), length: payload.length() };
-        let command = write(session, path, content, expect);
         self.node().refresh(session, |_| vec![agent.clone()]).await?;
-        let write = self.change_file((session, agent), &command, Some(payload), Proof::NotWanted)?;
+        let write =
+            self.give_content((session, agent), path, (content, expect), Some(payload), Proof::NotWanted)?;
         self.node().settle_write(write).await.map(drop)
     }
 
@@ -85,9 +85,9 @@ impl Hypervisor {
     ) -> Result<Receipt, Error> {
         let payload = self.node().put_payload(content).await?;
         let content = Content { id: payload.id(), length: payload.length() };
-        let command = write(session, path, content, expect);
         self.node().refresh(session, |_| vec![agent.clone()]).await?;
-        let write = self.change_file((session, agent), &command, Some(payload), Proof::Wanted)?;
+        let write =
+            self.give_content((session, agent), path, (content, expect), Some(payload), Proof::Wanted)?;
         let receipt = self.node().settle_write(write).await?;
         receipt.map(|receipt| *receipt).ok_or_else(|| Error::NoSession(session.clone()))
     }
@@ -105,9 +105,8 @@ impl Hypervisor {
         content: Content,
         expect: Expect,
     ) -> Result<(), Error> {
-        let command = write(session, path, content, expect);
         self.node().refresh(session, |_| vec![agent.clone()]).await?;
-        let write = self.change_file((session, agent), &command, None, Proof::NotWanted)?;
+        let write = self.give_content((session, agent), path, (content, expect), None, Proof::NotWanted)?;
         self.node().settle_write(write).await.map(drop)
     }
 
@@ -122,8 +121,8 @@ impl Hypervisor {
         path: &str,
         expect: Expect,
     ) -> Result<(), Error> {
-        let command = FilePath::parse(session, path).map(|path| FileCommand::Delete { path, expect });
         self.node().refresh(session, |_| vec![agent.clone()]).await?;
+        let command = FilePath::parse(session, path).map(|path| FileCommand::Delete { path, expect });
         let write = self.change_file((session, agent), &command, None, Proof::NotWanted)?;
         self.node().settle_write(write).await.map(drop)
     }
@@ -165,6 +164,20 @@ impl Hypervisor {
         })?
     }
 
+    /// Gives a file a new content. The command is gone before what it comes to is waited for.
+    fn give_content(
+        &self,
+        (session, agent): (&SessionId, &Did),
+        path: &str,
+        (content, expect): (Content, Expect),
+        attached: Option<PayloadRef>,
+        proof: Proof,
+    ) -> Result<Write, Error> {
+        let path = FilePath::parse(session, path);
+        let command = path.map(|path| FileCommand::Write { path, content, expect });
+        self.change_file((session, agent), &command, attached, proof)
+    }
+
     /// Decides and records; what it gives is settled by whoever waits for it.
     fn change_file(
         &self,
@@ -204,11 +217,6 @@ impl Hypervisor {
         let (session, lsn) = (session.clone(), Lsn(0));
         Some(Box::new(Receipt { session, stream, seq: head.length.saturating_sub(1), lsn, hash: head.tip }))
     }
-}
-
-/// The command to give a file a new content.
-fn write(session: &SessionId, path: &str, content: Content, expect: Expect) -> Result<FileCommand, BadPath> {
-    FilePath::parse(session, path).map(|path| FileCommand::Write { path, content, expect })
 }
 
 /// The paths that a command changes; none where it is about all of them.
