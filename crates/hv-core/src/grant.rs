@@ -7,7 +7,7 @@ use hv_audit::{Lsn, StreamNo};
 use hv_saga::{Attempt, Permit};
 use hv_types::{Call, Digest, Timestamp};
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 /// The receipt of a durable record that one call may start, once.
 ///
@@ -26,7 +26,7 @@ pub struct Grant {
     deadline: Timestamp,
     stream: StreamNo,
     lsn: Lsn,
-    node: Arc<Node>,
+    node: Node,
     right: Right,
 }
 
@@ -42,12 +42,12 @@ pub(crate) enum Right {
 
 impl Grant {
     /// For an attempt that passed the gate, in the session of this stream, by this batch.
-    pub(crate) fn new(attempt: &Attempt, pass: &Pass, stream: StreamNo, lsn: Lsn, node: Arc<Node>) -> Self {
+    pub(crate) fn new(attempt: &Attempt, pass: &Pass, stream: StreamNo, lsn: Lsn, node: Node) -> Self {
         Self { attempt: attempt.clone(), deadline: pass.deadline, stream, lsn, node, right: pass.right }
     }
 
     /// For one more attempt to take back what was granted before, recorded in this batch.
-    pub(crate) fn again(attempt: &Attempt, stream: StreamNo, lsn: Lsn, node: Arc<Node>) -> Self {
+    pub(crate) fn again(attempt: &Attempt, stream: StreamNo, lsn: Lsn, node: Node) -> Self {
         let (attempt, deadline) = (attempt.clone(), attempt.deadline);
         Self { attempt, deadline, stream, lsn, node, right: Right::Earlier }
     }
@@ -125,7 +125,7 @@ impl Permit for Grant {
 
     /// No kill is recorded between the question whether the agent may act and the beginning of the effect.
     fn start<T>(self, attempt: &Attempt, now: Timestamp, begin: impl FnOnce() -> T) -> Result<T, Mismatch> {
-        let node = Arc::clone(&self.node);
+        let node = self.node.clone();
         let _unkilled = node.launching();
         Permit::redeem(self, attempt, now)?;
         Ok(begin())

@@ -29,7 +29,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::mem;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -42,7 +41,7 @@ use known::{Found, LastRefused, Place};
 /// The saga begins with [`SagaCommand::Create`]; its opening, its first starts and their grants are one record.
 #[derive(Debug, Clone)]
 pub struct SagaHost {
-    node: Arc<Node>,
+    node: Node,
     session: SessionId,
     saga: SagaId,
     unproven: Vec<u32>,
@@ -75,7 +74,7 @@ struct Decided {
 }
 
 impl SagaHost {
-    pub(crate) fn new(node: Arc<Node>, session: SessionId, saga: SagaId) -> Self {
+    pub(crate) fn new(node: Node, session: SessionId, saga: SagaId) -> Self {
         let (unproven, principals, actions) = (Vec::new(), Vec::new(), Vec::new());
         let (brought, place, refused) = (Seldom::default(), Found::nowhere(), LastRefused::default());
         let rehearsal = false;
@@ -542,10 +541,10 @@ impl Default for Carried {
 
 impl Carried {
     /// Where the saga stands; what starts comes with a grant.
-    fn granted(self, node: &Arc<Node>) -> Progress<Grant> {
+    fn granted(self, node: &Node) -> Progress<Grant> {
         let Self { starts, stream, lsn, next_wake, state, .. } = self;
         let grant = |Start { attempt, pass }| {
-            let grant = Grant::new(&attempt, &pass, stream, lsn, Arc::clone(node));
+            let grant = Grant::new(&attempt, &pass, stream, lsn, node.clone());
             (attempt, grant)
         };
         Progress { starts: starts.into_iter().map(grant).collect(), next_wake, state }

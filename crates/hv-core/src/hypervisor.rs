@@ -35,7 +35,7 @@ use std::sync::{Arc, LazyLock};
 /// Cloning gives another handle to the same node.
 #[derive(Debug, Clone)]
 pub struct Hypervisor {
-    node: Arc<Node>,
+    node: Node,
 }
 
 /// How an agent presents itself to a session.
@@ -197,15 +197,11 @@ impl Hypervisor {
     /// is refused of them counts together.
     #[must_use]
     pub fn at(&self, origin: Origin) -> Self {
-        Self { node: Arc::new(self.node.at(origin)) }
+        Self { node: self.node.at(origin) }
     }
 
     pub(crate) fn node(&self) -> &Node {
         &self.node
-    }
-
-    pub(crate) fn shared_node(&self) -> Arc<Node> {
-        Arc::clone(&self.node)
     }
 
     /// The log, for reading.
@@ -440,7 +436,7 @@ impl Hypervisor {
     /// A saga of a session, for a driver.
     #[must_use]
     pub fn saga(&self, session: &SessionId, saga: &SagaId) -> SagaHost {
-        SagaHost::new(Arc::clone(&self.node), session.clone(), saga.clone())
+        SagaHost::new(self.node.clone(), session.clone(), saga.clone())
     }
 
     /// The names of a session's sagas, in the order in which they were created.

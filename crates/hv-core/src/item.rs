@@ -288,7 +288,7 @@ impl Hypervisor {
         let granted = self.node().settle(recorded).await?;
         let (place, number, undo, probe) =
             granted.ok_or(Error::Illegal(Illegal::new("what was granted is open")))?;
-        let grant = |attempt: &Attempt| Grant::again(attempt, StreamNo(place.0), lsn, self.shared_node());
+        let grant = |attempt: &Attempt| Grant::again(attempt, StreamNo(place.0), lsn, self.node().clone());
         let permit = grant(&undo);
         let mut result = undone(executor.run(permit, &undo).await);
         if let Some((probe, time)) = probe {

@@ -37,7 +37,8 @@ use keeping::{Keeping, Opened};
 use turn::Turn;
 use turnaway::folded;
 
-/// One handle to a node: all handles share what is behind the lock, and each knows where its requests come from.
+/// One handle to a node: all handles share what is behind the lock, and each knows where its requests come from. Cloning
+/// gives another one.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     shared: Arc<Shared>,
@@ -210,7 +211,7 @@ impl Node {
         OpenTrail { log, taken }: OpenTrail,
         clock: Arc<dyn Clock>,
         set: impl FnOnce(&Guards) -> Result<Option<Guards>, Error>,
-    ) -> Result<Arc<Self>, Error> {
+    ) -> Result<Self, Error> {
         let mut inner = Inner::default();
         let keeping = Keeping::default();
         let Opened { last, unusable } = keeping::opened(&*log, taken, &mut inner.state, &keeping)?;
@@ -236,7 +237,7 @@ impl Node {
             keeping,
             early: Early::default(),
         });
-        let node = Arc::new(Self { shared, origin: None });
+        let node = Self { shared, origin: None };
         let set = set.map(|guards| NodeEvent::Guarded { guards });
         if unusable.is_some() || set.is_some() {
             let mut draft = Draft::default().node(unusable.into_iter().chain(set).collect());
@@ -387,8 +388,8 @@ impl Node {
         }
         self.keep_where_due(made.lsn);
         command.revealed(made.lsn, &made.sums, value.as_ref().err().map(|denied| &**denied));
-        if let Some(notices) = self.shared.notices.get() {
-            for notice in made.before.into_iter().chain(made.notice) {
+        if let (Some(notices), Some(besides)) = (self.shared.notices.get(), made.besides) {
+            for notice in besides.before.into_iter().chain(besides.notice) {
                 // Nobody may be listening any more.
                 let _ = notices.send(notice);
             }
@@ -436,14 +437,14 @@ impl Node {
     ) -> Result<Option<(Digest, T)>, Error> {
         let command = Command::begin();
         let decide = |state: &State, now| decide(state, now).map(|draft| (draft, ()));
-        let mut recorded = self.run(decide, |state, ()| ask(state))?;
-        let root = recorded.made.root.take();
+        let recorded = self.run(decide, |state, ()| ask(state))?;
+        let root = recorded.made.besides.as_ref().and_then(|besides| besides.root);
         let durable = match self.durable(recorded.made.lsn) {
             Some(durable) => durable,
             None => self.synced(recorded.made.lsn).await?,
         };
         let answer = self.reveal(durable, &command, recorded)?;
-        Ok(root.map(|root| (*root, answer)))
+        Ok(root.map(|root| (root, answer)))
     }
 
     /// Ends the log; whatever comes afterwards is refused by it.
@@ -508,8 +509,9 @@ impl Node {
         if draft.is_empty() {
             return Ok(());
         }
+        let mut written = Written::default();
         let appended = draft.expecting(&inner.state, |expect| {
-            self.shared.log.append(expect, now, &mut |batch| draft.write(batch, made))
+            self.shared.log.append(expect, now, &mut |batch| draft.write(batch, &mut written))
         });
         match appended {
             Ok(lsn) => made.lsn = lsn,
@@ -519,29 +521,52 @@ impl Node {
             }
         }
         self.shared.last.store(now.0, Ordering::Release);
-        if let Err(illegal) = draft.apply(&mut inner.state, made) {
+        if let Err(illegal) = draft.apply(&mut inner.state, &written) {
             inner.poisoned = true;
             return Err(Error::Illegal(illegal).into());
         }
         made.sums = draft.sums(&inner.state);
+        if let Some(root) = &written.root {
+            made.besides().root = Some(*root);
+        }
         if self.shared.notices.get().is_some_and(|notices| notices.receiver_count() > 0) {
-            made.notice = Some(Arc::new(Notice::of(draft, (made.lsn, now), made.stream)));
+            let notice = Notice::of(draft, (made.lsn, now), written.stream);
+            made.besides().notice = Some(Arc::new(notice));
         }
         Ok(())
     }
 }
 
-/// What came of writing a draft.
+/// What came of writing a draft, for applying it.
+#[derive(Debug, Default)]
+struct Written {
+    stream: Option<StreamNo>,
+    /// Of what it closes.
+    root: Option<Digest>,
+}
+
+/// What came of recording a draft, for revealing it.
 #[derive(Debug, Default)]
 struct Made {
     lsn: Lsn,
-    stream: Option<StreamNo>,
-    /// Of what it closes.
-    root: Option<Box<Digest>>,
-    notice: Option<Arc<Notice>>,
     sums: Sums,
+    /// What most batches do not have.
+    besides: Option<Box<Besides>>,
+}
+
+#[derive(Debug, Default)]
+struct Besides {
+    /// Of what it closes.
+    root: Option<Digest>,
+    notice: Option<Arc<Notice>>,
     /// What was recorded right before.
     before: Option<Arc<Notice>>,
+}
+
+impl Made {
+    fn besides(&mut self) -> &mut Besides {
+        self.besides.get_or_insert_default()
+    }
 }
 
 /// That everything up to a batch is durable: nothing is revealed without it, and only the log's word gives one.

@@ -264,8 +264,8 @@ impl State {
                 _ => Ok(()),
             }
         });
-        if let Some((at, outcomes)) = ahead.and_then(|ahead| ahead.judged.take()) {
-            self.judge(at, &outcomes);
+        if let Some((at, outcomes)) = ahead.as_ref().and_then(|ahead| ahead.judged.as_ref()) {
+            self.judge(*at, outcomes);
         }
         taken_up
     }
@@ -289,7 +289,9 @@ impl State {
         let slot =
             self.sessions.get_mut(&stream).ok_or(Illegal::new("a record belongs to an open session"))?;
         change(slot)?;
-        if let (0, Some(creator)) = (slot.length, slot.session.creator()) {
+        if slot.length == 0
+            && let Some(creator) = slot.session.creator()
+        {
             count(&mut self.creators, creator);
         }
         if let Some((member, severity)) = slot.adapted.made().and_then(Adapted::take_slashed)

@@ -1,6 +1,6 @@
 //! What a decision wants recorded, as one batch: how it is put together, written and applied.
 
-use super::Made;
+use super::Written;
 use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
 use crate::observed::Sums;
 use crate::scoring::Outcomes;
@@ -304,7 +304,7 @@ impl Draft {
         }
     }
 
-    pub(super) fn write(&self, batch: &mut Batch<'_>, made: &mut Made) -> Result<(), LogError> {
+    pub(super) fn write(&self, batch: &mut Batch<'_>, written: &mut Written) -> Result<(), LogError> {
         if !self.purge().is_empty() {
             batch.purge(self.purge(), |out| event::put_body(&self.node, out))?;
         } else if !self.node.is_empty() {
@@ -317,7 +317,7 @@ impl Draft {
             batch.push(StreamNo::LEDGER, &[], |out| event::put_body(&self.ledger, out))?;
         }
         let body = |out: &mut Vec<u8>| event::put_session(&self.lifecycle, &self.events, out);
-        made.stream = match &self.session {
+        written.stream = match &self.session {
             Some(Target::New(id)) => Some(batch.genesis(id.as_str(), body)?.0),
             Some(Target::Open(stream)) => {
                 if !self.says_nothing() {
@@ -332,16 +332,16 @@ impl Draft {
             batch.push(*stream, &[], |out| event::put_session(lifecycle, events, out))?;
         }
         if let Some(Target::Closing(stream)) = &self.session {
-            made.root = Some(Box::new(batch.close_with(*stream, |out| {
+            written.root = Some(batch.close_with(*stream, |out| {
                 if !self.says_nothing() {
                     body(out);
                 }
-            })?));
+            })?);
         }
         Ok(())
     }
 
-    pub(super) fn apply(&mut self, state: &mut State, made: &Made) -> Result<(), Illegal> {
+    pub(super) fn apply(&mut self, state: &mut State, written: &Written) -> Result<(), Illegal> {
         self.node.iter().try_for_each(|event| state.apply_node(event))?;
         self.reduce().iter().try_for_each(|(_, event)| state.apply_node(event))?;
         if !self.ledger.is_empty() {
@@ -350,7 +350,7 @@ impl Draft {
         for Part { stream, lifecycle, events } in self.others() {
             state.apply_session(*stream, (lifecycle, events), &[], None)?;
         }
-        let Some(stream) = made.stream else { return Ok(()) };
+        let Some(stream) = written.stream else { return Ok(()) };
         if let Some(Target::New(id)) = &self.session {
             state.open_session(stream, id)?;
         }
@@ -360,7 +360,7 @@ impl Draft {
             state.apply_session(stream, (lifecycle, events), attached.as_slice(), ahead)?;
         }
         if let Some(Target::Closing(_)) = &self.session {
-            state.close_session(stream, made.root.as_deref().copied().unwrap_or_default())
+            state.close_session(stream, written.root.unwrap_or_default())
         } else {
             Ok(())
         }
