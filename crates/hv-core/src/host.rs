@@ -192,7 +192,7 @@ impl SagaHost {
             loop {
                 self.carry_out(&mut command, said.as_ref(), &mut carried).await?;
                 said = None;
-                if waiting.is_empty() {
+                if waiting.is_empty() && !carried.starts.is_empty() {
                     waiting = VecDeque::from(mem::take(&mut carried.starts));
                 } else {
                     waiting.extend(carried.starts.drain(..));
@@ -238,76 +238,80 @@ impl SagaHost {
     ///
     /// # Errors
     /// [`Reason::Saga`] where the saga refuses; [`Error::Log`], [`Error::Poisoned`].
-    async fn carry_out(
+    fn carry_out(
         &self,
         command: &mut SagaCommand,
         output: Option<&Output>,
         carried: &mut Carried,
-    ) -> Result<(), Error> {
-        let attached = match output.filter(|output| says_something(output)) {
-            Some(output) => Some(self.node.put_payload(output.to_bytes()).await?),
-            None => None,
-        };
-        self.node.refresh(&self.session, |slot| self.workers(slot, command)).await?;
-        if !self.brought.is_empty() {
-            evidence::verify_ahead(&self.node, self.brought.values().flat_map(Presented::statements))?;
-        }
-        let given = command.refused_mut().map_or(0, |refused| refused.len());
-        let mut told = SagaTold::begin();
-        let mut looked: Option<Looked> = None;
-        let held = loop {
-            let begun = Command::begin();
-            let known = (attached, looked.as_ref().unwrap_or(&NOWHERE));
-            let Carried { starts, stream, lsn: batch, told: at, next_wake, state: stands } = &mut *carried;
-            let decide = |state: &State, now| {
-                *at = Some(now);
-                self.decide(state, now, command, known, (&mut told, starts))
+    ) -> impl Future<Output = Result<(), Error>> {
+        let (mut told, mut looked) = (SagaTold::begin(), None::<Looked>);
+        // As a block it uses what it is given where that lies.
+        async move {
+            let attached = match output.filter(|output| says_something(output)) {
+                Some(output) => Some(self.node.put_payload(output.to_bytes()).await?),
+                None => None,
             };
-            let recorded = self.node.run(decide, |state, decided| {
-                let Decided { place, held } = decided?;
-                self.place.set(place);
-                let number = place.number;
-                *stream = place.stream;
-                // What the saga waits for next is told by the state that the record has made.
-                let slot = state.open(place.stream);
-                let running = slot.and_then(|slot| slot.running_saga(number)).map(|saga| &saga.machine);
-                *next_wake = running.and_then(Saga::next_wake);
-                let ended = || slot.and_then(|slot| slot.ended(number)).unwrap_or_default();
-                *stands = running.map_or_else(ended, Saga::state);
-                Ok(held)
-            })?;
-            let lsn = recorded.lsn();
-            let (durable, waited) = match self.node.durable(lsn) {
-                Some(durable) => (durable, false),
-                None => (self.node.synced(lsn).await?, true),
-            };
-            let paths: BTreeSet<String> = match self.node.reveal(durable, &begun, recorded)? {
-                Ok(held) => {
-                    *batch = lsn;
-                    if waited {
-                        *at = None;
-                    }
-                    break held;
-                }
-                Err(paths) => paths,
-            };
-            // Rare, so that no other request has to have room for it. All of it is decided again.
-            Box::pin(looked.get_or_insert_default().look(paths)).await;
-            command.refused_mut().into_iter().for_each(|refused| refused.truncate(given));
-        };
-        told.tell((&self.session, &self.saga), &carried.starts, carried.state);
-        if let Some(until) = held {
-            let now = self.node.now();
-            if let SagaCommand::Start { refused, .. } = command {
-                // What was asked for by itself is asked for again; what is ready anyway is woken.
-                refused.truncate(given);
-                tokio::time::sleep(until.since(now)).await;
-                return Box::pin(self.carry_out(command, None, carried)).await;
+            self.node.refresh(&self.session, |slot| self.workers(slot, command)).await?;
+            if !self.brought.is_empty() {
+                evidence::verify_ahead(&self.node, self.brought.values().flat_map(Presented::statements))?;
             }
-            // What the saga itself would wake for now is what is held.
-            carried.next_wake = carried.next_wake.filter(|wake| *wake > now).into_iter().chain([until]).min();
+            let given = command.refused_mut().map_or(0, |refused| refused.len());
+            let held = loop {
+                let begun = Command::begin();
+                let known = (attached.as_ref(), looked.as_ref().unwrap_or(&NOWHERE));
+                let Carried { starts, stream, lsn: batch, told: at, next_wake, state: stands } =
+                    &mut *carried;
+                let decide = |state: &State, now| {
+                    *at = Some(now);
+                    self.decide(state, now, command, known, (&mut told, starts))
+                };
+                let recorded = self.node.run(decide, |state, decided| {
+                    let Decided { place, held } = decided?;
+                    self.place.set(place);
+                    let number = place.number;
+                    *stream = place.stream;
+                    // What the saga waits for next is told by the state that the record has made.
+                    let slot = state.open(place.stream);
+                    let running = slot.and_then(|slot| slot.running_saga(number)).map(|saga| &saga.machine);
+                    *next_wake = running.and_then(Saga::next_wake);
+                    let ended = || slot.and_then(|slot| slot.ended(number)).unwrap_or_default();
+                    *stands = running.map_or_else(ended, Saga::state);
+                    Ok(held)
+                })?;
+                let lsn = recorded.lsn();
+                let (durable, waited) = match self.node.durable(lsn) {
+                    Some(durable) => (durable, false),
+                    None => (self.node.synced(lsn).await?, true),
+                };
+                let paths: BTreeSet<String> = match self.node.reveal(durable, &begun, recorded)? {
+                    Ok(held) => {
+                        *batch = lsn;
+                        if waited {
+                            *at = None;
+                        }
+                        break held;
+                    }
+                    Err(paths) => paths,
+                };
+                // Rare, so that no other request has to have room for it. All of it is decided again.
+                Box::pin(looked.get_or_insert_default().look(paths)).await;
+                command.refused_mut().into_iter().for_each(|refused| refused.truncate(given));
+            };
+            told.tell((&self.session, &self.saga), &carried.starts, carried.state);
+            if let Some(until) = held {
+                let now = self.node.now();
+                if let SagaCommand::Start { refused, .. } = command {
+                    // What was asked for by itself is asked for again; what is ready anyway is woken.
+                    refused.truncate(given);
+                    tokio::time::sleep(until.since(now)).await;
+                    return Box::pin(self.carry_out(command, None, carried)).await;
+                }
+                // What the saga itself would wake for now is what is held.
+                carried.next_wake =
+                    carried.next_wake.filter(|wake| *wake > now).into_iter().chain([until]).min();
+            }
+            Ok(())
         }
-        Ok(())
     }
 
     /// Those who have steps in the saga, as far as they may still start.
@@ -330,7 +334,7 @@ impl SagaHost {
         state: &State,
         now: Timestamp,
         command: &mut SagaCommand,
-        (attached, looked): (Option<PayloadRef>, &Looked),
+        (attached, looked): (Option<&PayloadRef>, &Looked),
         (told, starts): (&mut SagaTold, &mut Vec<Start>),
     ) -> Result<(Draft, Answerable), Box<Refusal>> {
         let place = self.place.get();
@@ -457,7 +461,7 @@ impl SagaHost {
                     }));
                 }
                 if let Some(attached) = attached {
-                    draft = draft.attaching(attached);
+                    draft = draft.attaching(*attached);
                 }
                 if !spent.is_empty() {
                     draft = draft.node(spent);
@@ -631,12 +635,16 @@ fn step_of<'a>(saga: &'a NamedSaga, command: &'a SagaCommand, ordinal: u32) -> O
 
 /// Attempts of the same agent that run in the session, but for those of this saga that the events end.
 fn running(slot: &Slot, saga: &NamedSaga, attempt: &Attempt, events: &[SagaEvent]) -> u32 {
+    let under_way = slot.attempts_of(&attempt.agent);
+    if under_way == 0 {
+        return 0;
+    }
     let ends = |ended: u32| {
         events.iter().any(|event| matches!(event, SagaEvent::Moved { step, .. } if *step == ended))
     };
     let of = |step| saga.machine.agent(step).is_some_and(|agent| *agent == attempt.agent);
     let ended = saga.machine.running().filter(|run| of(run.step) && ends(run.step)).count();
-    slot.attempts_of(&attempt.agent).saturating_sub(u32::try_from(ended).unwrap_or(u32::MAX))
+    under_way.saturating_sub(u32::try_from(ended).unwrap_or(u32::MAX))
 }
 
 /// Attempts of the same agent that are about to start.

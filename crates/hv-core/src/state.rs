@@ -113,8 +113,6 @@ pub(crate) struct Slot {
     /// Those that have not ended, by number.
     running: plans::Numbered,
     busy: Busy,
-    /// How those ended that have, by number.
-    ended: Vec<Option<SagaState>>,
     /// Sagas of the record that is taken up that leave something to a person, by number.
     escalated: Vec<(u32, Box<NamedSaga>)>,
     registry: Few<ActionId, Claims, RandomState>,
@@ -408,7 +406,6 @@ impl Slot {
             saga_names: Names::default(),
             running: plans::Numbered::default(),
             busy: Busy::default(),
-            ended: Vec::new(),
             escalated: Vec::new(),
             registry: Few::default(),
             undos: Registry::default(),
@@ -465,7 +462,6 @@ impl Slot {
                 let twice = Illegal::new("the sagas of a session have different names");
                 let number = self.saga_names.insert(id).ok_or(twice)?;
                 self.running.insert(number, Box::new(NamedSaga::new(id.clone(), unproven)));
-                self.ended.push(None);
                 Ok(())
             }
             SessionEvent::Saga { saga, event } => self.saga_moves(*saga, event, ahead),

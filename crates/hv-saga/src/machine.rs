@@ -12,6 +12,7 @@ use crate::event::{Cause, Micros, SagaEvent, StepRun};
 use crate::state::{SagaState, StepState};
 use crate::steps::Steps;
 use crate::{Attempt, AttemptFacts, AttemptRef, Did, SagaId, SessionId, StepId, Timestamp};
+use core::mem;
 use core::time::Duration;
 use hv_types::{Illegal, Machine};
 use std::sync::Arc;
@@ -282,22 +283,21 @@ impl Saga {
     /// Becomes what was decided; what is left of that is room for [another decision](Self::decide_in).
     pub fn reach(&mut self, decided: &mut Decided) {
         let after = &mut decided.after;
-        core::mem::swap(&mut self.plan, &mut after.plan);
-        core::mem::swap(&mut self.slots, &mut after.slots);
-        let (plan, slots) = (core::mem::take(&mut self.plan), core::mem::take(&mut self.slots));
+        let plan = mem::replace(&mut after.plan, mem::take(&mut self.plan));
+        let slots = mem::replace(&mut after.slots, mem::take(&mut self.slots));
         *self = Self { plan, slots, ..*after };
     }
 
     /// Becomes a copy of another saga, in the room that this one has.
     fn follow(&mut self, other: &Self) {
+        let (plan, slots) = (mem::take(&mut self.plan), mem::take(&mut self.slots));
+        *self = Self { plan, slots, ..*other };
         self.plan.clone_from(&other.plan);
         if self.slots.capacity() == 0 {
             self.slots = other.slots.clone();
         } else {
             self.slots.clone_from(&other.slots);
         }
-        let (plan, slots) = (core::mem::take(&mut self.plan), core::mem::take(&mut self.slots));
-        *self = Self { plan, slots, ..*other };
     }
 
     fn run(&self, step: u32) -> Option<&StepRun> {

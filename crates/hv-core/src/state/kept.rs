@@ -5,6 +5,7 @@
 
 use super::{Slot, State, plans};
 use hv_audit::StreamNo;
+use hv_saga::SagaState;
 use hv_types::wire::{Reader, put_varint};
 use hv_types::{Machine, Timestamp, Undecodable, Wire};
 
@@ -126,7 +127,6 @@ impl Wire for Slot {
             running: _,
             // Counted anew.
             busy: _,
-            ended,
             // Empty between records.
             escalated: _,
             registry,
@@ -147,7 +147,7 @@ impl Wire for Slot {
         length.put(out);
         session.compact().put(out);
         plans::put(saga_names, self.numbered_sagas(), out);
-        ended.put(out);
+        saga_names.ends().put(out);
         registry.put(out);
         undos.put(out);
         caps.put(out);
@@ -165,13 +165,14 @@ impl Wire for Slot {
         let length = Wire::take(reader)?;
         let session = machine(reader, "Session")?;
         let plans::Sagas { names, running, busy } = plans::take(reader, &session)?;
+        let ends = Vec::<Option<SagaState>>::take(reader)?;
+        let saga_names = names.with_ends(&ends).ok_or_else(|| reader.invalid("saga"))?;
         let slot = Self {
             length,
             session,
-            saga_names: names,
+            saga_names,
             running,
             busy,
-            ended: Wire::take(reader)?,
             registry: Wire::take(reader)?,
             undos: Wire::take(reader)?,
             caps: Wire::take(reader)?,

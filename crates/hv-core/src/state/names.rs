@@ -1,8 +1,10 @@
-//! The names of a session's sagas by number, in one text: one that has ended holds little more than its name.
+//! The names of a session's sagas by number, in one text, and how those ended that have: one that has holds little more
+//! than that.
 
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
+use hv_saga::SagaState;
 use hv_types::wire::{Reader, put_bytes, put_varint};
 use hv_types::{SagaId, Undecodable, Wire};
 use std::hash::BuildHasher;
@@ -24,26 +26,45 @@ const FEW: u32 = 8;
 #[derive(Debug, Default)]
 struct Texts {
     text: String,
-    /// Where each ends.
-    ends: Vec<usize>,
+    each: Vec<Each>,
+}
+
+/// What is known of each.
+#[derive(Debug, Clone, Copy)]
+struct Each {
+    /// Where its name ends.
+    end: u32,
+    /// How the saga ended, where it has.
+    ended: Option<SagaState>,
 }
 
 impl Texts {
     fn get(&self, number: u32) -> &str {
         let at = number as usize;
-        let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| *end);
-        self.ends.get(at).and_then(|end| self.text.get(start..*end)).unwrap_or_default()
+        let end = |at: usize| self.each.get(at).map(|each| each.end as usize);
+        let start = at.checked_sub(1).and_then(end).unwrap_or(0);
+        end(at).and_then(|end| self.text.get(start..end)).unwrap_or_default()
     }
 
     /// The number of a name, by looking through them.
     fn find(&self, name: &str) -> Option<u32> {
-        (0u32..).zip(&self.ends).map(|(number, _)| number).find(|number| self.get(*number) == name)
+        (0..self.next()).find(|number| self.get(*number) == name)
     }
 
-    /// Takes up the next one, which gets this number.
-    fn push(&mut self, number: u32, name: &str) -> u32 {
+    /// The number that the next one gets.
+    fn next(&self) -> u32 {
+        u32::try_from(self.each.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Where the next one ends; nothing where it has no room any more.
+    fn end(&self, name: &str) -> Option<u32> {
+        u32::try_from(self.text.len() + name.len()).ok()
+    }
+
+    /// Takes up the next one, which gets this number and ends there.
+    fn push(&mut self, number: u32, name: &str, end: u32) -> u32 {
         self.text.push_str(name);
-        self.ends.push(self.text.len());
+        self.each.push(Each { end, ended: None });
         number
     }
 }
@@ -51,15 +72,17 @@ impl Texts {
 impl Names {
     /// The number that the next name gets.
     pub(super) fn next(&self) -> u32 {
-        u32::try_from(self.texts.ends.len()).unwrap_or(u32::MAX)
+        self.texts.next()
     }
 
-    /// Takes up a name, and gives its number; nothing where it is there already, or where the numbers are used up.
+    /// Takes up a name, and gives its number; nothing where it is there already, or where there is no room for it: all
+    /// names together are at most as long as the largest number.
     pub(super) fn insert(&mut self, name: &SagaId) -> Option<u32> {
         let Self { texts, numbers, hasher } = self;
-        let (number, name) = (u32::try_from(texts.ends.len()).ok()?, name.as_str());
+        let (number, name) = (texts.next(), name.as_str());
+        let end = texts.end(name)?;
         if number < FEW {
-            return texts.find(name).is_none().then(|| texts.push(number, name));
+            return texts.find(name).is_none().then(|| texts.push(number, name, end));
         }
         let hash = |other: &u32| hasher.hash_one(texts.get(*other));
         if number == FEW {
@@ -73,7 +96,7 @@ impl Names {
             Entry::Occupied(_) => None,
             Entry::Vacant(place) => {
                 place.insert(number);
-                Some(texts.push(number, name))
+                Some(texts.push(number, name, end))
             }
         }
     }
@@ -85,6 +108,32 @@ impl Names {
             return self.texts.find(name);
         }
         self.numbers.find(self.hasher.hash_one(name), |number| self.texts.get(*number) == name).copied()
+    }
+
+    /// How a saga ended, where it has.
+    pub(super) fn ended(&self, number: u32) -> Option<SagaState> {
+        self.texts.each.get(number as usize)?.ended
+    }
+
+    /// Takes note of how a saga ended.
+    pub(super) fn end(&mut self, number: u32, state: SagaState) {
+        if let Some(each) = self.texts.each.get_mut(number as usize) {
+            each.ended = Some(state);
+        }
+    }
+
+    /// How each ended that has, in the order of their numbers.
+    pub(super) fn ends(&self) -> Vec<Option<SagaState>> {
+        self.texts.each.iter().map(|each| each.ended).collect()
+    }
+
+    /// The same with how each ended that has; nothing where it is told of more or fewer of them.
+    pub(super) fn with_ends(mut self, ends: &[Option<SagaState>]) -> Option<Self> {
+        if ends.len() != self.texts.each.len() {
+            return None;
+        }
+        self.texts.each.iter_mut().zip(ends).for_each(|(each, ended)| each.ended = *ended);
+        Some(self)
     }
 
     /// All of them, in the order of their numbers.
@@ -104,7 +153,7 @@ impl Wire for Names {
         let count = u32::take(reader)?;
         // No more than there can be: each takes some bytes.
         let room = reader.rest().len().min(count as usize);
-        names.texts.ends.reserve(room);
+        names.texts.each.reserve(room);
         if count > FEW {
             let Self { texts, numbers, hasher } = &mut names;
             numbers.reserve(room, |number| hasher.hash_one(texts.get(*number)));
@@ -143,5 +192,21 @@ mod tests {
         numbered.sort_unstable();
         assert!(names.all().eq(numbered.into_iter().map(|(_, name)| name)));
         assert!(Names::from_bytes(&names.to_bytes()).unwrap().all().eq(names.all()));
+    }
+
+    #[test]
+    fn how_each_ended_is_known_and_kept_apart() {
+        let mut names = Names::default();
+        for name in ["a", "b", "c"] {
+            names.insert(&SagaId::new(name).unwrap()).unwrap();
+        }
+        names.end(1, SagaState::Escalated);
+        names.end(3, SagaState::Completed);
+        let ends = [None, Some(SagaState::Escalated), None];
+        assert_eq!((names.ends(), names.ended(1), names.ended(3)), (ends.to_vec(), ends[1], None));
+        let again = || Names::from_bytes(&names.to_bytes()).unwrap();
+        assert_eq!(again().ends(), [None; 3]);
+        assert_eq!(again().with_ends(&ends).unwrap().ends(), ends);
+        assert!(again().with_ends(&ends[1..]).is_none() && again().with_ends(&[None; 4]).is_none());
     }
 }

@@ -154,9 +154,7 @@ impl Slot {
             let certified: Vec<_> = certified.map(|(step, _)| *step).collect();
             certified.iter().for_each(|step| drop(self.certified.remove(step)));
         }
-        if let Some(ended) = self.ended.get_mut(number as usize) {
-            *ended = Some(state);
-        }
+        self.saga_names.end(number, state);
         judged
     }
 
@@ -177,7 +175,7 @@ impl Slot {
 
     /// How a saga ended that has.
     pub(crate) fn ended(&self, number: u32) -> Option<SagaState> {
-        self.ended.get(number as usize).copied().flatten()
+        self.saga_names.ended(number)
     }
 
     /// The number that the next saga gets.
