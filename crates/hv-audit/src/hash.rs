@@ -21,11 +21,7 @@ impl TreeHash for Blake3 {
 
     #[inline]
     fn node(left: &Digest, right: &Digest) -> Digest {
-        let mut both = [0; 64];
-        let (first, second) = both.split_at_mut(32);
-        first.copy_from_slice(&left.0);
-        second.copy_from_slice(&right.0);
-        Digest(*blake3::keyed_hash(&NODE_KEY, &both).as_bytes())
+        Digest(*blake3::keyed_hash(&NODE_KEY, [left.0, right.0].as_flattened()).as_bytes())
     }
 
     fn empty() -> Digest {
