@@ -40,8 +40,13 @@ impl<K: Hash + Eq, V, S: BuildHasher + Default> Few<K, V, S> {
     where
         K: Borrow<Q>,
     {
+        if let Some((known, value)) = &self.first
+            && known.borrow() == key
+        {
+            return Some(value);
+        }
         match self.table() {
-            None => self.list().find(|(known, _)| known.borrow() == key).map(|(_, value)| value),
+            None => self.rest.iter().find(|(known, _)| known.borrow() == key).map(|(_, value)| value),
             Some(table) => table.get(key),
         }
     }
@@ -50,11 +55,13 @@ impl<K: Hash + Eq, V, S: BuildHasher + Default> Few<K, V, S> {
     where
         K: Borrow<Q>,
     {
+        if let Some((known, value)) = &mut self.first
+            && (*known).borrow() == key
+        {
+            return Some(value);
+        }
         match self.table.as_mut().filter(|table| !table.is_empty()) {
-            None => {
-                let mut list = self.first.iter_mut().chain(&mut self.rest);
-                list.find(|(known, _)| (*known).borrow() == key).map(|(_, value)| value)
-            }
+            None => self.rest.iter_mut().find(|(known, _)| (*known).borrow() == key).map(|(_, value)| value),
             Some(table) => table.get_mut(key),
         }
     }
@@ -137,8 +144,10 @@ impl<K: Wire + Hash + Ord, V: Wire, S: BuildHasher + Default> Wire for Few<K, V,
     }
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
+        let ordered = BTreeMap::take(reader)?;
         let mut few = Self::default();
-        for (key, value) in BTreeMap::take(reader)? {
+        few.reserve(ordered.len());
+        for (key, value) in ordered {
             few.insert(key, value);
         }
         Ok(few)

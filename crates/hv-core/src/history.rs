@@ -8,7 +8,7 @@ use crate::trail::{TrailEvent, read_record};
 use foldhash::quality::RandomState;
 use hv_audit::{Entry, HISTORY_LENGTH, History, Kind, StreamNo, check_history};
 use hv_rings::standing::Cap;
-use hv_types::wire::{Reader, put_varint};
+use hv_types::wire::Reader;
 use hv_types::{Did, Digest, Undecodable, Wire};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,25 +16,14 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub(crate) struct Histories(Few<Did, Vec<Digest>, RandomState>);
 
-/// As a snapshot keeps it: in the order of the agents.
+/// As a snapshot keeps it.
 impl Wire for Histories {
     fn put(&self, out: &mut Vec<u8>) {
-        let ordered: BTreeMap<_, _> = self.0.iter().collect();
-        put_varint(ordered.len() as u64, out);
-        for (agent, history) in ordered {
-            agent.put(out);
-            history.put(out);
-        }
+        self.0.put(out);
     }
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
-        let ordered = BTreeMap::<Did, Vec<Digest>>::take(reader)?;
-        let mut histories = Self::default();
-        histories.0.reserve(ordered.len());
-        for (agent, history) in ordered {
-            histories.0.insert(agent, history);
-        }
-        Ok(histories)
+        Wire::take(reader).map(Self)
     }
 }
 
