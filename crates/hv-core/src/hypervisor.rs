@@ -662,11 +662,12 @@ pub(crate) fn join(
     let member = known.unwrap_or(u32::try_from(slot.session.roster().count()).unwrap_or(u32::MAX));
     let unscored = matches!(answer, Some(NodeEvent::Unscored { .. })).then_some(Cap::Unscored);
     let drifted = known.is_some_and(|member| slot.adapted.drifted(member)).then_some(Cap::Drift);
-    let seen = state.caps_now(slot, &party, parent.as_ref(), sigma, now);
-    let standing = if unscored.is_none() && drifted.is_none() && seen.iter().all(Option::is_none) {
+    let unseen = parent.is_none() && state.unseen(slot, &party, sigma);
+    let standing = if unscored.is_none() && drifted.is_none() && unseen {
         standing_under(sigma, &caps, now)
     } else {
         // Whether the scorer's answer counts is settled by what it has just said.
+        let seen = state.caps_now(slot, &party, parent.as_ref(), sigma, now);
         let seen = seen.iter().flatten().filter(|cap| **cap != Cap::Unscored);
         standing_under(sigma, caps.iter().chain(&unscored).chain(&drifted).chain(seen), now)
     };

@@ -449,7 +449,7 @@ impl Slot {
                     self.caps.resize(index + 1, Vec::new());
                 }
                 if let Some(kept) = self.caps.get_mut(index) {
-                    kept.clone_from(caps);
+                    *kept = caps.clone();
                 }
                 Ok(())
             }

@@ -116,11 +116,7 @@ impl State {
         now: Timestamp,
     ) -> Standing {
         let recorded = slot.caps_of(party.seat);
-        // Mostly nobody but the session itself can cap an agent: it acts for nobody, and no port is asked about it.
-        let alone = party.parent().is_none();
-        let asks = slot.adapted.scored() || slot.adapted.on().drift.is_some();
-        let minimum = slot.session.config().min_sigma_eff();
-        if breaker.is_none() && alone && !asks && Cap::below_minimum(minimum, sigma).is_none() {
+        if breaker.is_none() && nothing_caps(slot, party, sigma) {
             return standing_under(sigma, recorded, now);
         }
         let seen = self.caps_seen(slot, party, None, sigma, now);
@@ -133,6 +129,11 @@ impl State {
         let drifted = slot.adapted.on().drift.is_some()
             && party.seat.is_some_and(|seat| slot.adapted.drifted(seat.ordinal));
         [unscored, drifted.then_some(Cap::Drift)]
+    }
+
+    /// Whether there are none of [these caps](Self::caps_now) on an agent that is not about to get a parent; mostly so.
+    pub(crate) fn unseen(&self, slot: &Slot, party: &Party<'_>, sigma: Sigma) -> bool {
+        self.breaker(party.did).is_none() && nothing_caps(slot, party, sigma)
     }
 
     /// The caps on an agent that nobody recorded, because they are seen at every moment anew: what the session asks, the
@@ -180,6 +181,14 @@ impl State {
         });
         above.max_by_key(Cap::ring)
     }
+}
+
+/// Mostly nobody but the session itself can cap an agent: it acts for nobody, and no port is asked about it.
+fn nothing_caps(slot: &Slot, party: &Party<'_>, sigma: Sigma) -> bool {
+    let alone = party.parent().is_none();
+    let asks = slot.adapted.scored() || slot.adapted.on().drift.is_some();
+    let minimum = slot.session.config().min_sigma_eff();
+    alone && !asks && Cap::below_minimum(minimum, sigma).is_none()
 }
 
 impl Slot {
