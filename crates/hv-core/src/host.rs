@@ -27,7 +27,6 @@ use hv_saga::{
 use hv_types::{ActionId, Did, SagaId, SessionId, Timestamp, Wire};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::poll_fn;
-use std::mem;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -192,13 +191,14 @@ impl SagaHost {
             loop {
                 self.carry_out(&mut command, said.as_ref(), &mut carried).await?;
                 said = None;
-                if waiting.is_empty() && !carried.starts.is_empty() {
-                    waiting = VecDeque::from(mem::take(&mut carried.starts));
-                } else {
-                    waiting.extend(carried.starts.drain(..));
+                let Carried { ref mut starts, stream, told, next_wake, state, .. } = carried;
+                // Mostly one starts, and nothing waits.
+                let mut next = if waiting.is_empty() && starts.len() == 1 { starts.pop() } else { None };
+                if next.is_none() {
+                    waiting.extend(starts.drain(..));
+                    next = waiting.pop_front();
                 }
-                let Carried { stream, told, next_wake, state, .. } = carried;
-                command = if let Some(Start { attempt, pass }) = waiting.pop_front() {
+                command = if let Some(Start { attempt, pass }) = next {
                     let (at, now) = (attempt.at(), told.unwrap_or_else(|| self.node.now()));
                     let Outcome { verdict, output } = match pass.redeem((&self.node, stream), &attempt, now) {
                         Ok(()) => within(attempt.deadline.since(now), called(|| act(attempt))).await,
@@ -328,14 +328,14 @@ impl SagaHost {
     }
 
     /// Decides until the gate has an answer for every start: what it refuses, the saga decides again without. Those that
-    /// passed it are left in `starts`.
+    /// passed it are left in `passed`.
     fn decide(
         &self,
         state: &State,
         now: Timestamp,
         command: &mut SagaCommand,
         (attached, looked): (Option<&PayloadRef>, &Looked),
-        (told, starts): (&mut SagaTold, &mut Vec<Start>),
+        (told, passed): (&mut SagaTold, &mut Vec<Start>),
     ) -> Result<(Draft, Answerable), Box<Refusal>> {
         let place = self.place.get();
         let slot = place.map_or_else(|| state.slot(&self.session), |place| state.open(place.stream));
@@ -394,7 +394,8 @@ impl SagaHost {
                 // Nothing is recorded.
                 return Ok((Draft::default(), Err(paths)));
             }
-            let mut passed: Vec<Start> = Vec::with_capacity(count_of_starts(events));
+            passed.clear();
+            passed.reserve_exact(count_of_starts(events));
             let (mut refused, mut later) = (Vec::new(), Vec::new());
             let mut spent = Vec::new();
             for attempt in attempts() {
@@ -404,10 +405,10 @@ impl SagaHost {
                     presented,
                     own: slot.voices(number, attempt.ordinal),
                     also: &spent,
-                    passed: &passed,
+                    passed,
                     real: looked.real(),
                 };
-                let tools = running(slot, saga, &attempt, events) + started(&passed, &attempt);
+                let tools = running(slot, saga, &attempt, events) + started(passed, &attempt);
                 let with_said;
                 let mut claims = slot.claims(&attempt.action);
                 if said.iter().any(|(action, _)| *action == attempt.action) {
@@ -450,7 +451,7 @@ impl SagaHost {
                 }
                 let until = held.iter().map(|(_, until)| *until).min();
                 *ahead = Some(number);
-                write(number, events, &mut passed, &mut parts.events);
+                write(number, events, passed, &mut parts.events);
                 told.held(held.len());
                 if !held.is_empty() {
                     let told = held.into_iter().filter(|(step, _)| !saga.holds(*step));
@@ -472,7 +473,6 @@ impl SagaHost {
                     draft = following(draft, state, (violations, slashes, earned, trips), now);
                 }
                 let place = Place { stream: slot.stream, number };
-                *starts = passed;
                 return Ok((draft, Ok(Decided { place, held: until })));
             }
             for (attempt, no) in refused {
