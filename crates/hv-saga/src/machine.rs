@@ -341,10 +341,12 @@ impl Saga {
     }
 
     /// The first step whose loss is not borne. Costs nothing where no step is lost.
+    #[inline]
     fn fatal(&self) -> Option<Cause> {
-        if self.tally.lost() == 0 {
-            return None;
-        }
+        if self.tally.lost() == 0 { None } else { self.first_fatal() }
+    }
+
+    fn first_fatal(&self) -> Option<Cause> {
         (0u32..).zip(self.runs()).find_map(|(step, run)| match run.state {
             StepState::Assumed => Some(Cause::InDoubt { step }),
             state if !is_lost(state) || self.is_borne(step) => None,
