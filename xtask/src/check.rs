@@ -104,13 +104,19 @@ fn preparing(supply: &Supply) -> String {
     format!("prepare {}", supply.variable)
 }
 
+/// All of them at once: each mostly waits for what it loads.
 fn prepare(workspace: &Workspace) -> Vec<Prepared> {
     let one = |supply: &'static Supply| {
         let started = Instant::now();
         let outcome = supply.prepare(workspace);
         (supply, started.elapsed(), outcome)
     };
-    supplies::FOR_TESTS.iter().map(one).collect()
+    std::thread::scope(|threads| {
+        let all: Vec<_> =
+            supplies::FOR_TESTS.iter().map(|supply| (supply, threads.spawn(move || one(supply)))).collect();
+        let panicked = |supply| (supply, Duration::ZERO, Err("a thread panicked".to_owned()));
+        all.into_iter().map(|(supply, one)| one.join().unwrap_or_else(|_| panicked(supply))).collect()
+    })
 }
 
 /// `cargo test` with these supplies, and what it says to the tests.
