@@ -34,7 +34,7 @@ Usage: cargo xtask COMMAND
   doc                      the documentation, warnings denied
   bench peer [--json]      ours beside agent-hypervisor (Python), interleaved in one run
                              --json         the array alone on stdout
-                             --rounds N     groups of four runs, ours, theirs, theirs, ours (default 3)
+                             --rounds N     groups of four runs, ours, theirs, theirs, ours (default 5)
                              --only NAME    one workload
   bench saga [--json]      our sagas beside those of steno, interleaved in one run; options as of bench peer
   bench log [--json]       the log beside a bare sync, SQLite and agent-hypervisor; what checks and memory cost

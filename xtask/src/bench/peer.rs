@@ -1,8 +1,9 @@
 //! Ours beside agent-hypervisor (Python), on the same work, in one run.
 //!
-//! Both programs stay alive and take turns: ours, theirs, theirs, ours, several groups of that, so that a slow
-//! moment of the machine meets both. A run does as many calls as the Python package's own benchmark and times
-//! them together. What counts is the fastest run of each side; the medians are shown beside it.
+//! Both programs stay alive and take turns: ours, theirs, theirs, ours, so that a slow moment of the machine meets
+//! both; each workload in turn and then all of them again, several times, so that a slow while does not meet all runs of
+//! one. A run does as many calls as the Python package's own benchmark and times them together. What counts is the
+//! fastest run of each side; the medians are shown beside it.
 
 use crate::report::{Passed, Report};
 use crate::supplies;
@@ -73,7 +74,7 @@ impl Options {
         workloads: &[Workload],
         words: &mut impl Iterator<Item = &'a str>,
     ) -> Result<Self, String> {
-        let mut options = Self { shown: Shown::Table, rounds: 3, only: None };
+        let mut options = Self { shown: Shown::Table, rounds: 5, only: None };
         while let Some(word) = words.next() {
             match word {
                 "--json" => options.shown = Shown::Json,
@@ -194,28 +195,36 @@ fn compare(
 ) -> Result<Vec<Row>, String> {
     let known = ours.ask("list")?;
     let known: Vec<&str> = known.split_whitespace().collect();
-    let mut rows = Vec::new();
     let wanted = |workload: &&Workload| options.only.as_ref().is_none_or(|only| only == workload.name);
-    for Workload { name, calls, budget, alike } in workloads.iter().filter(wanted) {
-        if !known.contains(name) {
-            eprintln!("{name}: LEFT OUT: ours does not run it yet");
-            continue;
-        }
-        let mut row = Row { name, budget: *budget, ours: Runs::default(), theirs: Runs::default() };
-        for _ in 0..options.rounds {
+    let (there, missing): (Vec<&Workload>, Vec<&Workload>) =
+        workloads.iter().filter(wanted).partition(|workload| known.contains(&workload.name));
+    for Workload { name, .. } in missing {
+        eprintln!("{name}: LEFT OUT: ours does not run it yet");
+    }
+    let row = |workload: &&Workload| Row {
+        name: workload.name,
+        budget: workload.budget,
+        ours: Runs::default(),
+        theirs: Runs::default(),
+    };
+    let mut rows: Vec<Row> = there.iter().map(row).collect();
+    for round in 1..=options.rounds {
+        for (Workload { name, calls, .. }, row) in there.iter().zip(&mut rows) {
             ours.run(name, *calls, &mut row.ours)?;
             theirs.run(name, *calls, &mut row.theirs)?;
             theirs.run(name, *calls, &mut row.theirs)?;
             ours.run(name, *calls, &mut row.ours)?;
         }
+        eprintln!("group {round} of {}: each side ran each workload twice", options.rounds);
+    }
+    for (Workload { name, calls, alike, .. }, row) in there.iter().zip(&rows) {
+        eprintln!("{name}: {} runs of {calls} calls on each side", row.ours.nanoseconds.len());
         if *alike && row.ours.answer != row.theirs.answer {
             let (ours, theirs) = (&row.ours.answer, &row.theirs.answer);
             return Err(format!(
                 "{name}: ours answers {ours}, theirs {theirs}; what differs cannot be compared"
             ));
         }
-        eprintln!("{name}: {} runs of {calls} calls on each side", row.ours.nanoseconds.len());
-        rows.push(row);
     }
     Ok(rows)
 }
