@@ -21,19 +21,22 @@ use hv_rings::class::{Claim, Claims, Source};
 use hv_rings::gate::GateDenial;
 use hv_rings::rate::Limited;
 use hv_saga::{
-    Attempt, Begin, BoxFuture, Class, Decided as SagaDecided, Halt, Host, Outcome, Output, Plan, Progress,
-    Purpose, Report, Saga, SagaCommand, SagaDenial, SagaEvent, SagaState, StepDef,
+    Attempt, Begin, BoxFuture, Class, Decided as SagaDecided, Growth, Halt, Host, Outcome, Output, Plan,
+    Progress, Purpose, Report, Saga, SagaCommand, SagaDenial, SagaEvent, SagaState, StepDef,
 };
 use hv_types::{ActionId, Did, SagaId, SessionId, Timestamp, Wire};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 mod known;
+mod withheld;
 
 use known::{Found, LastRefused, Place};
+use withheld::{Key, Withheld};
 
 /// One saga of one session, for a driver: it commits what the driver reports, and gives out grants.
 ///
@@ -70,6 +73,7 @@ struct Decided {
     place: Place,
     /// When a step that waits for its agent's rate may be tried again.
     held: Option<Timestamp>,
+    key: Key,
 }
 
 impl SagaHost {
@@ -133,8 +137,8 @@ impl SagaHost {
     /// [`Reason::Saga`] where the definition is refused or the name is taken; [`Error::NoSession`],
     /// [`Error::Log`], [`Error::Poisoned`].
     pub async fn create(self, plan: Plan) -> Result<Self, Error> {
-        self.ask(SagaCommand::Create { plan, begin: Begin::Later, refused: Vec::new() }).await?;
-        Ok(self)
+        let mut command = SagaCommand::Create { plan, begin: Begin::Later, refused: Vec::new() };
+        self.carry_out(&mut command, None, &mut Carried::default()).await.map(|_| self)
     }
 
     /// The saga's name.
@@ -189,9 +193,10 @@ impl SagaHost {
         // As a block it uses the command where that lies, without a move.
         async move {
             loop {
-                self.carry_out(&mut command, said.as_ref(), &mut carried).await?;
+                let key = self.carry_out(&mut command, said.as_ref(), &mut carried).await?;
                 said = None;
-                let Carried { ref mut starts, stream, told, next_wake, state, .. } = carried;
+                let starts = carried.starts.open(&key);
+                let Carried { stream, told, next_wake, state, .. } = carried;
                 // Mostly one starts, and nothing waits.
                 let mut next = if waiting.is_empty() && starts.len() == 1 { starts.pop() } else { None };
                 if next.is_none() {
@@ -225,16 +230,17 @@ impl SagaHost {
         self.refused.take()
     }
 
-    /// Commits one command that starts nothing.
+    /// Adds steps to an open saga; nothing starts.
     ///
     /// # Errors
-    /// [`Reason::Saga`] where the saga refuses; [`Error::Log`], [`Error::Poisoned`].
-    pub(crate) async fn ask(&self, mut command: SagaCommand) -> Result<(), Error> {
-        self.carry_out(&mut command, None, &mut Carried::default()).await
+    /// [`Reason::Saga`] where the saga takes no more; [`Error::Log`], [`Error::Poisoned`].
+    pub(crate) async fn append(&self, steps: Vec<Arc<StepDef>>) -> Result<(), Error> {
+        let mut command = SagaCommand::Append { steps, growth: Growth::Open };
+        self.carry_out(&mut command, None, &mut Carried::default()).await.map(drop)
     }
 
     /// Commits one command. What the gate refuses of it stays in it no longer than that takes. What it comes to stands in
-    /// `carried`, and is of no use before this has ended well.
+    /// `carried`; what starts is found with the key that this gives.
     ///
     /// # Errors
     /// [`Reason::Saga`] where the saga refuses; [`Error::Log`], [`Error::Poisoned`].
@@ -243,7 +249,7 @@ impl SagaHost {
         command: &mut SagaCommand,
         output: Option<&Output>,
         carried: &mut Carried,
-    ) -> impl Future<Output = Result<(), Error>> {
+    ) -> impl Future<Output = Result<Key, Error>> {
         let (mut told, mut looked) = (SagaTold::begin(), None::<Looked>);
         // As a block it uses what it is given where that lies.
         async move {
@@ -256,7 +262,7 @@ impl SagaHost {
                 evidence::verify_ahead(&self.node, self.brought.values().flat_map(Presented::statements))?;
             }
             let given = command.refused_mut().map_or(0, |refused| refused.len());
-            let held = loop {
+            let (held, key) = loop {
                 let begun = Command::begin();
                 let known = (attached.as_ref(), looked.as_ref().unwrap_or(&NOWHERE));
                 let Carried { starts, stream, lsn: batch, told: at, next_wake, state: stands } =
@@ -266,7 +272,7 @@ impl SagaHost {
                     self.decide(state, now, command, known, (&mut told, starts))
                 };
                 let recorded = self.node.run(decide, |state, decided| {
-                    let Decided { place, held } = decided?;
+                    let Decided { place, held, key } = decided?;
                     self.place.set(place);
                     let number = place.number;
                     *stream = place.stream;
@@ -276,7 +282,7 @@ impl SagaHost {
                     *next_wake = running.and_then(Saga::next_wake);
                     let ended = || slot.and_then(|slot| slot.ended(number)).unwrap_or_default();
                     *stands = running.map_or_else(ended, Saga::state);
-                    Ok(held)
+                    Ok((held, key))
                 })?;
                 let lsn = recorded.lsn();
                 let (durable, waited) = match self.node.durable(lsn) {
@@ -284,12 +290,12 @@ impl SagaHost {
                     None => (self.node.synced(lsn).await?, true),
                 };
                 let paths: BTreeSet<String> = match self.node.reveal(durable, &begun, recorded)? {
-                    Ok(held) => {
+                    Ok((held, key)) => {
                         *batch = lsn;
                         if waited {
                             *at = None;
                         }
-                        break held;
+                        break (held, key);
                     }
                     Err(paths) => paths,
                 };
@@ -297,7 +303,7 @@ impl SagaHost {
                 Box::pin(looked.get_or_insert_default().look(paths)).await;
                 command.refused_mut().into_iter().for_each(|refused| refused.truncate(given));
             };
-            told.tell((&self.session, &self.saga), &carried.starts, carried.state);
+            told.tell((&self.session, &self.saga), carried.starts.open(&key), carried.state);
             if let Some(until) = held {
                 let now = self.node.now();
                 if let SagaCommand::Start { refused, .. } = command {
@@ -310,7 +316,7 @@ impl SagaHost {
                 carried.next_wake =
                     carried.next_wake.filter(|wake| *wake > now).into_iter().chain([until]).min();
             }
-            Ok(())
+            Ok(key)
         }
     }
 
@@ -328,14 +334,14 @@ impl SagaHost {
     }
 
     /// Decides until the gate has an answer for every start: what it refuses, the saga decides again without. Those that
-    /// passed it are left in `passed`.
+    /// passed it are left in `starts`.
     fn decide(
         &self,
         state: &State,
         now: Timestamp,
         command: &mut SagaCommand,
         (attached, looked): (Option<&PayloadRef>, &Looked),
-        (told, passed): (&mut SagaTold, &mut Vec<Start>),
+        (told, starts): (&mut SagaTold, &mut Withheld),
     ) -> Result<(Draft, Answerable), Box<Refusal>> {
         let place = self.place.get();
         let slot = place.map_or_else(|| state.slot(&self.session), |place| state.open(place.stream));
@@ -394,7 +400,7 @@ impl SagaHost {
                 // Nothing is recorded.
                 return Ok((Draft::default(), Err(paths)));
             }
-            passed.clear();
+            let (passed, key) = starts.write();
             passed.reserve_exact(count_of_starts(events));
             let (mut refused, mut later) = (Vec::new(), Vec::new());
             let mut spent = Vec::new();
@@ -473,7 +479,7 @@ impl SagaHost {
                     draft = following(draft, state, (violations, slashes, earned, trips), now);
                 }
                 let place = Place { stream: slot.stream, number };
-                return Ok((draft, Ok(Decided { place, held: until })));
+                return Ok((draft, Ok(Decided { place, held: until, key })));
             }
             for (attempt, no) in refused {
                 told.denied(&no.denial, &no);
@@ -526,7 +532,7 @@ fn following(
 /// What a command came to; revealed when it is durable. Whoever asks for commands has a place for it, so that it is not
 /// handed from one to the next.
 struct Carried {
-    starts: Vec<Start>,
+    starts: Withheld,
     stream: StreamNo,
     /// The batch.
     lsn: Lsn,
@@ -538,20 +544,21 @@ struct Carried {
 
 impl Default for Carried {
     fn default() -> Self {
-        let (starts, stream, lsn, state) = (Vec::new(), StreamNo::NODE, Lsn::default(), SagaState::New);
+        let (starts, stream, lsn, state) =
+            (Withheld::default(), StreamNo::NODE, Lsn::default(), SagaState::New);
         Self { starts, stream, lsn, told: None, next_wake: None, state }
     }
 }
 
 impl Carried {
     /// Where the saga stands; what starts comes with a grant.
-    fn granted(self, node: &Node) -> Progress<Grant> {
-        let Self { starts, stream, lsn, next_wake, state, .. } = self;
+    fn granted(mut self, key: &Key, node: &Node) -> Progress<Grant> {
+        let Self { stream, lsn, next_wake, state, .. } = self;
         let grant = |Start { attempt, pass }| {
             let grant = Grant::new(&attempt, &pass, stream, lsn, node.clone());
             (attempt, grant)
         };
-        Progress { starts: starts.into_iter().map(grant).collect(), next_wake, state }
+        Progress { starts: self.starts.open(key).drain(..).map(grant).collect(), next_wake, state }
     }
 }
 
@@ -676,7 +683,7 @@ impl Host for SagaHost {
         Box::pin(async move {
             let mut carried = Carried::default();
             match self.carry_out(&mut command, output.as_ref(), &mut carried).await {
-                Ok(()) => Ok(carried.granted(&self.node)),
+                Ok(key) => Ok(carried.granted(&key, &self.node)),
                 Err(Error::Denied(denied)) => Err(match denied.reason {
                     Reason::Saga(denial) => Halt::Denied(*denial),
                     _ => Halt::Host(Box::new(Error::Denied(denied))),

@@ -12,8 +12,7 @@ use crate::state::{Known, NamedSaga};
 use hv_audit::StreamNo;
 use hv_rings::class::Claim;
 use hv_saga::{
-    Attempt, Class, Growth, Limits, Outcome, Pace, Plan, Purpose, Retry, SagaCommand, SagaState, StepDef,
-    Task,
+    Attempt, Class, Limits, Outcome, Pace, Plan, Purpose, Retry, SagaCommand, SagaState, StepDef, Task,
 };
 use hv_types::{ActionId, ActionKind, Did, Illegal, Reversibility, SagaId, SessionId, StepId};
 use std::collections::BTreeMap;
@@ -204,7 +203,7 @@ impl OpenSaga {
     pub async fn add_step(&mut self, step: NewStep) -> Result<StepNo, Error> {
         let id = self.name_for(&step.action)?;
         let steps = vec![Arc::new(step.definition(id.clone()))];
-        self.host.ask(SagaCommand::Append { steps, growth: Growth::Open }).await?;
+        self.host.append(steps).await?;
         let (saga, number) = self.find(&id)?;
         let claim = step.claim();
         if claim.reversibility == Some(Reversibility::None) || !self.registered(&step.action)? {

@@ -8,7 +8,7 @@ use crate::node::{Draft, Refusal};
 use crate::state::{Known, State};
 use hv_rings::class::Claim;
 use hv_saga::reversibility::{Failed, LOOK, rehearsal};
-use hv_saga::{Begin, Growth, Plan, SagaCommand};
+use hv_saga::{Growth, Plan};
 use hv_types::{ActionId, ActionKind, Did, Illegal, Reversibility, SagaId, SessionId};
 
 /// What is known of an action's undo in a session, beyond what its steps declare.
@@ -73,9 +73,7 @@ impl Hypervisor {
             reversibility: Some(Reversibility::Full),
             ..Claim::default()
         };
-        let host = self.saga(session, saga).rehearsing().registering(look, reading);
-        host.ask(SagaCommand::Create { plan, begin: Begin::Later, refused: Vec::new() }).await?;
-        Ok(host)
+        self.saga(session, saga).rehearsing().registering(look, reading).create(plan).await
     }
 
     /// Whether a saga that has not ended is a rehearsal.
