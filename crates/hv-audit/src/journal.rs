@@ -228,6 +228,12 @@ impl Journal {
     ) -> Result<Digest, LogError> {
         self.content.clear();
         content(&mut self.content);
+        self.put(number, tag, attachments)
+    }
+
+    /// The same of the content that was just encoded; in one place, whoever encodes it.
+    #[inline(never)]
+    fn put(&mut self, number: StreamNo, tag: Tag, attachments: &[PayloadRef]) -> Result<Digest, LogError> {
         let sizes = [self.out.len() - self.batch.start, self.content.len(), attachments.len() * 48, 96];
         if sizes.iter().sum::<usize>() > BATCH_MAX_BYTES {
             return self.fail(LogError::TooLarge);

@@ -4,8 +4,8 @@ use crate::charges;
 use crate::elevate::with_elevation;
 use crate::error::Reason;
 use crate::event::{Denial, NodeEvent};
-use crate::evidence::{self, Presented, Rejected, Voice, call_with, voice, voices};
-use crate::grant::{Right, parameters_of};
+use crate::evidence::{self, Presented, Rejected, Voice, Weighed, call_of, voice, voices};
+use crate::grant::Right;
 use crate::host::{Start, right_of};
 use crate::intent::{Intended, Use};
 use crate::rates::{self, Turnstile};
@@ -121,6 +121,7 @@ pub(crate) struct Brought<'a> {
 /// Whether an attempt of a saga may start. `tools` is how many attempts of the agent run already.
 ///
 /// Undo and probes rest on the grant of what they undo and ask about; everything else passes every rule.
+#[inline(never)]
 pub(crate) fn check(
     (state, slot, now): (&State, &Slot, Timestamp),
     (saga, claims): (&NamedSaga, Option<&Claims>),
@@ -138,7 +139,7 @@ pub(crate) fn check(
     let right = right_of(attempt.purpose);
     if right == Right::Earlier {
         let ring = terms.map_or(Ring::Sandbox, |terms| terms.need);
-        let (params, deadline) = (parameters_of(attempt), attempt.deadline);
+        let (params, deadline) = (state.parameters_of(attempt), attempt.deadline);
         return Ok(Pass { params, deadline, ring, sigma, right, besides: None });
     }
     if let Some(reason) = state.kills.hit(&attempt.session, agent, Some(&attempt.action)) {
@@ -157,24 +158,16 @@ pub(crate) fn check(
     // What needs nobody's word is not bound to the deadline up to which it was asked for.
     let asks = |ring: Ring| !matches!(ring, Ring::Standard | Ring::Sandbox);
     let presented = presented.filter(|_| asks_witness || terms.is_some_and(|terms| asks(terms.need)));
-    let call = call_with(attempt, presented.map_or(attempt.deadline, Presented::deadline));
+    let deadline = presented.map_or(attempt.deadline, Presented::deadline);
+    let call = call_of(attempt, state.parameters_of(attempt), deadline);
     // What is brought is large, and mostly nothing is.
-    let mut consent = None;
-    let mut weighed = presented.zip(terms).map(|(presented, terms)| {
-        let spent = evidence::spent_for(state.authority.spent(), own, also);
-        let weigh =
-            |need, presented: &_| evidence::weigh((state, Some(slot), now), &call, need, presented, &spent);
-        if asks_witness && terms.need != Ring::Root {
-            let (words, votes) = presented.apart(Kind::Witness);
-            consent = Some(Box::new(weigh(Ring::Root, &words)));
-            return Box::new(weigh(terms.need, &votes));
-        }
-        Box::new(weigh(terms.need, presented))
-    });
+    let (mut weighed, mut consent) = (None, None);
+    if let Some((presented, terms)) = presented.zip(terms) {
+        (weighed, consent) =
+            weighed_of((state, slot, now), &call, (presented, terms, asks_witness), (own, also));
+    }
     if let Some(terms) = terms.filter(|_| slot.has_elevations()) {
-        let weighed = weighed.get_or_insert_default();
-        let evidence = std::mem::take(&mut weighed.evidence);
-        weighed.evidence = with_elevation(evidence, slot, &call, terms.need, now);
+        elevate((slot, now), &call, terms.need, weighed.get_or_insert_default());
     }
     let evidence = weighed.as_ref().map_or(&NO_EVIDENCE, |weighed| &weighed.evidence);
     let who = (&party, saga.principals());
@@ -183,46 +176,105 @@ pub(crate) fn check(
     let (covered, unintended) = intended.with(consenting, now);
     let intent = unintended.as_ref().map_or(Ok(()), Err);
     let held = held((state, slot, now), who, &call, (terms, sigma), (evidence, intent), tools, rate);
-    let until = |basis| evidence.until(basis);
-    // Without a word of others nothing rests on one.
-    let rests = |basis| weighed.as_ref().and_then(|weighed| certified(&weighed.evidence, basis, own, now));
-    let passed = held.map(|(ring, basis)| (ring, until(basis), rests(basis)));
-    let consented = covered.filter(|covered| covered.consented).and(consent.as_deref());
-    let consented = consented.and_then(|consent| certified(&consent.evidence, Basis::Witness, own, now));
-    let (mut rejected, short) = weighed.map_or_else(Default::default, |w| (w.rejected, w.short));
-    if let Some(mut consent) = consent {
-        rejected.append(&mut consent.rejected);
-    }
-    match passed {
-        Ok((ring, until, certified)) => {
-            // It may start as long as the attempt has time, and as long as what it rests on counts.
-            let mut deadline = attempt.deadline.min(until);
-            if let Some(covered) = covered {
-                let consented = consented.as_ref().map_or(Timestamp::MAX, |consented| consented.until);
-                deadline = deadline.min(covered.until).min(consented);
-            }
-            let besides = Besides::of(covered, Certified::both(certified, consented), rejected);
-            Ok(Pass { params: call.params, deadline, ring, sigma, right, besides })
-        }
+    let (ring, basis) = match held {
+        Ok(held) => held,
         Err(denial) => {
-            let lacks_quorum = lacks_quorum(&denial);
-            let why = undo_counts_not(slot, saga, step, &denial, agent);
-            let reason = reason(state, agent, denial.clone(), now);
-            let gate = Some(denial);
-            let mut denial = Denial::of("step", Some(agent), Some(&attempt.action), &reason);
-            if let Some(short) = short.filter(|_| lacks_quorum) {
-                denial.reason = format!("{}: {short}", denial.reason);
-            }
-            // An elevation that there was is asked about first by whoever had it.
-            let elevation = slot.elevated(agent).filter(|_| lacks_quorum);
-            let uncovered = elevation.and_then(|elevation| elevation.covers(&call, now).err());
-            let capped = capped_besides((state, slot, now), agent).filter(|_| lacks_quorum);
-            for why in why.into_iter().chain(uncovered.map(|why| why.to_string())).chain(capped) {
-                denial.reason = format!("{}; {why}", denial.reason);
-            }
-            Err(Box::new(Refused { denial, rejected, gate, terms }))
+            let brought = weighed.into_iter().chain(consent);
+            return Err(refused((state, slot, now), (saga, step), (&call, agent), (denial, terms), brought));
         }
+    };
+    // It may start as long as the attempt has time, and as long as what it rests on counts.
+    let mut pass = Pass {
+        params: call.params,
+        deadline: attempt.deadline.min(evidence.until(basis)),
+        ring,
+        sigma,
+        right,
+        besides: None,
+    };
+    if weighed.is_some() || consent.is_some() || covered.is_some() {
+        pass.rests_on((weighed, basis), consent, covered, (own, now));
     }
+    Ok(pass)
+}
+
+/// What is brought for a call, as far as it counts; and the word of a witness that an intent asks for, where it stands
+/// beside the votes.
+#[cold]
+fn weighed_of(
+    (state, slot, now): (&State, &Slot, Timestamp),
+    call: &Call,
+    (presented, terms, asks_witness): (&Presented, Terms, bool),
+    (own, also): (&[Voice], &[NodeEvent]),
+) -> (Option<Box<Weighed>>, Option<Box<Weighed>>) {
+    let spent = evidence::spent_for(state.authority.spent(), own, also);
+    let weigh = |need, presented: &_| {
+        Some(Box::new(evidence::weigh((state, Some(slot), now), call, need, presented, &spent)))
+    };
+    if asks_witness && terms.need != Ring::Root {
+        let (words, votes) = presented.apart(Kind::Witness);
+        return (weigh(terms.need, &votes), weigh(Ring::Root, &words));
+    }
+    (weigh(terms.need, presented), None)
+}
+
+#[cold]
+fn elevate((slot, now): (&Slot, Timestamp), call: &Call, need: Ring, weighed: &mut Weighed) {
+    let evidence = std::mem::take(&mut weighed.evidence);
+    weighed.evidence = with_elevation(evidence, slot, call, need, now);
+}
+
+impl Pass {
+    /// With what it rests on besides the agent's own standing; without a word of others nothing rests on one.
+    #[cold]
+    fn rests_on(
+        &mut self,
+        (weighed, basis): (Option<Box<Weighed>>, Basis),
+        consent: Option<Box<Weighed>>,
+        covered: Option<Use>,
+        (own, now): (&[Voice], Timestamp),
+    ) {
+        let rests = weighed.as_ref().and_then(|weighed| certified(&weighed.evidence, basis, own, now));
+        let consented = covered.filter(|covered| covered.consented).and(consent.as_deref());
+        let consented = consented.and_then(|consent| certified(&consent.evidence, Basis::Witness, own, now));
+        if let Some(covered) = covered {
+            let consented = consented.as_ref().map_or(Timestamp::MAX, |consented| consented.until);
+            self.deadline = self.deadline.min(covered.until).min(consented);
+        }
+        let rejected = weighed.into_iter().chain(consent).flat_map(|weighed| weighed.rejected).collect();
+        self.besides = Besides::of(covered, Certified::both(rests, consented), rejected);
+    }
+}
+
+/// Why an attempt may not start, in words.
+#[cold]
+fn refused(
+    (state, slot, now): (&State, &Slot, Timestamp),
+    (saga, step): (&NamedSaga, &StepDef),
+    (call, agent): (&Call, &Did),
+    (gate, terms): (Box<GateDenial>, Option<Terms>),
+    brought: impl Iterator<Item = Box<Weighed>>,
+) -> Box<Refused> {
+    let (mut rejected, mut short) = (Vec::new(), None);
+    for weighed in brought {
+        rejected.extend(weighed.rejected);
+        short = short.or(weighed.short);
+    }
+    let lacks_quorum = lacks_quorum(&gate);
+    let why = undo_counts_not(slot, saga, step, &gate, agent);
+    let reason = reason(state, agent, gate.clone(), now);
+    let mut denial = Denial::of("step", Some(agent), Some(&call.action), &reason);
+    if let Some(short) = short.filter(|_| lacks_quorum) {
+        denial.reason = format!("{}: {short}", denial.reason);
+    }
+    // An elevation that there was is asked about first by whoever had it.
+    let elevation = slot.elevated(agent).filter(|_| lacks_quorum);
+    let uncovered = elevation.and_then(|elevation| elevation.covers(call, now).err());
+    let capped = capped_besides((state, slot, now), agent).filter(|_| lacks_quorum);
+    for why in why.into_iter().chain(uncovered.map(|why| why.to_string())).chain(capped) {
+        denial.reason = format!("{}; {why}", denial.reason);
+    }
+    Box::new(Refused { denial, rejected, gate: Some(gate), terms })
 }
 
 /// The gate's reason. It knows no charge, only that somebody is quarantined without an end that is set: what would end

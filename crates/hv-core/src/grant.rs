@@ -137,7 +137,14 @@ static PARAMETERS_KEY: LazyLock<[u8; 32]> =
 
 /// Digest of the parameters of the call that an attempt makes.
 pub(crate) fn parameters_of(attempt: &Attempt) -> Digest {
-    Digest(*blake3::keyed_hash(&PARAMETERS_KEY, &attempt.parameters()).as_bytes())
+    parameters_in(&mut Vec::with_capacity(128), attempt)
+}
+
+/// The same by way of this room.
+pub(crate) fn parameters_in(room: &mut Vec<u8>, attempt: &Attempt) -> Digest {
+    room.clear();
+    attempt.put_parameters(room);
+    Digest(*blake3::keyed_hash(&PARAMETERS_KEY, room).as_bytes())
 }
 
 /// Why a grant does not open a call.

@@ -1,28 +1,21 @@
 //! Sagas behind the gate: every start that a saga decides on gets a grant or is refused.
 
 use crate::calm::called;
-use crate::consequence;
 use crate::error::{Error, Reason};
-use crate::event::{Denial, LedgerEvent, NodeEvent, SessionEvent};
+use crate::event::Denial;
 use crate::evidence::{self, Presented};
-use crate::gate::{self, Besides, Brought, Certified, Pass, Refused};
-use crate::grant::{Grant, Mismatch, Right, parameters_of};
-use crate::intent::{self, Looked, NOWHERE, Use};
-use crate::node::{Ahead, Draft, Node, Refusal};
+use crate::gate::Pass;
+use crate::grant::{Grant, Mismatch, Right};
+use crate::intent::{Looked, NOWHERE};
+use crate::node::Node;
 use crate::observed::{Command, SagaTold};
-use crate::rates::Turnstile;
-use crate::scoring;
 use crate::seldom::Seldom;
-use crate::slash;
-use crate::state::{Known, NamedSaga, Slot, State};
-use hv_audit::{Lsn, PayloadRef, StreamNo};
-use hv_liability::SlashOrder;
-use hv_rings::class::{Claim, Claims, Source};
-use hv_rings::gate::GateDenial;
-use hv_rings::rate::Limited;
+use crate::state::{Known, Slot, State};
+use hv_audit::{Lsn, StreamNo};
+use hv_rings::class::Claim;
 use hv_saga::{
-    Attempt, Begin, BoxFuture, Class, Decided as SagaDecided, Growth, Halt, Host, Outcome, Output, Plan,
-    Progress, Purpose, Report, Saga, SagaCommand, SagaDenial, SagaEvent, SagaState, StepDef,
+    Attempt, Begin, BoxFuture, Class, Growth, Halt, Host, Outcome, Output, Plan, Progress, Purpose, Report,
+    Saga, SagaCommand, SagaState, StepDef,
 };
 use hv_types::{ActionId, Did, SagaId, SessionId, Timestamp, Wire};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -32,6 +25,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+mod deciding;
 mod known;
 mod withheld;
 
@@ -332,201 +326,6 @@ impl SagaHost {
             _ => Vec::new(),
         }
     }
-
-    /// Decides until the gate has an answer for every start: what it refuses, the saga decides again without. Those that
-    /// passed it are left in `starts`.
-    fn decide(
-        &self,
-        state: &State,
-        now: Timestamp,
-        command: &mut SagaCommand,
-        (attached, looked): (Option<&PayloadRef>, &Looked),
-        (told, starts): (&mut SagaTold, &mut Withheld),
-    ) -> Result<(Draft, Answerable), Box<Refusal>> {
-        let place = self.place.get();
-        let slot = place.map_or_else(|| state.slot(&self.session), |place| state.open(place.stream));
-        let Some(slot) = slot else {
-            return Err(Refusal::no_session("saga", None, &self.session));
-        };
-        let refuse = |reason| slot.refuse("saga", None, None, reason);
-        let denied = |denial| refuse(Reason::Saga(Box::new(denial)));
-        let fresh;
-        // What this host says about actions counts from the saga's beginning on, and is recorded with it.
-        let known = match place {
-            Some(place) => slot.numbered(place.number),
-            None => slot.saga(&self.saga),
-        };
-        let said = if known.is_none() { self.actions.as_slice() } else { &[] };
-        let mut draft = state.draft().of(slot.stream);
-        let (number, saga) = match (known, &*command) {
-            (Some(Known::Running(number, saga)), _) => (number, saga),
-            (Some(Known::Ended(_)), SagaCommand::Create { .. }) => {
-                return Err(denied(SagaDenial::AlreadyCreated));
-            }
-            (Some(Known::Ended(state)), _) => return Err(denied(SagaDenial::Over { state })),
-            (None, SagaCommand::Create { .. }) => {
-                let (id, unproven) = (self.saga.clone(), &self.unproven);
-                fresh = NamedSaga::begin(id, unproven, &self.principals, self.rehearsal);
-                let registered = said.iter().map(|(action, claim)| SessionEvent::Registered {
-                    action: action.clone(),
-                    source: Source::Registry,
-                    claim: *claim,
-                });
-                let out = &mut draft.events;
-                out.extend(registered);
-                out.push(SessionEvent::SagaOpened { id: self.saga.clone(), unproven: unproven.clone() });
-                let number = slot.next_saga();
-                if self.rehearsal {
-                    out.push(SessionEvent::Rehearsal { saga: number });
-                }
-                if !self.principals.is_empty() {
-                    let principals = self.principals.clone();
-                    out.push(SessionEvent::OnBehalf { saga: number, principals });
-                }
-                (number, &fresh)
-            }
-            (None, _) => return Err(refuse(Reason::NoSaga(self.saga.clone()))),
-        };
-        let mut turnstile = Turnstile::new((state, slot, now));
-        let mut held: Vec<(u32, Timestamp)> = Vec::new();
-        // What is outside the intents of agents, where that is a reason to slash them.
-        let mut violations = Vec::new();
-        loop {
-            let holding: Vec<u32> = held.iter().map(|(step, _)| *step).collect();
-            saga.machine.decide_in(&mut draft.ahead.decided, command, &holding, now).map_err(denied)?;
-            let events = draft.ahead.decided.events.as_slice();
-            let attempts = || saga.machine.started(&self.session, &self.saga, events);
-            if let Some(paths) = intent::unknown((slot, now), attempts, looked) {
-                // Nothing is recorded.
-                return Ok((Draft::default(), Err(paths)));
-            }
-            let (passed, key) = starts.write();
-            passed.reserve_exact(count_of_starts(events));
-            let (mut refused, mut later) = (Vec::new(), Vec::new());
-            let mut spent = Vec::new();
-            for attempt in attempts() {
-                let Some(step) = step_of(saga, command, attempt.ordinal) else { continue };
-                let presented = self.brought.get(&attempt.ordinal);
-                let brought = Brought {
-                    presented,
-                    own: slot.voices(number, attempt.ordinal),
-                    also: &spent,
-                    passed,
-                    real: looked.real(),
-                };
-                let tools = running(slot, saga, &attempt, events) + started(passed, &attempt);
-                let with_said;
-                let mut claims = slot.claims(&attempt.action);
-                if said.iter().any(|(action, _)| *action == attempt.action) {
-                    with_said = also(claims, said, &attempt.action);
-                    claims = Some(&with_said).filter(|claims| claims.registered());
-                }
-                let facts = (state, slot, now);
-                match gate::check(facts, (saga, claims), (&attempt, step), brought, tools, &mut turnstile) {
-                    Ok(mut pass) => {
-                        let rests = pass.besides.as_mut().and_then(|besides| besides.certified.as_mut());
-                        rests.into_iter().for_each(|rests| spent.append(&mut rests.spent));
-                        passed.push(Start { attempt, pass });
-                    }
-                    Err(no) => match waits(&no) {
-                        Some(until) => later.push((attempt.ordinal, until)),
-                        None => refused.push((attempt, no)),
-                    },
-                }
-            }
-            if !later.is_empty() {
-                held.append(&mut later);
-                continue;
-            }
-            if refused.is_empty() {
-                for start in passed.iter().filter(|start| start.pass.right == Right::Standing) {
-                    turnstile.passed(&start.attempt.agent);
-                }
-                let parts = &mut *draft;
-                let Ahead { number: ahead, decided: SagaDecided { events, after }, outcomes, .. } =
-                    &mut parts.ahead;
-                told.ended(command, after);
-                let (mut slashes, mut earned) = (Vec::new(), Vec::new());
-                if after.state().is_terminal() {
-                    held.clear();
-                    if after.state() == SagaState::Escalated {
-                        // What an escalated saga costs those who answer for it.
-                        slashes = slash::for_escalation(state, slot, &saga.id, after, now);
-                    }
-                    earned = scoring::consequences((state, slot, now), saga, after, outcomes);
-                }
-                let until = held.iter().map(|(_, until)| *until).min();
-                *ahead = Some(number);
-                write(number, events, passed, &mut parts.events);
-                told.held(held.len());
-                if !held.is_empty() {
-                    let told = held.into_iter().filter(|(step, _)| !saga.holds(*step));
-                    draft.events.extend(told.map(|(step, until)| SessionEvent::Held {
-                        saga: number,
-                        step,
-                        until,
-                    }));
-                }
-                if let Some(attached) = attached {
-                    draft = draft.attaching(*attached);
-                }
-                if !spent.is_empty() {
-                    draft = draft.node(spent);
-                }
-                let trips = turnstile.into_trips();
-                let quiet = slashes.is_empty() && earned.is_empty() && trips.is_empty();
-                if !(quiet && violations.is_empty()) {
-                    draft = following(draft, state, (violations, slashes, earned, trips), now);
-                }
-                let place = Place { stream: slot.stream, number };
-                return Ok((draft, Ok(Decided { place, held: until, key })));
-            }
-            for (attempt, no) in refused {
-                told.denied(&no.denial, &no);
-                let (step, Refused { denial, rejected, gate, terms }) = (attempt.ordinal, *no);
-                if slot.intents().is_some() {
-                    let of = (&attempt.agent, &attempt.action, parameters_of(&attempt));
-                    violations.extend(intent::violation(slot, of, gate.as_deref(), terms, now));
-                }
-                if let Some(gate) = gate {
-                    turnstile.refused(&attempt.agent, &gate);
-                }
-                self.refused.set(denial.clone());
-                let rejected = rejected.into_iter().map(|rejected| SessionEvent::Rejected { rejected });
-                draft.events.extend(rejected.chain([SessionEvent::Denied { denial }]));
-                match command.refused_mut() {
-                    Some(refused) => refused.push(step),
-                    // Only a command that carries refusals starts an execution; were it otherwise, its start
-                    // must not happen.
-                    None => return Err(denied(SagaDenial::NotReady { step })),
-                }
-            }
-        }
-    }
-}
-
-/// What follows for the ledger, the node and the sessions: of what is outside intents and of an escalation, of outcomes,
-/// and of breakers that opened.
-#[cold]
-fn following(
-    draft: Draft,
-    state: &State,
-    (violations, slashes, earned, trips): (
-        Vec<SlashOrder>,
-        Vec<LedgerEvent>,
-        Vec<LedgerEvent>,
-        Vec<NodeEvent>,
-    ),
-    now: Timestamp,
-) -> Draft {
-    let violated = !violations.is_empty();
-    let mut ledger = intent::slashes(state, violations, slashes, now);
-    let earned = if violated { intent::possible_after(state, &ledger, earned) } else { earned };
-    let mut follows = consequence::of_verdicts(state, &ledger, now);
-    follows.extend(consequence::of_outcomes(state, &earned, now));
-    follows.extend(consequence::of_trips(state, &trips, now));
-    ledger.extend(earned);
-    draft.node(trips).ledger(ledger).also(follows)
 }
 
 /// What a command came to; revealed when it is durable. Whoever asks for commands has a place for it, so that it is not
@@ -562,18 +361,6 @@ impl Carried {
     }
 }
 
-/// How many attempts start with these events.
-fn count_of_starts(events: &[SagaEvent]) -> usize {
-    events.iter().filter(|event| matches!(event, SagaEvent::Started { .. })).count()
-}
-
-/// Until when an attempt waits that only its agent's rate keeps back; nothing where waiting does not help.
-fn waits(refused: &Refused) -> Option<Timestamp> {
-    let GateDenial::RateLimited { limit, .. } = **refused.gate.as_ref()? else { return None };
-    let (Limited::TooFast { retry_at, .. } | Limited::Crowded { retry_at }) = limit;
-    (retry_at < Timestamp::MAX).then_some(retry_at)
-}
-
 /// What a function of the program comes to that ends in time. Nobody knows how far one came that does not, or that
 /// panicked. What is ready at once needs no timer.
 async fn within<F: Future<Output = Outcome>>(time: Duration, work: Option<F>) -> Outcome {
@@ -589,75 +376,6 @@ async fn within<F: Future<Output = Outcome>>(time: Duration, work: Option<F>) ->
         None => Poll::Ready(unknown(hv_saga::Reason::Panicked)),
     })
     .await
-}
-
-/// With what the operator says of an action besides.
-fn also(claims: Option<&Claims>, said: &[(ActionId, Claim)], of: &ActionId) -> Claims {
-    let said = said.iter().filter(|(action, _)| action == of);
-    said.fold(claims.copied().unwrap_or_default(), |claims, (_, claim)| claims.with(Source::Registry, claim))
-}
-
-/// One record: the outcome, what it leads to, and the grant behind each start.
-fn write(saga: u32, events: &mut Vec<SagaEvent>, passed: &mut [Start], out: &mut Vec<SessionEvent>) {
-    out.reserve(events.len() + passed.len());
-    let mut granted = passed.iter_mut();
-    for event in events.drain(..) {
-        let started = matches!(event, SagaEvent::Started { .. });
-        let mut start = started.then(|| granted.next()).flatten();
-        if let Some(Start { attempt, pass }) = &mut start
-            && let Some(besides) = pass.besides.take()
-        {
-            write_besides(saga, attempt, *besides, out);
-        }
-        out.push(SessionEvent::Saga { saga, event });
-        if let Some(start) = start {
-            let Pass { params, deadline, ring, sigma, .. } = start.pass;
-            out.push(SessionEvent::Granted { params, deadline, ring, sigma });
-        }
-    }
-}
-
-/// What most starts do not have.
-#[cold]
-fn write_besides(saga: u32, attempt: &Attempt, besides: Besides, out: &mut Vec<SessionEvent>) {
-    let Besides { intent, certified, rejected } = besides;
-    out.extend(rejected.into_iter().map(|rejected| SessionEvent::Rejected { rejected }));
-    if let Some(certified) = certified {
-        let Certified { basis, until, voices, .. } = *certified;
-        out.push(SessionEvent::Certified { saga, step: attempt.ordinal, basis, until, voices });
-    }
-    if let Some(Use { member, consented, .. }) = intent {
-        out.push(SessionEvent::IntentUsed { member, action: attempt.action.clone(), consented });
-    }
-}
-
-/// A step of the saga, also one that the command is about to append.
-fn step_of<'a>(saga: &'a NamedSaga, command: &'a SagaCommand, ordinal: u32) -> Option<&'a StepDef> {
-    let known = saga.machine.step(ordinal).map(|(step, _)| &**step);
-    known.or_else(|| match command {
-        SagaCommand::Create { plan, .. } => plan.steps.get(ordinal as usize).map(|step| &**step),
-        _ => None,
-    })
-}
-
-/// Attempts of the same agent that run in the session, but for those of this saga that the events end.
-fn running(slot: &Slot, saga: &NamedSaga, attempt: &Attempt, events: &[SagaEvent]) -> u32 {
-    let under_way = slot.attempts_of(&attempt.agent);
-    if under_way == 0 {
-        return 0;
-    }
-    let ends = |ended: u32| {
-        events.iter().any(|event| matches!(event, SagaEvent::Moved { step, .. } if *step == ended))
-    };
-    let of = |step| saga.machine.agent(step).is_some_and(|agent| *agent == attempt.agent);
-    let ended = saga.machine.running().filter(|run| of(run.step) && ends(run.step)).count();
-    under_way.saturating_sub(u32::try_from(ended).unwrap_or(u32::MAX))
-}
-
-/// Attempts of the same agent that are about to start.
-fn started(passed: &[Start], attempt: &Attempt) -> u32 {
-    let of_agent = passed.iter().filter(|start| start.attempt.agent == attempt.agent);
-    u32::try_from(of_agent.count()).unwrap_or(u32::MAX)
 }
 
 fn says_something(output: &Output) -> bool {

@@ -313,20 +313,16 @@ impl Node {
         decide: impl FnOnce(&State, Timestamp) -> Result<(Draft, D), Box<Refusal>>,
         reveal: impl FnOnce(&State, D) -> T,
     ) -> Result<Recorded<T>, Failed> {
-        if let Some(turned_away) = self.knock() {
+        if self.origin.is_some()
+            && let Some(turned_away) = self.knock()
+        {
             return turned_away;
         }
-        let mut inner = self.lock()?;
-        let now = self.now();
-        let ripened = self.ripen(&mut inner, now)?;
+        let (mut inner, now, ripened) = self.begin()?;
         let mut recorded = match decide(&inner.state, now) {
-            Ok((mut draft, decided)) => {
-                if self.is_due(now) {
-                    draft.node.extend(self.due(now)?);
-                }
+            Ok((draft, decided)) => {
                 let mut made = Made::default();
-                self.record(&mut inner, &mut draft, now, &mut made)?;
-                inner.state.spare(draft);
+                self.complete(&mut inner, draft, now, &mut made)?;
                 Recorded { value: Ok(reveal(&inner.state, decided)), made }
             }
             Err(refusal) => self.turn_down(&mut inner, *refusal, now)?,
@@ -335,6 +331,33 @@ impl Node {
             recorded.made = recorded.made.behind(*before);
         }
         Ok(recorded)
+    }
+
+    /// Takes the lock and does what comes due by time alone. As what every command has in common it stands in one place,
+    /// like [`complete`](Self::complete): code that is shared is where the next command finds it.
+    #[inline(never)]
+    fn begin(&self) -> Result<Begun<'_>, Failed> {
+        let mut inner = self.lock()?;
+        let now = self.now();
+        let ripened = self.ripen(&mut inner, now)?;
+        Ok((inner, now, ripened))
+    }
+
+    /// Records what was decided, with the counts that are due.
+    #[inline(never)]
+    fn complete(
+        &self,
+        inner: &mut Inner,
+        mut draft: Draft,
+        now: Timestamp,
+        made: &mut Made,
+    ) -> Result<(), Failed> {
+        if self.is_due(now) {
+            draft.node.extend(self.due(now)?);
+        }
+        self.record(inner, &mut draft, now, made)?;
+        inner.state.spare(draft);
+        Ok(())
     }
 
     #[cold]
@@ -388,13 +411,18 @@ impl Node {
         }
         self.keep_where_due(made.lsn);
         command.revealed(made.lsn, &made.sums, value.as_ref().err().map(|denied| &**denied));
-        if let (Some(notices), Some(besides)) = (self.shared.notices.get(), made.besides) {
-            for notice in besides.before.into_iter().chain(besides.notice) {
-                // Nobody may be listening any more.
-                let _ = notices.send(notice);
-            }
+        if let Some(besides) = made.besides {
+            self.notify(*besides);
         }
         value.map_err(|denied| Error::from(*denied))
+    }
+
+    fn notify(&self, Besides { before, notice, .. }: Besides) {
+        let Some(notices) = self.shared.notices.get() else { return };
+        for notice in before.into_iter().chain(notice) {
+            // Nobody may be listening any more.
+            let _ = notices.send(notice);
+        }
     }
 
     /// [`run`](Self::run) and [`settle`](Self::settle).
@@ -572,6 +600,9 @@ impl Made {
 /// That everything up to a batch is durable: nothing is revealed without it, and only the log's word gives one.
 #[derive(Debug)]
 pub(crate) struct Durable(Lsn);
+
+/// The lock, the time, and what was recorded before because it was due by then.
+type Begun<'a> = (MutexGuard<'a, Inner>, Timestamp, Option<Box<Made>>);
 
 /// What was decided and appended, but may not be durable yet.
 #[derive(Debug)]

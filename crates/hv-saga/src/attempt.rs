@@ -116,12 +116,17 @@ impl Attempt {
     #[must_use]
     pub fn parameters(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(128);
-        self.saga.put(&mut out);
-        self.step.put(&mut out);
-        self.ordinal.put(&mut out);
-        self.purpose.put(&mut out);
-        self.task.put(&mut out);
+        self.put_parameters(&mut out);
         out
+    }
+
+    /// Appends the [parameters](Self::parameters).
+    pub fn put_parameters(&self, out: &mut Vec<u8>) {
+        self.saga.put(out);
+        self.step.put(out);
+        self.ordinal.put(out);
+        self.purpose.put(out);
+        self.task.put(out);
     }
 
     /// The attempt within its saga.

@@ -15,6 +15,7 @@ use std::sync::{Mutex, MutexGuard, TryLockError};
 impl Node {
     /// Turns a request away whose origin knocks too often: before anything is looked at, and without the lock that
     /// others wait for unless something is to be recorded.
+    #[cold]
     pub(super) fn knock<T>(&self) -> Option<Result<Recorded<T>, Failed>> {
         let origin = self.origin.as_ref()?;
         let now = self.now();
