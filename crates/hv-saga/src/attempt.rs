@@ -294,6 +294,23 @@ impl Reason {
         let end = (0..=limits::REASON_BYTES.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
         Self::Other { text: text.get(..end.unwrap_or(0)).unwrap_or_default().into() }
     }
+
+    /// Whether nothing of the attempt began: no program ran, and nothing was sent. What is there all the same is not of
+    /// its making.
+    #[must_use]
+    pub const fn began_nothing(&self) -> bool {
+        matches!(
+            self,
+            Self::NotStarted { .. }
+                | Self::NotConnected
+                | Self::NotPermitted
+                | Self::NoExecutor
+                | Self::BadReference { .. }
+                | Self::PinMismatch
+                | Self::Denied
+                | Self::TurnedBack
+        )
+    }
 }
 
 impl fmt::Display for Reason {

@@ -293,7 +293,8 @@ pub struct StepRun {
     /// Crashes of the supervisor while an attempt ran, counted up to the limit, and hand-overs of what had begun: they
     /// cost no repetition.
     pub crashes: u32,
-    /// Whether an execution ended in doubt and nothing has shown since that it left nothing behind.
+    /// Whether an execution ended in doubt, or began and failed where there is a probe, and nothing has shown since
+    /// that it left nothing behind.
     pub doubtful: bool,
     /// Whether its substitute has taken it over.
     pub handed: bool,

@@ -233,6 +233,7 @@ impl Saga {
     fn apply_move(&mut self, step: u32, to: &Move, at: Micros) -> Result<(), Illegal> {
         let next = self.after_signal(step, to.signal())?;
         self.set(step, next);
+        let asks = self.plan.get(step as usize).is_some_and(|def| def.probe.is_some());
         if let Some(super::Slot { run, .. }) = self.slots.get_mut(step as usize) {
             run.moved = at;
             run.not_before = Micros(at.0.saturating_add(to.wait().0));
@@ -240,6 +241,8 @@ impl Saga {
                 Move::Doubt { .. } => run.doubtful = true,
                 // Only a probe can clear a doubt.
                 Move::Retry { failure, .. } if failure.reason == Reason::Absent => run.doubtful = false,
+                // Where there is a probe, it tells what an attempt left that began and failed.
+                Move::Retry { failure, .. } if asks && !failure.reason.began_nothing() => run.doubtful = true,
                 _ => {}
             }
             let crashed = to.failure().is_some_and(|failure| failure.reason == Reason::Crashed);

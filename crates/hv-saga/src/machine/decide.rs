@@ -471,7 +471,7 @@ impl Draft<'_> {
         let to = match run.state {
             StepState::InDoubt if def.has_effect() => Move::Assumed { failure: denied },
             StepState::InDoubt => Move::Failed { failure: denied },
-            StepState::Waiting if def.has_effect() && (def.probe.is_some() || run.doubtful) => {
+            StepState::Waiting if def.has_effect() && run.doubtful => {
                 failed_for_good(def, run, denied)
             }
             _ => Move::Denied {},
@@ -600,7 +600,9 @@ fn cannot_tell() -> Failure {
 /// A failure that is not repeated: nothing is left behind, or a probe is to tell, or an earlier attempt may
 /// have left something.
 fn failed_for_good(def: &StepDef, run: StepRun, failure: Failure) -> Move {
-    if !def.has_effect() {
+    // INVARIANT (S1): what began nothing is not undone, whatever a probe would find; somebody else put it there.
+    let nothing = !run.doubtful && failure.reason.began_nothing();
+    if !def.has_effect() || nothing {
         Move::Failed { failure }
     } else if def.probe.is_some() {
         Move::Suspect { wait: Micros(0), failure }

@@ -1,7 +1,7 @@
 //! The rules of a saga one by one, each as a small story with its exact course.
 
 use crate::simulation::{Act, Fate, Run, Sight, Turn, declared, step};
-use Act::{Dirty, Done, LostDone, LostNot, Permanent, Retryable};
+use Act::{Dirty, Done, LostDone, LostNot, Permanent, Retryable, Unbegun};
 use hv_saga::{
     AttemptRef, Begin, Cause, Class, Decided, Failure, Growth, Idempotence, Join, Limits, Move, Pace, Plan,
     PlanError, Purpose, Reason, Report, Retry, Saga, SagaCommand, SagaDenial, SagaEvent, SagaState, StepDef,
@@ -151,6 +151,55 @@ fn a_definite_failure_is_probed_too() {
     let run = finished([declared(step(0, vec![]), 1)], vec![Fate::of(Dirty, Done)]);
     assert_eq!(starts(&run), ["execute0.1", "probe0.1", "undo0.1", "probe0.2"]);
     assert_eq!((run.saga.state(), run.world.there[0]), (SagaState::Compensated, false));
+}
+
+/// What could not begin, however often, is neither asked about nor undone: a probe that cannot answer either would
+/// make a failure of it that nobody can take back, and one that finds something would have somebody else's work undone.
+#[test]
+fn s1_what_never_began_is_not_undone() {
+    let often = |max| StepDef { retry: Retry::times(max), ..declared(step(0, vec![]), 1) };
+    for (max, course) in [(0, &["execute0.1"][..]), (1, &["execute0.1", "execute0.2"])] {
+        for (there, sight) in [(true, Sight::Truth), (false, Sight::Blind)] {
+            let fate = Fate { probe: vec![sight], ..Fate::of(Unbegun, Permanent) };
+            let mut run = Run::new(plan([often(max)]), vec![fate]);
+            run.world.there[0] = there;
+            run.finish(|_| Turn::End(0));
+            assert_eq!(starts(&run), course);
+            assert_eq!((run.saga.state(), state(&run, 0)), (SagaState::Compensated, StepState::Failed));
+            assert_eq!(run.world.there[0], there, "what was there stays there");
+        }
+    }
+}
+
+/// An attempt that did begin is asked about, also where the last one did not, was refused or never came.
+#[test]
+fn s1_an_attempt_that_began_is_asked_about_whatever_follows() {
+    let def = || StepDef { retry: Retry::times(1), ..declared(step(0, vec![]), 1) };
+    let fate = Fate { execute: vec![Dirty, Unbegun], ..Fate::of(Done, Done) };
+    let mut run = Run::new(plan([def()]), vec![fate.clone()]);
+    run.finish(|_| Turn::End(0));
+    assert_eq!(starts(&run), ["execute0.1", "execute0.2", "probe0.1", "undo0.1", "probe0.2"]);
+    assert!(!run.world.there[0]);
+
+    let mut run = Run::new(plan([def()]), vec![fate.clone()]);
+    let verdict = run_dirty(&mut run);
+    run.commit(Report::of(AttemptRef { step: 0, purpose: Purpose::Execute, number: 1 }, verdict).into());
+    run.commit(SagaCommand::Cancel);
+    run.finish(|_| Turn::End(0));
+    assert_eq!(starts(&run), ["execute0.1", "probe0.1", "undo0.1", "probe0.2"]);
+
+    let mut run = Run::new(plan([def()]), vec![Fate { execute: vec![Dirty, Done], ..fate }]);
+    let verdict = run_dirty(&mut run);
+    run.commit(Report::of(AttemptRef { step: 0, purpose: Purpose::Execute, number: 1 }, verdict).into());
+    run.fates[0].refused = true;
+    run.finish(|_| Turn::End(0));
+    assert_eq!(starts(&run), ["execute0.1", "probe0.1", "undo0.1", "probe0.2"]);
+}
+
+/// The first attempt has its effect and fails.
+fn run_dirty(run: &mut Run) -> Verdict {
+    run.world.there[0] = true;
+    Verdict::Failed(Failure::new(Class::Retryable, Reason::Exit { code: 1 }))
 }
 
 /// A later definite failure says nothing about an earlier attempt in doubt.

@@ -16,6 +16,8 @@ pub(crate) enum Act {
     Done,
     /// Does not happen, and may be tried again.
     Retryable,
+    /// Does not even begin, and may be tried again.
+    Unbegun,
     /// Does not happen, and never will.
     Permanent,
     /// Happens, and reports a failure: only a step with a probe may do so.
@@ -107,6 +109,7 @@ impl World {
         match act {
             Act::Done => Verdict::Done,
             Act::Retryable | Act::Dirty => failed(Class::Retryable, Reason::Exit { code: 1 }),
+            Act::Unbegun => failed(Class::Retryable, Reason::NotConnected),
             Act::Permanent => failed(Class::Permanent, Reason::Exit { code: 127 }),
             Act::LostDone | Act::LostNot => failed(Class::Unknown, Reason::TimedOut),
         }

@@ -109,14 +109,14 @@ fn definition(dice: &mut Dice, most: usize) -> Plan {
 
 /// Fates of which most are good, so that sagas get far.
 fn fate(dice: &mut Dice, def: &StepDef) -> Fate {
-    use Act::{Dirty, Done, LostDone, LostNot, Permanent, Retryable};
+    use Act::{Dirty, Done, LostDone, LostNot, Permanent, Retryable, Unbegun};
     let execute = |dice: &mut Dice| {
         let bad = if def.probe.is_some() { Dirty } else { Retryable };
-        let others = [Retryable, Retryable, LostDone, LostNot, Permanent, bad];
+        let others = [Retryable, Unbegun, LostDone, LostNot, Permanent, bad];
         if dice.roll(12) < 10 { Done } else { dice.pick(&others) }
     };
     let undo = |dice: &mut Dice| {
-        if dice.roll(8) < 6 { Done } else { dice.pick(&[Retryable, LostDone, LostNot, Permanent]) }
+        if dice.roll(8) < 6 { Done } else { dice.pick(&[Retryable, Unbegun, LostDone, LostNot, Permanent]) }
     };
     Fate {
         execute: (0..5).map(|_| execute(dice)).collect(),
