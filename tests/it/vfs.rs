@@ -191,10 +191,16 @@ fn a_folder_goes_in_and_comes_out_as_it_was() {
         std::fs::write(desk.folder.path().join("from/deep/er").join(format!("many{n}")), [n]).unwrap();
     }
     std::os::unix::fs::symlink("/etc/passwd", from.join("link")).unwrap();
+    // Names that no path of a session can have stop nothing in the middle; they are left out like a link.
+    for name in ["back\\slash", "b\nreak", "es\u{1b}[31m", "deep/\u{202e}back"] {
+        std::fs::write(from.join(name), name).unwrap();
+    }
     let imported = desk.told("a", &["import", from.to_str().unwrap(), "--to", "in"]);
     let written = imported["written"].as_array().unwrap();
     assert_eq!((written.len(), &written[1]), (48, &"in/deep/b.bin".into()));
-    assert_eq!(imported["left_out"].as_array().unwrap().len(), 1);
+    assert_eq!(imported["left_out"].as_array().unwrap().len(), 5);
+    let outside = desk.vfs("a", &["import", from.to_str().unwrap(), "--to", "../out"]).output().unwrap();
+    assert_eq!(outside.status.code(), Some(5), "what cannot be at all is no matter of names");
     let deep = desk.told("a", &["ls", "in/deep"]);
     assert_eq!(paths(&deep["files"])[..2], ["in/deep/b.bin", "in/deep/er/empty"]);
     desk.done(&mut desk.vfs("low", &["export", to.to_str().unwrap()]));

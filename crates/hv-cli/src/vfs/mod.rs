@@ -14,7 +14,7 @@ use args::{
 };
 use hv_core::rings::gate::GateDenial;
 use hv_core::rings::rate::Limited;
-use hv_core::session::Expect;
+use hv_core::session::{Expect, FilePath};
 use hv_core::types::{SessionId, Timestamp};
 use hv_core::{AclRule, Error, FileMoment, Hypervisor, Reason};
 use serde_json::{Value, json};
@@ -197,10 +197,14 @@ impl Desk<'_> {
     }
 
     async fn import(&self, args: &ImportArgs) -> Result<Answer, LiveFailure> {
-        let found = real::look(&args.folder)?;
+        let real::Found { mut files, mut left_out } = real::look(&args.folder, LONGEST)?;
+        // Said of all before anything is written: one name would leave a part of the folder here and the rest there.
+        let unfit = files.extract_if(.., |file| FilePath::parse(&self.session, &file.path).is_err());
+        left_out.extend(unfit.map(|file| file.file));
+        left_out.sort();
         let below = args.to.as_deref().map(|to| format!("{to}/")).unwrap_or_default();
         let (mut written, mut words) = (Vec::new(), String::new());
-        for file in &found.files {
+        for file in &files {
             let path = format!("{below}{}", file.path);
             let content = real::read(&file.file, LONGEST)?;
             let write =
@@ -209,7 +213,7 @@ impl Desk<'_> {
             words.push_str(&format!("{path}\n"));
             written.push(path);
         }
-        let left = found.left_out.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+        let left = left_out.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
         let warning = (!left.is_empty()).then(|| format!("left out: {}", left.join(", ")));
         Ok(Answer::new(Exit::Done, words, json!({ "written": written, "left_out": left })).warning(warning))
     }

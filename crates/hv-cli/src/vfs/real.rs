@@ -13,7 +13,7 @@ const FILES: usize = 100_000;
 /// What there is in a folder.
 pub(super) struct Found {
     pub(super) files: Vec<RealFile>,
-    /// What is neither file nor folder, or has a name that is no text.
+    /// What is neither file nor folder, or has a name that no path of a session can have.
     pub(super) left_out: Vec<PathBuf>,
 }
 
@@ -23,8 +23,9 @@ pub(super) struct RealFile {
     pub(super) file: PathBuf,
 }
 
-/// Everything below a folder, in order. Links are not followed.
-pub(super) fn look(folder: &Path) -> Result<Found, LiveFailure> {
+/// Everything below a folder, in order. Links are not followed. Nothing longer than it may be is among it, so that no
+/// more than a part of it is taken before that is known.
+pub(super) fn look(folder: &Path, longest: u64) -> Result<Found, LiveFailure> {
     if !folder.is_dir() {
         return Err(LiveFailure::Input {
             why: format!("{} is no folder that can be read", folder.display()),
@@ -47,6 +48,9 @@ pub(super) fn look(folder: &Path) -> Result<Found, LiveFailure> {
             if kind.is_dir() {
                 open.push((entry.path(), path));
             } else if kind.is_file() {
+                if entry.metadata().map_err(failed)?.len() > longest {
+                    return Err(too_long(&entry.path(), longest));
+                }
                 found.files.push(RealFile { path, file: entry.path() });
             } else {
                 found.left_out.push(entry.path());
@@ -67,9 +71,13 @@ pub(super) fn read(file: &Path, longest: u64) -> Result<Vec<u8>, LiveFailure> {
     let length = File::open(file).and_then(|opened| opened.take(longest + 1).read_to_end(&mut content));
     let length = length.map_err(|error| io_failure(file, "read", error))? as u64;
     if length > longest {
-        return Err(LiveFailure::Input { why: format!("{}: more than {longest} bytes", file.display()) });
+        return Err(too_long(file, longest));
     }
     Ok(content)
+}
+
+fn too_long(file: &Path, longest: u64) -> LiveFailure {
+    LiveFailure::Input { why: format!("{}: more than {longest} bytes", file.display()) }
 }
 
 /// That files of these paths can be written there: the folder is empty, and no path needs a folder where another
