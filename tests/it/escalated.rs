@@ -4,7 +4,7 @@ use crate::scene::{
     AGENT, assert_complete, attempts, change, file, look, names, ran, said, scene, sh, step, trail, with,
 };
 use crate::server::{Answer, Server};
-use crate::support::{Run, json as report_of};
+use crate::support::{Run, hv, json as report_of};
 use hv_core::TrailEvent;
 use hv_core::event::LedgerEvent;
 use serde_json::{Value, json};
@@ -19,6 +19,26 @@ fn outcome(run: &Run) -> (i32, Value) {
 fn slashes(run: &Run) -> usize {
     let events = trail(&run.data()).into_iter().flat_map(|record| record.events);
     events.filter(|event| matches!(event, TrailEvent::Ledger(LedgerEvent::Slashed { .. }))).count()
+}
+
+/// A program that is not there and a server that is not there did nothing, whoever cannot be asked about it.
+#[test]
+fn what_never_began_is_not_undone_and_nobody_pays_for_it() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let http = json!({ "http": { "url": format!("http://{nobody}/") } });
+    for nowhere in [json!({ "command": ["hv-no-such-program"] }), http] {
+        let asked = json!({ "probe": nowhere, "retries": 1, "retry_delay": "1ms" });
+        let steps = vec![with(change("gone", nowhere.clone(), nowhere.clone()), asked)];
+        let run = scene(&file(0.9, steps));
+        let (code, report) = outcome(&run);
+        assert_eq!((code, &step(&report, "gone")["state"]), (3, &json!("failed")), "{report:#}");
+        assert!(attempts(&report, "gone", "undo").is_empty());
+        assert_eq!(slashes(&run), 0);
+        // Why is said with the name of the step.
+        let listed = hv().args(["saga", "list"]).arg(run.data()).output().unwrap();
+        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+        assert!(listed.contains("because step gone failed"), "{listed}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::{Failure, timeline};
 use crate::Exit;
 use crate::output;
 use hv_core::saga::reversibility::Failed;
-use hv_core::saga::{Join, SagaState, StepDef};
+use hv_core::saga::{Cause, Join, SagaState, StepDef};
 use hv_core::types::ActionId;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -28,7 +28,7 @@ pub(super) fn list(trail: &Trail, as_json: bool) -> Result<Exit, Failure> {
         let mut text = String::new();
         for (session, .., told) in trail.sagas(None) {
             let done = told.saga.runs().filter(|run| run.state.name() == "committed").count();
-            let cause = told.saga.cause().map(|cause| format!(", because {cause}")).unwrap_or_default();
+            let cause = cause(told).map(|cause| format!(", because {cause}")).unwrap_or_default();
             let paused = if told.saga.is_paused() { ", paused" } else { "" };
             let steps = told.saga.steps().len();
             let _ = writeln!(
@@ -104,6 +104,21 @@ fn names(told: &Told, def: &StepDef) -> Vec<String> {
     def.after.iter().filter_map(name).collect()
 }
 
+/// Why the saga turned back, with the step by its name: its number counts from nought, which nobody guesses.
+fn cause(told: &Told) -> Option<String> {
+    let cause = told.saga.cause()?;
+    let step = match cause {
+        Cause::Failed { step } | Cause::Denied { step } | Cause::InDoubt { step } => step,
+        Cause::Cancelled {} | Cause::Unfinished {} | Cause::OutOfTime {} => return Some(cause.to_string()),
+    };
+    let Some((def, _)) = told.saga.step(step) else { return Some(cause.to_string()) };
+    Some(match cause {
+        Cause::Denied { .. } => format!("step {} was denied", def.id),
+        Cause::InDoubt { .. } => format!("nobody can tell what step {} did", def.id),
+        _ => format!("step {} failed", def.id),
+    })
+}
+
 fn fields(session: &str, told: &Told) -> Value {
     let saga = &told.saga;
     let step = |(step, def): (u32, &Arc<StepDef>)| {
@@ -125,7 +140,7 @@ fn fields(session: &str, told: &Told) -> Value {
         "saga": told.id.as_str(),
         "state": saga.state().name(),
         "paused": saga.is_paused(),
-        "cause": saga.cause().map(|cause| cause.to_string()),
+        "cause": cause(told),
         "steps": (0u32..).zip(saga.steps()).map(step).collect::<Vec<_>>(),
     })
 }
