@@ -286,6 +286,34 @@ fn who_puts_the_last_member_out_is_told_that_its_session_ends() {
     assert_eq!(json(&readmitted)["ending"], true);
 }
 
+/// What was done in spite of it is taken back, and is no failure of the command.
+#[test]
+fn a_command_that_somebody_interrupts_did_not_fail() {
+    let desk = Desk::new(&["change=full"]);
+    let mut exec = desk.exec("did:mesh:coder", "change");
+    exec.args(["--undo", "rm MADE", "--probe", "test -e MADE", "--", "sh", "-c", "touch MADE; sleep 1"]);
+    let child = exec.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the command", || desk.work().join("MADE").exists());
+    crate::scene::signal(&child, "INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    let words = said(&output);
+    assert!(words.contains("e1 was interrupted (exit code 0); what it left is undone"), "{words}");
+    assert!(!desk.work().join("MADE").exists());
+}
+
+#[test]
+fn an_undo_that_is_missing_is_what_would_be_enough() {
+    let desk = Desk::new(&["change=full-unproven", "deploy=none"]);
+    let denied = |action: &str| {
+        let denied = ran(desk.exec("did:mesh:coder", action).args(["--", "true"]));
+        assert_eq!(denied.status.code(), Some(5), "{}", said(&denied));
+        said(&denied)
+    };
+    assert!(denied("change").contains("or --undo, with which it counts"), "{}", denied("change"));
+    assert!(!denied("deploy").contains("--undo"), "no undo helps there");
+}
+
 #[test]
 fn what_a_killed_command_left_is_settled_by_the_next_one() {
     let desk = Desk::new(&["change=full-unproven"]);
@@ -295,7 +323,7 @@ fn what_a_killed_command_left_is_settled_by_the_next_one() {
     assert!(matches!(desk.verdict(), Verdict::Open(_)));
     let next = ran(desk.exec("did:mesh:coder", "change").args(["--undo", "true", "--", "echo", "next"]));
     assert_eq!((next.status.code(), &*next.stdout), (Some(0), &b"next\n"[..]), "{}", said(&next));
-    assert!(said(&next).contains("e1 was interrupted"), "{}", said(&next));
+    assert!(said(&next).contains("e1 was interrupted; what it left is undone"), "{}", said(&next));
     assert_eq!(desk.text("log"), "begun\nundone\n");
 }
 
@@ -496,9 +524,10 @@ fn why_a_command_did_not_run_and_what_was_not_kept_is_said() {
         ),
         (&["--timeout", "100ms", "--", "sleep", "60"], "it did not end in time"),
     ] {
-        let output = ran(desk.exec("did:mesh:coder", "look").args(options));
+        let output = ran(desk.exec("did:mesh:coder", "look").arg("--json").args(options));
         assert_eq!(output.status.code(), Some(3), "{}", said(&output));
         assert!(said(&output).contains(words), "{}", said(&output));
+        assert!(json(&output)["failure"].as_str().unwrap().contains(words), "{}", said(&output));
     }
     let mut long = desk.exec("did:mesh:coder", "look");
     let output = ran(long.args(["--", "sh", "-c", "head -c 1048580 /dev/zero"]));

@@ -293,7 +293,7 @@ impl fmt::Display for Reason {
             Self::SessionExists(id) => write!(f, "a session `{id}` exists on this node; choose another name"),
             Self::NoSession(id) => write!(f, "there is no open session `{id}` on this node"),
             Self::NoSaga(id) => write!(f, "the session has no saga `{id}`"),
-            Self::SagaUnfinished(id) => write!(f, "saga `{id}` has not ended"),
+            Self::SagaUnfinished(id) => write!(f, "saga `{id}` has not ended; finish or cancel it first"),
             Self::OtherSaga(id) => {
                 write!(f, "the step is not one of saga `{id}`; ask the saga that added it")
             }

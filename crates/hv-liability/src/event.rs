@@ -81,7 +81,7 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
-    /// An agent lost reputation to time.
+    /// An agent lost reputation by how its work went.
     Decayed {
         /// The agent.
         agent: AgentNo,
@@ -282,7 +282,7 @@ pub struct Totals {
     pub endowed: u64,
     /// Earned by conduct.
     pub earned: u64,
-    /// Lost to time.
+    /// Lost by how its work went.
     pub decayed: u64,
     /// Burned by slashes.
     pub burned: u64,

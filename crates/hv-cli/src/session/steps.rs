@@ -10,6 +10,7 @@ use super::told::Answer;
 use crate::Exit;
 use crate::output;
 use crate::outside::trail_of;
+use crate::report::AttemptOutcome;
 use crate::run::history::History;
 use crate::run::{MOMENT, PATIENCE, RunFailure};
 use hv_core::Grant;
@@ -134,7 +135,7 @@ pub(super) async fn exec(folder: &Folder, asked: &AskedArgs) -> Result<Answer, L
     }
     vain.iter().for_each(|why| hint.extend(["; ", why]));
     let denial = denial.as_ref().map(|denial| (denial, hint.as_str(), vain.as_slice()));
-    Ok(executed((&saga, state, end.why, left), exit, denial, output).passed(passing))
+    Ok(executed((&saga, state, end, left), exit, denial, output).passed(passing))
 }
 
 /// Runs a command and undoes it, so that it is seen whether that works.
@@ -262,7 +263,13 @@ pub(super) async fn recover(folder: &Folder, session: &SessionId, live: &Live) -
         if rehearsal && state == SagaState::Running {
             state = driven(folder, session, &saga, &host, &executor, SagaCommand::Cancel).await?;
         }
-        output::error(&format!("hv: {saga} was interrupted; after looking at what it left, it is {state}"));
+        let end = match state {
+            SagaState::Running | SagaState::Completed => "it was done and stands",
+            SagaState::Compensated => "what it left is undone",
+            SagaState::Escalated => "it could not be undone; look at it",
+            _ => "it is not settled yet; the next command takes it up",
+        };
+        output::error(&format!("hv: {saga} was interrupted; {end}"));
     }
     Ok(())
 }
@@ -412,6 +419,8 @@ struct How {
     why: Option<String>,
     /// Whether its undo was run.
     undone: bool,
+    /// Whether it did not fail, and somebody asked for its end.
+    cancelled: bool,
 }
 
 impl How {
@@ -425,7 +434,8 @@ impl How {
         let mut attempts = steps.iter().flat_map(|step| step.attempts.iter().rev());
         let last = attempts.find(|attempt| attempt.purpose == Purpose::Execute);
         let why = last.and_then(|attempt| attempt.reason.clone());
-        Ok(Self { why, undone: !saga.undone.is_empty() })
+        let cancelled = last.is_some_and(|attempt| attempt.outcome == AttemptOutcome::Done);
+        Ok(Self { why, undone: !saga.undone.is_empty(), cancelled })
     }
 
     /// What became of what it may have left.
@@ -441,15 +451,15 @@ impl How {
 }
 
 fn executed(
-    (saga, state, why, left): (&SagaId, SagaState, Option<String>, Option<&str>),
+    (saga, state, How { why, cancelled, .. }, left): (&SagaId, SagaState, How, Option<&str>),
     exit: Exit,
     denial: Option<(&Denial, &str, &[String])>,
     output: Option<Output>,
 ) -> Answer {
     let output = output.unwrap_or_default();
-    let end = match (output.exit, why) {
+    let end = match (output.exit, &why) {
         (Some(exit), _) => format!("exit code {exit}"),
-        (None, Some(why)) => why,
+        (None, Some(why)) => why.clone(),
         (None, None) => "it did not end by itself".to_owned(),
     };
     let words = match (exit, denial) {
@@ -461,7 +471,8 @@ fn executed(
         (Exit::Denied, Some((denial, hint, _))) => Some(denial_words(denial) + hint),
         (Exit::RolledBack, _) => {
             let left = left.map(|left| format!("; {left}")).unwrap_or_default();
-            Some(format!("{saga} failed ({end}){left}"))
+            let fate = if cancelled { "was interrupted" } else { "failed" };
+            Some(format!("{saga} {fate} ({end}){left}"))
         }
         (Exit::Escalated, _) => Some(format!("{saga} failed ({end}) and could not be undone; look at it")),
         _ => Some(format!("{saga} was stopped; the next command takes it up")),
@@ -471,6 +482,7 @@ fn executed(
         "state": state.name(),
         "exit_code": exit.code(),
         "command_exit": output.exit,
+        "failure": why,
         "stdout": String::from_utf8_lossy(&output.stdout),
         "stderr": String::from_utf8_lossy(&output.stderr),
         "dropped_bytes": output.dropped,
@@ -493,13 +505,17 @@ fn uncounted(
     live: &Live,
     args: &ExecArgs,
 ) -> Result<&'static str, LiveFailure> {
-    let counts = args.undo.is_none() || args.probe.is_some() || live.unproven.contains(&args.action);
+    let counts = args.undo.is_some() && (args.probe.is_some() || live.unproven.contains(&args.action));
     let claims = folder.hv.action_claims(session, &args.action)?;
     let undone = claims.is_some_and(|claims| {
         let class = claims.class(Undo::Proven, Unproven::DoesNotCount);
         class.kind == ActionKind::Effect && class.reversibility != Reversibility::None
     });
-    Ok(if undone && !counts { "; an undo counts with a --probe that sees whether it worked" } else { "" })
+    Ok(match (undone && !counts, &args.undo) {
+        (true, Some(_)) => "; an undo counts with a --probe that sees whether it worked",
+        (true, None) => "; or --undo, with which it counts as what can be undone",
+        (false, _) => "",
+    })
 }
 
 /// A refusal, with what would be enough where its reason does not say it already.

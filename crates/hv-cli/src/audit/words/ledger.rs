@@ -72,7 +72,7 @@ impl Scene<'_> {
             }
             Event::Decayed { agent, amount, at } => {
                 let agent = self.account(*agent);
-                Told::new("ledger.decayed", format!("{agent} loses {amount} to time"))
+                Told::new("ledger.decayed", format!("{agent} loses {amount} by how its work went"))
                     .with("agent", agent)
                     .with("amount", amount)
                     .with("at", at)
