@@ -498,6 +498,47 @@ fn what_a_failed_command_left_is_said_as_it_is_known() {
     assert_eq!(desk.status()["steps"][0]["attempts"][0]["printed"], "why");
 }
 
+/// `hv run --resume` goes on with runs. It once ended the session of a live agent, and called undone what was not.
+#[test]
+fn a_session_that_no_run_began_is_not_ended_by_one() {
+    let desk = Desk::new(&["change=full"]);
+    let undo = ["--undo", "rm MADE", "--probe", "test -e MADE"];
+    let made = ran(desk.exec("did:mesh:coder", "change").args(undo).args(["--", "touch", "MADE"]));
+    assert_eq!(made.status.code(), Some(0), "{}", said(&made));
+    let file = desk.folder.path().join("run.json");
+    let steps = vec![crate::scene::look("look", crate::scene::sh("true"))];
+    std::fs::write(&file, crate::scene::file(0.9, steps).to_string()).unwrap();
+    let resume = || {
+        let mut resume = hv();
+        resume.args(["run", "--resume", "--data"]).arg(desk.data());
+        resume
+    };
+    let mut begin = hv();
+    begin
+        .arg("run")
+        .arg(&file)
+        .arg("--data")
+        .arg(desk.data())
+        .arg("--work")
+        .arg(desk.folder.path().join("new"));
+    let refused = |command: &mut Command| {
+        let refused = ran(command);
+        assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+        let words = said(&refused);
+        assert!(words.contains("was not begun by `hv run`") && words.contains("hv session list"), "{words}");
+        let verified = ran(hv().args(["audit", "verify"]).arg(desk.data()));
+        let words = String::from_utf8_lossy(&verified.stdout);
+        assert!(words.contains("sealed up to batch"), "it is left as it was found: {words}");
+    };
+    refused(&mut resume());
+    refused(&mut begin);
+    assert_eq!(code(&mut desk.session("undo")), 0, "it goes on");
+    assert!(!desk.work().join("MADE").exists());
+    assert_eq!(code(&mut desk.session("close")), 0);
+    // Nor is one that has ended reported as a run.
+    refused(&mut resume());
+}
+
 #[test]
 fn names_of_hv_and_scores_out_of_range_are_refused_by_name() {
     let desk = Desk::new(&["look=read-only"]);

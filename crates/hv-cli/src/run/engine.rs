@@ -128,8 +128,13 @@ async fn begin(
     let hv = pace::open(trail, config, &plan)?;
     let connected = Connected::to(hv, &plan)?;
     let hv = connected.hv.clone();
-    if let Some(open) = hv.open_sessions()?.into_iter().next() {
-        return Err(RunFailure::Unfinished { data, session: open.to_string() });
+    if let Some((open, history)) = open_run(&hv, &log)? {
+        let session = open.to_string();
+        if !history.is_of_a_run() {
+            hv.seal().await?;
+            return Err(RunFailure::NoRun { data, session });
+        }
+        return Err(RunFailure::Unfinished { data, session });
     }
     let fits = same_node(&plan, hv.config()?, &data);
     let bound = match fits.and_then(|()| placed(&plan, &session, &log, &work, &data)) {
@@ -174,6 +179,19 @@ fn placed(
     Ok(plan.bind(&place::prepare_work(work, data)?)?)
 }
 
+/// The open session that a run began, or else the first one, with what the trail says of it.
+fn open_run(hv: &Hypervisor, log: &FileLog) -> Result<Option<(SessionId, History)>, RunFailure> {
+    let mut first = None;
+    for open in hv.open_sessions()? {
+        let Some(history) = History::read(log, Some(&open))? else { continue };
+        if history.note(NOTE).is_some() {
+            return Ok(Some((open, history)));
+        }
+        first.get_or_insert((open, history));
+    }
+    Ok(first)
+}
+
 async fn resume(
     (args, config): (&RunArgs, &Config),
     plan: Option<Plan>,
@@ -196,8 +214,11 @@ async fn resume(
     };
     let log = Arc::clone(trail.log());
     let hv = Hypervisor::open_configured(trail, Arc::new(SystemClock), config)?;
-    let open = hv.open_sessions()?.into_iter().next();
-    let Some(history) = History::read(&*log, open.as_ref())? else {
+    let (open, history) = match open_run(&hv, &log)? {
+        Some((open, history)) => (Some(open), Some(history)),
+        None => (None, History::read(&*log, None)?),
+    };
+    let Some(history) = history else {
         if let Some(plan) = plan {
             drop((hv, log));
             return Box::pin(begin((args, config), plan, progress, interrupts)).await;
@@ -208,6 +229,11 @@ async fn resume(
         return verified(blank(None, &data), &data);
     };
     let session = history.session.clone();
+    if !history.is_of_a_run() {
+        // Somebody else's, whom it would end; its own commands settle what an interrupted one left.
+        hv.seal().await?;
+        return Err(RunFailure::NoRun { data, session: session.to_string() });
+    }
     let Some(note) = history.note(NOTE) else {
         // Interrupted before it was known what to do: nothing was done, so there is nothing to undo.
         let root = if open.is_some() { Some(hv.terminate_session(&session).await?) } else { history.root };

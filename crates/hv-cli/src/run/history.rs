@@ -167,6 +167,13 @@ impl History {
         self.notes.iter().rev().find(|(name, _)| name == key).map(|(_, id)| *id)
     }
 
+    /// Whether a run began the session: it says what it was started with, or was interrupted before it could, and then
+    /// nothing is in it.
+    pub(crate) fn is_of_a_run(&self) -> bool {
+        let untouched = self.notes.is_empty() && self.agents.is_empty() && self.sagas.is_empty();
+        untouched || self.note(super::begun::NOTE).is_some()
+    }
+
     fn take(&mut self, record: TrailRecord) {
         let (time, own) = (record.time, record.stream == self.stream);
         let mut started = None;

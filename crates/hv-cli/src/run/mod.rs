@@ -118,6 +118,13 @@ pub enum RunFailure {
         /// The file that was given now.
         file: PathBuf,
     },
+    /// The session of the trail was not begun by a run.
+    NoRun {
+        /// The folder of the trail.
+        data: PathBuf,
+        /// Its session.
+        session: String,
+    },
     /// What a run was started with is not in its trail any more.
     Purged {
         /// The folder of the trail.
@@ -191,6 +198,7 @@ impl RunFailure {
             | Self::Unusable { .. }
             | Self::NoHome
             | Self::OtherFile { .. }
+            | Self::NoRun { .. }
             | Self::Purged { .. }
             | Self::SessionTaken { .. }
             | Self::OtherNode { .. }
@@ -246,6 +254,12 @@ impl fmt::Display for RunFailure {
                  file in another folder",
                 data = data.display(),
                 file = file.display()
+            ),
+            Self::NoRun { data, session } => write!(
+                f,
+                "session `{session}` in {data} was not begun by `hv run`, and stays as it is; `hv session list --data \
+                 {data}` says where it stands; choose another folder",
+                data = data.display(),
             ),
             Self::Purged { data, session } => write!(
                 f,

@@ -471,9 +471,7 @@ impl Draft<'_> {
         let to = match run.state {
             StepState::InDoubt if def.has_effect() => Move::Assumed { failure: denied },
             StepState::InDoubt => Move::Failed { failure: denied },
-            StepState::Waiting if def.has_effect() && run.doubtful => {
-                failed_for_good(def, run, denied)
-            }
+            StepState::Waiting if def.has_effect() && run.doubtful => failed_for_good(def, run, denied),
             _ => Move::Denied {},
         };
         self.moved(step, to)
