@@ -303,3 +303,22 @@ fn attempts_of(report: &Value) -> Vec<&Value> {
         .flat_map(|step| attempts(report, step["id"].as_str().unwrap(), "execute"))
         .collect()
 }
+
+/// Whoever wrote an undo that does not count learns it, and not of a quorum alone.
+#[test]
+fn a_step_whose_undo_does_not_count_says_what_would_make_it_count() {
+    let told = |accepted: bool| {
+        let made = with(mark("touch MARK"), json!({ "accept_unproven_undo": accepted }));
+        let run = scene(&file(if accepted { 0.6 } else { 0.9 }, vec![made]));
+        let (code, report) = outcome(&run);
+        assert_eq!(code, 5, "{report:#}");
+        let again = ran(hv().args(["run", "--resume", "--quiet", "--data"]).arg(run.data()));
+        (String::from_utf8_lossy(&again.stdout).into_owned(), step(&report, "mark").clone())
+    };
+    let (words, report) = told(false);
+    assert!(words.contains("give it a `probe`, or say accept_unproven_undo = true"), "{words}");
+    assert_eq!(report["undo_unproven"], true);
+    let (words, report) = told(true);
+    assert!(!words.contains("give it a `probe`"), "σ is what is missing: {words}");
+    assert_eq!(report["undo_unproven"], Value::Null);
+}

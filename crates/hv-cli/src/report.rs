@@ -180,7 +180,14 @@ pub struct StepReport {
     pub state: StepState,
     /// Every attempt, in the order in which they started.
     pub attempts: Vec<AttemptReport>,
+    /// That its undo does not count, because nothing shows that it works; said of steps of a session file alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub undo_unproven: bool,
 }
+
+/// What would have let a step through whose undo does not count.
+const UNPROVEN: &str = "its undo does not count, because nothing shows that it works: give it a `probe`, or say \
+                        accept_unproven_undo = true";
 
 impl StepReport {
     /// Why the last attempt failed that was to do something, and the last line of what it printed; nothing where none
@@ -402,6 +409,9 @@ impl fmt::Display for Report {
             if let Some(words) = step.last_words() {
                 line(format!("    {words}"))?;
             }
+            if step.undo_unproven && step.state == StepState::Denied {
+                line(format!("    {UNPROVEN}"))?;
+            }
         }
         if !self.undo_order.is_empty() {
             let order: Vec<_> = self.undo_order.iter().map(StepId::as_str).collect();
@@ -503,6 +513,7 @@ mod tests {
                     attempt(Purpose::Execute, AttemptOutcome::Done, Some(0)),
                     attempt(Purpose::Undo, AttemptOutcome::Done, Some(0)),
                 ],
+                undo_unproven: false,
             }],
             commit_order: vec![step("tag")],
             undo_order: vec![step("tag")],

@@ -267,6 +267,14 @@ pub enum UnprovenUndo {
     Accepted,
 }
 
+impl BoundStep {
+    /// Whether it has an undo that does not count, because nothing shows that it works.
+    pub(crate) fn is_unproven(&self) -> bool {
+        let nobody_asks = self.def.has_effect() && self.def.undo.is_some() && self.def.probe.is_none();
+        nobody_asks && self.unproven_undo == UnprovenUndo::Refused
+    }
+}
+
 /// An observation as an executor takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BoundObservation {

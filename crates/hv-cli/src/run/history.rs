@@ -408,6 +408,7 @@ impl StepHistory {
             ring: self.ring,
             state: self.state,
             attempts,
+            undo_unproven: false,
         })
     }
 

@@ -1,8 +1,8 @@
 //! What a run says of itself when nothing more is done.
 
 use super::{REHEARSAL, SETUP, WORK};
-use crate::plan::Bound;
-use crate::report::{self, Done, ObservationReport, Outcome, Report};
+use crate::plan::{Bound, BoundStep};
+use crate::report::{self, Done, ObservationReport, Outcome, Report, StepReport};
 use crate::run::RunFailure;
 use crate::run::history::{History, SagaHistory, printed};
 use hv_core::audit::Log;
@@ -66,7 +66,13 @@ pub(super) fn report(
     data: &Path,
     outcome: Outcome,
 ) -> Result<Report, RunFailure> {
-    let steps = |name: &str| history.saga(name).map_or(Ok(Vec::new()), |saga| saga.step_reports(log));
+    let steps = |name: &str, bound: &[BoundStep]| -> Result<Vec<StepReport>, RunFailure> {
+        let mut steps = history.saga(name).map_or(Ok(Vec::new()), |saga| saga.step_reports(log))?;
+        for step in &mut steps {
+            step.undo_unproven = bound.iter().any(|bound| bound.def.id == step.id && bound.is_unproven());
+        }
+        Ok(steps)
+    };
     let order = |pick: fn(&SagaHistory) -> &Vec<hv_core::types::StepId>| {
         history.saga(WORK).map(|saga| pick(saga).clone()).unwrap_or_default()
     };
@@ -90,9 +96,9 @@ pub(super) fn report(
         ended: history.ended,
         agents: history.agents.clone(),
         vouches: history.vouches.clone(),
-        setup: steps(SETUP)?,
-        rehearsal: steps(REHEARSAL)?,
-        steps: steps(WORK)?,
+        setup: steps(SETUP, &bound.setup)?,
+        rehearsal: steps(REHEARSAL, &bound.steps)?,
+        steps: steps(WORK, &bound.steps)?,
         commit_order: order(|saga| &saga.committed),
         undo_order: order(|saga| &saga.undone),
         denials: history.denials.clone(),
