@@ -68,10 +68,13 @@ impl<K: Hash + Eq, V, S: BuildHasher + Default> Few<K, V, S> {
 
     /// Returns what was there before.
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
+        if let Some(table) = self.table.as_mut().filter(|table| !table.is_empty()) {
+            return table.insert(key, value);
+        }
         if let Some(known) = self.get_mut(&key) {
             return Some(std::mem::replace(known, value));
         }
-        if self.table().is_some() || self.rest.len() + 1 >= FEW {
+        if self.rest.len() + 1 >= FEW {
             let table = self.table.get_or_insert_default();
             table.extend(self.first.take().into_iter().chain(self.rest.drain(..)));
             table.insert(key, value);

@@ -146,7 +146,7 @@ impl SagaHost {
     /// # Errors
     /// [`Error::NoSession`] and [`Error::NoSaga`] where it is not there, [`Error::Poisoned`].
     pub fn state(&self) -> Result<SagaState, Error> {
-        self.node.read(|state, _| {
+        self.node.look(|state| {
             let slot = state.slot(&self.session).ok_or_else(|| Error::NoSession(self.session.clone()))?;
             let saga = slot.saga(&self.saga).ok_or_else(|| Error::NoSaga(self.saga.clone()))?;
             Ok(saga.state())
