@@ -82,8 +82,8 @@ pub(crate) struct Ahead {
     pub(crate) reader: SegmentReader,
     /// Where the next frame should be.
     pub(crate) offset: u64,
-    /// The digest of the segment up to there.
-    pub(crate) digest: FileDigest,
+    /// The digest of the segment up to there, where somebody wants it.
+    pub(crate) digest: Option<FileDigest>,
     /// The last batch to be read.
     pub(crate) until: Option<Lsn>,
     /// Whether records are hashed.
@@ -184,7 +184,6 @@ impl Ahead {
                 }
             };
             self.offset += bytes.len() as u64;
-            self.digest.update(bytes);
             if self.hashed {
                 let mut records = Reader::new(bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default());
                 // Whoever takes them up finds what cannot be read.
@@ -197,6 +196,9 @@ impl Ahead {
             if self.until.is_some_and(|until| lsn >= until) {
                 run.stop = Some(Stop::Until);
             }
+        }
+        if let Some(digest) = &mut self.digest {
+            digest.update(&run.bytes);
         }
         Ok(())
     }

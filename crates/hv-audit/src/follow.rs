@@ -97,7 +97,7 @@ impl Shown<'_> {
             Kind::Snapshot { digest, length } => first.lsn == lsn && read.print == Print { digest, length },
             _ => false,
         };
-        self.begun = named && self.follow.begin(Some(Kept { lsn, state: &read.state }));
+        self.begun = named && self.follow.begin(Some(Kept { lsn, state: read.state() }));
         self.begun
     }
 

@@ -44,6 +44,11 @@ const PIECE_BYTES: usize = 64 << 10;
 
 impl FileDigest {
     pub(crate) fn update(&mut self, bytes: &[u8]) {
+        // What is large already waits for nothing.
+        if self.waiting.is_empty() && bytes.len() >= PIECE_BYTES {
+            self.hasher.update(bytes);
+            return;
+        }
         self.waiting.extend_from_slice(bytes);
         if self.waiting.len() >= PIECE_BYTES {
             self.hasher.update(&self.waiting);

@@ -28,6 +28,7 @@ mod memory;
 
 mod file;
 mod follow;
+mod prefix;
 mod recover;
 mod rest;
 mod snapshot;

@@ -9,11 +9,12 @@ use crate::journal::{Journal, Purges};
 use crate::log::{Doing, Log, LogError, Lsn, PayloadRef};
 use crate::mark::{MARK_NAME, Mark};
 use crate::payload::{Entropy, Pending, Vault, finish};
+use crate::prefix::{OpenDigest, Prefix};
 use crate::record::Tag;
 use crate::rest::Rest;
 use crate::segment::{SegmentHeader, SegmentReader, segment_name};
-use crate::snapshot::{self, Opening, Read, UnusableSnapshot, snapshot_name};
-use crate::survey::{Survey, Tail};
+use crate::snapshot::{self, Opening, UnusableSnapshot, snapshot_name};
+use crate::survey::{End, Survey, Tail};
 use crate::writer::{OpenSegment, Writer};
 use hv_types::{Digest, Timestamp};
 use std::io;
@@ -115,6 +116,14 @@ impl FileLog {
         };
         let (slots, folder) = (inventory.slots, survey.folder.payload_folder);
         let mut vault = Vault::new(Arc::clone(&disk), dir, mark.nonce, slots, folder);
+        let End { segment, offset, digest, .. } = &survey.end;
+        let (digest, prefix) = match digest {
+            Some(digest) => (digest.clone().into(), None),
+            None => {
+                let prefix = Prefix::new((Arc::clone(&shared), dir), *segment, *offset);
+                (OpenDigest::from(Arc::clone(&prefix)), Some(prefix))
+            }
+        };
         let mut recovery = Recovery { disk: &*disk, dir, vault: &mut vault, entropy: &mut entropy, loose };
         recovery.remove_unfinished(&survey.folder)?;
         if snapshots {
@@ -122,8 +131,11 @@ impl FileLog {
         }
         recovery.vault.tidy(&inventory.keys)?;
         let ended = survey.says_ended();
-        let segment =
-            if ended { reopened(&survey, &*disk, dir)? } else { recovery.segment(&survey, mark, limit)? };
+        let segment = if ended {
+            reopened(&survey, digest, &*disk, dir)?
+        } else {
+            recovery.segment(&survey, digest, mark, limit)?
+        };
         let loose = recovery.loose;
         let mut writer = Writer { disk, dir: dir.to_owned(), marks, mark, segment, limit };
         if ended {
@@ -136,10 +148,16 @@ impl FileLog {
             false => Begun::default(),
         };
 
-        if let Some((lsn, Read { point, state, .. })) = read {
-            let rest =
-                Rest::new((Arc::clone(&shared), dir), &survey, (point, lsn), Arc::clone(&begun.poisoned));
-            (begun.state, begun.rest) = ((!followed).then_some(state), Some(rest));
+        if let Some((lsn, read)) = read {
+            let (point, state) = read.into_parts(!followed);
+            let rest = Rest::new(
+                (Arc::clone(&shared), dir),
+                &survey,
+                (point, lsn),
+                prefix,
+                Arc::clone(&begun.poisoned),
+            );
+            (begun.state, begun.rest) = (state, Some(rest));
         }
         let rest = begun.rest.clone();
         let journal = Journal::resume(survey.chain.into_streams(), lsn, time, purges);
@@ -211,15 +229,25 @@ fn first_mark(
 }
 
 /// Opens the last segment of a log that was ended.
-fn reopened(survey: &Survey<'_>, disk: &dyn Disk, dir: &Path) -> Result<OpenSegment, LogError> {
+fn reopened(
+    survey: &Survey<'_>,
+    digest: OpenDigest,
+    disk: &dyn Disk,
+    dir: &Path,
+) -> Result<OpenSegment, LogError> {
     let path = dir.join(segment_name(survey.end.segment));
     let file = disk.open(&path, Access::Write).map_err(io_error(&path, Doing::Open))?;
-    Ok(open_segment(survey, file, path, survey.end.offset))
+    Ok(open_segment(survey, digest, (file, path), survey.end.offset))
 }
 
-fn open_segment(survey: &Survey<'_>, file: Box<dyn DiskFile>, path: PathBuf, filled: u64) -> OpenSegment {
+fn open_segment(
+    survey: &Survey<'_>,
+    digest: OpenDigest,
+    (file, path): (Box<dyn DiskFile>, PathBuf),
+    filled: u64,
+) -> OpenSegment {
     let (index, offset) = (survey.end.segment, survey.end.offset);
-    OpenSegment { file, path, index, offset, filled, digest: survey.end.digest.clone() }
+    OpenSegment { file, path, index, offset, filled, digest }
 }
 
 /// Tidies what a crash left; what is not whole is kept as a payload first.
@@ -250,7 +278,13 @@ impl Recovery<'_> {
     }
 
     /// The segment to continue in.
-    fn segment(&mut self, survey: &Survey<'_>, mark: Mark, limit: u64) -> Result<OpenSegment, LogError> {
+    fn segment(
+        &mut self,
+        survey: &Survey<'_>,
+        digest: OpenDigest,
+        mark: Mark,
+        limit: u64,
+    ) -> Result<OpenSegment, LogError> {
         if let Tail::Unbegun { segment } = survey.tail {
             let path = self.dir.join(segment_name(segment));
             let file = self.disk.open(&path, Access::Read).map_err(io_error(&path, Doing::Open))?;
@@ -274,7 +308,7 @@ impl Recovery<'_> {
             file.write_at(at, &zeros).map_err(io_error(&path, Doing::Write))?;
             file.sync_all().map_err(io_error(&path, Doing::Sync))?;
         }
-        Ok(open_segment(survey, file, path, filled))
+        Ok(open_segment(survey, digest, (file, path), filled))
     }
 
     /// Keeps what a file holds from an offset on; gives where it ends, zeros left out.

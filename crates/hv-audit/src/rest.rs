@@ -7,6 +7,7 @@ use crate::folder::{Folder, found};
 use crate::inventory::{Purpose, take_inventory};
 use crate::log::{LogError, Lsn, PayloadRef};
 use crate::mark::Mark;
+use crate::prefix::Prefix;
 use crate::snapshot::{Point, snapshot_name};
 use crate::survey::Survey;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +24,8 @@ pub(crate) struct Rest {
     /// Where the snapshot says that the log stood, and the batch that holds its digest.
     point: Point,
     snapshot: Lsn,
+    /// What the segment held that is written to.
+    prefix: Option<Arc<Prefix>>,
     /// The last batch that there was.
     until: Lsn,
     /// What came of it; `None` while nobody has looked.
@@ -39,6 +42,7 @@ impl Rest {
         (disk, dir): (Arc<dyn Disk>, &Path),
         survey: &Survey<'_>,
         (point, snapshot): (Point, Lsn),
+        prefix: Option<Arc<Prefix>>,
         poisoned: Arc<AtomicBool>,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -48,6 +52,7 @@ impl Rest {
             folder: survey.folder.clone(),
             point,
             snapshot,
+            prefix,
             until: survey.lsn,
             done: Mutex::new(None),
             dropped: AtomicBool::new(false),
@@ -63,8 +68,12 @@ impl Rest {
     /// Begins in the background. Where no thread can be had, it is done before the log is ended.
     pub(crate) fn begin(self: &Arc<Self>) {
         let rest = Arc::clone(self);
-        let begun =
-            std::thread::Builder::new().name("hv-verify".to_owned()).spawn(move || rest.verify().map(drop));
+        let work = move || {
+            // Whoever finishes the segment needs that; where it fails, that one is told.
+            rest.prefix.as_ref().map(|prefix| prefix.digest().map(drop));
+            rest.verify().map(drop)
+        };
+        let begun = std::thread::Builder::new().name("hv-verify".to_owned()).spawn(work);
         drop(begun);
     }
 
@@ -76,6 +85,9 @@ impl Rest {
     /// Nobody waits for it any more.
     pub(crate) fn give_up(&self) {
         self.dropped.store(true, Ordering::Relaxed);
+        if let Some(prefix) = &self.prefix {
+            prefix.give_up();
+        }
     }
 
     /// Verifies, or waits until it is; gives the payloads that no record refers to.

@@ -120,7 +120,22 @@ impl Point {
 pub(crate) struct Read {
     pub(crate) point: Point,
     pub(crate) print: Print,
-    pub(crate) state: Vec<u8>,
+    /// All of it, and where in it the state begins.
+    bytes: Vec<u8>,
+    state: usize,
+}
+
+impl Read {
+    /// The state that was kept.
+    pub(crate) fn state(&self) -> &[u8] {
+        self.bytes.get(self.state..).unwrap_or_default()
+    }
+
+    /// Where the log stood, and the state where somebody wants it.
+    pub(crate) fn into_parts(mut self, wanted: bool) -> (Point, Option<Vec<u8>>) {
+        let state = wanted.then(|| self.bytes.split_off(self.state));
+        (self.point, state)
+    }
 }
 
 const MAGIC: &[u8; 8] = b"hv-snap\n";
@@ -139,13 +154,13 @@ pub(crate) fn encode(point: &Point, state: &[u8]) -> Vec<u8> {
 /// Reads the snapshot of this name; `None` where it is not there or is none. Whether it is the one that was kept
 /// only its record tells.
 pub(crate) fn read(disk: &dyn Disk, dir: &Path, lsn: Lsn) -> Option<Read> {
-    let mut bytes = read_bytes(disk, dir, lsn).ok()??;
+    let bytes = read_bytes(disk, dir, lsn).ok()??;
     let print = Print::of(&bytes);
     let mut reader = Reader::new(&bytes);
     let begins = reader.array().ok()? == *MAGIC && reader.array().ok()? == VERSION.to_le_bytes();
     let point = if begins { Point::take(&mut reader).ok()? } else { return None };
     let state = bytes.len() - reader.rest().len();
-    Some(Read { point, print, state: bytes.split_off(state) })
+    Some(Read { point, print, bytes, state })
 }
 
 /// The bytes of the snapshot of this name; `None` where it is not there.

@@ -12,6 +12,7 @@ use crate::hash::FileDigest;
 use crate::locate::locate;
 use crate::log::{Doing, LogError, Lsn, StreamNo};
 use crate::mark::{MARK_NAME, Mark, MarkState, Marks, SLOT_BYTES};
+use crate::prefix::digest_up_to;
 use crate::record::{Entry, Kind};
 use crate::reducing::{Place, Reductions};
 use crate::segment::{FRAME_HEADER_BYTES, HEADER_BYTES, SegmentReader, ShortHeader, segment_name};
@@ -54,9 +55,6 @@ pub(crate) struct Survey<'d> {
     suspended: Option<LogError>,
 }
 
-/// So many bytes of a segment are hashed at once where its frames are not looked at.
-const PIECE_BYTES: usize = 256 << 10;
-
 /// Where the whole batches of a log end.
 #[derive(Debug, Default)]
 pub(crate) struct End {
@@ -64,8 +62,8 @@ pub(crate) struct End {
     pub(crate) segment: u32,
     /// Where in it the last whole batch ends; 0 where there is no segment.
     pub(crate) offset: u64,
-    /// The segment's digest up to there.
-    pub(crate) digest: FileDigest,
+    /// The segment's digest up to there; `None` where reading began in the middle of it and nobody has asked for it.
+    pub(crate) digest: Option<FileDigest>,
     /// What the segment was, where records of it are gone.
     pub(crate) short: Option<ShortHeader>,
 }
@@ -105,7 +103,7 @@ impl<'d> Survey<'d> {
             lsn: Lsn(0),
             records: 0,
             bytes: 0,
-            end: End::default(),
+            end: End { digest: Some(FileDigest::default()), ..End::default() },
             tail: Tail::Nothing,
             references: BTreeMap::new(),
             purged: BTreeMap::new(),
@@ -261,17 +259,7 @@ impl<'d> Survey<'d> {
         self.chain = chain.ok_or_else(|| self.at_header(&name, What::SegmentPlace))?;
         self.stood = Some(point.segment);
         (self.lsn, self.end.segment, self.end.offset) = (point.lsn, point.segment, point.offset);
-        self.end.digest.reset();
-        let mut at = 0;
-        while at < point.offset {
-            let count = usize::try_from(point.offset - at).unwrap_or(usize::MAX).min(PIECE_BYTES);
-            let bytes = reader.bytes(at, count).map_err(&read)?;
-            if bytes.is_empty() {
-                return Err(found_at(&name, at, What::Cut));
-            }
-            self.end.digest.update(bytes);
-            at += bytes.len() as u64;
-        }
+        self.end.digest = None;
         self.purged.extend(point.purged.iter().map(|id| (*id, 0)));
         for (purge, ids) in &point.pending {
             self.purged.extend(ids.iter().map(|id| (*id, *purge)));
@@ -328,7 +316,7 @@ impl<'d> Survey<'d> {
                 return Ok(());
             }
             let (offset, hashed) = (self.end.offset, self.end.short.is_none());
-            let digest = core::mem::take(&mut self.end.digest);
+            let digest = self.end.digest.take();
             let mut ahead = Ahead { reader, offset, digest, until, hashed, hurried: self.hurried };
             let stop =
                 ahead.each(&read, &mut |run| run.frames().try_for_each(|frame| self.frame(frame, &name, f)));
@@ -354,13 +342,24 @@ impl<'d> Survey<'d> {
         Ok(())
     }
 
+    /// The digest of the last segment up to where its last whole batch ends.
+    fn end_digest(&mut self) -> Result<Digest, LogError> {
+        let End { segment, offset, ref mut digest, .. } = self.end;
+        let digest = match digest {
+            Some(digest) => digest,
+            None => digest.insert(digest_up_to((self.disk, self.dir), segment, offset, &|| true)?),
+        };
+        Ok(digest.finish())
+    }
+
     /// Behind a segment of which records are gone, the log stands where it stood behind what that was.
     fn end_short(&mut self, name: &Path) -> Result<(), LogError> {
         let Some(short) = self.end.short else { return Ok(()) };
         if self.lsn > short.last_lsn {
             return Err(found_at(name, self.end.offset, What::SegmentHeader));
         }
-        self.reductions.short(self.end.segment, self.end.digest.finish());
+        let digest = self.end_digest()?;
+        self.reductions.short(self.end.segment, digest);
         self.lsn = short.last_lsn;
         self.chain.skip_to(short.last_lsn);
         Ok(())
@@ -392,7 +391,7 @@ impl<'d> Survey<'d> {
         let previous = match self.end.short {
             _ if index == 0 => Digest::default(),
             Some(short) => short.digest,
-            None => self.end.digest.finish(),
+            None => self.end_digest()?,
         };
         let nonce = self.mark.map_or(header.nonce, |mark| mark.nonce);
         if header.index != index || header.nonce != nonce || header.first_lsn != self.lsn.next() {
@@ -405,8 +404,9 @@ impl<'d> Survey<'d> {
         self.end.segment = index;
         self.end.offset = bytes.len() as u64;
         self.end.short = short.as_ref().map(|(header, _)| *header);
-        self.end.digest.reset();
-        self.end.digest.update(bytes);
+        let digest = self.end.digest.get_or_insert_default();
+        digest.reset();
+        digest.update(bytes);
         Ok(true)
     }
 
@@ -515,7 +515,7 @@ impl<'d> Survey<'d> {
         if !self.chain.is_sealed() {
             return Err(here(What::NotEnded));
         }
-        if self.end.digest.finish() != mark.digest {
+        if self.end_digest()? != mark.digest {
             return Err(found(&name, What::EndDigest));
         }
         if let Some(unfinished) = self.folder.unfinished.first() {

@@ -5,6 +5,7 @@ use crate::folder::io_error;
 use crate::hash::FileDigest;
 use crate::log::{Doing, LogError, Lsn};
 use crate::mark::{MARK_NAME, Mark, MarkState};
+use crate::prefix::OpenDigest;
 use crate::segment::{HEADER_BYTES, SegmentHeader, segment_name};
 use crate::waiting::Frames;
 use hv_types::Digest;
@@ -34,7 +35,7 @@ pub(crate) struct OpenSegment {
     /// Up to where the file is written with zeros.
     pub(crate) filled: u64,
     /// The digest of everything up to `offset`.
-    pub(crate) digest: FileDigest,
+    pub(crate) digest: OpenDigest,
 }
 
 /// Batches to be written in one go.
@@ -92,7 +93,7 @@ impl Writer {
         self.trim()?;
         self.mark.state = MarkState::Sealed;
         self.mark.turn = self.mark.turn.saturating_add(1);
-        self.mark.digest = self.segment.digest.finish();
+        self.mark.digest = self.segment.digest.finish()?;
         let place = self.mark.place();
         for place in [place, Mark::other_place(place)] {
             self.write_mark(place)?;
@@ -146,7 +147,7 @@ impl Writer {
             index,
             nonce: self.mark.nonce,
             first_lsn,
-            previous: self.segment.digest.finish(),
+            previous: self.segment.digest.finish()?,
         };
         self.segment = OpenSegment::create(&*self.disk, &self.dir, header, self.limit)?;
         Ok(())
@@ -172,7 +173,7 @@ impl OpenSegment {
     ) -> Result<Self, LogError> {
         let path = dir.join(segment_name(header.index));
         let file = disk.create(&path).map_err(io_error(&path, Doing::Create))?;
-        let digest = FileDigest::default();
+        let digest = FileDigest::default().into();
         let mut segment = Self { file, path, index: header.index, offset: 0, filled: 0, digest };
         segment.write(&header.to_bytes())?;
         segment.fill(limit)?;
@@ -184,7 +185,7 @@ impl OpenSegment {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), LogError> {
         self.file.write_at(self.offset, bytes).map_err(io_error(&self.path, Doing::Write))?;
-        self.digest.update(bytes);
+        self.digest.update(bytes)?;
         self.offset += bytes.len() as u64;
         Ok(())
     }

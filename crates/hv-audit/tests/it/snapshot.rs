@@ -145,6 +145,35 @@ fn a1_nothing_is_sealed_over_what_opening_left_unread() {
     assert!(unread > 300 && refused > 10, "{unread} unread, {refused} refused");
 }
 
+/// What the mark of an ended log says of its last segment is about all of it, wherever reading it began.
+#[test]
+fn an_ended_log_is_refused_for_any_byte_of_its_last_segment_before_its_snapshot_too() {
+    let disk = SimDisk::default();
+    let options = || options(&disk, 1 << 20);
+    let log = FileLog::create(Path::new(DIR), Timestamp(1), options()).unwrap();
+    work(&log, 100).unwrap();
+    let kept = keep(&log, Timestamp(1000)).unwrap();
+    work(&log, 2000).unwrap();
+    log.seal(Timestamp(3000)).unwrap();
+    drop(log);
+    let image = disk.image();
+    let segment = Path::new(DIR).join("00000000.seg");
+    for at in (0..image[&segment].len()).step_by(3) {
+        let mut image = image.clone();
+        image.get_mut(&segment).unwrap()[at] ^= 4;
+        let opened = open(&SimDisk::from_image(&image));
+        assert!(matches!(opened, Err(LogError::Damaged(_))), "byte {at}");
+    }
+    let log = FileLog::open(Path::new(DIR), Timestamp(5000), options()).unwrap();
+    assert_eq!(log.opening().0.snapshot, Some(kept));
+    // It goes on in the same segment, and ends there.
+    work(&log, 6000).unwrap();
+    log.seal(Timestamp(9000)).unwrap();
+    drop(log);
+    assert_eq!(verdict(&disk).verdict, Verdict::Complete);
+    assert_eq!(disk.image().keys().filter(|path| path.extension().is_some_and(|e| e == "seg")).count(), 1);
+}
+
 /// A content that was put and that a crash left without a record is referred to by the record that ends the log.
 #[test]
 fn a_content_without_a_record_is_found_behind_a_snapshot_too() {
