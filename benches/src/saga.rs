@@ -289,8 +289,9 @@ fn saga_taken_up(sagas: u64) -> Result<Timed, String> {
     let trail = OpenTrail::open(Path::new(RECOVERY), SystemClock.now(), options).map_err(text)?;
     let hv = Hypervisor::open(trail, Arc::new(SystemClock)).map_err(text)?;
     let mut ready = 0_u64;
-    for n in 0..sagas {
-        let state = hv.saga(&stage.session, &name(n)?).state().map_err(text)?;
+    // Their names come from the log, too, as they do for whoever takes them up.
+    for name in hv.sagas(&stage.session).map_err(text)? {
+        let state = hv.saga(&stage.session, &name).state().map_err(text)?;
         ready += u64::from(state == SagaState::Running);
     }
     let ns_per_call = each(started.elapsed(), sagas)?;
