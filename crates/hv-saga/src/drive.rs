@@ -84,33 +84,43 @@ where
         }
         let signal = *signals.borrow_and_update();
         if signal != seen {
-            let before = core::mem::replace(&mut seen, signal);
+            // Several may have been asked for meanwhile: one is carried out, and the rest in the next rounds. What was
+            // woken for is answered by each.
+            seen.wakes = signal.wakes;
             progress = match signal.stop {
                 Stop::Abandon { within } => {
                     return suspend((host, executor, control), running, within, progress.state).await;
                 }
-                Stop::Cancel { within } if before.stop == Stop::Go => {
+                Stop::Cancel { within } if seen.stop == Stop::Go => {
+                    seen.stop = signal.stop;
                     patience = Some((Box::pin(tokio::time::sleep(within)), Patience::First));
-                    host.commit(SagaCommand::Cancel, None).await?
+                    tolerant(host.commit(SagaCommand::Cancel, None).await, host).await?
                 }
-                Stop::Go | Stop::Cancel { .. } if signal.relieved != before.relieved => {
+                // Before work is handed over, which starts it, and after that it goes on.
+                Stop::Go if signal.paused && !seen.paused => {
+                    seen.paused = true;
+                    tolerant(host.commit(SagaCommand::Pause, None).await, host).await?
+                }
+                Stop::Go | Stop::Cancel { .. } if signal.relieved != seen.relieved => {
                     let mut relieved = None;
-                    for agent in control.relieved(before.relieved) {
+                    for agent in control.relieved(seen.relieved) {
                         running.drop_of(&agent);
                         let command = SagaCommand::Relieve { agent, refused: Vec::new() };
                         let next = host.commit(command, None).await?;
                         take_up(&mut running, relieved.insert(next), executor, host);
                     }
+                    seen.relieved = signal.relieved;
                     relieved.unwrap_or(progress)
                 }
-                Stop::Go if signal.paused && !before.paused => {
-                    tolerant(host.commit(SagaCommand::Pause, None).await, host).await?
-                }
-                Stop::Go if before.paused && !signal.paused => {
+                Stop::Go if seen.paused && !signal.paused => {
+                    seen.paused = false;
                     let resume = SagaCommand::Resume { refused: Vec::new() };
                     tolerant(host.commit(resume, None).await, host).await?
                 }
-                Stop::Go | Stop::Cancel { .. } => host.commit(SagaCommand::advance(), None).await?,
+                Stop::Go | Stop::Cancel { .. } => {
+                    seen = signal;
+                    host.commit(SagaCommand::advance(), None).await?
+                }
             };
             continue;
         }
@@ -153,7 +163,8 @@ where
                 // Undo and probes are not stopped: only they lead to the end.
                 for attempt in running.stop(Purpose::Execute) {
                     let stopped = Outcome::failed(Class::Unknown, Reason::Stopped);
-                    progress = host.commit(Report::of(attempt, stopped.verdict).into(), None).await?;
+                    let report = Report::of(attempt, stopped.verdict).into();
+                    progress = tolerant(host.commit(report, None).await, host).await?;
                     take_up(&mut running, &mut progress, executor, host);
                 }
                 progress

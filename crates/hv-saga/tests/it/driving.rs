@@ -384,3 +384,47 @@ async fn a_late_report_does_no_harm() {
     assert_eq!(state.unwrap(), SagaState::Completed);
     assert_eq!(read(&diary).iter().filter(|line| line.starts_with("execute")).count(), 2);
 }
+
+/// What is asked for at the same moment is all carried out: a pause and a resumption beside a relief.
+#[tokio::test(start_paused = true)]
+async fn nothing_that_is_asked_for_at_the_same_moment_is_lost() {
+    let diary = Diary::default();
+    let control = Control::new();
+    let host = host();
+    let nobody = |name: &str| hv_types::Did::new(name).unwrap();
+    let other = control.clone();
+    let asking = async {
+        sleep(Duration::from_secs(1)).await;
+        other.pause();
+        other.relieve(nobody("did:mesh:x"));
+        sleep(Duration::from_secs(100)).await;
+        assert!(host.saga().is_paused());
+        assert_eq!(read(&diary), ["execute step0 1", "end step0"]);
+        other.resume();
+        other.relieve(nobody("did:mesh:y"));
+        sleep(Duration::from_secs(1)).await;
+        assert!(!host.saga().is_paused());
+    };
+    let steps = [named(0, vec![], "slow"), named(1, vec![0], "good")];
+    let functions = functions(&diary);
+    let driving = drive(&host, &functions, &control, SagaCommand::begin(plan(steps)));
+    let (state, ()) = both(driving, asking).await;
+    assert_eq!(state.unwrap(), SagaState::Completed);
+}
+
+/// Who cancels while an agent is relieved does not wait for what that one executes.
+#[tokio::test(start_paused = true)]
+async fn a_relief_beside_a_cancellation_stops_the_agent() {
+    let diary = Diary::default();
+    let control = Control::new();
+    let other = control.clone();
+    tokio::spawn(async move {
+        sleep(Duration::from_secs(1)).await;
+        other.cancel(Duration::from_secs(1000));
+        other.relieve(hv_types::Did::new("did:mesh:a").unwrap());
+    });
+    let steps = [declared(named(0, vec![], "slow"), 0)];
+    let (state, _) = run(plan(steps), &functions(&diary), &control).await;
+    assert_eq!(state, SagaState::Compensated);
+    assert_eq!(read(&diary), ["execute step0 1", "undo step0 1"]);
+}
