@@ -21,7 +21,8 @@ use group::Group;
 use hv_types::Digest;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -108,8 +109,8 @@ impl CommandExecutor {
         Self { grace, ..self }
     }
 
-    /// The same with a comparison for pinned programs. It is called on a thread that may block, and what it
-    /// refuses fails for good.
+    /// The same with a comparison for pinned programs. It is called on a thread that may block, with the full path of the
+    /// file that is then run, and what it refuses fails for good.
     #[must_use]
     pub fn with_pinned(self, pinned: Pinned) -> Self {
         Self { pinned: Some(pinned), ..self }
@@ -142,12 +143,13 @@ impl CommandExecutor {
         attempt: &Attempt,
         task: &CommandTask,
     ) -> Result<Outcome, Reason> {
-        if let Some(pin) = &task.pin {
-            self.check_pin(task, pin).await?;
-        }
+        let program = match &task.pin {
+            Some(pin) => Some(self.check_pin(task, pin).await?),
+            None => None,
+        };
         let now = (self.clock)();
         let until = Instant::now() + attempt.deadline.since(now);
-        let started = permit.start(attempt, now, || self.begin(attempt, task));
+        let started = permit.start(attempt, now, || self.begin(attempt, task, program.as_deref()));
         let Begun { child, input, secrets } = started.map_err(|_| Reason::NotPermitted)??;
         let mut child = match child {
             Ok(child) => child,
@@ -180,9 +182,9 @@ impl CommandExecutor {
     }
 
     /// Reads what is only named, and starts the program.
-    fn begin(&self, attempt: &Attempt, task: &CommandTask) -> Result<Begun, Reason> {
+    fn begin(&self, attempt: &Attempt, task: &CommandTask, program: Option<&Path>) -> Result<Begun, Reason> {
         let mut secrets = Secrets::default();
-        let mut command = self.prepare(attempt, task, &mut secrets)?;
+        let mut command = self.prepare(attempt, task, program, &mut secrets)?;
         let input = task.stdin.as_ref().map(|value| secrets.resolve(value)).transpose()?;
         command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
         Ok(Begun { child: command.spawn(), input, secrets })
@@ -192,11 +194,13 @@ impl CommandExecutor {
         &self,
         attempt: &Attempt,
         task: &CommandTask,
+        program: Option<&Path>,
         secrets: &mut Secrets,
     ) -> Result<tokio::process::Command, Reason> {
         let mut argv = task.argv.iter();
-        let mut command = std::process::Command::new(argv.next().ok_or(Reason::NoExecutor)?);
-        command.args(argv).env_clear();
+        let name = argv.next().ok_or(Reason::NoExecutor)?;
+        let mut command = std::process::Command::new(program.unwrap_or(Path::new(name)));
+        command.arg0(name).args(argv).env_clear();
         let passed = PASSED.into_iter().chain(self.passed.iter().map(String::as_str));
         for name in passed {
             if let Some(value) = std::env::var_os(name) {
@@ -220,17 +224,18 @@ impl CommandExecutor {
         command.env("HV_ATTEMPT", attempt.number.to_string());
         command.env("HV_IDEMPOTENCY_KEY", attempt.key());
         command.env("HV_RUN", &self.run);
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command.process_group(0);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(tokio::process::Command::from(command))
     }
 
-    async fn check_pin(&self, task: &CommandTask, pin: &Digest) -> Result<(), Reason> {
+    /// The program file of a pinned task, compared: this very file is run, and none is looked for again.
+    async fn check_pin(&self, task: &CommandTask, pin: &Digest) -> Result<PathBuf, Reason> {
         let pinned = self.pinned.clone().ok_or(Reason::PinMismatch)?;
-        let path = task.argv.first().and_then(|program| found(program)).ok_or(Reason::PinMismatch)?;
-        let pin = *pin;
-        let same = tokio::task::spawn_blocking(move || pinned(&path, &pin)).await;
-        if same.unwrap_or(false) { Ok(()) } else { Err(Reason::PinMismatch) }
+        let path = found(task)?;
+        let (file, pin) = (path.clone(), *pin);
+        let same = tokio::task::spawn_blocking(move || pinned(&file, &pin)).await;
+        if same.unwrap_or(false) { Ok(path) } else { Err(Reason::PinMismatch) }
     }
 
     /// Ends a program whose time is over.
@@ -319,11 +324,28 @@ fn not_started(error: &std::io::Error) -> Outcome {
     Outcome::failed(class, Reason::NotStarted { problem })
 }
 
-/// The file that a program name leads to, looked up in `PATH` as the system does.
-fn found(program: &str) -> Option<PathBuf> {
+/// The file that the program's name leads to where the program runs: in its folder, with its own `PATH`, as the system
+/// looks it up.
+fn found(task: &CommandTask) -> Result<PathBuf, Reason> {
+    let program = task.argv.first().ok_or(Reason::NoExecutor)?;
+    let folder = Path::new(task.cwd.as_deref().unwrap_or("."));
+    let place = |path: PathBuf| std::path::absolute(folder.join(path)).map_err(|_| Reason::PinMismatch);
     if program.contains('/') {
-        return Some(PathBuf::from(program));
+        return place(PathBuf::from(program));
     }
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+    let declared = task.env.iter().rev().find(|(name, _)| name == "PATH");
+    let path = match declared {
+        Some((_, value)) => Some(OsString::from_vec(Secrets::default().resolve(value)?)),
+        None => std::env::var_os("PATH"),
+    };
+    let may_run = |file: &PathBuf| {
+        file.metadata().is_ok_and(|known| known.is_file() && known.permissions().mode() & 0o111 != 0)
+    };
+    for entry in std::env::split_paths(&path.ok_or(Reason::PinMismatch)?) {
+        let file = place(entry.join(program))?;
+        if may_run(&file) {
+            return Ok(file);
+        }
+    }
+    Err(Reason::PinMismatch)
 }

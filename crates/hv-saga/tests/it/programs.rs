@@ -10,6 +10,7 @@ use hv_saga::{
 };
 use hv_types::Digest;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -389,6 +390,56 @@ async fn programs_are_stopped_in_order() {
             assert_eq!(states, [hv_saga::StepState::InDoubt, hv_saga::StepState::Committed]);
         } else {
             assert_eq!(states, [hv_saga::StepState::Compensated; 2]);
+        }
+    }
+}
+
+/// What is compared is what is run: a program is looked for where it runs, and never twice.
+#[tokio::test]
+async fn c1_a_pinned_program_is_the_one_that_is_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let (good, bad) = (folder.path().join("good"), folder.path().join("bad"));
+    let script = |folder: &Path, name: &str, says: &str, mode| {
+        fs::create_dir_all(folder).unwrap();
+        fs::write(folder.join(name), format!("#!/bin/sh\nprintf {says}\n")).unwrap();
+        fs::set_permissions(folder.join(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    script(&good, "tool", "good", 0o755);
+    script(&bad, "tool", "bad", 0o755);
+    // What a name leads to that may not be run is passed over, as the system does.
+    script(&good, "only-bad-runs", "good", 0o644);
+    script(&bad, "only-bad-runs", "bad", 0o755);
+    let trusted = good.clone();
+    let comparing = executor().with_pinned(Arc::new(move |path: &Path, _: &Digest| {
+        path.is_absolute() && fs::canonicalize(path).is_ok_and(|path| path.starts_with(&trusted))
+    }));
+    let both = |first: &Path, second: &Path| format!("{}:{}", first.display(), second.display());
+    for (program, cwd, path, runs) in [
+        ("./tool", &good, None, true),
+        ("./tool", &bad, None, false),
+        ("../good/tool", &bad, None, true),
+        ("tool", &bad, Some(both(&good, &bad)), true),
+        ("tool", &good, Some(both(&bad, &good)), false),
+        ("tool", &good, Some(".".into()), true),
+        ("tool", &bad, Some(".".into()), false),
+        ("only-bad-runs", &good, Some(both(&good, &bad)), false),
+        ("tool", &good, None, false),
+    ] {
+        let env = path.iter().map(|path| ("PATH".to_owned(), Value::Literal(path.clone()))).collect();
+        let task = Task::from(CommandTask {
+            argv: vec![program.into()],
+            cwd: Some(cwd.to_str().unwrap().into()),
+            env,
+            pin: Some(Digest([7; 32])),
+            ..CommandTask::default()
+        });
+        let outcome = execute(&comparing, task).await;
+        let said = outcome.output.as_ref().map(|output| output.stdout.as_slice());
+        if runs {
+            assert_eq!((said, &outcome.verdict), (Some(&b"good"[..]), &Verdict::Done), "{program} {path:?}");
+        } else {
+            let refused = failed(Class::Permanent, Reason::PinMismatch);
+            assert_eq!((said, &outcome.verdict), (None, &refused), "{program} {path:?}");
         }
     }
 }
