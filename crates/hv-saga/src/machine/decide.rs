@@ -118,8 +118,15 @@ impl Draft<'_> {
     fn relieve(&mut self, agent: &Did) -> Result<(), SagaDenial> {
         let stopped = Verdict::Failed(Failure::new(Class::Unknown, Reason::Stopped));
         let saga = &self.saga;
+        // A probe of what a substitute takes over begins anew, so that the agent does not go on after its answer.
+        let handed = |step| {
+            let (def, run) = saga.step(step)?;
+            let forward = saga.state == SagaState::Running && run.state == StepState::Probing;
+            (forward && !run.handed).then_some(def.substitute.as_ref()?)
+        };
         let of_agent = |at: &AttemptRef| {
-            at.purpose == Purpose::Execute && saga.agent(at.step).is_some_and(|other| other == agent)
+            (at.purpose == Purpose::Execute || handed(at.step).is_some())
+                && saga.agent(at.step).is_some_and(|other| other == agent)
         };
         let running: Vec<_> = saga.running().filter(of_agent).collect();
         running.into_iter().try_for_each(|attempt| self.ended(attempt, &stopped))?;

@@ -197,3 +197,21 @@ fn later_means_later() {
         assert!(matches!(run.saga.decide(&command, run.now), Err(SagaDenial::Over { .. })));
     }
 }
+
+/// An agent is relieved while a probe looks at its step: the substitute is asked about it and does it, not the agent.
+#[test]
+fn a_step_that_is_being_probed_is_handed_over_too() {
+    let retry = Retry { max: 1, ..Retry::times(1) };
+    let def = StepDef { retry, ..declared(step(0, vec![]), 1) }.with_substitute(did("did:mesh:b"));
+    let execute = vec![Act::LostNot, Act::Done];
+    let fate = Fate { execute, refused_again: false, ..Fate::of(Act::Done, Act::Done) };
+    let mut run = run([def], vec![fate]);
+    end_first(&mut run);
+    assert_eq!(run.saga.step(0).unwrap().1.state, StepState::Probing);
+    run.commit(SagaCommand::Relieve { agent: did("did:mesh:a"), refused: vec![] });
+    assert_eq!(run.saga.agent(0), Some(&did("did:mesh:b")));
+    run.finish(|_| Turn::End(0));
+    run.check_end();
+    assert_eq!(run.saga.state(), SagaState::Completed);
+    assert_eq!(run.saga.step(0).unwrap().1.probes, 2);
+}
