@@ -323,6 +323,8 @@ impl Draft<'_> {
             }
             self.settle_doubts(forward)?;
             match self.saga.state {
+                // What was lost by now turns the saga back in the next round, before anything else starts.
+                SagaState::Running if self.saga.fatal().is_some() => {}
                 SagaState::Running => self.go_forward(forward)?,
                 SagaState::Compensating => self.go_back()?,
                 _ => return Ok(()),
@@ -333,7 +335,7 @@ impl Draft<'_> {
         }
     }
 
-    /// Asks the probes that are due, and ends what cannot be asked.
+    /// Ends what can be neither asked nor run again, asks the probes that are due, and runs again what may be.
     fn settle_doubts(&mut self, forward: Forward) -> Result<(), SagaDenial> {
         use StepState::{InDoubt, Suspect, Unconfirmed, Waiting};
         if self.saga.tally.sum(&[InDoubt, Suspect, Unconfirmed, Waiting]) == 0 {
@@ -342,47 +344,32 @@ impl Draft<'_> {
         let back = self.saga.state == SagaState::Compensating;
         for step in 0..self.saga.size() {
             let Some((def, &run)) = self.saga.step(step) else { continue };
-            if run.state == Waiting && back {
-                let to = failed_for_good(def, run, Failure::new(Class::Retryable, Reason::TurnedBack));
-                self.moved(step, to)?;
-                continue;
-            }
+            // Neither waits for a time: nothing comes of it any more, and the way back waits for it.
+            let to = match run.state {
+                Waiting if back => {
+                    failed_for_good(def, run, Failure::new(Class::Retryable, Reason::TurnedBack))
+                }
+                InDoubt if is_askable(def, run) || self.saga.is_repeatable(def, run) => continue,
+                InDoubt if def.has_effect() => Move::Assumed { failure: cannot_tell() },
+                InDoubt => Move::Failed { failure: cannot_tell() },
+                _ => continue,
+            };
+            self.moved(step, to)?;
+        }
+        for step in 0..self.saga.size() {
+            let Some((def, &run)) = self.saga.step(step) else { continue };
             if run.not_before > self.elapsed() {
                 continue;
             }
             match run.state {
                 Suspect | Unconfirmed => self.probe(step, run)?,
-                InDoubt => {
-                    let def = Arc::clone(def);
-                    self.settle_doubt(step, &def, run, forward)?;
-                }
+                InDoubt if is_askable(def, run) => self.probe(step, run)?,
+                InDoubt if forward == Forward::No || self.saga.paused || self.saga.fatal().is_some() => {}
+                InDoubt => self.execute(step, run)?,
                 _ => {}
             }
         }
         Ok(())
-    }
-
-    /// A step in doubt: its probe is asked; or it is run again where that does no harm; or it is treated as
-    /// done.
-    fn settle_doubt(
-        &mut self,
-        step: u32,
-        def: &StepDef,
-        run: StepRun,
-        forward: Forward,
-    ) -> Result<(), SagaDenial> {
-        if is_askable(def, run) {
-            self.probe(step, run)
-        } else if self.saga.is_repeatable(def, run) {
-            if forward == Forward::No || self.saga.paused {
-                return Ok(());
-            }
-            self.execute(step, run)
-        } else if def.has_effect() {
-            self.moved(step, Move::Assumed { failure: cannot_tell() })
-        } else {
-            self.moved(step, Move::Failed { failure: cannot_tell() })
-        }
     }
 
     fn go_forward(&mut self, forward: Forward) -> Result<(), SagaDenial> {

@@ -547,3 +547,33 @@ fn definitions_are_checked_as_a_whole() {
     let more = most.into_iter().chain([step(limits::STEPS, vec![])]);
     assert_eq!(plan(more).check(), Err(PlanError::TooManySteps { given: limits::STEPS + 1 }));
 }
+
+/// A loss that shows only when a doubt is settled turns the saga back before anything else starts: neither what is ready
+/// nor another doubt is tried any more.
+#[test]
+fn nothing_starts_once_a_doubt_has_lost_the_saga() {
+    let limits = Limits { concurrency: 2, ..Limits::default() };
+    let steps = [declared(step(0, vec![]), 2), declared(step(1, vec![]), 0), declared(step(2, vec![]), 3)];
+    let mut run = Run::new(Plan { limits, ..plan(steps) }, good(3));
+    run.crash(0);
+    run.finish(|_| Turn::End(0));
+    run.check_end();
+    assert_eq!(run.saga.cause(), Some(Cause::InDoubt { step: 1 }));
+    assert_eq!(starts(&run), ["execute0.1", "execute1.1", "undo0.1", "undo1.1"]);
+    assert_eq!((run.saga.state(), state(&run, 2)), (SagaState::Compensated, StepState::Pending));
+}
+
+/// What can be neither asked nor repeated is not waited for: the way back begins at once.
+#[test]
+fn a_doubt_that_nothing_settles_holds_nobody_up() {
+    let retry = Retry { max: 1, base: Duration::from_secs(3600), cap: Duration::from_secs(3600) };
+    for kind in [0, 2] {
+        let mut run = Run::new(plan([StepDef { retry, ..declared(step(0, vec![]), kind) }]), good(1));
+        let attempt = run.saga.running().next().unwrap();
+        let lost = Verdict::Failed(Failure::new(Class::Unknown, Reason::TimedOut));
+        run.perform(attempt);
+        run.commit(Report::of(attempt, lost).into());
+        run.commit(SagaCommand::Cancel);
+        assert_eq!(starts(&run), ["execute0.1", "undo0.1"], "declared as {kind}");
+    }
+}
