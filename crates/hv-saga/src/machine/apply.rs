@@ -204,7 +204,9 @@ impl Saga {
         if number != run.attempts(purpose).saturating_add(1) {
             return Err(Illegal::new("attempts are numbered without a gap"));
         }
-        if run.not_before > at {
+        // What is undone for the first time repeats nothing, also where the clock has gone back since.
+        let first = matches!(run.state, StepState::Committed | StepState::Assumed);
+        if run.not_before > at && !first {
             return Err(Illegal::new("nothing is repeated before its time"));
         }
         if !room {

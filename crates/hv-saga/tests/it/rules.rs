@@ -577,3 +577,26 @@ fn a_doubt_that_nothing_settles_holds_nobody_up() {
         assert_eq!(starts(&run), ["execute0.1", "undo0.1"], "declared as {kind}");
     }
 }
+
+/// A clock that goes back, as it may between two runs, keeps nothing from being undone.
+#[test]
+fn what_has_committed_is_undone_also_when_the_clock_went_back() {
+    let at = |ms: u64| Timestamp(ms * 1_000_000);
+    let mut saga = Solo::<Saga>::default();
+    saga.run(&SagaCommand::begin(plan(chain(2))), at(1_000)).unwrap();
+    for now in [5_000, 9_000] {
+        let attempt = saga.state().running().next().unwrap();
+        saga.run(&Report::of(attempt, Verdict::Done).into(), at(now)).unwrap();
+        if now == 5_000 {
+            saga.run(&SagaCommand::Cancel, at(500)).unwrap();
+        }
+    }
+    let undone = |saga: &mut Solo<Saga>| {
+        let attempt = saga.state().running().next().unwrap();
+        assert_eq!(attempt.purpose, Purpose::Undo);
+        saga.run(&Report::of(attempt, Verdict::Done).into(), at(200)).unwrap();
+    };
+    undone(&mut saga);
+    undone(&mut saga);
+    assert_eq!(saga.state().state(), SagaState::Compensated);
+}
