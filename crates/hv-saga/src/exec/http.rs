@@ -9,12 +9,15 @@ use crate::{
     Attempt, BoxFuture, Class, Executor, Failure, HttpTask, Outcome, Output, Permit, ProbeAnswer, Purpose,
     Reason, Task, Verdict,
 };
+use core::cell::Cell;
 use core::fmt;
 use core::future::ready;
 use core::time::Duration;
 use std::io::Read;
 use std::sync::Arc;
 use ureq::http::{HeaderValue, Request, Response, StatusCode};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{ConnectionDetails, Connector, DefaultConnector, Transport};
 use ureq::{Agent, Body};
 
 /// Sends requests.
@@ -27,7 +30,7 @@ use ureq::{Agent, Body};
 /// | 2xx, or a status that the task expects | success |
 /// | 408, 425, 429, 500 to 599 | may be tried again, after `Retry-After` where it is given |
 /// | any other status | fails for good |
-/// | no connection | nothing was sent; may be tried again |
+/// | no connection, or no TLS on it | nothing was sent; may be tried again |
 /// | no answer in time, or the connection breaks | unknown |
 ///
 /// A request that was sent cannot be called back: dropping the future leaves it running until its time is over.
@@ -73,8 +76,9 @@ impl HttpExecutor {
             .max_idle_connections(0)
             .user_agent("hv")
             .build();
+        let connector = DefaultConnector::default().chain(Noticing);
         Self {
-            agent: config.new_agent(),
+            agent: Agent::with_parts(config, connector, DefaultResolver::default()),
             base: None,
             keep: 65_536,
             stopping: Vec::new(),
@@ -146,9 +150,10 @@ impl HttpExecutor {
             .timeout_global(Some(left))
             .allow_non_standard_methods(true)
             .build();
+        CONNECTED.set(false);
         match self.agent.run(request) {
             Ok(response) => Ok(self.answered(attempt.purpose, task, response, &secrets)),
-            Err(error) => Ok(not_answered(&error)),
+            Err(error) => Ok(not_answered(&error, CONNECTED.get())),
         }
     }
 
@@ -242,36 +247,31 @@ fn verdict(purpose: Purpose, task: &HttpTask, status: StatusCode) -> Verdict {
 }
 
 /// What it means that no answer came. The error itself is not kept: it may quote the address or a header.
-fn not_answered(error: &ureq::Error) -> Outcome {
-    use std::io::ErrorKind;
-    use ureq::{Error, Timeout};
+fn not_answered(error: &ureq::Error, connected: bool) -> Outcome {
+    use ureq::Error::{BadUri, Http, RequireHttpsOnly, Timeout};
     match error {
-        Error::HostNotFound
-        | Error::ConnectionFailed
-        | Error::Timeout(Timeout::Resolve | Timeout::Connect)
-        | Error::Tls(_)
-        | Error::Rustls(_)
-        | Error::TlsRequired => Outcome::failed(Class::Retryable, Reason::NotConnected),
-        Error::Io(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::ConnectionRefused
-                    | ErrorKind::HostUnreachable
-                    | ErrorKind::NetworkUnreachable
-                    | ErrorKind::AddrNotAvailable
-            ) =>
-        {
-            Outcome::failed(Class::Retryable, Reason::NotConnected)
-        }
-        // The standard library has no kind of error for a name that leads nowhere.
-        Error::Io(error) if error.to_string().starts_with("failed to lookup address") => {
-            Outcome::failed(Class::Retryable, Reason::NotConnected)
-        }
-        Error::BadUri(_) | Error::Http(_) | Error::RequireHttpsOnly(_) => {
-            Outcome::failed(Class::Permanent, Reason::NotConnected)
-        }
-        Error::Timeout(_) => Outcome::failed(Class::Unknown, Reason::TimedOut),
+        BadUri(_) | Http(_) | RequireHttpsOnly(_) => Outcome::failed(Class::Permanent, Reason::NotConnected),
+        _ if !connected => Outcome::failed(Class::Retryable, Reason::NotConnected),
+        Timeout(_) => Outcome::failed(Class::Unknown, Reason::TimedOut),
         _ => Outcome::failed(Class::Unknown, Reason::Disconnected),
+    }
+}
+
+thread_local! {
+    /// Whether the request that this thread sends has a connection, TLS included. Before that, nothing of it is sent.
+    static CONNECTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The last in the chain of what makes a connection: notices that there is one.
+#[derive(Debug)]
+struct Noticing;
+
+impl<In: Transport> Connector<In> for Noticing {
+    type Out = In;
+
+    fn connect(&self, _: &ConnectionDetails<'_>, made: Option<In>) -> Result<Option<In>, ureq::Error> {
+        CONNECTED.set(made.is_some());
+        Ok(made)
     }
 }
 

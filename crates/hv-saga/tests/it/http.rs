@@ -211,3 +211,27 @@ async fn what_cannot_be_sent_is_refused() {
     assert_eq!(outcome.verdict, failed(Class::Permanent, Reason::NotPermitted));
     assert!(requests.try_recv().is_err());
 }
+
+/// Whatever keeps the two from agreeing on TLS, nothing of the request was sent: an answer that is none of TLS, an end
+/// in the middle, no answer at all.
+#[tokio::test]
+async fn without_tls_nothing_was_sent() {
+    for (says, keeps) in [(&b"HTTP/1.1 400 X\r\n\r\n"[..], false), (b"", false), (b"", true)] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut hello = [0; 1024];
+            let _ = stream.read(&mut hello).unwrap();
+            stream.write_all(says).unwrap();
+            std::thread::sleep(Duration::from_secs(if keeps { 5 } else { 0 }));
+        });
+        let attempt = attempt(
+            Task::from(task("POST", &format!("https://{place}/"))),
+            Purpose::Execute,
+            Duration::from_secs(1),
+        );
+        let outcome = HttpExecutor::new().run(Slip::Good, &attempt).await;
+        assert_eq!(outcome.verdict, failed(Class::Retryable, Reason::NotConnected), "{says:?} {keeps}");
+    }
+}
