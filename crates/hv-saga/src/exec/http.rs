@@ -15,6 +15,8 @@ use core::future::ready;
 use core::time::Duration;
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Instant;
+use tokio::task::JoinHandle;
 use ureq::http::{HeaderValue, Request, Response, StatusCode};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectionDetails, Connector, DefaultConnector, Transport};
@@ -33,7 +35,8 @@ use ureq::{Agent, Body};
 /// | no connection, or no TLS on it | nothing was sent; may be tried again |
 /// | no answer in time, or the connection breaks | unknown |
 ///
-/// A request that was sent cannot be called back: dropping the future leaves it running until its time is over.
+/// A request that was sent cannot be called back: dropping the future leaves it running until its time is over. One that
+/// still waits for a thread is not sent any more.
 ///
 /// A probe finds its effect present at success, absent at 404 and 410; anything else tells nothing.
 #[derive(Clone)]
@@ -143,6 +146,9 @@ impl HttpExecutor {
     }
 
     fn send(&self, attempt: &Attempt, task: &HttpTask, left: Duration) -> Result<Outcome, Reason> {
+        if left.is_zero() {
+            return Ok(Outcome::failed(Class::Retryable, Reason::NotConnected));
+        }
         let (request, secrets) = self.request(attempt, task)?;
         let request = self
             .agent
@@ -211,12 +217,14 @@ impl<P: Permit> Executor<P> for HttpExecutor {
         }
         let (left, purpose) = (attempt.deadline.since(now), attempt.purpose);
         Box::pin(async move {
-            let (executor, attempt) = (self.clone(), attempt.clone());
-            let sent = tokio::task::spawn_blocking(move || match &*attempt.task {
-                Task::Http(task) => executor.send(&attempt, task, left),
+            let (executor, attempt, asked) = (self.clone(), attempt.clone(), Instant::now());
+            let sending = tokio::task::spawn_blocking(move || match &*attempt.task {
+                // Where all threads are taken, it has waited for one.
+                Task::Http(task) => executor.send(&attempt, task, left.saturating_sub(asked.elapsed())),
                 _ => Err(Reason::NoExecutor),
             });
-            match first(&self.stopping, purpose, sent).await {
+            let mut sending = Unsent(sending);
+            match first(&self.stopping, purpose, &mut sending.0).await {
                 Err(Asked) => Outcome::failed(Class::Unknown, Reason::Stopped),
                 Ok(Ok(Ok(outcome))) => outcome,
                 Ok(Ok(Err(reason))) => Outcome::failed(Class::Permanent, reason),
@@ -228,6 +236,15 @@ impl<P: Permit> Executor<P> for HttpExecutor {
     /// A request that is under way is given up at once.
     fn stops_within(&self) -> Duration {
         Duration::ZERO
+    }
+}
+
+/// A request that is never sent once nobody waits for it any more, unless that has begun.
+struct Unsent<T>(JoinHandle<T>);
+
+impl<T> Drop for Unsent<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

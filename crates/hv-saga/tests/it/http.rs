@@ -235,3 +235,25 @@ async fn without_tls_nothing_was_sent() {
         assert_eq!(outcome.verdict, failed(Class::Retryable, Reason::NotConnected), "{says:?} {keeps}");
     }
 }
+
+/// A request that waits for a thread is not sent behind the back of who has given it up, nor after its time.
+#[test]
+fn s1_what_nobody_waits_for_is_not_sent() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_all().build().unwrap();
+    let (base, requests) = server(vec![answer(200, "", "")]);
+    runtime.block_on(async {
+        let busy = tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(400)));
+        let executor = HttpExecutor::new().with_base(&base).unwrap();
+        let within = |ms| attempt(Task::from(task("POST", "/")), Purpose::Execute, Duration::from_millis(ms));
+        let given_up = within(20_000);
+        let run = executor.run(Slip::Good, &given_up);
+        assert!(tokio::time::timeout(Duration::from_millis(50), run).await.is_err());
+        let outcome = executor.run(Slip::Good, &within(200)).await;
+        assert_eq!(outcome.verdict, failed(Class::Retryable, Reason::NotConnected));
+        busy.await.unwrap();
+        assert_eq!(execute(&executor, Task::from(task("PUT", "/"))).await.verdict, Verdict::Done);
+    });
+    assert!(requests.recv().unwrap().starts_with("PUT"));
+    assert!(requests.recv().is_err());
+}
