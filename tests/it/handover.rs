@@ -50,10 +50,10 @@ fn handed_over(events: &[TrailEvent]) -> usize {
     events.iter().filter(handed).count()
 }
 
-fn kill(run: &Run) -> std::process::Output {
+fn kill(run: &Run, agent: &str) -> std::process::Output {
     let mut kill = hv();
     kill.arg("kill").arg("--data").arg(run.data());
-    ran(kill.args(["--agent", OTHER, "--reason", "it hangs"]))
+    ran(kill.args(["--agent", agent, "--reason", "it hangs"]))
 }
 
 fn word(run: &Run, words: &[&str]) -> std::process::Output {
@@ -68,7 +68,7 @@ fn what_a_killed_agent_does_is_handed_over_to_whom_its_step_names() {
     let run = three(with(stuck("two"), json!({ "substitute": AGENT, "probe": probe })));
     let child = spawn(&mut run.start());
     let pid = written(&run.work().join("two.pid"));
-    let killed = kill(&run);
+    let killed = kill(&run, OTHER);
     assert_eq!(killed.status.code(), Some(0), "{}", said(&killed));
     let output = ended(child);
     let report = report_of(&output);
@@ -85,12 +85,37 @@ fn what_a_killed_agent_does_is_handed_over_to_whom_its_step_names() {
     assert_complete(&run);
 }
 
+/// Whoever has taken a step over is stopped by a kill like anybody else, also who has no step of its own.
+#[test]
+fn a_substitute_that_is_killed_is_stopped() {
+    const THIRD: &str = "did:mesh:c";
+    let line = "echo $$ > two.$HV_ATTEMPT; echo begin two >> LOG; exec sleep 600";
+    let second = with(
+        change("two", sh(line), sh("echo undo two >> LOG")),
+        json!({ "agent": OTHER, "substitute": THIRD, "probe": sh("false") }),
+    );
+    let agents = [AGENT, OTHER, THIRD].map(|did| json!({ "did": did, "sigma": 0.9 }));
+    let run = scene(&with(file(0.9, vec![quick("one"), second]), json!({ "agent": agents })));
+    let child = spawn(&mut run.start());
+    written(&run.work().join("two.1"));
+    let killed = kill(&run, OTHER);
+    assert_eq!(killed.status.code(), Some(0), "{}", said(&killed));
+    let pid = written(&run.work().join("two.2"));
+    let killed = kill(&run, THIRD);
+    assert_eq!(killed.status.code(), Some(0), "{}", said(&killed));
+    let output = ended(child);
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(!crate::scene::runs(&pid), "what the substitute had started is gone");
+    assert_eq!(log(&run), ["do one", "begin two", "begin two", "undo one"]);
+    assert_complete(&run);
+}
+
 #[test]
 fn what_a_killed_agent_does_is_undone_where_nobody_is_named() {
     let run = three(stuck("two"));
     let child = spawn(&mut run.start());
     written(&run.work().join("two.pid"));
-    let killed = kill(&run);
+    let killed = kill(&run, OTHER);
     assert_eq!(killed.status.code(), Some(0), "{}", said(&killed));
     let output = ended(child);
     assert_eq!(output.status.code(), Some(3), "{}", said(&output));

@@ -51,6 +51,7 @@ mod simulation;
 mod stopped;
 mod support;
 mod surroundings;
+mod taken_over;
 mod unfinished;
 mod verified;
 mod vfs;

@@ -318,11 +318,9 @@ impl SagaHost {
     fn workers(&self, slot: &Slot, command: &SagaCommand) -> Vec<Did> {
         match (slot.saga(&self.saga), command) {
             (Some(Known::Running(_, saga)), _) => {
-                saga.machine.steps().iter().map(|step| step.agent.clone()).collect()
+                saga.machine.steps().iter().flat_map(doers).cloned().collect()
             }
-            (None, SagaCommand::Create { plan, .. }) => {
-                plan.steps.iter().map(|step| step.agent.clone()).collect()
-            }
+            (None, SagaCommand::Create { plan, .. }) => plan.steps.iter().flat_map(doers).cloned().collect(),
             _ => Vec::new(),
         }
     }
@@ -376,6 +374,11 @@ async fn within<F: Future<Output = Outcome>>(time: Duration, work: Option<F>) ->
         None => Poll::Ready(unknown(hv_saga::Reason::Panicked)),
     })
     .await
+}
+
+/// Whoever does a step, or may take it over.
+fn doers(step: &Arc<StepDef>) -> impl Iterator<Item = &Did> {
+    [Some(&step.agent), step.substitute.as_ref()].into_iter().flatten()
 }
 
 fn says_something(output: &Output) -> bool {

@@ -79,8 +79,8 @@ struct Witnessed {
 struct Inside {
     id: SessionId,
     members: Vec<Did>,
-    /// The agents of the steps of each saga.
-    sagas: Vec<Vec<Did>>,
+    /// Who does the steps of each saga, and who may take them over.
+    sagas: Vec<Vec<(Did, Option<Did>)>>,
 }
 
 impl Contents {
@@ -179,12 +179,20 @@ impl Contents {
                 let steps = inside.sagas.get_mut(*saga as usize);
                 match (event, steps) {
                     (SagaEvent::Appended { steps: more, .. }, Some(steps)) => {
-                        steps.extend(more.iter().map(|step| step.agent.clone()));
+                        steps.extend(more.iter().map(|step| (step.agent.clone(), step.substitute.clone())));
+                        (None, false)
+                    }
+                    (SagaEvent::HandedOver { step, .. }, Some(steps)) => {
+                        if let Some((agent, substitute)) = steps.get_mut(*step as usize)
+                            && let Some(substitute) = substitute.take()
+                        {
+                            *agent = substitute;
+                        }
                         (None, false)
                     }
                     (SagaEvent::Moved { step, to, .. }, Some(steps)) => {
                         let evidence = matches!(to, Move::UndoFailed { .. } | Move::Denied {});
-                        let agent = steps.get(*step as usize).cloned();
+                        let agent = steps.get(*step as usize).map(|(agent, _)| agent.clone());
                         (Some((Matter::Output, agent, Some(*saga))), evidence)
                     }
                     (SagaEvent::Finished { state: SagaState::Escalated, .. }, _) => {

@@ -30,7 +30,9 @@ pub(crate) fn outcomes(slot: &Slot, saga: &NamedSaga, ended: &Saga) -> Outcomes 
         let terms = saga.class(claims, ordinal, step).terms(&Override::default());
         let demand = if terms.need == Ring::Sandbox { Demand::Nothing } else { Demand::Trust };
         let outcome = Outcome { went, risk: terms.risk, demand };
-        let place = outcomes.binary_search_by(|(agent, _)| agent.cmp(&step.agent));
+        // Whoever did it in the end answers for it, also in somebody's place.
+        let doer = ended.agent(ordinal).unwrap_or(&step.agent);
+        let place = outcomes.binary_search_by(|(agent, _)| agent.cmp(doer));
         match place.map(|at| outcomes.get_mut(at)) {
             Ok(Some((_, of_agent))) => of_agent.push(outcome),
             Ok(None) => {}
@@ -38,7 +40,7 @@ pub(crate) fn outcomes(slot: &Slot, saga: &NamedSaga, ended: &Saga) -> Outcomes 
                 // Mostly the next steps are of the same agent.
                 let mut of_agent = Vec::with_capacity(ended.steps().len().saturating_sub(ordinal as usize));
                 of_agent.push(outcome);
-                outcomes.insert(at, (step.agent.clone(), of_agent));
+                outcomes.insert(at, (doer.clone(), of_agent));
             }
         }
     }

@@ -187,7 +187,11 @@ fn stop(
     let handed = match target {
         KillTarget::Agent { did } => {
             let mut steps = scene.machine.iter().flat_map(|saga| saga.steps());
-            let handed = steps.any(|step| step.agent == *did && step.substitute.is_some());
+            // Whoever may have taken a step over may be at it.
+            let handed = steps.any(|step| {
+                let substitute = step.substitute.as_ref();
+                substitute.is_some() && (step.agent == *did || substitute == Some(did))
+            });
             handed.then(|| (did.clone(), scene.session.clone()))
         }
         _ => None,

@@ -109,8 +109,8 @@ pub(crate) fn outcomes(session: &SessionId, id: &SagaId, saga: &Saga) -> Vec<(Di
         SagaState::Compensated | SagaState::Escalated => (StepState::Failed, TaskOutcome::Failure),
         _ => return Vec::new(),
     };
-    let of = saga.steps().iter().zip(saga.runs()).filter(|(_, run)| run.state == state);
-    let agents: BTreeSet<&Did> = of.map(|(step, _)| &step.agent).collect();
+    let of = (0u32..).zip(saga.runs()).filter(|(_, run)| run.state == state);
+    let agents: BTreeSet<&Did> = of.filter_map(|(step, _)| saga.agent(step)).collect();
     let told = |agent: &Did| {
         let mut bytes = Vec::new();
         session.put(&mut bytes);
