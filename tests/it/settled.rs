@@ -211,3 +211,37 @@ async fn one_attempt_at_a_time() {
     trip.settle("hotel", Settlement::Resolved {}, &word).await.unwrap();
     assert_eq!(trip.open(), ["flight"]);
 }
+
+/// An attempt that ends when somebody else has settled the item, or tries it again, changes nothing of that; it is
+/// refused on the trail, and the trail stays whole.
+#[tokio::test]
+async fn an_attempt_that_comes_back_too_late_changes_nothing() {
+    for how in [Settlement::Resolved {}, Settlement::Retried {}] {
+        let mut trip = Trip::escalated().await;
+        let (began, goes_on) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
+        let gates = (Arc::clone(&began), Arc::clone(&goes_on));
+        let slow = move |_| {
+            let (began, goes_on) = gates.clone();
+            async move {
+                began.notify_one();
+                goes_on.notified().await;
+                Outcome::done()
+            }
+        };
+        trip.closures.add("good", |_| async { Outcome::done() }, slow);
+        let word = trip.word("human", "hotel", Settlement::Retried {}, 1);
+        let late = async { trip.retry("hotel", &word).await };
+        let meanwhile = async {
+            began.notified().await;
+            trip.clock.set(trip.clock.now().after(Duration::from_secs(301)));
+            let word = trip.word("human", "hotel", how, 2);
+            trip.settle("hotel", how, &word).await.unwrap();
+            goes_on.notify_one();
+        };
+        let (late, ()) = tokio::join!(late, meanwhile);
+        assert!(matches!(late, Err(Reason::Saga(_))), "{late:?}");
+        let open = if how == (Settlement::Resolved {}) { vec!["flight"] } else { vec!["hotel", "flight"] };
+        assert_eq!(trip.open(), open);
+        assert_eq!(trip.reopened().open(), open, "the record is that of it");
+    }
+}

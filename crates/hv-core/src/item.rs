@@ -7,11 +7,12 @@ use crate::evidence::{self, Presented};
 use crate::govern::{self, Request};
 use crate::grant::{Grant, parameters_of};
 use crate::hypervisor::Hypervisor;
-use crate::node::Draft;
+use crate::node::{Draft, Refusal};
+use crate::state::State;
 use hv_audit::StreamNo;
 use hv_saga::{
-    Attempt, AttemptFacts, Class, Executor, Failure, Outcome, ProbeAnswer, Purpose, Saga, StepDef, StepState,
-    Verdict,
+    Attempt, AttemptFacts, AttemptRef, Class, Executor, Failure, Outcome, ProbeAnswer, Purpose, Saga,
+    SagaDenial, StepDef, StepState, Verdict,
 };
 use hv_types::wire::Reader;
 use hv_types::{ActionId, Did, Illegal, SagaId, SessionId, StepId, Timestamp, Undecodable, Wire};
@@ -107,7 +108,7 @@ pub(crate) struct Item {
     def: Arc<StepDef>,
     since: Timestamp,
     undos: u32,
-    /// Until when the last permission to try once more may be used, while nobody has said what came of it.
+    /// Until when the last permission to try once more keeps others away, while nobody has said what came of it.
     trying: Option<Timestamp>,
 }
 
@@ -172,7 +173,10 @@ impl Items {
                 if *number != item.undos.saturating_add(1) {
                     return Err(Illegal::new("attempts are numbered without a gap"));
                 }
-                (item.undos, item.trying) = (*number, Some(*deadline));
+                // Its probe has its own time.
+                let probing = item.def.probe.as_ref().map(|_| item.def.timeout(Purpose::Probe));
+                let until = deadline.after(probing.unwrap_or_default());
+                (item.undos, item.trying) = (*number, Some(until));
                 Ok(())
             }
             NodeEvent::UndoEnded { stream, saga, step, number, result } => {
@@ -188,6 +192,12 @@ impl Items {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether this attempt is the one that is waited for. When its time was over, somebody else may have settled the item,
+    /// or tried again.
+    fn awaits(&self, place: Place, number: u32) -> bool {
+        self.0.get(&place).is_some_and(|item| item.undos == number && item.trying.is_some())
     }
 
     /// What settles an item, once a witness has agreed. Nothing else may be granted while an attempt goes on.
@@ -262,7 +272,8 @@ impl Hypervisor {
     ///
     /// # Errors
     /// Those of [`govern`](Hypervisor::govern); [`Reason::NoItem`], [`Reason::NoUndo`],
-    /// [`Reason::ItemBusy`] while an earlier attempt may still be going on.
+    /// [`Reason::ItemBusy`] while an earlier attempt may still be going on; [`Reason::Saga`] where this one took so long
+    /// that somebody else has settled the item or tries again: then what came of it changes nothing.
     pub async fn retry_undo<E>(
         &self,
         by: &Did,
@@ -299,7 +310,14 @@ impl Hypervisor {
         }
         let (stream, saga, step) = place;
         let ended = NodeEvent::UndoEnded { stream, saga, step, number, result: result.clone() };
-        self.node().commit(|_, _| Ok((Draft::default().node(vec![ended]), ()))).await?;
+        let took_note = |state: &State, _| {
+            if state.items.awaits(place, number) {
+                return Ok((Draft::default().node(vec![ended.clone()]), ()));
+            }
+            let stale = SagaDenial::Stale { attempt: AttemptRef { step, purpose: Purpose::Undo, number } };
+            Err(Refusal::on_node("retry_undo", Some(by), Reason::Saga(Box::new(stale))))
+        };
+        self.node().commit(took_note).await?;
         Ok(result)
     }
 }
