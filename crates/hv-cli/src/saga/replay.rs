@@ -111,6 +111,7 @@ fn held(name: String, told: &Told, steps: &[Arc<StepDef>]) -> Checked {
 fn changed(old: &StepDef, new: &StepDef) -> Option<String> {
     let parts = [
         ("action", old.action != new.action),
+        ("kind", old.kind != new.kind),
         ("agent", old.agent != new.agent),
         ("after", old.after != new.after || old.join != new.join),
         ("execute", old.execute != new.execute),
@@ -150,4 +151,44 @@ fn version(steps: &[Arc<StepDef>]) -> String {
         bytes.extend_from_slice(&step.to_bytes());
     }
     blake3::hash(&bytes).to_hex().chars().take(12).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hv_core::saga::{Idempotence, Join, Retry, Task};
+    use hv_core::types::{ActionId, ActionKind, Did, StepId};
+    use std::time::Duration;
+
+    /// Whatever is another one in a definition is named: only what has the same digest is told as the same.
+    #[test]
+    fn every_change_of_a_step_is_named() {
+        let did = |name: &str| Did::new(&format!("did:mesh:{name}")).unwrap();
+        let action = |name| ActionId::new(name).unwrap();
+        let task = |name| Task::closure(name);
+        let old =
+            StepDef::new(StepId::new("s").unwrap(), action("act"), did("a"), task("x")).with_undo(task("x"));
+        assert_eq!(changed(&old, &old), None);
+        let (second, same) = (Duration::from_secs(1), || old.clone());
+        for (new, part) in [
+            (StepDef { action: action("other"), ..same() }, "action"),
+            (StepDef { kind: ActionKind::ReadOnly, ..same() }, "kind"),
+            (StepDef { agent: did("b"), ..same() }, "agent"),
+            (StepDef { after: vec![0], ..same() }, "after"),
+            (StepDef { join: Join::Majority, ..same() }, "after"),
+            (StepDef { execute: Arc::new(task("y")), ..same() }, "execute"),
+            (StepDef { undo: None, ..same() }, "undo"),
+            (StepDef { undo_window: Some(second), ..same() }, "undo"),
+            (same().with_probe(task("x")), "probe"),
+            (StepDef { idempotent: Idempotence::Undo, ..same() }, "idempotence"),
+            (StepDef { timeout: second, ..same() }, "timeouts"),
+            (StepDef { undo_timeout: second, ..same() }, "timeouts"),
+            (StepDef { retry: Retry::times(1), ..same() }, "retries"),
+            (StepDef { undo_retry: Retry::times(1), ..same() }, "retries"),
+            (same().with_substitute(did("b")), "substitute"),
+        ] {
+            assert_ne!(version(&[Arc::new(same())]), version(&[Arc::new(new.clone())]));
+            assert_eq!(changed(&old, &new), Some(format!("step s has another {part}")));
+        }
+    }
 }
