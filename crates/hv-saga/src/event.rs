@@ -295,10 +295,10 @@ pub struct StepRun {
     pub undos: u32,
     /// Probes so far.
     pub probes: u32,
-    /// Probes since something was executed or undone.
+    /// Probes since something was executed or undone, but for those that a crash cut off.
     pub asked: u32,
-    /// Crashes of the supervisor while an attempt ran, counted up to the limit, and hand-overs of what had begun: they
-    /// cost no repetition.
+    /// Crashes of the supervisor while it was executed or undone, counted up to the limit, and hand-overs of what had
+    /// begun: they cost no repetition.
     pub crashes: u32,
     /// Whether an execution ended in doubt, or began and failed where there is a probe, and nothing has shown since
     /// that it left nothing behind.
@@ -318,6 +318,11 @@ pub struct StepRun {
 }
 
 impl StepRun {
+    /// Whether a probe that a crash cuts off costs no question: so many of them do, counted generously.
+    pub(crate) const fn is_asked_for_nothing(&self) -> bool {
+        self.asked > 0 && self.probes.saturating_sub(self.asked) < crate::limits::CRASHES
+    }
+
     /// How many attempts at a purpose were started.
     #[must_use]
     pub const fn attempts(&self, purpose: Purpose) -> u32 {

@@ -233,6 +233,7 @@ impl Saga {
 
     fn apply_move(&mut self, step: u32, to: &Move, at: Micros) -> Result<(), Illegal> {
         let next = self.after_signal(step, to.signal())?;
+        let asking = self.run(step).is_some_and(|run| run.state.purpose() == Some(Purpose::Probe));
         self.set(step, next);
         let asks = self.plan.get(step as usize).is_some_and(|def| def.probe.is_some());
         if let Some(super::Slot { run, .. }) = self.slots.get_mut(step as usize) {
@@ -247,7 +248,10 @@ impl Saga {
                 _ => {}
             }
             let crashed = to.failure().is_some_and(|failure| failure.reason == Reason::Crashed);
-            if crashed && run.crashes < limits::CRASHES {
+            if crashed && asking {
+                // It is asked once more for it; nothing is executed once more because a question was cut off.
+                run.asked -= u32::from(run.is_asked_for_nothing());
+            } else if crashed && run.crashes < limits::CRASHES {
                 run.crashes += 1;
             }
         }

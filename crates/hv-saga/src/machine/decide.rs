@@ -607,7 +607,7 @@ fn failed_for_good(def: &StepDef, run: StepRun, failure: Failure) -> Move {
 
 /// Whether a probe without an answer is asked again. The crash that the failure tells of costs nothing.
 fn may_ask(def: &StepDef, run: StepRun, failure: &Failure) -> bool {
-    let crashed = u32::from(failure.reason == Reason::Crashed && run.crashes < crate::limits::CRASHES);
+    let crashed = u32::from(failure.reason == Reason::Crashed && run.is_asked_for_nothing());
     run.asked <= def.undo_retry.max.saturating_add(run.crashes).saturating_add(crashed)
 }
 

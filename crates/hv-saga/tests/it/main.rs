@@ -9,6 +9,7 @@ mod bytes;
 mod crash;
 mod drawing;
 mod forged;
+mod growing;
 mod held;
 mod planted;
 mod representative;

@@ -600,3 +600,29 @@ fn what_has_committed_is_undone_also_when_the_clock_went_back() {
     undone(&mut saga);
     assert_eq!(saga.state().state(), SagaState::Compensated);
 }
+
+/// A question that a crash cut off is asked again, and is no reason to execute a step more often than it may be.
+#[test]
+fn a_crash_while_a_probe_runs_gives_no_execution() {
+    let fate = Fate { execute: vec![LostNot, Dirty], ..Fate::of(Done, Done) };
+    let mut run = Run::new(plan([declared(step(0, vec![]), 1)]), vec![fate]);
+    run.crash(0);
+    run.crash(0);
+    run.finish(|_| Turn::End(0));
+    run.check_end();
+    let course = ["execute0.1", "probe0.1", "probe0.2", "execute0.2", "probe0.3", "undo0.1", "probe0.4"];
+    assert_eq!(starts(&run), course);
+    // Not without end: who crashes whenever it asks asks no more one day.
+    let mut run = Run::new(plan([declared(step(0, vec![]), 1)]), good(1));
+    run.crash(1);
+    while run.saga.state() == SagaState::Running {
+        run.crash(0);
+        run.now = run.saga.next_wake().unwrap_or(run.now);
+        run.commit(SagaCommand::advance());
+        assert!(
+            state(&run, 0) != StepState::Probing || run.saga.step(0).unwrap().1.probes <= limits::CRASHES + 2
+        );
+    }
+    assert_eq!(run.saga.cause(), Some(Cause::InDoubt { step: 0 }));
+    assert!(run.saga.step(0).unwrap().1.probes > limits::CRASHES);
+}
