@@ -43,7 +43,9 @@ pub use files::change::{Expect, FileCommand, FileDenial, FileEvent, Quota};
 pub use files::image::FilesPart;
 pub use files::path::{BadPath, BadPathCause, FilePath, NAME_MAX_BYTES, PATH_MAX_BYTES, PATH_TEXT_MAX_BYTES};
 pub use files::snapshot::{Moment, PathChange, Snapshot, SnapshotName};
-pub use files::version::{Change, Content, File, HistoryEntry, PathPast, Revision, Stamp, Version};
+pub use files::version::{
+    BESIDE_MAX, Change, Content, File, HistoryEntry, PathPast, Revision, Stamp, Version,
+};
 pub use hv_types::{Did, Digest, Illegal, Machine, SessionId, Sigma, Timestamp};
 pub use lifecycle::{BadMove, SessionState};
 pub use roster::{Eviction, MemberRef, ROSTER_MAX, Standing};

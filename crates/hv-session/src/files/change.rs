@@ -241,7 +241,7 @@ pub enum FileDenial {
         /// The path.
         path: FilePath,
     },
-    /// Several versions stand beside each other.
+    /// Several versions stand beside each other: too many for one more, or for a rename.
     Conflicted {
         /// The path.
         path: FilePath,
@@ -314,7 +314,7 @@ impl FileDenial {
             Self::TooManyRules { .. } => "an ACL has so many rules and no more",
             Self::UnknownGrantee { .. } => "an ACL speaks of agents that the session knows",
             Self::Guarded { .. } => "nothing is renamed to a guarded path",
-            Self::Conflicted { .. } => "a file with siblings is not renamed",
+            Self::Conflicted { .. } => "a file with siblings is not renamed, and has so many and no more",
             Self::Quota { .. } => "the quotas hold",
             Self::NoSuchSnapshot { .. } => "only a snapshot that is there is used",
             Self::SnapshotExists { .. } => "a snapshot has a name of its own",

@@ -4,8 +4,8 @@ use super::{Actor, FileSpace, changes};
 use crate::files::version::{Grave, Guard};
 use crate::session::say;
 use crate::{
-    ACL_MAX_RULES, Acl, ConsistencyMode, Content, Expect, File, FileCommand, FileDenial, FileEvent, FilePath,
-    Grantee, PathChange, Quota, Revision, Right, SessionEvent, Snapshot, SnapshotName,
+    ACL_MAX_RULES, Acl, BESIDE_MAX, ConsistencyMode, Content, Expect, File, FileCommand, FileDenial,
+    FileEvent, FilePath, Grantee, PathChange, Quota, Revision, Right, SessionEvent, Snapshot, SnapshotName,
 };
 use hv_types::Digest;
 
@@ -130,6 +130,7 @@ impl FileSpace {
                 return Err(FileDenial::Stale { path: path.clone(), seen, newest });
             }
         };
+        place.beside(stale)?;
         self.room(actor, place, content, stale)?;
         match (stale, place.file) {
             (None, None) => {
@@ -386,6 +387,16 @@ impl<'a> Place<'a, '_> {
 
     fn allow(self, actor: Actor<'_>, right: Right) -> Result<(), FileDenial> {
         self.guard().map_or(Ok(()), |guard| guard.check(actor.agent, right, self.path))
+    }
+
+    /// Whether one more version may stand beside what a writer has not seen.
+    fn beside(self, stale: Option<Revision>) -> Result<(), FileDenial> {
+        let Some((seen, file)) = stale.zip(self.file) else { return Ok(()) };
+        let unseen = file.heads().filter(|head| head.stamp.revision > seen).count();
+        if unseen < BESIDE_MAX {
+            return Ok(());
+        }
+        Err(FileDenial::Conflicted { path: self.path.clone(), newest: file.newest() })
     }
 
     fn present(self) -> Result<&'a File, FileDenial> {

@@ -7,6 +7,9 @@ use hv_types::{Digest, Timestamp, Undecodable, Wire};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+/// So many versions of a path may stand beside each other, at most. Each write looks at all of them.
+pub const BESIDE_MAX: usize = 1000;
+
 /// A number that each change of a content in a session gets, counted from 1; 0 stands before the first.
 ///
 /// It names a version of a path and, because it counts over the whole session, never names another one, not

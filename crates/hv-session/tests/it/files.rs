@@ -2,7 +2,7 @@
 
 use crate::support::{Run, at, content, did, does, path, replay, write};
 use hv_session::{
-    Change, ConsistencyMode, Eviction, Expect, FileCommand as F, FileDenial as D, FileEvent as E,
+    BESIDE_MAX, Change, ConsistencyMode, Eviction, Expect, FileCommand as F, FileDenial as D, FileEvent as E,
     HistoryEntry, Machine, Quota, Quotas, Revision, SessionCommand as C, SessionConfig, SessionDenial,
     SessionState, SnapshotName,
 };
@@ -373,4 +373,28 @@ fn only_members_change_files() {
         assert_eq!(denial, SessionDenial::NotAMember { did: did(n) });
         assert_eq!(run.session.read(&did(n), &path("f")), Err(SessionDenial::NotAMember { did: did(n) }));
     }
+}
+
+/// Contents of no bytes use up no quota, and each write looks at all that stand beside each other.
+#[test]
+fn only_so_many_versions_stand_beside_each_other() {
+    let mut run = Run::active(SessionConfig::default(), 1);
+    let stale = |n: usize| F::Write {
+        path: path("a"),
+        content: content(n as u64, 0),
+        expect: Expect::Revision(Revision(0)),
+    };
+    for n in 0..BESIDE_MAX {
+        run.ok(&does(0, stale(n)), at(1));
+    }
+    let denial = run.denied(&does(0, stale(BESIDE_MAX)), at(1));
+    let newest = Revision(BESIDE_MAX as u64);
+    assert_eq!(denial, D::Conflicted { path: path("a"), newest }.into());
+    assert!(denial.to_string().contains("write one that has seen r1000 first"), "{denial}");
+    // Who has seen some of them makes room.
+    run.ok(&does(0, write("a", 1, Expect::Revision(Revision(1)))), at(1));
+    run.denied(&does(0, stale(0)), at(1));
+    run.ok(&does(0, write("a", 1, Expect::Any)), at(1));
+    run.ok(&does(0, stale(0)), at(1));
+    assert_eq!(replay(&run.log), Ok(run.session));
 }
