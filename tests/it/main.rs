@@ -32,6 +32,7 @@ mod limits;
 mod linear;
 mod lines;
 mod live;
+mod notices;
 mod open_saga;
 mod opening;
 mod ports;

@@ -210,8 +210,9 @@ impl Hypervisor {
         self.node.log()
     }
 
-    /// What becomes durable from now on. A subscriber that falls more than 1024 batches behind misses the
-    /// oldest, and is told how many; it holds nobody up.
+    /// What is recorded from now on, once it is durable and in the order of the trail, also where nobody waits for it any
+    /// more. A subscriber that falls more than 1024 batches behind misses the oldest, and is told how many; it holds
+    /// nobody up.
     #[must_use]
     pub fn subscribe(&self) -> tokio::sync::broadcast::Receiver<Arc<Notice>> {
         self.node.subscribe()

@@ -34,6 +34,7 @@ pub(crate) use keeping::Taken;
 pub use notice::{Notice, Said, Told};
 
 use keeping::{Keeping, Opened};
+use notice::Notices;
 use turn::Turn;
 use turnaway::folded;
 
@@ -66,14 +67,11 @@ struct Shared {
     /// When the next counts at the door are due, so that whoever passes need not look behind it.
     counts_due: AtomicU64,
     /// Made when somebody subscribes.
-    notices: OnceLock<broadcast::Sender<Arc<Notice>>>,
+    notices: OnceLock<Notices>,
     ports: Ports,
     keeping: Keeping,
     early: Early,
 }
-
-/// Durable records that a subscriber may fall behind before it misses some.
-const NOTICES: usize = 1024;
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -256,7 +254,7 @@ impl Node {
     /// What becomes durable from now on. A subscriber that falls behind misses the oldest, and is told so; it
     /// holds nobody up.
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<Notice>> {
-        self.shared.notices.get_or_init(|| broadcast::Sender::new(NOTICES)).subscribe()
+        self.shared.notices.get_or_init(Notices::default).subscribe()
     }
 
     /// What is asked outside of the node.
@@ -411,18 +409,8 @@ impl Node {
         }
         self.keep_where_due(made.lsn);
         command.revealed(made.lsn, &made.sums, value.as_ref().err().map(|denied| &**denied));
-        if let Some(besides) = made.besides {
-            self.notify(*besides);
-        }
+        self.shared.notify();
         value.map_err(|denied| Error::from(*denied))
-    }
-
-    fn notify(&self, Besides { before, notice, .. }: Besides) {
-        let Some(notices) = self.shared.notices.get() else { return };
-        for notice in before.into_iter().chain(notice) {
-            // Nobody may be listening any more.
-            let _ = notices.send(notice);
-        }
     }
 
     /// [`run`](Self::run) and [`settle`](Self::settle).
@@ -466,7 +454,7 @@ impl Node {
         let command = Command::begin();
         let decide = |state: &State, now| decide(state, now).map(|draft| (draft, ()));
         let recorded = self.run(decide, |state, ()| ask(state))?;
-        let root = recorded.made.besides.as_ref().and_then(|besides| besides.root);
+        let root = recorded.made.root.as_deref().copied();
         let durable = match self.durable(recorded.made.lsn) {
             Some(durable) => durable,
             None => self.synced(recorded.made.lsn).await?,
@@ -554,12 +542,9 @@ impl Node {
             return Err(Error::Illegal(illegal).into());
         }
         made.sums = draft.sums(&inner.state);
-        if let Some(root) = &written.root {
-            made.besides().root = Some(*root);
-        }
-        if self.shared.notices.get().is_some_and(|notices| notices.receiver_count() > 0) {
-            let notice = Notice::of(draft, (made.lsn, now), written.stream);
-            made.besides().notice = Some(Arc::new(notice));
+        made.root = written.root.map(Box::new);
+        if let Some(notices) = self.shared.notices.get().filter(|notices| notices.anybody()) {
+            notices.later(Notice::of(draft, (made.lsn, now), written.stream));
         }
         Ok(())
     }
@@ -578,23 +563,8 @@ struct Written {
 struct Made {
     lsn: Lsn,
     sums: Sums,
-    /// What most batches do not have.
-    besides: Option<Box<Besides>>,
-}
-
-#[derive(Debug, Default)]
-struct Besides {
-    /// Of what it closes.
-    root: Option<Digest>,
-    notice: Option<Arc<Notice>>,
-    /// What was recorded right before.
-    before: Option<Arc<Notice>>,
-}
-
-impl Made {
-    fn besides(&mut self) -> &mut Besides {
-        self.besides.get_or_insert_default()
-    }
+    /// Of what it closes; most batches close nothing.
+    root: Option<Box<Digest>>,
 }
 
 /// That everything up to a batch is durable: nothing is revealed without it, and only the log's word gives one.

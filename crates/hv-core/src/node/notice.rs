@@ -1,10 +1,65 @@
 //! What subscribers are told of a durable batch: its own lists as they are, read where they are needed.
 
+use super::Shared;
 use super::draft::{Draft, Part};
 use crate::event::{LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
 use crate::trail::TrailEvent;
 use hv_audit::{Lsn, StreamNo};
 use hv_types::Timestamp;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::broadcast;
+
+/// Durable records that a subscriber may fall behind before it misses some.
+const NOTICES: usize = 1024;
+
+/// Those who subscribed, and what they are told once it is durable: in the order of the trail, and whether or not
+/// whoever asked for it still waits.
+#[derive(Debug)]
+pub(super) struct Notices {
+    told: broadcast::Sender<Arc<Notice>>,
+    /// What was recorded and not told yet. No more than one sync makes durable, and held while it is told.
+    waiting: Mutex<VecDeque<Arc<Notice>>>,
+}
+
+impl Default for Notices {
+    fn default() -> Self {
+        Self { told: broadcast::Sender::new(NOTICES), waiting: Mutex::default() }
+    }
+}
+
+impl Notices {
+    pub(super) fn subscribe(&self) -> broadcast::Receiver<Arc<Notice>> {
+        self.told.subscribe()
+    }
+
+    /// Whether anybody listens.
+    pub(super) fn anybody(&self) -> bool {
+        self.told.receiver_count() > 0
+    }
+
+    /// Tells of a batch once it is durable. The node's lock is held, so they come in order.
+    pub(super) fn later(&self, notice: Notice) {
+        self.waiting().push_back(Arc::new(notice));
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Arc<Notice>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    /// Tells subscribers what is durable by now.
+    pub(super) fn notify(&self) {
+        let Some(notices) = self.notices.get() else { return };
+        let durable = self.log.durable();
+        let mut waiting = notices.waiting();
+        while let Some(notice) = waiting.pop_front_if(|notice| notice.lsn <= durable) {
+            // Nobody may be listening any more.
+            let _ = notices.told.send(notice);
+        }
+    }
+}
 
 /// A durable batch, as subscribers see it.
 #[derive(Debug, Clone)]

@@ -28,9 +28,6 @@ impl Made {
     #[cold]
     pub(super) fn behind(mut self, before: Self) -> Self {
         self.lsn = self.lsn.max(before.lsn);
-        if let Some(notice) = before.besides.and_then(|besides| besides.notice) {
-            self.besides().before = Some(notice);
-        }
         self.sums = self.sums.behind(before.sums);
         self
     }

@@ -56,7 +56,11 @@ impl Node {
             let syncing = Syncing::begin(log.durable());
             let synced = tokio::spawn(async move {
                 taken.0.turn.gather().await;
-                blocking(move || taken.0.log.sync(lsn)).await
+                let shared = Arc::clone(&taken.0);
+                let synced = blocking(move || taken.0.log.sync(lsn)).await;
+                // Nobody may be left whom what is durable now is revealed to.
+                shared.notify();
+                synced
             });
             let synced = synced.await.unwrap_or(Err(Error::Poisoned));
             syncing.end(log.durable());
