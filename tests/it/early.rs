@@ -166,3 +166,27 @@ async fn c2_what_a_crash_took_of_answered_writes_is_said_and_nothing_strong_is_a
         assert_eq!(read(&after, &eventual, n).await, content(n), "what is durable has its content");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn snapshots_that_are_taken_at_once_are_told_by_their_own_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let mood = Mood::slow(Duration::ZERO);
+    let hv = node(&folder.path().join("trail"), &mood);
+    let id = session(&hv, "strong", ConsistencyMode::Strong).await;
+    let held = mood.hold();
+    let taking: Vec<_> = (0..4)
+        .map(|_| {
+            let (hv, id) = (hv.clone(), id.clone());
+            tokio::spawn(async move { hv.take_snapshot(&id, &did("a"), None).await.unwrap() })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(held);
+    let mut names = Vec::new();
+    for taken in taking {
+        names.push(taken.await.unwrap().to_string());
+    }
+    names.sort();
+    assert_eq!(names, ["snap-1", "snap-2", "snap-3", "snap-4"]);
+    hv.seal().await.unwrap();
+}

@@ -277,14 +277,12 @@ impl Hypervisor {
         agent: &Did,
         snapshot: Option<&SnapshotName>,
     ) -> Result<SnapshotName, Error> {
-        self.change(session, agent, |_| Ok(FileCommand::TakeSnapshot { name: snapshot.cloned() })).await?;
-        self.node().read(|state, _| {
-            let slot = state.slot(session).ok_or_else(|| Error::NoSession(session.clone()))?;
-            let snapshots = slot.session.files().snapshots();
-            // By name where one was given: somebody may have taken another one since.
-            let last = snapshots.iter().rev().find(|taken| snapshot.is_none_or(|name| taken.name() == name));
-            last.map(|taken| taken.name().clone()).ok_or_else(|| Error::NoSession(session.clone()))
-        })?
+        let command = |_: &Slot| Ok(FileCommand::TakeSnapshot { name: snapshot.cloned() });
+        self.change_giving(session, agent, command, |slot| {
+            // The one that is about to be taken: whoever else takes one gets another name.
+            snapshot.cloned().unwrap_or_else(|| slot.session.files().next_name())
+        })
+        .await
     }
 
     /// Makes the files and their ACLs what they were at a snapshot. The agent must be allowed everything that this
@@ -385,6 +383,17 @@ impl Hypervisor {
         agent: &Did,
         command: impl FnOnce(&Slot) -> Result<FileCommand, Box<Refusal>>,
     ) -> Result<(), Error> {
+        self.change_giving(session, agent, command, |_| ()).await
+    }
+
+    /// The same; gives what is asked of the session as it is before.
+    async fn change_giving<T>(
+        &self,
+        session: &SessionId,
+        agent: &Did,
+        command: impl FnOnce(&Slot) -> Result<FileCommand, Box<Refusal>>,
+        ask: impl FnOnce(&Slot) -> T,
+    ) -> Result<T, Error> {
         self.node()
             .commit(|state, now| {
                 let slot = pass(state, now, session, agent, Access::Change)?;
@@ -393,7 +402,7 @@ impl Hypervisor {
                 let mut draft = state.draft().of(slot.stream).and(used);
                 let decided = draft.decide_file(&slot.session, agent, &command, now);
                 decided.map_err(|denial| slot.refuse_session("change_file", Some(agent), denial))?;
-                Ok((draft, ()))
+                Ok((draft, ask(slot)))
             })
             .await
     }

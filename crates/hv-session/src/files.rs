@@ -142,6 +142,12 @@ impl FileSpace {
         self.snapshots.iter().find(|snapshot| snapshot.name == *name)
     }
 
+    /// The name that a snapshot gets which is taken next without one.
+    #[must_use]
+    pub fn next_name(&self) -> SnapshotName {
+        self.free_name(self.taken.saturating_add(1))
+    }
+
     /// What differs between two moments, in the order of paths. O(d · log n) for d changes between them.
     ///
     /// # Errors

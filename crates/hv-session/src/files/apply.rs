@@ -224,7 +224,7 @@ impl FileSpace {
 
     fn keep(&mut self, actor: Actor<'_>, name: Option<&SnapshotName>) {
         self.taken += 1;
-        let name = name.cloned().unwrap_or_else(|| self.free_name());
+        let name = name.cloned().unwrap_or_else(|| self.free_name(self.taken));
         self.snapshots.push(Snapshot {
             number: self.taken,
             name,
@@ -236,10 +236,10 @@ impl FileSpace {
         });
     }
 
-    /// The first name for the newest number that no snapshot has. It ends: there are fewer snapshots than names.
-    fn free_name(&self) -> SnapshotName {
-        let first = SnapshotName::numbered(self.taken);
-        let more = (2u64..).map(|nth| SnapshotName::numbered_again(self.taken, nth));
+    /// The first name for a number that no snapshot has. It ends: there are fewer snapshots than names.
+    pub(super) fn free_name(&self, number: u32) -> SnapshotName {
+        let first = SnapshotName::numbered(number);
+        let more = (2u64..).map(|nth| SnapshotName::numbered_again(number, nth));
         let mut names = core::iter::once(first.clone()).chain(more);
         names.find(|name| self.snapshot(name).is_none()).unwrap_or(first)
     }
