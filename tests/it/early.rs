@@ -168,6 +168,34 @@ async fn c2_what_a_crash_took_of_answered_writes_is_said_and_nothing_strong_is_a
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_strong_session_shows_of_its_files_is_durable() {
+    let folder = tempfile::tempdir().unwrap();
+    let mood = Mood::slow(Duration::ZERO);
+    let hv = node(&folder.path().join("trail"), &mood);
+    let strong = session(&hv, "strong", ConsistencyMode::Strong).await;
+    let a = did("a");
+    let write = |text: &str| {
+        let (hv, id, text) = (hv.clone(), strong.clone(), text.as_bytes().to_vec());
+        tokio::spawn(async move { hv.write_file(&id, &did("a"), "f", text, Expect::Any).await })
+    };
+    let old = hv.write_file_with_receipt(&strong, &a, "f", b"old".to_vec(), Expect::Any).await.unwrap();
+    let held = mood.hold();
+    let writing = write("new");
+    // It is decided, and waits for the disk.
+    while hv.log().head(old.stream).unwrap().tip == old.hash {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(!answered(hv.read_file(&strong, &a, "f")).await, "its content");
+    assert!(!answered(hv.stat_files(&strong, &a, None)).await, "that it is there");
+    assert!(!answered(hv.file_history(&strong, &a, "f")).await, "its history");
+    assert!(!answered(hv.snapshots(&strong, &a)).await, "snapshots");
+    drop(held);
+    writing.await.unwrap().unwrap();
+    assert_eq!(hv.read_file(&strong, &a, "f").await.unwrap(), Some(b"new".to_vec()));
+    hv.seal().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn snapshots_that_are_taken_at_once_are_told_by_their_own_names() {
     let folder = tempfile::tempdir().unwrap();
     let mood = Mood::slow(Duration::ZERO);

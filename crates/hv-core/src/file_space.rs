@@ -130,7 +130,7 @@ impl Hypervisor {
                 let history = slot.session.files().history(&path).into_iter();
                 let versions =
                     history.map(|entry| FileVersion { agent: name(slot, entry.stamp.agent), entry });
-                Ok((Draft::default(), versions.collect()))
+                Ok((Draft::showing(&slot.session), versions.collect()))
             })
             .await
     }
@@ -146,11 +146,11 @@ impl Hypervisor {
         path: &str,
         at: &FileMoment,
     ) -> Result<Option<Vec<u8>>, Error> {
-        let look = |state: &State, now| -> Result<Option<Digest>, Box<Refusal>> {
+        let look = |state: &State, now| -> Result<(Draft, Option<Digest>), Box<Refusal>> {
             let (slot, path) = enter(state, now, session, agent, path)?;
             readable(slot, agent, &path)?;
             let space = slot.session.files();
-            Ok(match at {
+            let id = match at {
                 FileMoment::Version(revision) => {
                     let mut history = space.history(&path).into_iter();
                     let version = history.find(|entry| entry.stamp.revision == *revision);
@@ -160,9 +160,10 @@ impl Hypervisor {
                     let snapshot = snapshot(slot, space, agent, name)?;
                     snapshot.get(&path).map(|file| file.content().id)
                 }
-            })
+            };
+            Ok((Draft::showing(&slot.session), id))
         };
-        let id = self.node().commit(|state, now| Ok((Draft::default(), look(state, now)?))).await?;
+        let id = self.node().commit(look).await?;
         match id {
             Some(id) => Ok(self.log().payload(&id)?),
             None => Ok(None),
@@ -261,7 +262,8 @@ impl Hypervisor {
                     }
                 };
                 let acl = slot.session.files().acl(&path);
-                Ok((Draft::default(), acl.map(|acl| acl.rules().iter().filter_map(rule).collect())))
+                let rules = acl.map(|acl| acl.rules().iter().filter_map(rule).collect());
+                Ok((Draft::showing(&slot.session), rules))
             })
             .await
     }
@@ -372,7 +374,7 @@ impl Hypervisor {
                 let slot = pass(state, now, session, agent, Access::Read)?;
                 intent::files((slot, now), agent, Access::Read, Vec::new)?;
                 let member = slot.session.member(agent).map(|member| member.ordinal).unwrap_or(u32::MAX);
-                Ok((Draft::default(), look(slot, member)?))
+                Ok((Draft::showing(&slot.session), look(slot, member)?))
             })
             .await
     }

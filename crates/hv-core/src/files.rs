@@ -127,7 +127,8 @@ impl Hypervisor {
         self.node().settle_write(write).await.map(drop)
     }
 
-    /// Reads a file of the session; `None` where there is none.
+    /// Reads a file of the session; `None` where there is none. In the strong mode what is read is durable when this
+    /// returns, whoever wrote it; in the eventual mode it may be what was answered before it was.
     ///
     /// # Errors
     /// [`Reason::Gate`] where the agent is no member that may act, [`Reason::Path`], and [`Reason::Session`]
@@ -138,22 +139,23 @@ impl Hypervisor {
         agent: &Did,
         path: &str,
     ) -> Result<Option<Vec<u8>>, Error> {
-        let look = |state: &State, now| -> Result<Option<Digest>, Box<Refusal>> {
+        let look = |state: &State, now| -> Result<(Draft, Option<Digest>), Box<Refusal>> {
             let (slot, path) = enter(state, now, session, agent, path)?;
             let file = slot.session.read(agent, &path);
             let file = file.map_err(|denial| slot.refuse_session("read_file", Some(agent), denial))?;
-            Ok(file.map(|file| file.content().id))
+            Ok((Draft::showing(&slot.session), file.map(|file| file.content().id)))
         };
         self.node().refresh(session, |_| vec![agent.clone()]).await?;
         // Reading changes nothing, so only a refusal is recorded.
-        let id = self.node().commit(|state, now| Ok((Draft::default(), look(state, now)?))).await?;
+        let id = self.node().commit(look).await?;
         match id {
             Some(id) => Ok(self.log().payload(&id)?),
             None => Ok(None),
         }
     }
 
-    /// The files of a session that are there now, relative and in order.
+    /// The files of a session that are there now, relative and in order. It waits for nothing, so what it shows may not be
+    /// durable yet; [`stat_files`](Self::stat_files) shows what is, in the strong mode.
     ///
     /// # Errors
     /// [`Error::NoSession`], [`Error::Poisoned`].

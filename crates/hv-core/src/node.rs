@@ -77,6 +77,8 @@ struct Shared {
 struct Inner {
     /// In a place of its own, because it is large and moves with the node until that is shared.
     state: Box<State>,
+    /// The batch that was appended last; what the state says rests on nothing after it.
+    lsn: Lsn,
     /// Set for good when record and state may disagree.
     poisoned: bool,
 }
@@ -319,7 +321,8 @@ impl Node {
         let (mut inner, now, ripened) = self.begin()?;
         let mut recorded = match decide(&inner.state, now) {
             Ok((draft, decided)) => {
-                let mut made = Made::default();
+                let lsn = if draft.shows { inner.lsn } else { Lsn::default() };
+                let mut made = Made { lsn, ..Made::default() };
                 self.complete(&mut inner, draft, now, &mut made)?;
                 Recorded { value: Ok(reveal(&inner.state, decided)), made }
             }
@@ -530,7 +533,7 @@ impl Node {
             self.shared.log.append(expect, now, &mut |batch| draft.write(batch, &mut written))
         });
         match appended {
-            Ok(lsn) => made.lsn = lsn,
+            Ok(lsn) => (made.lsn, inner.lsn) = (lsn, lsn),
             Err(error) => {
                 inner.poisoned |= matches!(error, LogError::Poisoned);
                 return Err(Error::from(error).into());

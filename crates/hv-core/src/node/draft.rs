@@ -7,7 +7,7 @@ use crate::scoring::Outcomes;
 use crate::state::State;
 use hv_audit::{Batch, Expect, LogError, PayloadRef, Reduction, StreamNo};
 use hv_saga::Decided;
-use hv_session::{FileCommand, Session, SessionCommand, SessionDenial};
+use hv_session::{ConsistencyMode, FileCommand, Session, SessionCommand, SessionDenial};
 use hv_types::{Did, Digest, Illegal, SessionId, Timestamp};
 use std::ops::{Deref, DerefMut};
 
@@ -25,6 +25,9 @@ pub(crate) struct Parts {
     pub(super) lifecycle: Vec<MembershipEvent>,
     pub(crate) events: Vec<SessionEvent>,
     attached: Option<PayloadRef>,
+    /// Whether what is answered shows the state as it is, though nothing may be recorded: then all that this rests on is
+    /// durable first.
+    pub(super) shows: bool,
     pub(crate) ahead: Ahead,
     /// What most batches do not have.
     more: Option<Box<More>>,
@@ -142,13 +145,19 @@ impl Draft {
 
     /// Says nothing any more. Long lists are given back.
     pub(crate) fn clear(&mut self) {
-        let Parts { node, ledger, session, lifecycle, events, attached, ahead, more } = &mut *self.0;
+        let Parts { node, ledger, session, lifecycle, events, attached, shows, ahead, more } = &mut *self.0;
         emptied(node);
         emptied(ledger);
         emptied(lifecycle);
         emptied(events);
         ahead.clear();
-        (*session, *attached, *more) = (None, None, None);
+        (*session, *attached, *more, *shows) = (None, None, None, false);
+    }
+
+    /// Shows files of a session: in the strong mode, none that a crash could still take.
+    pub(crate) fn showing(session: &Session) -> Self {
+        let shows = session.mode() == ConsistencyMode::Strong;
+        Self(Box::new(Parts { shows, ..Parts::default() }))
     }
 
     fn more(&mut self) -> &mut More {
