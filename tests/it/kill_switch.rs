@@ -5,7 +5,7 @@ use hv_core::event::{KillAnswer, KillTarget, NodeEvent};
 use hv_core::rings::class::Claim;
 use hv_core::saga::exec::Closures;
 use hv_core::saga::{Attempt, Outcome, Permit, Plan, SagaCommand, SagaState, StepDef};
-use hv_core::session::{Expect, SessionConfig};
+use hv_core::session::{Eviction, Expect, SessionConfig, Standing};
 use hv_core::types::{ActionId, ActionKind, Did, Reversibility, SagaId, SessionId, StepId};
 use hv_core::{Entrant, Error, Grant, Hypervisor, KillOrder, Reason, SystemClock, TrailEvent, read_record};
 use std::convert::Infallible;
@@ -309,4 +309,51 @@ async fn a_watcher_that_panics_or_falls_behind_harms_nobody() {
     drop(hv);
     good.await.unwrap();
     assert_eq!(*seen.lock().unwrap(), 2000);
+}
+
+#[tokio::test]
+async fn a_kill_that_nobody_waits_for_any_more_is_answered_and_puts_out_all_the_same() {
+    let (hv, log) = stage(&["s", "t"], &["a", "b"]).await;
+    let stop = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Ok::<_, Infallible>(())
+    };
+    let target = order(agent("a"));
+    let given_up = tokio::time::timeout(Duration::from_millis(20), hv.kill(&target, stop)).await;
+    assert!(given_up.is_err());
+    let members = |id: &str| hv.session_view(&session(id)).unwrap().members;
+    for id in ["s", "t"] {
+        let a = members(id).into_iter().find(|member| member.did == did("a")).unwrap();
+        assert_eq!(a.standing, Standing::Evicted { reason: Eviction::Killed }, "{id}");
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let answers = told(&log).into_iter().filter(|event| matches!(event, NodeEvent::KillAnswered { .. }));
+    assert_eq!(answers.count(), 1);
+}
+
+/// The callback may take its time, and what the agent was to its sessions ends with the record of the kill.
+#[tokio::test]
+async fn who_acts_for_a_killed_agent_is_out_with_it_before_the_callback_has_answered() {
+    let (hv, log) = stage(&["s"], &["a", "b"]).await;
+    let child = Entrant::new(did("c")).with_parent(did("a")).with_sigma("0.85".parse().unwrap());
+    hv.join_session(&session("s"), &child).await.unwrap();
+    let (asked, answer) = tokio::sync::oneshot::channel::<()>();
+    let killing = tokio::spawn({
+        let hv = hv.clone();
+        async move { hv.kill(&order(agent("a")), async { answer.await.map_err(|_| "gone") }).await }
+    });
+    while hv.kills().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    for name in ["a", "c"] {
+        let read = hv.read_file(&session("s"), &did(name), "x").await;
+        assert!(read.is_err(), "{name}");
+        assert!(hv.leave_session(&session("s"), &did(name)).await.is_err(), "{name} leaves no more");
+    }
+    // Whoever ends the process now finds the agent out when it is lifted, too.
+    let again = Hypervisor::open(log, Arc::new(SystemClock)).unwrap();
+    again.lift_kill(&order(agent("a"))).await.unwrap();
+    assert!(again.join_session(&session("s"), &Entrant::new(did("a"))).await.is_err());
+    asked.send(()).unwrap();
+    assert_eq!(killing.await.unwrap().unwrap(), KillAnswer::Stopped {});
 }

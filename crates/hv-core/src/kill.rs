@@ -4,8 +4,9 @@
 use crate::error::{Error, Reason};
 use crate::event::{KillAnswer, KillTarget, NodeEvent};
 use crate::hypervisor::Hypervisor;
-use crate::node::{Draft, Refusal};
+use crate::node::{Draft, Part, Refusal};
 use crate::observed::KillTold;
+use crate::state::State;
 use hv_saga::Purpose;
 use hv_saga::drive::Control;
 use hv_session::{Eviction, SessionCommand};
@@ -132,12 +133,13 @@ impl Kills {
 }
 
 impl Hypervisor {
-    /// Kills: from the record of it on, nothing of the target starts, whatever was granted before. An agent is
-    /// put out of every session too. Undo and probes of what was done still run.
+    /// Kills: from the record of it on, nothing of the target starts, whatever was granted before. With the same record
+    /// an agent is put out of every session, and whoever acts for it there. Undo and probes of what was done still run.
     ///
     /// Then `stop` is run, which is to end what is under way, for as long as
-    /// [`Guards::kill_callback`](crate::Guards::kill_callback) at most; what it answers, or that it did not, is recorded. Without a runtime nothing can be run, and that is recorded too; the kill holds.
-    /// O(open sessions).
+    /// [`Guards::kill_callback`](crate::Guards::kill_callback) at most; what it answers, or that it did not, is recorded,
+    /// also where nobody waits for this any more. Without a runtime nothing can be run, and that is recorded too; the kill
+    /// holds. O(open sessions).
     ///
     /// # Errors
     /// [`Reason::AlreadyKilled`], [`Reason::TooManyKills`]; [`Error::Log`], [`Error::Poisoned`]. Where this fails
@@ -147,32 +149,33 @@ impl Hypervisor {
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: fmt::Display + Send + 'static,
     {
-        let KillOrder { target, by, reason } = order;
-        let told = KillTold::begin(target);
-        self.node()
-            .commit_alone(|state, now| {
-                let refuse = |reason| Refusal::on_node("kill", by.as_ref(), reason);
-                if let Some(at) = state.kills.since(target) {
-                    return Err(refuse(Reason::AlreadyKilled { target: target.clone(), at }));
-                }
-                if state.kills.len() >= KILLS_MAX {
-                    return Err(refuse(Reason::TooManyKills));
-                }
-                let (by, reason) = (by.clone(), reason.clone());
-                let killed = NodeEvent::Killed { target: target.clone(), by, reason, at: now };
-                Ok((Draft::default().node(vec![killed]), ()))
-            })
-            .await?;
-        let answer = match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => stopped(runtime.spawn(stop), self.guards().kill_callback).await,
-            Err(_) => KillAnswer::Failed { why: "there is no runtime to stop it on".to_owned() },
+        let told = KillTold::begin(&order.target);
+        let recorded = self.node().run_alone(|state, now| Ok((killed(state, now, order)?, ())))?;
+        let (hv, target) = (self.clone(), order.target.clone());
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            let answer = KillAnswer::Failed { why: "there is no runtime to stop it on".to_owned() };
+            hv.node().settle(recorded).await?;
+            return hv.answered(target, answer, &told).await;
         };
-        let answered = NodeEvent::KillAnswered { target: target.clone(), answer: answer.clone() };
+        // It belongs to a task, which goes on whether or not anybody still waits.
+        let answering = runtime.spawn(async move {
+            hv.node().settle(recorded).await?;
+            let answer = stopped(tokio::spawn(stop), hv.guards().kill_callback).await;
+            hv.answered(target, answer, &told).await
+        });
+        answering.await.unwrap_or(Err(Error::Poisoned))
+    }
+
+    /// Records what came of the callback of a kill.
+    async fn answered(
+        &self,
+        target: KillTarget,
+        answer: KillAnswer,
+        told: &KillTold,
+    ) -> Result<KillAnswer, Error> {
+        let answered = NodeEvent::KillAnswered { target, answer: answer.clone() };
         self.node().commit(|_, _| Ok((Draft::default().node(vec![answered]), ()))).await?;
         told.answered(&answer);
-        if let KillTarget::Agent { did } = target {
-            self.put_out(did).await?;
-        }
         Ok(answer)
     }
 
@@ -234,26 +237,30 @@ impl Hypervisor {
     pub fn kills(&self) -> Result<Vec<(KillTarget, Timestamp)>, Error> {
         self.node().read(|state, _| state.kills.list())
     }
+}
 
-    /// Puts an agent out of every session in which it is.
-    async fn put_out(&self, agent: &Did) -> Result<(), Error> {
-        for session in self.open_sessions()? {
-            self.node()
-                .commit(|state, now| {
-                    let Some(slot) = state.slot(&session) else { return Ok((Draft::default(), ())) };
-                    if slot.session.member(agent).is_none() {
-                        return Ok((Draft::default(), ()));
-                    }
-                    let evict = SessionCommand::Evict { did: agent.clone(), reason: Eviction::Killed };
-                    let events = slot.session.decide(&evict, now);
-                    let events =
-                        events.map_err(|denial| slot.refuse_session("evict", Some(agent), denial))?;
-                    Ok((Draft::default().lifecycle(slot.stream, events), ()))
-                })
-                .await?;
-        }
-        Ok(())
+/// A kill, and with it the end of what an agent is to sessions.
+fn killed(state: &State, now: Timestamp, order: &KillOrder) -> Result<Draft, Box<Refusal>> {
+    let KillOrder { target, by, reason } = order;
+    let refuse = |reason| Refusal::on_node("kill", by.as_ref(), reason);
+    if let Some(at) = state.kills.since(target) {
+        return Err(refuse(Reason::AlreadyKilled { target: target.clone(), at }));
     }
+    if state.kills.len() >= KILLS_MAX {
+        return Err(refuse(Reason::TooManyKills));
+    }
+    let mut out = Vec::new();
+    if let KillTarget::Agent { did } = target {
+        for slot in state.slots().into_iter().filter(|slot| slot.session.member(did).is_some()) {
+            let evict = SessionCommand::Evict { did: did.clone(), reason: Eviction::Killed };
+            let lifecycle = slot.session.decide(&evict, now);
+            let lifecycle = lifecycle.map_err(|denial| slot.refuse_session("kill", Some(did), denial))?;
+            out.push(Part { stream: slot.stream, lifecycle, events: Vec::new() });
+        }
+    }
+    let (target, by, reason) = (target.clone(), by.clone(), reason.clone());
+    let killed = NodeEvent::Killed { target, by, reason, at: now };
+    Ok(Draft::default().node(vec![killed]).elsewhere(out))
 }
 
 /// What came of a callback, so long after it began at the latest.

@@ -435,16 +435,13 @@ impl Node {
         self.shared.launches.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// [`commit`](Self::commit), recorded while no effect is beginning.
-    pub(crate) async fn commit_alone<T>(
+    /// [`run`](Self::run), recorded while no effect is beginning.
+    pub(crate) fn run_alone<T>(
         &self,
         decide: impl FnOnce(&State, Timestamp) -> Result<(Draft, T), Box<Refusal>>,
-    ) -> Result<T, Error> {
-        let recorded = {
-            let _alone = self.shared.launches.write().unwrap_or_else(PoisonError::into_inner);
-            self.run(decide, |_, decided| decided)?
-        };
-        self.settle(recorded).await
+    ) -> Result<Recorded<T>, Failed> {
+        let _alone = self.shared.launches.write().unwrap_or_else(PoisonError::into_inner);
+        self.run(decide, |_, decided| decided)
     }
 
     /// [`commit`](Self::commit) of what closes a stream; gives the root over it, where it does, and what is asked of the

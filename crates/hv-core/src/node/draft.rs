@@ -207,6 +207,14 @@ impl Draft {
         self.ledger = ledger;
         self
     }
+    /// What is said of sessions where nothing is said of another; one part of each.
+    pub(crate) fn elsewhere(mut self, parts: Vec<Part>) -> Self {
+        if !parts.is_empty() {
+            self.more().others = parts;
+        }
+        self
+    }
+
 
     /// With one more thing that is said of the session, if there is one.
     #[inline(always)]
