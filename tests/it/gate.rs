@@ -351,3 +351,27 @@ async fn requests_that_concern_no_session_are_denied_on_the_node_stream() {
     let reasons: Vec<String> = stage.denials().into_iter().map(|denial| denial.to_string()).collect();
     assert!(reasons[0].contains("nowhere") && reasons[1].contains('s'), "{reasons:?}");
 }
+
+/// What an agent does, its parent could do itself: also at the moment in which it begins.
+#[tokio::test]
+async fn r4_the_grant_of_a_child_opens_nothing_once_its_parent_is_quarantined() {
+    for quarantined in [false, true] {
+        let stage = stage("0.9").await;
+        let child = Entrant::new(did("b")).with_sigma("0.9".parse().unwrap()).with_parent(did("a"));
+        stage.hv.join_session(&stage.session, &child).await.unwrap();
+        stage.hv.register_action(&stage.session, &action("act"), effect(Reversibility::Full)).await.unwrap();
+        let step = StepDef { agent: did("b"), ..plain("act").with_undo(Task::closure("work")) };
+        let saga = SagaId::new("g").unwrap();
+        let plan = Plan::new(vec![Arc::new(step)]);
+        let host = stage.hv.create_saga(&stage.session, &saga, plan, vec![0]).await.unwrap();
+        let thief = Thief::default();
+        drive(&host, &thief, &Control::new(), SagaCommand::advance()).await.unwrap();
+        let (grant, _) = thief.0.into_inner().unwrap().remove(0);
+        let call = grant.call().clone();
+        if quarantined {
+            stage.hv.quarantine(&did("a"), Duration::from_secs(60)).await.unwrap();
+        }
+        let opened = grant.redeem(&call, stage.hv.now()).map(|_| ());
+        assert_eq!(opened, if quarantined { Err(Mismatch::Withdrawn) } else { Ok(()) });
+    }
+}

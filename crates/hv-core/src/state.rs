@@ -377,11 +377,15 @@ impl State {
     pub(crate) fn may_act(&self, stream: StreamNo, attempt: &Attempt, now: Timestamp) -> bool {
         let AttemptFacts { session, agent, action, .. } = &**attempt;
         let killed = self.kills.hit(session, agent, Some(action)).is_some();
+        let quarantined = |agent| self.ledger.quarantined(agent, now).is_some();
         !killed
             && self.open(stream).is_some_and(|slot| {
+                let seat = slot.session.member(agent);
                 slot.session.live(now)
-                    && slot.session.member(agent).is_some()
-                    && self.ledger.quarantined(agent, now).is_none()
+                    && seat.is_some()
+                    && !quarantined(agent)
+                    // What an agent does, each of those for whom it acts could do itself.
+                    && !slot.answerable(seat, &[]).any(|of| quarantined(of) || self.kills.agent(of).is_some())
             })
     }
 }
