@@ -2,11 +2,11 @@
 
 use hv_core::audit::{MemoryLog, StreamNo};
 use hv_core::event::{Denial, SessionEvent};
-use hv_core::rings::class::Claim;
+use hv_core::rings::class::{Claim, Override};
 use hv_core::saga::drive::{Control, drive};
 use hv_core::saga::exec::Closures;
 use hv_core::saga::{Class, Executor, Outcome, Plan, Reason as Why, SagaCommand, SagaState, StepDef, Task};
-use hv_core::session::SessionConfig;
+use hv_core::session::{ConsistencyMode, SessionConfig};
 use hv_core::types::{
     ActionId, ActionKind, Did, Reversibility, Ring, SagaId, SessionId, Sigma, StepId, Timestamp,
 };
@@ -350,6 +350,73 @@ async fn requests_that_concern_no_session_are_denied_on_the_node_stream() {
     assert!(matches!(again, Err(Error::Denied(_))));
     let reasons: Vec<String> = stage.denials().into_iter().map(|denial| denial.to_string()).collect();
     assert!(reasons[0].contains("nowhere") && reasons[1].contains('s'), "{reasons:?}");
+}
+
+fn mode(stage: &Stage) -> ConsistencyMode {
+    stage.hv.session_view(&stage.session).unwrap().mode
+}
+
+#[tokio::test]
+async fn whoever_says_that_an_action_cannot_be_undone_forces_the_strong_mode() {
+    use ConsistencyMode::{Eventual, Strong};
+    let read = Claim { kind: Some(ActionKind::ReadOnly), ..effect(Reversibility::None) };
+    for (claim, expected) in
+        [(effect(Reversibility::None), Strong), (effect(Reversibility::Full), Eventual), (read, Eventual)]
+    {
+        // The manifest of an agent that joins, and not of one that may not.
+        let on = stage("0.85").await;
+        let twice = Entrant::new(did("a")).with_claim(action("send"), claim);
+        on.hv.join_session(&on.session, &twice).await.unwrap_err();
+        assert_eq!(mode(&on), Eventual, "a join that fails leaves nothing");
+        let joins = Entrant::new(did("b")).with_claim(action("send"), claim);
+        on.hv.join_session(&on.session, &joins).await.unwrap();
+        assert_eq!(mode(&on), expected, "joins: {claim:?}");
+        let on = stage("0.85").await;
+        let child = Entrant::new(did("b")).with_parent(did("a")).with_claim(action("send"), claim);
+        on.hv.join_session(&on.session, &child).await.unwrap();
+        assert_eq!(mode(&on), expected, "a child joins: {claim:?}");
+        // What is registered, declared, or said with a saga.
+        let on = stage("0.85").await;
+        on.hv.register_action(&on.session, &action("send"), claim).await.unwrap();
+        assert_eq!(mode(&on), expected, "registered: {claim:?}");
+        let on = stage("0.85").await;
+        on.hv.declare_action(&on.session, &action("send"), claim).await.unwrap();
+        assert_eq!(mode(&on), expected, "declared: {claim:?}");
+        let on = stage("0.85").await;
+        let host = on.hv.saga(&on.session, &SagaId::new("g").unwrap()).registering(action("send"), claim);
+        let step = StepDef::new(StepId::new("s").unwrap(), action("send"), did("a"), Task::closure("work"));
+        host.create(Plan::new(vec![Arc::new(step)])).await.unwrap();
+        assert_eq!(mode(&on), expected, "said with a saga: {claim:?}");
+    }
+    // Of what nothing is said of its undo, it is not said that there is one.
+    let on = stage("0.85").await;
+    let unsaid = Claim { kind: Some(ActionKind::Effect), ..Claim::default() };
+    on.hv.register_action(&on.session, &action("send"), unsaid).await.unwrap();
+    assert_eq!(mode(&on), Strong);
+}
+
+/// The action can be undone, and the step brings no undo.
+#[tokio::test]
+async fn a_step_that_cannot_be_undone_forces_the_strong_mode_when_it_starts() {
+    let log = Arc::new(MemoryLog::new());
+    let clock = Arc::new(ManualClock::at(Timestamp(1_000_000_000)));
+    let hv = Hypervisor::open(log.clone(), clock.clone()).unwrap();
+    let session = SessionId::new("s").unwrap();
+    hv.create_session(&session, SessionConfig::default(), &did("admin")).await.unwrap();
+    hv.join_session(&session, &Entrant::new(did("a")).with_sigma("0.85".parse().unwrap())).await.unwrap();
+    let set = Override { ring: Some(Ring::Standard), risk: None };
+    hv.override_action(&session, &action("work"), set).await.unwrap();
+    hv.register_action(&session, &action("work"), effect(Reversibility::Full)).await.unwrap();
+    hv.activate_session(&session).await.unwrap();
+    let stage = Stage { hv, log, clock, session };
+    let step = StepDef::new(StepId::new("s").unwrap(), action("work"), did("a"), Task::closure("work"));
+    let undone = step.clone().with_undo(Task::closure("work"));
+    assert_eq!(stage.step("undone", undone, vec![0]).await, (SagaState::Completed, 1));
+    assert_eq!(mode(&stage), ConsistencyMode::Eventual);
+    assert_eq!(stage.step("final", step, vec![]).await, (SagaState::Completed, 1));
+    assert_eq!(mode(&stage), ConsistencyMode::Strong);
+    let again = Hypervisor::open(stage.log.clone(), stage.clock.clone()).unwrap();
+    assert_eq!(again.state_digest().unwrap(), stage.hv.state_digest().unwrap());
 }
 
 /// What an agent does, its parent could do itself: also at the moment in which it begins.

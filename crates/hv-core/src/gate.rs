@@ -9,6 +9,7 @@ use crate::grant::Right;
 use crate::host::{Start, right_of};
 use crate::intent::{Intended, Use};
 use crate::rates::{self, Turnstile};
+use crate::said::is_final;
 use crate::state::{NamedSaga, Party, Slot, State};
 use hv_identity::Kind;
 use hv_rings::class::{Claims, Class, Terms};
@@ -37,6 +38,8 @@ pub(crate) struct Pass {
     pub(crate) ring: Ring,
     pub(crate) sigma: Sigma,
     pub(crate) right: Right,
+    /// Whether what it does can neither be undone nor only reads.
+    pub(crate) is_final: bool,
     /// What most calls do not have.
     pub(crate) besides: Option<Box<Besides>>,
 }
@@ -134,13 +137,14 @@ pub(crate) fn check(
     let party = state.party(slot, agent);
     let overrides = state.override_of(slot, &attempt.action);
     let class = |claims| slot.class(saga, claims, (attempt.ordinal, step), agent);
-    let terms = claims.map(|claims| class(claims).terms(&overrides));
+    let class_now = claims.map(class);
+    let terms = class_now.map(|class| class.terms(&overrides));
     let sigma = terms.map_or(Sigma::ZERO, |terms| state.sigma_of(slot, &party, terms.reversibility, now));
     let right = right_of(attempt.purpose);
     if right == Right::Earlier {
         let ring = terms.map_or(Ring::Sandbox, |terms| terms.need);
         let (params, deadline) = (state.parameters_of(attempt), attempt.deadline);
-        return Ok(Pass { params, deadline, ring, sigma, right, besides: None });
+        return Ok(Pass { params, deadline, ring, sigma, right, is_final: false, besides: None });
     }
     if let Some(reason) = state.kills.hit(&attempt.session, agent, Some(&attempt.action)) {
         let denial = Denial::of("step", Some(agent), Some(&attempt.action), &reason);
@@ -191,6 +195,7 @@ pub(crate) fn check(
         sigma,
         right,
         besides: None,
+        is_final: class_now.as_ref().is_some_and(is_final),
     };
     if weighed.is_some() || consent.is_some() || covered.is_some() {
         pass.rests_on((weighed, basis), consent, covered, (own, now));

@@ -15,6 +15,7 @@ use crate::host::SagaHost;
 use crate::node::{Draft, Node, Notice, Refusal};
 use crate::open_trail::OpenTrail;
 use crate::origin::Origin;
+use crate::said::said;
 use crate::state::{Slot, State, UNKNOWN_SIGMA};
 use hv_audit::{Log, MemoryLog};
 use hv_liability::{
@@ -309,7 +310,8 @@ impl Hypervisor {
     }
 
     /// Says something about an action in a session; what was said of it before still counts, and the strictest
-    /// wins. What cannot be undone and is not read-only forces the session into the strong mode.
+    /// wins. What cannot be undone and is not read-only forces the session into the strong mode, whoever says it: so does
+    /// the manifest of an agent that joins, and a step that has no undo when it is granted.
     ///
     /// # Errors
     /// [`Reason::Session`] where the session is over; [`Error::NoSession`], [`Error::Log`],
@@ -323,15 +325,7 @@ impl Hypervisor {
         self.node
             .commit(|state, now| {
                 let slot = find(state, "register_action", session)?;
-                let mut lifecycle = Vec::new();
-                if claim.reversibility == Some(Reversibility::None) {
-                    let forced = slot.session.decide(&SessionCommand::ForceStrong, now);
-                    lifecycle =
-                        forced.map_err(|denial| slot.refuse_session("register_action", None, denial))?;
-                }
-                let source = Source::Registry;
-                let events = vec![SessionEvent::Registered { action: action.clone(), source, claim }];
-                Ok((Draft::default().lifecycle(slot.stream, lifecycle).session(slot.stream, events), ()))
+                Ok((said((slot, now), "register_action", action, (Source::Registry, claim))?, ()))
             })
             .await
     }
@@ -607,12 +601,13 @@ pub(crate) fn join(
         return Err(slot.refuse("join", Some(did), None, killed));
     }
     let party = state.party(slot, did);
+    let forces = claims.iter().any(|(action, claim)| slot.forces(Source::Manifest, action, claim));
+    let needs = if forces { ConsistencyMode::Strong } else { ConsistencyMode::Eventual };
     let join = match parent {
         Some(parent) if party.seat.is_none() => {
-            let needs = ConsistencyMode::Eventual;
             SessionCommand::AddChild { parent: parent.clone(), child: did.clone(), needs }
         }
-        _ => SessionCommand::join(did.clone()),
+        _ => SessionCommand::Join { did: did.clone(), needs },
     };
     let mut draft = state.draft().of(slot.stream);
     let joined = draft.decide(&slot.session, &join, now);

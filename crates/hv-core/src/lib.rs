@@ -67,6 +67,7 @@ mod purge;
 mod rates;
 mod reduce;
 mod rehearsal;
+mod said;
 mod scoring;
 mod seldom;
 mod slash;

@@ -1,10 +1,10 @@
 //! What can be seen of a session from outside.
 
 use crate::error::Error;
-use crate::event::SessionEvent;
 use crate::hypervisor::Hypervisor;
 use crate::intent::Intent;
-use crate::node::{Draft, Refusal};
+use crate::node::Refusal;
+use crate::said::said;
 use crate::state::Known;
 use hv_rings::class::{Claim, Claims, Source};
 use hv_rings::elevation::Elevation;
@@ -110,10 +110,11 @@ impl Hypervisor {
     }
 
     /// Takes note of what somebody other than the operator says about an action: it can make the action stricter,
-    /// never laxer, and does not register it.
+    /// never laxer, and does not register it. That it cannot be undone forces the strong mode, as with
+    /// [`register_action`](Self::register_action).
     ///
     /// # Errors
-    /// [`Error::NoSession`], [`Error::Log`], [`Error::Poisoned`].
+    /// [`Reason::Session`](crate::Reason::Session) where that is said and the session is over; [`Error::NoSession`], [`Error::Log`], [`Error::Poisoned`].
     pub async fn declare_action(
         &self,
         session: &SessionId,
@@ -121,12 +122,10 @@ impl Hypervisor {
         claim: Claim,
     ) -> Result<(), Error> {
         self.node()
-            .commit(|state, _| {
+            .commit(|state, now| {
                 let slot = state.slot(session);
                 let slot = slot.ok_or_else(|| Refusal::no_session("declare_action", None, session))?;
-                let source = Source::Manifest;
-                let declared = vec![SessionEvent::Registered { action: action.clone(), source, claim }];
-                Ok((Draft::default().session(slot.stream, declared), ()))
+                Ok((said((slot, now), "declare_action", action, (Source::Manifest, claim))?, ()))
             })
             .await
     }

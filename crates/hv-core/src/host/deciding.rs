@@ -12,6 +12,7 @@ use crate::intent::{self, Looked, Use};
 use crate::node::{Ahead, Draft, Refusal};
 use crate::observed::SagaTold;
 use crate::rates::Turnstile;
+use crate::said;
 use crate::scoring;
 use crate::slash;
 use crate::state::{Known, NamedSaga, Slot, State};
@@ -21,6 +22,7 @@ use hv_rings::class::{Claim, Claims, Source};
 use hv_rings::gate::GateDenial;
 use hv_rings::rate::Limited;
 use hv_saga::{Attempt, Decided as SagaDecided, SagaCommand, SagaDenial, SagaEvent, SagaState, StepDef};
+use hv_session::ConsistencyMode;
 use hv_types::{ActionId, Timestamp};
 
 /// What decides on a command of one saga.
@@ -106,7 +108,7 @@ impl SagaHost {
         let (number, saga, said) = match (known, &*command) {
             (Some(Known::Running(number, saga)), _) => (number, saga, [].as_slice()),
             (None, SagaCommand::Create { .. }) => {
-                fresh = self.opened(slot, &mut draft);
+                fresh = self.opened((slot, now), &mut draft)?;
                 (slot.next_saga(), &fresh, self.actions.as_slice())
             }
             (known, _) => return Err(self.undecidable(slot, known, command)),
@@ -137,13 +139,20 @@ impl SagaHost {
                     continue;
                 }
             }
+            let forces = passed.iter().any(|start| start.pass.is_final);
+            if forces && slot.session.mode() == ConsistencyMode::Eventual {
+                said::force_strong((slot, now), "saga", &mut draft)?;
+            }
             let draft = deciding.complete(command, draft, passed, (turnstile, rare), (attached, told));
             return Ok(deciding.answered(draft, key));
         }
     }
 
     /// The saga that begins, as the record says; that goes into the draft.
-    fn opened(&self, slot: &Slot, draft: &mut Draft) -> NamedSaga {
+    fn opened(&self, (slot, now): (&Slot, Timestamp), draft: &mut Draft) -> Result<NamedSaga, Box<Refusal>> {
+        if self.actions.iter().any(|(action, claim)| slot.forces(Source::Registry, action, claim)) {
+            said::force_strong((slot, now), "saga", draft)?;
+        }
         let registered = self.actions.iter().map(|(action, claim)| SessionEvent::Registered {
             action: action.clone(),
             source: Source::Registry,
@@ -158,7 +167,7 @@ impl SagaHost {
         if !self.principals.is_empty() {
             out.push(SessionEvent::OnBehalf { saga, principals: self.principals.clone() });
         }
-        NamedSaga::begin(self.saga.clone(), &self.unproven, &self.principals, self.rehearsal)
+        Ok(NamedSaga::begin(self.saga.clone(), &self.unproven, &self.principals, self.rehearsal))
     }
 
     /// Why a command cannot even be decided on.

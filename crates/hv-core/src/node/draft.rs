@@ -124,6 +124,11 @@ impl Draft {
         session.decide_into(command, now, &mut self.lifecycle)
     }
 
+    /// Whether the session comes into the strong mode by it.
+    pub(crate) fn forces_strong(&self) -> bool {
+        self.lifecycle.iter().any(|event| matches!(event, MembershipEvent::StrongForced))
+    }
+
     /// The same for what a member does with the files.
     pub(crate) fn decide_file(
         &mut self,
