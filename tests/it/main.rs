@@ -22,6 +22,7 @@ mod guard;
 mod handover;
 mod input;
 mod intent;
+mod intent_deputies;
 mod intent_places;
 mod intent_told;
 mod interrupts;

@@ -47,8 +47,8 @@ pub(crate) struct Pass {
 /// What else was known when a call passed.
 #[derive(Debug, Clone)]
 pub(crate) struct Besides {
-    /// The intent that covers it, where its agent has one.
-    pub(crate) intent: Option<Use>,
+    /// The intents that cover it: its agent's, and those of whom that acts for, as far as they have one.
+    pub(crate) intents: Vec<Use>,
     /// What it rests on, where that is the word of others.
     pub(crate) certified: Option<Box<Certified>>,
     /// What was brought besides and does not count.
@@ -57,19 +57,19 @@ pub(crate) struct Besides {
 
 impl Besides {
     fn of(
-        intent: Option<Use>,
+        intents: Vec<Use>,
         certified: Option<Box<Certified>>,
         rejected: Vec<Rejected>,
     ) -> Option<Box<Self>> {
-        let nothing = intent.is_none() && certified.is_none() && rejected.is_empty();
-        (!nothing).then(|| Box::new(Self { intent, certified, rejected }))
+        let nothing = intents.is_empty() && certified.is_none() && rejected.is_empty();
+        (!nothing).then(|| Box::new(Self { intents, certified, rejected }))
     }
 }
 
 impl Pass {
-    /// The intent that covers it, where its agent has one.
-    pub(crate) fn intent(&self) -> Option<Use> {
-        self.besides.as_ref().and_then(|besides| besides.intent)
+    /// The intents that cover it.
+    pub(crate) fn intents(&self) -> &[Use] {
+        self.besides.as_ref().map_or(&[], |besides| &besides.intents)
     }
 }
 
@@ -154,8 +154,9 @@ pub(crate) fn check(
     let intended = match slot.intents() {
         None => Intended::Free,
         Some(intents) => {
-            let only_reads = claims.is_some_and(|claims| class(claims).kind == ActionKind::ReadOnly);
-            intents.hold((party.seat, now), (&attempt.action, &attempt.task), only_reads, (passed, real))
+            let only_reads = class_now.is_some_and(|class| class.kind == ActionKind::ReadOnly);
+            let (who, what) = ((party.seat, saga.principals()), (&attempt.action, &*attempt.task));
+            intents.hold((slot, now), who, what, only_reads, (passed, real))
         }
     };
     let asks_witness = matches!(intended, Intended::Asks(..));
@@ -194,10 +195,10 @@ pub(crate) fn check(
         ring,
         sigma,
         right,
-        besides: None,
         is_final: class_now.as_ref().is_some_and(is_final),
+        besides: None,
     };
-    if weighed.is_some() || consent.is_some() || covered.is_some() {
+    if weighed.is_some() || consent.is_some() || !covered.is_empty() {
         pass.rests_on((weighed, basis), consent, covered, (own, now));
     }
     Ok(pass)
@@ -236,15 +237,17 @@ impl Pass {
         &mut self,
         (weighed, basis): (Option<Box<Weighed>>, Basis),
         consent: Option<Box<Weighed>>,
-        covered: Option<Use>,
+        covered: Vec<Use>,
         (own, now): (&[Voice], Timestamp),
     ) {
         let rests = weighed.as_ref().and_then(|weighed| certified(&weighed.evidence, basis, own, now));
-        let consented = covered.filter(|covered| covered.consented).and(consent.as_deref());
+        let by_consent = covered.iter().any(|covered| covered.consented);
+        let consented = consent.as_deref().filter(|_| by_consent);
         let consented = consented.and_then(|consent| certified(&consent.evidence, Basis::Witness, own, now));
-        if let Some(covered) = covered {
+        if !covered.is_empty() {
             let consented = consented.as_ref().map_or(Timestamp::MAX, |consented| consented.until);
-            self.deadline = self.deadline.min(covered.until).min(consented);
+            let ends = covered.iter().map(|covered| covered.until).chain([consented]);
+            self.deadline = ends.fold(self.deadline, Timestamp::min);
         }
         let rejected = weighed.into_iter().chain(consent).flat_map(|weighed| weighed.rejected).collect();
         self.besides = Besides::of(covered, Certified::both(rests, consented), rejected);

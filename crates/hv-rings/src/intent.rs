@@ -5,7 +5,7 @@
 
 use alloc::string::String;
 use core::fmt;
-use hv_types::ActionId;
+use hv_types::{ActionId, Did};
 
 mod amount;
 mod bounds;
@@ -305,9 +305,21 @@ pub enum Unintended {
         /// What of it.
         outside: Outside,
     },
+    /// It is outside the intent of somebody for whom the agent acts, who could not do it either.
+    OnBehalfOf {
+        /// Who that is.
+        principal: Did,
+        /// What of it.
+        outside: Outside,
+    },
 }
 
-hv_types::wire_enum!(Unintended { 0 => Undeclared {}, 1 => Outside { outside }, 2 => Unconsented { outside } });
+hv_types::wire_enum!(Unintended {
+    0 => Undeclared {},
+    1 => Outside { outside },
+    2 => Unconsented { outside },
+    3 => OnBehalfOf { principal, outside },
+});
 
 impl Unintended {
     /// The reason alone, as one word.
@@ -317,6 +329,7 @@ impl Unintended {
             Self::Undeclared => "undeclared",
             Self::Outside { .. } => "outside",
             Self::Unconsented { .. } => "unconsented",
+            Self::OnBehalfOf { .. } => "on_behalf_of",
         }
     }
 
@@ -331,14 +344,19 @@ impl Unintended {
                 outside.part,
                 outside.limit
             ),
+            Self::OnBehalfOf { principal, outside } => alloc::format!(
+                "the {} within {}, which {principal} is held to, for whom the agent acts",
+                outside.part,
+                outside.limit
+            ),
         }
     }
 
-    /// What of the call is outside, where the agent has an intent.
+    /// What of the call is outside the agent's own intent, where it has one.
     #[must_use]
     pub const fn outside(&self) -> Option<&Outside> {
         match self {
-            Self::Undeclared => None,
+            Self::Undeclared | Self::OnBehalfOf { .. } => None,
             Self::Outside { outside } | Self::Unconsented { outside } => Some(outside),
         }
     }
@@ -352,6 +370,12 @@ impl fmt::Display for Unintended {
             }
             Self::Outside { outside } => write!(f, "{outside}"),
             Self::Unconsented { outside } => write!(f, "{outside}, and no witness has consented"),
+            Self::OnBehalfOf { principal, outside: Outside { part, given, .. } } => {
+                write!(
+                    f,
+                    "the {part} `{given}` is outside the intent of {principal}, for whom the agent acts"
+                )
+            }
         }
     }
 }

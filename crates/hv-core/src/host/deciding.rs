@@ -122,7 +122,7 @@ impl SagaHost {
             saga.machine.decide_in(&mut draft.ahead.decided, command, holding, now).map_err(denied)?;
             let events = draft.ahead.decided.events.as_slice();
             let attempts = || saga.machine.started(&self.session, &self.saga, events);
-            if let Some(paths) = intent::unknown((slot, now), attempts, looked) {
+            if let Some(paths) = intent::unknown((slot, now), saga.principals(), attempts, looked) {
                 // Nothing is recorded.
                 return Ok((Draft::default(), Err(paths)));
             }
@@ -379,15 +379,17 @@ fn write(saga: u32, events: &mut Vec<SagaEvent>, passed: &mut [Start], out: &mut
 /// What most starts do not have.
 #[cold]
 fn write_besides(saga: u32, attempt: &Attempt, besides: Besides, out: &mut Vec<SessionEvent>) {
-    let Besides { intent, certified, rejected } = besides;
+    let Besides { intents, certified, rejected } = besides;
     out.extend(rejected.into_iter().map(|rejected| SessionEvent::Rejected { rejected }));
     if let Some(certified) = certified {
         let Certified { basis, until, voices, .. } = *certified;
         out.push(SessionEvent::Certified { saga, step: attempt.ordinal, basis, until, voices });
     }
-    if let Some(Use { member, consented, .. }) = intent {
-        out.push(SessionEvent::IntentUsed { member, action: attempt.action.clone(), consented });
-    }
+    out.extend(intents.into_iter().map(|Use { member, consented, .. }| SessionEvent::IntentUsed {
+        member,
+        action: attempt.action.clone(),
+        consented,
+    }));
 }
 
 /// A step of the saga, also one that the command is about to append.

@@ -48,47 +48,109 @@ pub(crate) struct Use {
 pub(crate) enum Intended {
     /// Nothing.
     Free,
-    Within(Use),
+    /// It is within each of these.
+    Within(Vec<Use>),
     /// It is outside, and passes with the word of a witness.
-    Asks(Use, Unintended),
+    Asks(Vec<Use>, Unintended),
     Denied(Unintended),
 }
 
 impl Intended {
-    /// With what is brought: the use that is to be recorded, and why the call does not pass.
-    pub(crate) fn with(self, evidence: &Evidence, now: Timestamp) -> (Option<Use>, Option<Unintended>) {
+    /// With what is brought: the uses that are to be recorded, and why the call does not pass.
+    pub(crate) fn with(self, evidence: &Evidence, now: Timestamp) -> (Vec<Use>, Option<Unintended>) {
         match self {
-            Self::Free => (None, None),
-            Self::Within(covered) => (Some(covered), None),
+            Self::Free => (Vec::new(), None),
+            Self::Within(covered) => (covered, None),
             Self::Asks(covered, _)
                 if evidence.witness().is_some() && now <= evidence.until(Basis::Witness) =>
             {
-                (Some(covered), None)
+                (covered, None)
             }
-            Self::Asks(_, why) | Self::Denied(why) => (None, Some(why)),
+            Self::Asks(_, why) | Self::Denied(why) => (Vec::new(), Some(why)),
+        }
+    }
+
+    /// Where it also has to be within what somebody is held to for whom the agent acts.
+    fn and(self, other: Self, principal: &Did) -> Self {
+        // Who acts for somebody has not broken that one's word, but what that one could not do, it does not do either.
+        let theirs = |why| match why {
+            Unintended::Outside { outside } | Unintended::Unconsented { outside } => {
+                Unintended::OnBehalfOf { principal: principal.clone(), outside }
+            }
+            why => why,
+        };
+        match (self, other) {
+            (Self::Denied(why), _) => Self::Denied(why),
+            (_, Self::Denied(why)) => Self::Denied(theirs(why)),
+            (before, Self::Free) => before,
+            (Self::Free, Self::Within(uses)) => Self::Within(uses),
+            (Self::Free, Self::Asks(uses, why)) => Self::Asks(uses, theirs(why)),
+            (Self::Within(mut uses), Self::Within(more)) => {
+                uses.extend(more);
+                Self::Within(uses)
+            }
+            (Self::Asks(mut uses, why), Self::Within(more) | Self::Asks(more, _)) => {
+                uses.extend(more);
+                Self::Asks(uses, why)
+            }
+            (Self::Within(mut uses), Self::Asks(more, why)) => {
+                uses.extend(more);
+                Self::Asks(uses, theirs(why))
+            }
         }
     }
 }
 
 impl Intents {
-    /// Holds a start against the intent of its agent; `passed` starts with it, and `real` says where its paths are.
+    /// Holds a start against the intent of its agent, and of those for whom that acts; `passed` starts with it, and
+    /// `real` says where its paths are.
     pub(crate) fn hold(
         &self,
-        (seat, now): (Option<MemberRef<'_>>, Timestamp),
+        (slot, now): (&Slot, Timestamp),
+        (seat, principals): (Option<MemberRef<'_>>, &[Did]),
         (action, task): (&ActionId, &Task),
         only_reads: bool,
         (passed, real): (&[Start], &Places),
     ) -> Intended {
-        let intent = self.of(seat, now);
-        let mut used = intent.map_or_else(Used::default, |intent| intent.used(action));
-        for start in passed.iter().filter(|start| {
-            let of = start.pass.intent().map(|used| used.member);
-            of.is_some() && of == seat.map(|seat| seat.ordinal)
-        }) {
-            used.all = used.all.saturating_add(1);
-            used.of_action = used.of_action.saturating_add(u32::from(start.attempt.action == *action));
+        let used = |seat: Option<MemberRef<'_>>, intent: Option<&Intent>| {
+            let mut used = intent.map_or_else(Used::default, |intent| intent.used(action));
+            for start in passed.iter().filter(|start| {
+                let member = seat.map(|seat| seat.ordinal);
+                start.pass.intents().iter().any(|used| Some(used.member) == member)
+            }) {
+                used.all = used.all.saturating_add(1);
+                used.of_action = used.of_action.saturating_add(u32::from(start.attempt.action == *action));
+            }
+            used
+        };
+        with_deed(task, real, |deed| {
+            let held =
+                |seat, intent| self.decided(intent, seat, (action, deed), used(seat, intent), only_reads);
+            let own = held(seat, self.of(seat, now));
+            let others = self.others((slot, now), seat, principals).into_iter();
+            others.fold(own, |held_before, (principal, intent)| {
+                held_before.and(held(Some(principal), Some(intent)), principal.did)
+            })
+        })
+    }
+
+    /// Those for whom somebody acts that have an intent in force themselves, each once.
+    fn others<'a>(
+        &'a self,
+        (slot, now): (&'a Slot, Timestamp),
+        seat: Option<MemberRef<'_>>,
+        principals: &'a [Did],
+    ) -> Vec<(MemberRef<'a>, &'a Intent)> {
+        let mut others: Vec<(MemberRef<'a>, &'a Intent)> = Vec::new();
+        for did in slot.answerable(seat, principals) {
+            let Some(member) = slot.session.known(did) else { continue };
+            let again = others.iter().any(|(other, _)| other.ordinal == member.ordinal);
+            if again || seat.is_some_and(|seat| seat.ordinal == member.ordinal) {
+                continue;
+            }
+            others.extend(self.of(Some(member), now).map(|intent| (member, intent)));
         }
-        with_deed(task, real, |deed| self.decided(intent, seat, (action, deed), used, only_reads))
+        others
     }
 
     fn decided(
@@ -106,9 +168,9 @@ impl Intents {
         };
         match self.policy.decide(intent.map(Intent::bounds), action, deed, used, only_reads) {
             Decision::Free => Intended::Free,
-            Decision::Within => Intended::Within(covered(false)),
+            Decision::Within => Intended::Within(vec![covered(false)]),
             Decision::NeedsConsent { outside } => {
-                Intended::Asks(covered(true), Unintended::Unconsented { outside })
+                Intended::Asks(vec![covered(true)], Unintended::Unconsented { outside })
             }
             Decision::Denied { why } => Intended::Denied(why),
         }
@@ -153,31 +215,35 @@ fn with_deed<T>(task: &Task, real: &Places, look: impl FnOnce(&Deed<'_>) -> T) -
 /// The paths of these starts of which it is to be known where they really are, before they are held against intents.
 pub(crate) fn unknown<I: Iterator<Item = Attempt>>(
     (slot, now): (&Slot, Timestamp),
+    principals: &[Did],
     starts: impl FnOnce() -> I,
     looked: &Looked,
 ) -> Option<BTreeSet<String>> {
     let intents = slot.intents()?;
     let mut unknown = BTreeSet::new();
     for start in starts().filter(|start| start.purpose == Purpose::Execute) {
-        let Some(intent) = intents.of(slot.session.known(&start.agent), now) else { continue };
-        let paths = |deed: &Deed<'_>| intent.bounds.paths(&start.action, deed);
-        unknown.append(&mut looked.without(with_deed(&start.task, looked.real(), paths)));
+        let seat = slot.session.known(&start.agent);
+        let others = intents.others((slot, now), seat, principals).into_iter().map(|(_, intent)| intent);
+        for intent in intents.of(seat, now).into_iter().chain(others) {
+            let paths = |deed: &Deed<'_>| intent.bounds.paths(&start.action, deed);
+            unknown.append(&mut looked.without(with_deed(&start.task, looked.real(), paths)));
+        }
     }
     (!unknown.is_empty()).then_some(unknown)
 }
 
-/// Holds what is done to files against the intent of whoever does it: `paths` without a slash in front, and none for
-/// all of them. Gives what is to be recorded where something changes.
+/// Holds what is done to files against the intent of whoever does it, and of those for whom that acts: `paths` without a
+/// slash in front, and none for all of them. Gives what is to be recorded where something changes.
 #[inline]
 pub(crate) fn files<'a>(
     (slot, now): (&Slot, Timestamp),
     agent: &Did,
     access: Access,
     paths: impl FnOnce() -> Vec<&'a FilePath>,
-) -> Result<Option<SessionEvent>, Box<Refusal>> {
+) -> Result<Vec<SessionEvent>, Box<Refusal>> {
     match slot.intents() {
         Some(intents) => files_within(intents, (slot, now), agent, access, &paths()),
-        None => Ok(None),
+        None => Ok(Vec::new()),
     }
 }
 
@@ -187,12 +253,10 @@ fn files_within(
     agent: &Did,
     access: Access,
     paths: &[&FilePath],
-) -> Result<Option<SessionEvent>, Box<Refusal>> {
+) -> Result<Vec<SessionEvent>, Box<Refusal>> {
     let refuse = |action: Option<&ActionId>, reason| slot.refuse("file", Some(agent), action, reason);
     let action = access.action().map_err(|bad| refuse(None, Reason::Ident(bad)))?;
     let seat = slot.session.known(agent);
-    let intent = intents.of(seat, now);
-    let used = intent.map_or_else(Used::default, |intent| intent.used(action));
     let rooted: Vec<String> = paths.iter().map(|path| format!("/{path}")).collect();
     let mut rooted: Vec<&str> = rooted.iter().map(String::as_str).collect();
     if rooted.is_empty() {
@@ -200,11 +264,24 @@ fn files_within(
     }
     let only_reads = matches!(access, Access::Read);
     let deed = Deed::Files { paths: &rooted };
-    let why = match intents.decided(intent, seat, (action, &deed), used, only_reads) {
-        Intended::Free => return Ok(None),
-        Intended::Within(Use { member, consented, .. }) => {
-            let used = SessionEvent::IntentUsed { member, action: action.clone(), consented };
-            return Ok((!only_reads).then_some(used));
+    let held = |seat, intent: Option<&Intent>| {
+        let used = intent.map_or_else(Used::default, |intent| intent.used(action));
+        intents.decided(intent, seat, (action, &deed), used, only_reads)
+    };
+    let others = intents.others((slot, now), seat, &[]).into_iter();
+    let held = others.fold(held(seat, intents.of(seat, now)), |before, (principal, intent)| {
+        before.and(held(Some(principal), Some(intent)), principal.did)
+    });
+    let why = match held {
+        Intended::Free => return Ok(Vec::new()),
+        Intended::Within(_) if only_reads => return Ok(Vec::new()),
+        Intended::Within(uses) => {
+            let used = |Use { member, consented, .. }| SessionEvent::IntentUsed {
+                member,
+                action: action.clone(),
+                consented,
+            };
+            return Ok(uses.into_iter().map(used).collect());
         }
         // Nobody can consent to it: what is done to a file is the record itself, and no call that could be shown.
         Intended::Asks(_, why) => match why {

@@ -207,11 +207,6 @@ impl Draft {
         self
     }
 
-    #[inline(always)]
-    pub(crate) fn ledger(mut self, ledger: Vec<LedgerEvent>) -> Self {
-        self.ledger = ledger;
-        self
-    }
     /// What is said of sessions where nothing is said of another; one part of each.
     pub(crate) fn elsewhere(mut self, parts: Vec<Part>) -> Self {
         if !parts.is_empty() {
@@ -220,13 +215,17 @@ impl Draft {
         self
     }
 
-
-    /// With one more thing that is said of the session, if there is one.
     #[inline(always)]
-    pub(crate) fn and(mut self, event: Option<SessionEvent>) -> Self {
-        // It is large, so it is moved only where it is there.
-        if event.is_some() {
-            self.events.extend(event);
+    pub(crate) fn ledger(mut self, ledger: Vec<LedgerEvent>) -> Self {
+        self.ledger = ledger;
+        self
+    }
+
+    /// With what else is said of the session; mostly nothing.
+    #[inline(always)]
+    pub(crate) fn and(mut self, mut events: Vec<SessionEvent>) -> Self {
+        if !events.is_empty() {
+            self.events.append(&mut events);
         }
         self
     }

@@ -7,7 +7,7 @@ use super::{
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use core::time::Duration;
-use hv_types::strategies::action_id;
+use hv_types::strategies::{action_id, did};
 use hv_types::{ActionId, Wire};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -98,6 +98,7 @@ pub fn unintended() -> impl Strategy<Value = Unintended> {
         Just(Unintended::Undeclared),
         outside().prop_map(|outside| Unintended::Outside { outside }),
         outside().prop_map(|outside| Unintended::Unconsented { outside }),
+        (did(), outside()).prop_map(|(principal, outside)| Unintended::OnBehalfOf { principal, outside }),
     ]
 }
 
