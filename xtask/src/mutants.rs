@@ -16,6 +16,7 @@ use crate::workspace::Workspace;
 use list::{List, Planted};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -245,8 +246,12 @@ impl Place {
             return Err(format!("cargo-mutants ended with {status}"));
         }
         let missed = outcomes.join("mutants.out/missed.txt");
-        let missed = fs::read_to_string(&missed).map_err(|e| format!("{}: {e}", missed.display()))?;
-        Ok(missed.lines().map(str::to_owned).collect())
+        match fs::read_to_string(&missed) {
+            Ok(missed) => Ok(missed.lines().map(str::to_owned).collect()),
+            // Where the lines in question hold no mutant, none was tried, and there is no list.
+            Err(error) if status.success() && error.kind() == ErrorKind::NotFound => Ok(Default::default()),
+            Err(error) => Err(format!("{}: {error}", missed.display())),
+        }
     }
 
     /// What makes cargo run a program of tests twice, the second time with those that take long.
