@@ -1,7 +1,7 @@
 //! The gate in front of every effect: what is denied does not happen, and its denial is on the trail.
 
 use hv_core::audit::{MemoryLog, StreamNo};
-use hv_core::event::{Denial, SessionEvent};
+use hv_core::event::{Denial, KillTarget, SessionEvent};
 use hv_core::rings::class::{Claim, Override};
 use hv_core::saga::drive::{Control, drive};
 use hv_core::saga::exec::Closures;
@@ -11,7 +11,8 @@ use hv_core::types::{
     ActionId, ActionKind, Did, Reversibility, Ring, SagaId, SessionId, Sigma, StepId, Timestamp,
 };
 use hv_core::{
-    Clock, Entrant, Error, Grant, Hypervisor, ManualClock, Mismatch, Reason, TrailEvent, read_record,
+    Clock, Entrant, Error, Grant, Hypervisor, KillOrder, ManualClock, Mismatch, Reason, TrailEvent,
+    read_record,
 };
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -419,26 +420,68 @@ async fn a_step_that_cannot_be_undone_forces_the_strong_mode_when_it_starts() {
     assert_eq!(again.state_digest().unwrap(), stage.hv.state_digest().unwrap());
 }
 
-/// What an agent does, its parent could do itself: also at the moment in which it begins.
+/// What `a` loses.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Lost {
+    Nothing,
+    Trust,
+    Life,
+}
+
+/// Uses a grant when `a` has lost that, and keeps what came of it.
+struct Late {
+    hv: Hypervisor,
+    lost: Lost,
+    opened: Mutex<Option<Result<(), Mismatch>>>,
+}
+
+impl Executor<Grant> for Late {
+    fn run<'a>(
+        &'a self,
+        permit: Grant,
+        _: &'a hv_core::saga::Attempt,
+    ) -> hv_core::saga::BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            match self.lost {
+                Lost::Nothing => {}
+                Lost::Trust => drop(self.hv.quarantine(&did("a"), Duration::from_secs(60)).await.unwrap()),
+                Lost::Life => {
+                    let target = KillTarget::Agent { did: did("a") };
+                    let order = KillOrder { target, by: None, reason: "no".to_owned() };
+                    self.hv.kill(&order, async { Ok::<_, String>(()) }).await.unwrap();
+                }
+            }
+            let call = permit.call();
+            *self.opened.lock().unwrap() = Some(permit.redeem(&call, self.hv.now()).map(drop));
+            Outcome::failed(Class::Permanent, Why::NotPermitted)
+        })
+    }
+
+    fn stops_within(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// What an agent does, each of those for whom it acts could do itself, also at the moment in which it begins: its parent,
+/// and whom its saga names.
 #[tokio::test]
-async fn r4_the_grant_of_a_child_opens_nothing_once_its_parent_is_quarantined() {
-    for quarantined in [false, true] {
-        let stage = stage("0.9").await;
-        let child = Entrant::new(did("b")).with_sigma("0.9".parse().unwrap()).with_parent(did("a"));
-        stage.hv.join_session(&stage.session, &child).await.unwrap();
-        stage.hv.register_action(&stage.session, &action("act"), effect(Reversibility::Full)).await.unwrap();
-        let step = StepDef { agent: did("b"), ..plain("act").with_undo(Task::closure("work")) };
-        let saga = SagaId::new("g").unwrap();
-        let plan = Plan::new(vec![Arc::new(step)]);
-        let host = stage.hv.create_saga(&stage.session, &saga, plan, vec![0]).await.unwrap();
-        let thief = Thief::default();
-        drive(&host, &thief, &Control::new(), SagaCommand::advance()).await.unwrap();
-        let (grant, _) = thief.0.into_inner().unwrap().remove(0);
-        let call = grant.call().clone();
-        if quarantined {
-            stage.hv.quarantine(&did("a"), Duration::from_secs(60)).await.unwrap();
+async fn r4_a_grant_opens_nothing_once_somebody_for_whom_the_agent_acts_may_not_act() {
+    for lost in [Lost::Nothing, Lost::Trust, Lost::Life] {
+        for named in [false, true] {
+            let stage = stage("0.9").await;
+            let other = Entrant::new(did("b")).with_sigma("0.9".parse().unwrap());
+            let other = if named { other } else { other.with_parent(did("a")) };
+            stage.hv.join_session(&stage.session, &other).await.unwrap();
+            let act = effect(Reversibility::Full);
+            stage.hv.register_action(&stage.session, &action("act"), act).await.unwrap();
+            let step = StepDef { agent: did("b"), ..plain("act").with_undo(Task::closure("work")) };
+            let host = stage.hv.saga(&stage.session, &SagaId::new("g").unwrap()).accepting(vec![0]);
+            let host = host.on_behalf_of(if named { vec![did("a")] } else { vec![] });
+            let late = Late { hv: stage.hv.clone(), lost, opened: Mutex::default() };
+            let first = SagaCommand::begin(Plan::new(vec![Arc::new(step)]));
+            drive(&host, &late, &Control::new(), first).await.unwrap();
+            let expected = if lost == Lost::Nothing { Ok(()) } else { Err(Mismatch::Withdrawn) };
+            assert_eq!(late.opened.into_inner().unwrap(), Some(expected), "named {named}, lost {lost:?}");
         }
-        let opened = grant.redeem(&call, stage.hv.now()).map(|_| ());
-        assert_eq!(opened, if quarantined { Err(Mismatch::Withdrawn) } else { Ok(()) });
     }
 }

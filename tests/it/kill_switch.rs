@@ -357,3 +357,25 @@ async fn who_acts_for_a_killed_agent_is_out_with_it_before_the_callback_has_answ
     asked.send(()).unwrap();
     assert_eq!(killing.await.unwrap().unwrap(), KillAnswer::Stopped {});
 }
+
+/// However many sessions an agent is in, its kill is no larger than a batch may be: the rest follows it.
+#[tokio::test]
+async fn an_agent_in_very_many_sessions_is_killed_and_put_out_of_all() {
+    let names: Vec<String> = (0..1100).map(|n| format!("s{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (hv, _log) = stage(&names, &["a"]).await;
+    let mut notices = hv.subscribe();
+    assert_eq!(hv.kill(&order(agent("a")), done()).await.unwrap(), KillAnswer::Stopped {});
+    let out = Standing::Evicted { reason: Eviction::Killed };
+    for name in names {
+        assert_eq!(hv.session_view(&session(name)).unwrap().members[0].standing, out, "{name}");
+    }
+    let batches: Vec<usize> =
+        std::iter::from_fn(|| notices.try_recv().ok()).map(|n| n.said().count()).collect();
+    assert!(batches.len() > 2 && batches.iter().all(|said| *said <= 1024), "{batches:?}");
+    assert_eq!(
+        batches.iter().sum::<usize>(),
+        1 + 2 * 1100 + 1,
+        "the kill, the members, empty sessions, the answer"
+    );
+}

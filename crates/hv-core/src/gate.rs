@@ -140,7 +140,7 @@ pub(crate) fn check(
     let class_now = claims.map(class);
     let terms = class_now.map(|class| class.terms(&overrides));
     let sigma = terms.map_or(Sigma::ZERO, |terms| state.sigma_of(slot, &party, terms.reversibility, now));
-    let right = right_of(attempt.purpose);
+    let right = right_of(saga, attempt.purpose);
     if right == Right::Earlier {
         let ring = terms.map_or(Ring::Sandbox, |terms| terms.need);
         let (params, deadline) = (state.parameters_of(attempt), attempt.deadline);

@@ -33,8 +33,11 @@ pub struct Grant {
 /// What lets the call pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Right {
-    /// The agent's own standing, which must still be there when the effect starts.
-    Standing,
+    /// The agent's own standing, and that of those for whom it acts, which must still be there when the effect starts.
+    Standing {
+        /// Whether the saga names some of these.
+        named: bool,
+    },
     /// The grant of what is now undone or asked about. Losing trust later does not take it away: it would
     /// make the damage permanent.
     Earlier,
@@ -98,9 +101,9 @@ fn opens(
     if now > deadline {
         return Err(Mismatch::TooLate { deadline });
     }
-    if right == Right::Standing {
+    if let Right::Standing { named } = right {
         let told = told.unwrap_or_else(|| node.now());
-        match node.read_at(told, |state, now| state.may_act(stream, attempt, now)) {
+        match node.read_at(told, |state, now| state.may_act(stream, (attempt, named), now)) {
             Ok(true) => {}
             Ok(false) => return Err(Mismatch::Withdrawn),
             Err(_) => return Err(Mismatch::NodeFailed),
@@ -157,7 +160,7 @@ pub enum Mismatch {
         /// The last point in time at which it could.
         deadline: Timestamp,
     },
-    /// The agent left, was quarantined or lost its standing since.
+    /// The agent, or somebody for whom it acts, left, was quarantined, was killed or lost its standing since.
     Withdrawn,
     /// The node failed since.
     NodeFailed,

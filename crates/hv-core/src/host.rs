@@ -10,7 +10,7 @@ use crate::intent::{Looked, NOWHERE};
 use crate::node::Node;
 use crate::observed::{Command, SagaTold};
 use crate::seldom::Seldom;
-use crate::state::{Known, Slot, State};
+use crate::state::{Known, NamedSaga, Slot, State};
 use hv_audit::{Lsn, StreamNo};
 use hv_rings::class::Claim;
 use hv_saga::{
@@ -385,10 +385,10 @@ fn says_something(output: &Output) -> bool {
     !output.stdout.is_empty() || !output.stderr.is_empty()
 }
 
-/// Whether a start rests on the agent's own standing or on an earlier grant.
-pub(crate) const fn right_of(purpose: Purpose) -> Right {
+/// Whether a start of a saga rests on the agent's own standing or on an earlier grant.
+pub(crate) const fn right_of(saga: &NamedSaga, purpose: Purpose) -> Right {
     match purpose {
-        Purpose::Execute => Right::Standing,
+        Purpose::Execute => Right::Standing { named: !saga.principals().is_empty() },
         Purpose::Undo | Purpose::Probe => Right::Earlier,
     }
 }

@@ -134,7 +134,7 @@ impl Kills {
 
 impl Hypervisor {
     /// Kills: from the record of it on, nothing of the target starts, whatever was granted before. With the same record
-    /// an agent is put out of every session, and whoever acts for it there. Undo and probes of what was done still run.
+    /// an agent is put out of every session, and whoever acts for it there; of very many, with records that follow. Undo and probes of what was done still run.
     ///
     /// Then `stop` is run, which is to end what is under way, for as long as
     /// [`Guards::kill_callback`](crate::Guards::kill_callback) at most; what it answers, or that it did not, is recorded,
@@ -155,12 +155,15 @@ impl Hypervisor {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             let answer = KillAnswer::Failed { why: "there is no runtime to stop it on".to_owned() };
             hv.node().settle(recorded).await?;
+            hv.put_out(&target).await?;
             return hv.answered(target, answer, &told).await;
         };
         // It belongs to a task, which goes on whether or not anybody still waits.
         let answering = runtime.spawn(async move {
             hv.node().settle(recorded).await?;
-            let answer = stopped(tokio::spawn(stop), hv.guards().kill_callback).await;
+            let stopping = tokio::spawn(stop);
+            hv.put_out(&target).await?;
+            let answer = stopped(stopping, hv.guards().kill_callback).await;
             hv.answered(target, answer, &told).await
         });
         answering.await.unwrap_or(Err(Error::Poisoned))
@@ -177,6 +180,24 @@ impl Hypervisor {
         self.node().commit(|_, _| Ok((Draft::default().node(vec![answered]), ()))).await?;
         told.answered(&answer);
         Ok(answer)
+    }
+
+    /// Puts a killed agent out of those sessions for which the batch of its kill had no room.
+    async fn put_out(&self, target: &KillTarget) -> Result<(), Error> {
+        loop {
+            let put_out = |state: &State, now| {
+                let out = if state.kills.since(target).is_some() {
+                    put_out(state, now, target)
+                } else {
+                    Vec::new()
+                };
+                let some = !out.is_empty();
+                Ok((Draft::default().elsewhere(out), some))
+            };
+            if !self.node().commit(put_out).await? {
+                return Ok(());
+            }
+        }
     }
 
     /// What ends the work of a killed agent in sagas that are driven under `control`, for the callback of
@@ -249,19 +270,31 @@ fn killed(state: &State, now: Timestamp, order: &KillOrder) -> Result<Draft, Box
     if state.kills.len() >= KILLS_MAX {
         return Err(refuse(Reason::TooManyKills));
     }
-    let mut out = Vec::new();
-    if let KillTarget::Agent { did } = target {
-        for slot in state.slots().into_iter().filter(|slot| slot.session.member(did).is_some()) {
-            let evict = SessionCommand::Evict { did: did.clone(), reason: Eviction::Killed };
-            let lifecycle = slot.session.decide(&evict, now);
-            let lifecycle = lifecycle.map_err(|denial| slot.refuse_session("kill", Some(did), denial))?;
-            out.push(Part { stream: slot.stream, lifecycle, events: Vec::new() });
-        }
-    }
+    let out = put_out(state, now, target);
     let (target, by, reason) = (target.clone(), by.clone(), reason.clone());
     let killed = NodeEvent::Killed { target, by, reason, at: now };
     Ok(Draft::default().node(vec![killed]).elsewhere(out))
 }
+
+/// What puts a killed agent out of the sessions in which it still is, as far as it has room in one batch. A kill is
+/// neither too large nor refused for what a session says: from its record on the agent does nothing anyway.
+fn put_out(state: &State, now: Timestamp, target: &KillTarget) -> Vec<Part> {
+    let KillTarget::Agent { did } = target else { return Vec::new() };
+    let evict = SessionCommand::Evict { did: did.clone(), reason: Eviction::Killed };
+    let (mut out, mut said) = (Vec::new(), 0);
+    for slot in state.slots().into_iter().filter(|slot| slot.session.member(did).is_some()) {
+        let Ok(lifecycle) = slot.session.decide(&evict, now) else { continue };
+        said += 1 + lifecycle.len();
+        out.push(Part { stream: slot.stream, lifecycle, events: Vec::new() });
+        if said >= AT_ONCE {
+            break;
+        }
+    }
+    out
+}
+
+/// So many evictions and records of them stand in one batch, or those of one session. Each takes less than 200 bytes.
+const AT_ONCE: usize = 1024;
 
 /// What came of a callback, so long after it began at the latest.
 async fn stopped<E: fmt::Display>(

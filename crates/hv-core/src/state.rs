@@ -373,20 +373,32 @@ impl State {
         slot.overrides.get(action).or_else(everywhere).copied().unwrap_or_default()
     }
 
-    /// Whether an effect of this agent may start now, if it was granted.
-    pub(crate) fn may_act(&self, stream: StreamNo, attempt: &Attempt, now: Timestamp) -> bool {
-        let AttemptFacts { session, agent, action, .. } = &**attempt;
-        let killed = self.kills.hit(session, agent, Some(action)).is_some();
+    /// Whether an effect of this agent may start now, if it was granted; `named`: whether its saga names others for whom
+    /// it acts.
+    pub(crate) fn may_act(
+        &self,
+        stream: StreamNo,
+        (attempt, named): (&Attempt, bool),
+        now: Timestamp,
+    ) -> bool {
+        let AttemptFacts { session, saga, agent, action, .. } = &**attempt;
+        if self.kills.hit(session, agent, Some(action)).is_some() {
+            return false;
+        }
+        let Some(slot) = self.open(stream) else { return false };
+        let named = match named.then(|| slot.saga(saga)) {
+            None => &[],
+            Some(Some(Known::Running(_, saga))) => saga.principals(),
+            Some(_) => return false,
+        };
         let quarantined = |agent| self.ledger.quarantined(agent, now).is_some();
-        !killed
-            && self.open(stream).is_some_and(|slot| {
-                let seat = slot.session.member(agent);
-                slot.session.live(now)
-                    && seat.is_some()
-                    && !quarantined(agent)
-                    // What an agent does, each of those for whom it acts could do itself.
-                    && !slot.answerable(seat, &[]).any(|of| quarantined(of) || self.kills.agent(of).is_some())
-            })
+        let seat = slot.session.member(agent);
+        // What an agent does, each of those for whom it acts could do itself.
+        let may = |of| !quarantined(of) && self.kills.agent(of).is_none();
+        slot.session.live(now)
+            && seat.is_some()
+            && !quarantined(agent)
+            && slot.answerable(seat, named).all(may)
     }
 }
 

@@ -273,7 +273,7 @@ impl Deciding<'_> {
         (attached, told): (Option<&PayloadRef>, &mut SagaTold),
     ) -> (Draft, Option<Timestamp>) {
         let Self { state, slot, now, number, saga, .. } = *self;
-        for start in passed.iter().filter(|start| start.pass.right == Right::Standing) {
+        for start in passed.iter().filter(|start| start.pass.right != Right::Earlier) {
             turnstile.passed(&start.attempt.agent);
         }
         let parts = &mut *draft;

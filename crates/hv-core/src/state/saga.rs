@@ -18,8 +18,9 @@ impl NamedSaga {
         Self { id, machine: Saga::default(), unproven, principals, rehearsal, held: BTreeSet::new() }
     }
 
-    pub(crate) fn principals(&self) -> &[Did] {
-        &self.principals
+    /// Those whom the saga names as the ones for whom its agents act.
+    pub(crate) const fn principals(&self) -> &[Did] {
+        self.principals.as_slice()
     }
 
     /// Whether it is recorded that a step waits for its agent's rate.
