@@ -8,8 +8,6 @@ use crate::steps::Steps;
 use crate::{Failure, Purpose, Timestamp};
 use core::fmt;
 use core::time::Duration;
-use hv_types::wire::Reader;
-use hv_types::{Undecodable, Wire};
 
 /// Microseconds since the creation of the saga.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -129,11 +127,6 @@ pub enum SagaEvent {
         /// When.
         at: Micros,
     },
-}
-
-impl SagaEvent {
-    /// The first byte of `Restored`.
-    pub(crate) const RESTORED: u8 = 7;
 }
 
 /// How a step moves when no attempt starts.
@@ -334,14 +327,14 @@ impl StepRun {
     }
 }
 
-impl Wire for Micros {
+impl hv_types::Wire for Micros {
     #[inline]
     fn put(&self, out: &mut Vec<u8>) {
         hv_types::wire::put_varint(self.0, out);
     }
 
     #[inline]
-    fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
+    fn take(reader: &mut hv_types::wire::Reader<'_>) -> Result<Self, hv_types::Undecodable> {
         reader.varint().map(Self)
     }
 }
@@ -381,57 +374,18 @@ hv_types::wire_enum!(Cause {
     4 => Unfinished {},
     5 => OutOfTime {},
 });
-
-/// As `wire_struct!` does it, in the order of the fields. Most counts are small and most flags are not set, so those are
-/// read at once.
-impl Wire for StepRun {
-    fn put(&self, out: &mut Vec<u8>) {
-        let Self { state, executes, undos, probes, asked, crashes, doubtful, handed, warned, .. } = self;
-        let Self { began, started, moved, not_before, .. } = self;
-        state.put(out);
-        [executes, undos, probes, asked, crashes].into_iter().for_each(|count| count.put(out));
-        [doubtful, handed, warned].into_iter().for_each(|flag| flag.put(out));
-        [began, started, moved, not_before].into_iter().for_each(|time| time.put(out));
-    }
-
-    fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
-        let state = Wire::take(reader)?;
-        let (counts, flags) = match reader.rest().first_chunk() {
-            Some(&[executes, undos, probes, asked, crashes, 0, 0, 0])
-                if (executes | undos | probes | asked | crashes) < 0x80 =>
-            {
-                reader.slice(8)?;
-                ([executes, undos, probes, asked, crashes].map(u32::from), [false; 3])
-            }
-            _ => (take_each(reader)?, take_each(reader)?),
-        };
-        let [executes, undos, probes, asked, crashes] = counts;
-        let [doubtful, handed, warned] = flags;
-        let [began, started, moved, not_before] = take_each(reader)?;
-        Ok(Self {
-            state,
-            executes,
-            undos,
-            probes,
-            asked,
-            crashes,
-            doubtful,
-            handed,
-            warned,
-            began,
-            started,
-            moved,
-            not_before,
-        })
-    }
-}
-
-fn take_each<T: Wire + Copy + Default, const N: usize>(
-    reader: &mut Reader<'_>,
-) -> Result<[T; N], Undecodable> {
-    let mut each = [T::default(); N];
-    for one in &mut each {
-        *one = T::take(reader)?;
-    }
-    Ok(each)
-}
+hv_types::wire_struct!(StepRun {
+    state,
+    executes,
+    undos,
+    probes,
+    asked,
+    crashes,
+    doubtful,
+    handed,
+    warned,
+    began,
+    started,
+    moved,
+    not_before,
+});

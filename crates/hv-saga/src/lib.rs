@@ -50,7 +50,7 @@ pub use command::{Begin, Report, SagaCommand, SagaDenial};
 pub use definition::{Growth, Idempotence, Join, Limits, Pace, Plan, PlanError, Retry, StepDef, limits};
 pub use event::{Cause, Micros, Move, SagaEvent, StepRun};
 pub use hv_types::{ActionId, ActionKind, Did, Machine, SagaId, SessionId, StepId, Timestamp};
-pub use machine::{Decided, Room, Saga};
+pub use machine::{Decided, Saga};
 pub use port::{BoxFuture, Executor, Halt, Host, Permit, Progress};
 pub use state::{SagaSignal, SagaState, StepSignal, StepState};
 pub use steps::Steps;

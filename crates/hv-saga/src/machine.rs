@@ -18,8 +18,6 @@ use hv_types::{Illegal, Machine};
 use std::sync::Arc;
 use table::{Slot, Tally};
 
-pub use snapshot::Room;
-
 /// One saga.
 ///
 /// INVARIANT (S1): every step with a possible effect is kept in a completed saga, or undone exactly once, or

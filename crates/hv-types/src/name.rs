@@ -135,12 +135,6 @@ impl Name {
         }
     }
 
-    /// A short one of ASCII letters alone; nothing where it is none.
-    #[inline]
-    pub(crate) fn short(letters: &[u8]) -> Option<Self> {
-        if letters.is_ascii() { Some(Self(Repr::Short(Short::new(letters)?))) } else { None }
-    }
-
     /// The bytes of the text.
     #[must_use]
     #[inline]

@@ -444,27 +444,17 @@ impl<T: Wire> Wire for Vec<T> {
     }
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
-        let mut items = Self::new();
-        take_list(reader, &mut items)?;
+        let count = reader.varint()?;
+        // Every item takes at least one byte, so a count that cannot be true allocates nothing.
+        let room = reader.rest().len();
+        let count = usize::try_from(count).ok().filter(|&count| count <= room);
+        let count = count.ok_or_else(|| reader.error(UndecodableCause::Short))?;
+        let mut items = Self::with_capacity(count.min(1024));
+        for _ in 0..count {
+            items.push(T::take(reader)?);
+        }
         Ok(items)
     }
-}
-
-/// Reads a list behind what is there already, as [`Vec`] is read, for whoever has room for it from before.
-///
-/// # Errors
-/// Those of reading a [`Vec`]. What was read until then is there.
-pub fn take_list<T: Wire>(reader: &mut Reader<'_>, items: &mut Vec<T>) -> Result<(), Undecodable> {
-    let count = reader.varint()?;
-    // Every item takes at least one byte, so a count that cannot be true allocates nothing.
-    let room = reader.rest().len();
-    let count = usize::try_from(count).ok().filter(|&count| count <= room);
-    let count = count.ok_or_else(|| reader.error(UndecodableCause::Short))?;
-    items.reserve_exact(count.min(1024));
-    for _ in 0..count {
-        items.push(T::take(reader)?);
-    }
-    Ok(())
 }
 
 /// In ascending order, each once. `INVARIANT (A4)`

@@ -10,7 +10,7 @@ use super::names::Names;
 use crate::few::Few;
 use foldhash::fast::FixedState;
 use foldhash::quality::RandomState;
-use hv_saga::{Room, Saga, SagaEvent, Steps};
+use hv_saga::{Saga, SagaEvent, Steps};
 use hv_session::Session;
 use hv_types::wire::{Reader, put_bytes, put_varint};
 use hv_types::{Machine, Undecodable, Wire};
@@ -154,12 +154,12 @@ impl<'a> Part<'a> {
 
     fn sagas(&self, plans: &[Steps], session: &Session) -> Result<TakenPart, Undecodable> {
         self.whole(|reader| {
-            let (mut sagas, mut busy, mut room) = (Vec::new(), Busy::default(), Room::default());
+            let (mut sagas, mut busy) = (Vec::new(), Busy::default());
             // No more than there can be: each takes some bytes.
             sagas.reserve(self.count.min(self.bytes.len()));
             for _ in 0..self.count {
                 let number = u32::take(reader)?;
-                let saga = Box::new(take_saga(plans, &mut room, reader)?);
+                let saga = Box::new(take_saga(plans, reader)?);
                 busy.add(session, &saga.machine);
                 sagas.push((number, saga));
             }
@@ -219,20 +219,20 @@ fn put_saga(saga: &NamedSaga, plans: &mut Plans, out: &mut Vec<u8>) {
     held.put(out);
 }
 
-fn take_saga(plans: &[Steps], room: &mut Room, reader: &mut Reader<'_>) -> Result<NamedSaga, Undecodable> {
+fn take_saga(plans: &[Steps], reader: &mut Reader<'_>) -> Result<NamedSaga, Undecodable> {
     let id = Wire::take(reader)?;
     let mut machine = Saga::default();
     for _ in 0..u32::take(reader)? {
-        match reader.byte()? {
-            OTHER => machine.take_up(reader, room)?,
+        let event = match reader.byte()? {
+            OTHER => SagaEvent::take(reader)?,
             APPENDED => {
                 let steps = plans.get(u32::take(reader)? as usize);
                 let steps = steps.ok_or_else(|| reader.invalid("steps"))?.clone();
-                let event = SagaEvent::Appended { steps, growth: Wire::take(reader)? };
-                machine.apply(&event).map_err(|_| reader.invalid("Saga"))?;
+                SagaEvent::Appended { steps, growth: Wire::take(reader)? }
             }
             tag => return Err(reader.unknown_tag("Saga", tag)),
-        }
+        };
+        machine.apply(&event).map_err(|_| reader.invalid("Saga"))?;
     }
     Ok(NamedSaga {
         id,

@@ -1,6 +1,5 @@
 //! What changes a saga: the only place where its state moves, and every rule that a record must keep.
 
-use super::snapshot::Stands;
 use super::{Saga, is_lost};
 use crate::definition::{Growth, check_steps};
 use crate::event::{Cause, Micros, Move, SagaEvent};
@@ -51,10 +50,12 @@ impl Saga {
             SagaEvent::Turned { cause, .. } => self.turn(*cause),
             SagaEvent::Finished { state, .. } => self.apply_finish(*state),
             SagaEvent::Restored { state, cause, retries, order, undone, paused, steps } => {
-                let (state, cause, retries) = (*state, *cause, *retries);
-                let (undone, paused) = (*undone, *paused);
-                let stands = Stands { state, cause, retries, order, undone, paused, runs: steps };
-                self.restore(&stands, &mut Vec::new())
+                if *paused && *state != SagaState::Running {
+                    return Err(Illegal::new("only a running saga is paused"));
+                }
+                self.restore(*state, *cause, order, *undone, steps)?;
+                (self.retries, self.paused) = (*retries, *paused);
+                Ok(())
             }
             SagaEvent::Paused { .. } => self.hold(true),
             SagaEvent::Resumed { .. } => self.hold(false),
