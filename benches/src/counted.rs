@@ -5,10 +5,10 @@
 //! the table; the table's cases take every way through the function. What the hypervisor does as a whole is counted
 //! with the workloads of [`peer`](crate::peer), each many times in a row and the runtime with them.
 
-use crate::peer::Stage;
-use hv_core::Hypervisor;
+use crate::peer::{Stage, text};
 use hv_core::audit::{Log, LogError, MemoryLog, StreamNo};
 use hv_core::saga::StepDef;
+use hv_core::{Hypervisor, Origin};
 use hv_rings::quorum::{Electorate, Verdict, Vote, tally};
 use hv_rings::{Denial, Evidence, Nonce, Scope, Spent, Statement, decide, earned, witness};
 use hv_types::{ActionId, BadIdent, Call, Did, Digest, Ring, SessionId, Sigma, Timestamp};
@@ -32,6 +32,8 @@ pub const COUNTED: &[Counted] = &[
     Counted { name: "measured_ring_decision", run: ring_decision },
     Counted { name: "measured_certified_decision", run: certified_decision },
     Counted { name: "measured_record_captured", run: record_captured },
+    Counted { name: "measured_note", run: note },
+    Counted { name: "measured_request_of_a_flood", run: request_of_a_flood },
     Counted { name: "measured_session_lifecycle", run: session_lifecycle },
     Counted { name: "measured_saga_of_three_steps", run: saga_of_three_steps },
     Counted { name: "measured_governance_pipeline", run: governance_pipeline },
@@ -131,6 +133,38 @@ fn repeated<T>(stage: &Stage, calls: u64, call: impl AsyncFn() -> Result<T, Stri
         }
         Ok(calls)
     })
+}
+
+#[inline(never)]
+fn measured_note(stage: &Stage, hv: &Hypervisor, calls: u64) -> Result<u64, String> {
+    repeated(stage, calls, async || hv.note(&stage.session, "k", vec![1]).await.map_err(text))
+}
+
+/// A note of somebody who does what he may: a record of its own.
+fn note() -> Result<u64, String> {
+    let stage = Stage::new()?;
+    let hv = stage.runtime.block_on(stage.begin(Hypervisor::in_memory().map_err(text)?))?;
+    measured_note(&stage, &hv, CALLS.0)?;
+    measured_note(&stage, &hv, black_box(CALLS.1))
+}
+
+#[inline(never)]
+fn measured_request_of_a_flood(stage: &Stage, hv: &Hypervisor, by: &Did, calls: u64) -> Result<u64, String> {
+    repeated(stage, calls, async || match hv.read_file(&stage.session, by, "a.txt").await {
+        Ok(_) => Err("a stranger read a file".to_owned()),
+        Err(refused) => Ok(refused),
+    })
+}
+
+/// A request of somebody whom nobody knows, from where more came than is listened to.
+fn request_of_a_flood() -> Result<u64, String> {
+    const FLOOD: u64 = 1_000;
+    let stage = Stage::new()?;
+    let hv = stage.runtime.block_on(stage.begin(Hypervisor::in_memory().map_err(text)?))?;
+    let hv = hv.at(Origin::new("203.0.113.7").ok_or("no origin")?);
+    let stranger = Did::new("did:mesh:stranger").map_err(text)?;
+    repeated(&stage, FLOOD, async || Ok(hv.read_file(&stage.session, &stranger, "a.txt").await.is_err()))?;
+    measured_request_of_a_flood(&stage, &hv, &stranger, black_box(CALLS.1))
 }
 
 #[inline(never)]

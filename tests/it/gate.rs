@@ -444,7 +444,9 @@ impl Executor<Grant> for Late {
         Box::pin(async move {
             match self.lost {
                 Lost::Nothing => {}
-                Lost::Trust => drop(self.hv.quarantine(&did("a"), Duration::from_secs(60)).await.unwrap()),
+                Lost::Trust => {
+                    self.hv.quarantine(&did("a"), Duration::from_secs(60)).await.unwrap();
+                }
                 Lost::Life => {
                     let target = KillTarget::Agent { did: did("a") };
                     let order = KillOrder { target, by: None, reason: "no".to_owned() };

@@ -1,49 +1,27 @@
 //! A step that is taken over is its substitute's from there on: what it says of whoever did it, and whose its output is.
 
-use hv_core::audit::MemoryLog;
+use crate::guard::{Stage, did, session};
 use hv_core::event::KillTarget;
 use hv_core::integrations::trust::{ScorerFault, TaskOutcome, TrustEvent, TrustPoints, TrustScorer};
 use hv_core::rings::class::Claim;
 use hv_core::saga::drive::{Control, drive};
 use hv_core::saga::exec::Closures;
 use hv_core::saga::{Class, Outcome, Output, Plan, Reason, SagaCommand, SagaState, StepDef, Task};
-use hv_core::session::SessionConfig;
-use hv_core::types::{ActionId, ActionKind, Did, Reversibility, SagaId, SessionId, StepId, Timestamp};
-use hv_core::{Clock, Entrant, Hypervisor, KillOrder, ManualClock, adapters::TrustSetup};
+use hv_core::types::{ActionId, ActionKind, Did, Reversibility, SagaId, StepId};
+use hv_core::{Clock, Hypervisor, KillOrder, adapters::TrustSetup};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
-fn did(name: &str) -> Did {
-    Did::new(&format!("did:mesh:{name}")).unwrap()
-}
-
-fn session() -> SessionId {
-    SessionId::new("s").unwrap()
-}
-
-struct Stage {
-    hv: Hypervisor,
-    log: Arc<MemoryLog>,
-    clock: Arc<ManualClock>,
+/// A node where `a` may do a step and `b` may take it over.
+async fn stage(connect: impl FnOnce(Hypervisor) -> Hypervisor) -> Stage {
+    let stage = Stage::connected(&[("a", "0.7"), ("b", "0.7")], connect).await;
+    let change =
+        Claim { kind: Some(ActionKind::Effect), reversibility: Some(Reversibility::Full), risk: None };
+    stage.hv.register_action(&session(), &ActionId::new("change").unwrap(), change).await.unwrap();
+    stage
 }
 
 impl Stage {
-    /// A node where `a` may do a step and `b` may take it over.
-    async fn with(connected: impl FnOnce(Hypervisor) -> Hypervisor) -> Self {
-        let (log, clock) = (Arc::new(MemoryLog::new()), Arc::new(ManualClock::at(Timestamp(1_000_000_000))));
-        let hv = connected(Hypervisor::open(log.clone(), clock.clone()).unwrap());
-        hv.create_session(&session(), SessionConfig::default(), &did("admin")).await.unwrap();
-        for name in ["a", "b"] {
-            let entrant = Entrant::new(did(name)).with_sigma("0.7".parse().unwrap());
-            hv.join_session(&session(), &entrant).await.unwrap();
-        }
-        hv.activate_session(&session()).await.unwrap();
-        let change =
-            Claim { kind: Some(ActionKind::Effect), reversibility: Some(Reversibility::Full), risk: None };
-        hv.register_action(&session(), &ActionId::new("change").unwrap(), change).await.unwrap();
-        Self { hv, log, clock }
-    }
-
     /// Kills `a`, and has the step done, which `b` takes over.
     async fn taken_over(&self, works: bool) {
         let order = KillOrder { target: KillTarget::Agent { did: did("a") }, by: None, reason: "no".into() };
@@ -70,7 +48,7 @@ impl Stage {
 
 #[tokio::test]
 async fn what_is_taken_over_and_fails_speaks_against_whoever_did_it() {
-    let stage = Stage::with(|hv| hv).await;
+    let stage = stage(|hv| hv).await;
     stage.taken_over(false).await;
     let sigma = |hv: &Hypervisor| hv.standing(&session(), &did("b")).unwrap().0.ppm();
     assert_eq!(sigma(&stage.hv), 690_000);
@@ -103,7 +81,7 @@ impl TrustScorer for Heard {
 #[tokio::test]
 async fn a_scorer_is_asked_about_who_takes_over_and_told_of_it() {
     let heard = Arc::new(Heard::default());
-    let stage = Stage::with(|hv| hv.with_trust("heard", heard.clone(), TrustSetup::default())).await;
+    let stage = stage(|hv| hv.with_trust("heard", heard.clone(), TrustSetup::default())).await;
     // What was answered at the beginning counts no longer.
     stage.clock.advance(TrustSetup::default().life * 2);
     heard.0.lock().unwrap().clear();
@@ -117,7 +95,7 @@ async fn a_scorer_is_asked_about_who_takes_over_and_told_of_it() {
 
 #[tokio::test]
 async fn what_a_substitute_printed_is_its_own() {
-    let stage = Stage::with(|hv| hv).await;
+    let stage = stage(|hv| hv).await;
     stage.taken_over(true).await;
     let contents = stage.hv.contents().unwrap();
     let subjects: Vec<Option<Did>> = contents.kept().map(|kept| kept.subject).collect();
