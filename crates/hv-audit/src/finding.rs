@@ -1,6 +1,7 @@
 //! What is wrong with a log, and where.
 
 use crate::log::{Lsn, StreamNo};
+use crate::segment::VERSION;
 use core::fmt;
 use hv_types::{Digest, Undecodable};
 use std::path::PathBuf;
@@ -50,6 +51,11 @@ pub enum What {
     NotAsMarked,
     /// The header of a segment is not what was written.
     SegmentHeader,
+    /// The segment is in another version of the format than this program reads.
+    SegmentVersion {
+        /// That version.
+        found: u32,
+    },
     /// The segment belongs to another log or to another place.
     SegmentPlace,
     /// The segment before this one has another digest than was written here.
@@ -204,6 +210,13 @@ impl fmt::Display for What {
             }
             Self::NotAsMarked => "the batch is not the one that was marked as durable",
             Self::SegmentHeader => "the segment's header is not what was written",
+            Self::SegmentVersion { found } => {
+                return write!(
+                    f,
+                    "the segment is in version {found} of the format, and this program reads version {VERSION}: use the \
+                     hv that wrote it"
+                );
+            }
             Self::SegmentPlace => "the segment belongs to another log or another place",
             Self::SegmentDigest => "the segment before this one is not what it was when this one began",
             Self::EndDigest => "the segment is not what it was when the log was ended",

@@ -1,8 +1,8 @@
 //! One record: the bytes that are stored, that are hashed, and what they say.
 //!
 //! `parent (32) ‖ kind ‖ seq ‖ lsn ‖ time (8) ‖ count of attachments (id (32) ‖ length)* ‖ content`; integers
-//! are varints, the time is little endian, and the content runs to the end. The record's one keyed hash is
-//! both its link in the chain and its leaf in the tree. The batch number inside pins the order across streams.
+//! are varints, the time is little endian, and the content runs to the end. The record's one hash, keyed by the
+//! parent's, is both its link in the chain and its leaf in the tree. The batch number inside pins the order across streams.
 //! Every field has one encoding and a place of its own, so distinct records have distinct bytes.
 //! `INVARIANT (A4)`
 

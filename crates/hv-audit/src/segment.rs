@@ -176,6 +176,11 @@ impl SegmentReader {
         Ok(ShortHeader::from_bytes(bytes).map(|header| (header, bytes)))
     }
 
+    /// The version of a header that is whole, where it is another one than is written here.
+    pub(crate) fn other_version(&mut self) -> io::Result<Option<u32>> {
+        Ok(other_version(self.bytes(0, SHORT_HEADER_BYTES)?))
+    }
+
     /// What lies at `offset`.
     pub(crate) fn next(&mut self, offset: u64) -> io::Result<Next<'_>> {
         if offset >= self.length {
@@ -241,6 +246,18 @@ impl SegmentReader {
     }
 }
 
+fn other_version(bytes: &[u8]) -> Option<u32> {
+    let (magic, rest) = bytes.split_first_chunk()?;
+    let length = match magic {
+        MAGIC => HEADER_BYTES,
+        SHORT_MAGIC => SHORT_HEADER_BYTES,
+        _ => return None,
+    };
+    let (front, crc) = bytes.get(..length)?.split_last_chunk()?;
+    let version = u32::from_le_bytes(*rest.first_chunk()?);
+    (version != VERSION && crc32c::crc32c(front).to_le_bytes() == *crc).then_some(version)
+}
+
 /// Payload length, number and payload checksum of a frame; `None` where the header's own checksum fails or a
 /// frame would be empty.
 fn read_frame_header(bytes: &[u8]) -> Option<(usize, Lsn, u32)> {
@@ -258,7 +275,8 @@ fn read_frame_header(bytes: &[u8]) -> Option<(usize, Lsn, u32)> {
 
 const MAGIC: &[u8; 8] = b"hv-trail";
 const SHORT_MAGIC: &[u8; 8] = b"hv-short";
-const VERSION: u32 = 1;
+/// In version 1 a record's parent was hashed with the rest of it, and is the key of that hash now.
+pub(crate) const VERSION: u32 = 2;
 
 /// So many bytes are read at once, or as many as a frame has.
 const WINDOW_BYTES: usize = 256 << 10;
@@ -287,7 +305,7 @@ mod tests {
     fn a_header_goes_there_and_back_and_no_bit_of_it_is_free() {
         let header = SegmentHeader { index: 3, nonce: [4; 16], first_lsn: Lsn(9), previous: Digest([8; 32]) };
         let bytes = header.to_bytes();
-        assert_eq!(&bytes[..16], b"hv-trail\x01\0\0\0\x03\0\0\0");
+        assert_eq!(&bytes[..16], b"hv-trail\x02\0\0\0\x03\0\0\0");
         assert_eq!((&bytes[16..32], &bytes[32..40]), (&[4; 16][..], &[9, 0, 0, 0, 0, 0, 0, 0][..]));
         assert_eq!(bytes[40..72], [8; 32]);
         assert_eq!(SegmentHeader::from_bytes(&bytes), Some(header));

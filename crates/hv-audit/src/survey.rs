@@ -380,6 +380,9 @@ impl<'d> Survey<'d> {
             None => reader.header().map_err(&read)?,
         };
         let Some((header, bytes)) = whole else {
+            if let Some(found) = reader.other_version().map_err(&read)? {
+                return Err(self.at_header(name, What::SegmentVersion { found }));
+            }
             // A segment is synced before anything in it is marked, so a torn header lies above the mark.
             let above = self.mark.is_none_or(|mark| mark.lsn <= self.lsn && mark.state == MarkState::Open);
             if last && above {

@@ -509,7 +509,7 @@ fn a1_a_forged_segment_header_is_compared_with_the_log() {
     for path in segments(&image) {
         for (at, what) in [
             (0, What::SegmentHeader),
-            (8, What::SegmentHeader),
+            (8, What::SegmentVersion { found: 3 }),
             (12, What::SegmentPlace),
             (16, What::SegmentPlace),
             (32, What::SegmentPlace),

@@ -1,10 +1,11 @@
-//! Folders that the fuzz target `folders` begins with, where records of a session are gone: both tiers, a log that was
-//! ended, one that goes on, and one whose destruction was interrupted. `HV_BLESS=1` writes them anew.
+//! Folders that the fuzz target `folders` begins with: a whole log that was ended, one that a crash cut, and where records
+//! of a session are gone, both tiers, a log that was ended, one that goes on, and one whose destruction was interrupted.
+//! `HV_BLESS=1` writes them anew.
 
 use crate::reduce::{checkpoint, reduce};
 use crate::sim::SimDisk;
 use crate::trail::{DIR, options, verdict};
-use hv_audit::{FileLog, Log, StreamNo, Tier, Verdict, Why};
+use hv_audit::{FileLog, Log, Report, StreamNo, Tier, Verdict, Why};
 use hv_types::Timestamp;
 use std::fs;
 use std::path::Path;
@@ -56,9 +57,42 @@ fn unpacked(mut rest: &[u8]) -> SimDisk {
     SimDisk::from_image(&files.filter(|(_, file)| !file.is_empty()).collect())
 }
 
+/// Compares a folder with what is kept of this name, or keeps it; gives what verification says of what is kept.
+fn kept(name: &str, disk: &SimDisk) -> Report {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/folders").join(name);
+    if std::env::var_os("HV_BLESS").is_some() {
+        fs::write(&path, packed(disk)).unwrap();
+    }
+    let kept = fs::read(&path).unwrap_or_default();
+    assert!(kept == packed(disk), "{name} is not what the code writes; run with HV_BLESS=1");
+    verdict(&unpacked(&kept))
+}
+
+#[test]
+fn whole_folders_are_among_those_that_fuzzing_begins_with() {
+    let disk = SimDisk::default();
+    let log = begun(&disk);
+    log.append(&[], Timestamp(5), &mut |batch| batch.close(StreamNo(3)).map(drop)).unwrap();
+    log.seal(Timestamp(6)).unwrap();
+    assert_eq!(kept("ended", &disk).verdict, Verdict::Complete);
+    let disk = SimDisk::default();
+    let log = begun(&disk);
+    log.sync(
+        log.append(&[], Timestamp(5), &mut |batch| batch.push(StreamNo::LEDGER, &[], |_| {}).map(drop))
+            .unwrap(),
+    )
+    .unwrap();
+    let mut image = disk.image();
+    drop(log);
+    let segment = image.get_mut(&Path::new(DIR).join("00000000.seg")).unwrap();
+    let used = segment.iter().rposition(|byte| *byte != 0).unwrap();
+    segment.truncate(used - 5);
+    let report = kept("cut", &SimDisk::from_image(&image));
+    assert!(matches!(report.verdict, Verdict::Tampered(_)), "{report}");
+}
+
 #[test]
 fn folders_with_short_segments_are_among_those_that_fuzzing_begins_with() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/folders");
     let going_on = Verdict::Open(Why::NotEnded { torn_bytes: 0 });
     for (name, tier, seal, destroy) in [
         ("short-leaves", Tier::Leaves, true, true),
@@ -80,13 +114,7 @@ fn folders_with_short_segments_are_among_those_that_fuzzing_begins_with() {
             log.seal(Timestamp(6)).unwrap();
         }
         drop(log);
-        let path = corpus.join(name);
-        if std::env::var_os("HV_BLESS").is_some() {
-            fs::write(&path, packed(&disk)).unwrap();
-        }
-        let kept = fs::read(&path).unwrap_or_default();
-        assert!(kept == packed(&disk), "{name} is not what the code writes; run with HV_BLESS=1");
-        let report = verdict(&unpacked(&kept));
+        let report = kept(name, &disk);
         assert_eq!(&report.verdict, if seal { &Verdict::Complete } else { &going_on }, "{name}: {report}");
         assert_eq!(report.gone.sessions, u64::from(destroy), "{name}: {report}");
     }

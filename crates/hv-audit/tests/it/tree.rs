@@ -207,7 +207,21 @@ fn an_inner_node_does_not_pass_for_a_leaf() {
     let leaves = leaves::<Blake3>(4);
     let (left, right) = (Blake3::node(&leaves[0], &leaves[1]), Blake3::node(&leaves[2], &leaves[3]));
     let root = Blake3::node(&left, &right);
-    for both in [[leaves[0].0, leaves[1].0].concat(), [&[1][..], &leaves[0].0, &leaves[1].0].concat()] {
+    // As it lies, behind a prefix as in other trees, and behind what a writer would name as its parent: zeros, or what plain
+    // BLAKE3 has where the keyed mode has the key.
+    let iv = [
+        0x6a09_e667_u32,
+        0xbb67_ae85,
+        0x3c6e_f372,
+        0xa54f_f53a,
+        0x510e_527f,
+        0x9b05_688c,
+        0x1f83_d9ab,
+        0x5be0_cd19,
+    ];
+    let iv: Vec<u8> = iv.iter().flat_map(|word| word.to_le_bytes()).collect();
+    for before in [&[][..], &[1], &[0; 32], &iv] {
+        let both = [before, &leaves[0].0, &leaves[1].0].concat();
         assert_ne!(Blake3::leaf(&both), left);
         assert_ne!(Rfc6962::leaf(&both), Rfc6962::node(&leaves[0], &leaves[1]));
     }
@@ -217,6 +231,22 @@ fn an_inner_node_does_not_pass_for_a_leaf() {
     }
     // Only who claims that the tree has two leaves gets through, and the root is signed with its size.
     assert_eq!(InclusionProof { index: 0, size: 2, path: vec![right] }.check::<Blake3>(&left, &root), Ok(()));
+}
+
+/// Every byte counts, before and behind the place where the key ends, and so does where the bytes end.
+#[test]
+fn a_leaf_is_of_all_its_bytes() {
+    let bytes = [0; 200];
+    let mut leaves: Vec<Digest> = (0..=bytes.len()).map(|length| Blake3::leaf(&bytes[..length])).collect();
+    for at in 0..bytes.len() {
+        let mut other = bytes;
+        other[at] = 1;
+        leaves.push(Blake3::leaf(&other));
+    }
+    let many = leaves.len();
+    leaves.sort();
+    leaves.dedup();
+    assert_eq!(leaves.len(), many);
 }
 
 /// The eight entries that the test suites of certificate transparency share.

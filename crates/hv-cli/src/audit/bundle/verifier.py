@@ -60,18 +60,16 @@ def keyed(key, data):
     return blake3(data, struct.unpack("<8I", key), 16)
 
 
-def domain(context):
-    return blake3(b"", struct.unpack("<8I", blake3(context, IV, 32)), 64)
-
-
-LEAF, NODE = domain(b"hv 2026 audit leaf v1"), domain(b"hv 2026 audit node v1")
+def leaf(record):  # keyed by the parent's hash, with which a record begins
+    need(len(record) > 32, "a record ends too early")
+    return keyed(record[:32], record[32:])
 
 
 def root(leaves):  # RFC 6962, section 2.1, with the trail's own hash
     if len(leaves) < 2:
-        return leaves[0] if leaves else keyed(NODE, b"")
+        return leaves[0] if leaves else blake3(b"", IV, 0)
     left = 1 << (len(leaves) - 1).bit_length() - 1
-    return keyed(NODE, root(leaves[:left]) + root(leaves[left:]))
+    return blake3(root(leaves[:left]) + root(leaves[left:]), IV, 0)
 
 
 # Ed25519 (RFC 8032, section 5.1), strict: canonical encodings, no points of small order.
@@ -199,8 +197,8 @@ def check(data, trusted):
         data, index, last = unbase(entry["record"]), entry["index"], size - 1
         fields, r = record(data)
         need(0 <= index < size and fields["seq"] == index, "an entry is from another place")
-        leaf = data if len(data) < 65536 else keyed(LEAF, data)
-        value = hashlib.sha256(b"\0" + leaf).digest()
+        shown = data if len(data) < 65536 else leaf(data)
+        value = hashlib.sha256(b"\0" + shown).digest()
         for sibling in map(unbase, entry["path"]):
             need(last > 0, "a path is too long")
             if index & 1 or index == last:
@@ -232,7 +230,7 @@ def check(data, trusted):
     for place, data in enumerate(map(unbase, evidence["records"])):
         fields, _ = record(data)
         need(fields["parent"] == parent and fields["seq"] == place, "record %d is not the next one" % place)
-        parent = keyed(LEAF, data)
+        parent = leaf(data)
         leaves.append(parent)
         payloads.update(fields["payloads"])
     need(len(leaves) == count + (close is not None) and leaves[0] == first, "records are missing, or are others")
