@@ -44,7 +44,7 @@ const WORKLOADS: [Workload; 9] = [
     workload("chain_verify_50_deltas", 2_000, Some(20.0)),
     workload("session_lifecycle", 5_000, Some(8.0)),
     workload("saga_3_steps", 5_000, Some(20.0)),
-    workload("full_governance_pipeline", 2_000, Some(10.0)),
+    workload("full_governance_pipeline", 2_000, Some(20.0)),
 ];
 
 /// How the comparison is done and shown.

@@ -15,7 +15,8 @@ pub(crate) struct Spare {
     parameters: RefCell<Vec<u8>>,
 }
 
-/// As long as most parameters are; longer ones are not kept.
+/// As long as most parameters are; the room begins with it. Longer than the second it is not kept.
+const FIRST_BYTES: usize = 256;
 const KEPT_BYTES: usize = 4096;
 
 impl State {
@@ -34,6 +35,8 @@ impl State {
     /// The digest of the parameters of the call that an attempt makes.
     pub(crate) fn parameters_of(&self, attempt: &Attempt) -> Digest {
         let Ok(mut room) = self.spare.parameters.try_borrow_mut() else { return parameters_of(attempt) };
+        room.clear();
+        room.reserve(FIRST_BYTES);
         let digest = parameters_in(&mut room, attempt);
         if room.capacity() > KEPT_BYTES {
             *room = Vec::new();
