@@ -18,7 +18,22 @@ fn killed_after(steps: usize) -> Run {
     wait_for("the steps", || done(&run) >= steps);
     child.kill().unwrap();
     child.wait().unwrap();
+    // A step's program outlives hv, and what it does is counted below.
+    wait_for("the last step", || nobody_works(&run));
     run
+}
+
+/// Whether no program of a step is at work: a process that has the arguments of `hv run` until it becomes the program, and
+/// that program's folder from before then on.
+fn nobody_works(run: &Run) -> bool {
+    let work = run.work().canonicalize().unwrap();
+    let folder = run.folder.path().as_os_str().as_encoded_bytes();
+    let works = |process: std::fs::DirEntry| {
+        let arguments = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        arguments.windows(folder.len()).any(|piece| piece == folder)
+            || std::fs::read_link(process.path().join("cwd")).is_ok_and(|place| place.starts_with(&work))
+    };
+    !std::fs::read_dir("/proc").unwrap().flatten().any(works)
 }
 
 /// Steps whose effect is there.
@@ -105,7 +120,12 @@ fn a_trail_cut_below_its_mark_is_not_resumed_and_nothing_is_run() {
     let output = ran(&mut run.resume());
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("00000000.seg"), "{}", said(&output));
-    assert_eq!((image(&run.data()), done(&run)), (before, work));
+    assert_eq!(done(&run), work, "nothing is run: {}", said(&output));
+    let after = image(&run.data());
+    let names = |image: &[(PathBuf, Vec<u8>)]| image.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&after), names(&before), "{}", said(&output));
+    let other = before.iter().zip(&after).find(|(before, after)| before != after);
+    assert!(other.is_none(), "{:?} is another: {}", other.map(|(before, _)| &before.0), said(&output));
     let verified = run.verify();
     assert_eq!(verified.status.code(), Some(1));
     assert_eq!(
