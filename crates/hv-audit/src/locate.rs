@@ -4,15 +4,17 @@
 //! once more by what comes after it: as the parent of the next record of its stream, in the node's record of
 //! its closing, in the record that ends the log, or in the mark. The record whose hash, computed from the bytes
 //! as they are now, is not the one that was told is the changed one. A record that was changed where it names
-//! its parent makes the one before it look wrong too; so the last that looks wrong is named.
+//! its parent makes the one before it look wrong too; so the last that looks wrong is named. Where none does, it is the
+//! first of which nothing else was told: of records that are gone, what stands for them may be all that there is.
 
 use crate::chain::Chain;
 use crate::hash::Blake3;
 use crate::log::StreamNo;
 use crate::record::{Kind, Record, take_framed};
-use crate::segment::{FRAME_HEADER_BYTES, HEADER_BYTES, Next, SegmentReader};
+use crate::segment::{FRAME_HEADER_BYTES, Next, SegmentReader};
+use crate::short::Gone;
 use crate::tree::TreeHash;
-use hv_types::wire::Reader;
+use hv_types::wire::{Reader, Undecodable};
 use hv_types::{Digest, Wire};
 use std::collections::BTreeMap;
 use std::io;
@@ -30,22 +32,25 @@ pub(crate) fn locate(
 ) -> io::Result<Option<(StreamNo, u64)>> {
     let header = reader.bytes(offset, FRAME_HEADER_BYTES)?;
     let length = header.first_chunk().map_or(0, |length| u32::from_le_bytes(*length) as usize);
-    let mut suspects = Suspects { chain, records: Vec::new(), last: BTreeMap::new() };
+    let mut suspects =
+        Suspects { chain, records: Vec::new(), last: BTreeMap::new(), places: BTreeMap::new() };
     let begin = offset + FRAME_HEADER_BYTES as u64;
     let broken = suspects.read_damaged(reader.bytes(begin, length)?);
     if broken.is_none() {
         suspects.listen(reader, begin + length as u64)?;
         while !suspects.last.is_empty() {
             let Some(mut next) = behind()? else { break };
-            suspects.listen(&mut next, HEADER_BYTES as u64)?;
+            let from = next.frames_at()?;
+            suspects.listen(&mut next, from)?;
         }
         if let Some((length, tip)) = mark {
             suspects.ends(StreamNo::NODE, length, tip);
         }
     }
-    let wrong = suspects.records.iter().rfind(|record| record.looks_wrong).map(Suspect::place);
+    let wrong = suspects.records.iter().rfind(|record| record.fits == Some(false)).map(Suspect::place);
+    let untold = suspects.records.iter().find(|record| record.fits.is_none()).map(Suspect::place);
     let first = suspects.records.first().map(Suspect::place);
-    Ok(wrong.or(broken.flatten()).or(first))
+    Ok(wrong.or(broken.flatten()).or(untold).or(first))
 }
 
 /// The records of the damaged frame, as far as they can be told apart.
@@ -54,6 +59,8 @@ struct Suspects<'c> {
     records: Vec<Suspect>,
     /// The last record of each stream whose hash was not told yet.
     last: BTreeMap<StreamNo, usize>,
+    /// The place that the next record of each stream has of which something was read here.
+    places: BTreeMap<StreamNo, u64>,
 }
 
 struct Suspect {
@@ -61,7 +68,8 @@ struct Suspect {
     /// The place that it has by those before it, whatever it says itself.
     seq: u64,
     hash: Digest,
-    looks_wrong: bool,
+    /// Whether its hash is the one that was told, where one was.
+    fits: Option<bool>,
 }
 
 impl Suspect {
@@ -81,12 +89,15 @@ impl Suspects<'_> {
             let (Ok((stream, bytes)), Some((_, seq))) = (take_framed(&mut reader), place) else {
                 return Some(place);
             };
-            self.parent_told(stream, bytes);
-            if let Ok(record) = Record::read(bytes) {
-                self.content_told(&record);
-            }
+            let (seq, hash) = if bytes.is_empty() {
+                let Ok(gone) = self.gone(stream, seq, &mut reader) else { return Some(place) };
+                (seq + gone.count - 1, gone.tip)
+            } else {
+                self.record(stream, seq, bytes);
+                (seq, Blake3::leaf(bytes))
+            };
             self.last.insert(stream, self.records.len());
-            self.records.push(Suspect { stream, seq, hash: Blake3::leaf(bytes), looks_wrong: false });
+            self.records.push(Suspect { stream, seq, hash, fits: None });
         }
         None
     }
@@ -108,17 +119,36 @@ impl Suspects<'_> {
     fn hear(&mut self, payload: &[u8]) {
         let mut reader = Reader::new(payload);
         while let Ok((stream, bytes)) = take_framed(&mut reader) {
-            self.parent_told(stream, bytes);
-            if let Ok(record) = Record::read(bytes) {
-                self.content_told(&record);
+            // A stream that is opened later begins then.
+            let seq = self.next_seq(stream).unwrap_or_default();
+            if !bytes.is_empty() {
+                self.record(stream, seq, bytes);
+            } else if self.gone(stream, seq, &mut reader).is_err() {
+                break;
             }
         }
     }
 
+    /// What a record tells.
+    fn record(&mut self, stream: StreamNo, seq: u64, bytes: &[u8]) {
+        self.places.insert(stream, seq.saturating_add(1));
+        self.parent_told(stream, bytes);
+        if let Ok(record) = Record::read(bytes) {
+            self.content_told(&record);
+        }
+    }
+
+    /// What stands for records that are gone names no parent: of what was before it in its stream nothing is told.
+    fn gone(&mut self, stream: StreamNo, seq: u64, reader: &mut Reader<'_>) -> Result<Gone, Undecodable> {
+        let gone = Gone::take(reader, seq)?;
+        self.places.insert(stream, seq.saturating_add(gone.count));
+        self.last.remove(&stream);
+        Ok(gone)
+    }
+
     /// The place that the next record of a stream has.
     fn next_seq(&self, stream: StreamNo) -> Option<u64> {
-        let here = self.records.iter().rfind(|record| record.stream == stream);
-        here.map_or_else(|| self.chain.next_seq(stream), |record| Some(record.seq + 1))
+        self.places.get(&stream).copied().or_else(|| self.chain.next_seq(stream))
     }
 
     fn parent_told(&mut self, stream: StreamNo, bytes: &[u8]) {
@@ -129,6 +159,7 @@ impl Suspects<'_> {
 
     fn content_told(&mut self, record: &Record<'_>) {
         match record.kind {
+            Kind::StreamOpened { stream, genesis, .. } => self.told(stream, genesis),
             Kind::StreamClosed { stream, close, .. } => self.told(stream, close),
             Kind::Sealed { heads } => {
                 heads.for_each(|(stream, head)| self.ends(stream, head.length, head.tip))
@@ -139,7 +170,7 @@ impl Suspects<'_> {
 
     fn ends(&mut self, stream: StreamNo, length: u64, tip: Digest) {
         let last = self.last.get(&stream).and_then(|at| self.records.get(*at));
-        if last.is_some_and(|record| record.seq + 1 == length) {
+        if last.is_some_and(|record| record.seq.checked_add(1) == Some(length)) {
             self.told(stream, tip);
         }
     }
@@ -148,7 +179,7 @@ impl Suspects<'_> {
     fn told(&mut self, stream: StreamNo, hash: Digest) {
         let at = self.last.remove(&stream);
         if let Some(record) = at.and_then(|at| self.records.get_mut(at)) {
-            record.looks_wrong = record.hash != hash;
+            record.fits = Some(record.hash == hash);
         }
     }
 }

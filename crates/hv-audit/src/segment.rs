@@ -176,9 +176,21 @@ impl SegmentReader {
         Ok(ShortHeader::from_bytes(bytes).map(|header| (header, bytes)))
     }
 
+    /// Where the frames begin.
+    pub(crate) fn frames_at(&mut self) -> io::Result<u64> {
+        let short = self.short_header()?.is_some();
+        Ok(if short { SHORT_HEADER_BYTES } else { HEADER_BYTES } as u64)
+    }
+
     /// The version of a header that is whole, where it is another one than is written here.
     pub(crate) fn other_version(&mut self) -> io::Result<Option<u32>> {
         Ok(other_version(self.bytes(0, SHORT_HEADER_BYTES)?))
+    }
+
+    /// The number of the batch whose frame lies at `offset`, where the frame's header is whole.
+    pub(crate) fn frame_lsn(&mut self, offset: u64) -> io::Result<Option<Lsn>> {
+        let header = self.bytes(offset, FRAME_HEADER_BYTES)?;
+        Ok(read_frame_header(header).map(|(_, lsn, _)| lsn))
     }
 
     /// What lies at `offset`.

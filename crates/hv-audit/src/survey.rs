@@ -419,6 +419,11 @@ impl<'d> Survey<'d> {
         LogError::Damaged(Box::new(Finding { file, offset: 0, stream: None, record: None, lsn, what }))
     }
 
+    /// Whether the next batch can have this number because nothing is left of some before it.
+    fn is_gap(&self, lsn: Lsn) -> bool {
+        self.end.short.is_some_and(|short| lsn > self.lsn && lsn <= short.last_lsn)
+    }
+
     fn frame(
         &mut self,
         Frame { lsn, bytes, leaves }: Frame<'_>,
@@ -439,8 +444,7 @@ impl<'d> Survey<'d> {
             }))
         };
         let whole = |what| at(Misfit { at: 0, stream: None, seq: None, what });
-        let gap = self.end.short.is_some_and(|short| lsn > self.lsn && lsn <= short.last_lsn);
-        if lsn != self.lsn.next() && !gap {
+        if lsn != self.lsn.next() && !self.is_gap(lsn) {
             return Err(whole(What::FrameLsn { expected: self.lsn.next() }));
         }
         let payload = bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default();
@@ -545,7 +549,8 @@ impl<'d> Survey<'d> {
         });
         let record = locate(&self.chain, reader, offset, &mut || behind.next().transpose(), mark)?;
         let (stream, record) = record.unzip();
-        let (file, lsn) = (segment_name(self.end.segment).into(), Some(self.lsn.next()));
+        let said = reader.frame_lsn(offset)?.filter(|lsn| self.is_gap(*lsn));
+        let (file, lsn) = (segment_name(self.end.segment).into(), Some(said.unwrap_or(self.lsn.next())));
         Ok(Box::new(Finding { file, offset, stream, record, lsn, what }))
     }
 }

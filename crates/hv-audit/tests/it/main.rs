@@ -18,6 +18,7 @@ mod crash;
 mod delta;
 mod follow;
 mod kill;
+mod located;
 mod notes;
 mod outside;
 mod purge;
