@@ -51,7 +51,7 @@ pub enum What {
     NotAsMarked,
     /// The header of a segment is not what was written.
     SegmentHeader,
-    /// The segment is in another version of the format than this program reads.
+    /// The segment is in another version of the format than others of the log.
     SegmentVersion {
         /// That version.
         found: u32,
@@ -213,8 +213,7 @@ impl fmt::Display for What {
             Self::SegmentVersion { found } => {
                 return write!(
                     f,
-                    "the segment is in version {found} of the format, and this program reads version {VERSION}: use the \
-                     hv that wrote it"
+                    "the segment is in version {found} of the format, and others of the log are in version {VERSION}"
                 );
             }
             Self::SegmentPlace => "the segment belongs to another log or another place",

@@ -29,7 +29,6 @@ impl TreeHash for Blake3 {
     }
 }
 
-/// By a hasher, which takes a tenth less than `keyed_hash` for what is as short as most records.
 #[inline]
 fn chained(parent: &[u8; 32], rest: &[u8]) -> Digest {
     Digest(*blake3::keyed_hash(parent, rest).as_bytes())

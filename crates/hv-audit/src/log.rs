@@ -4,6 +4,7 @@ use crate::batch::Batch;
 use crate::finding::Finding;
 use crate::record::Entry;
 use crate::reduction::{Irreducible, Reduction, Tier};
+use crate::segment::VERSION;
 use crate::snapshot::{Opening, PendingSnapshot};
 use core::fmt;
 use hv_types::{Digest, Illegal, Timestamp};
@@ -358,7 +359,8 @@ pub enum LogError {
     NoStreamLeft,
     /// The log was sealed; open it again to continue it.
     Sealed,
-    /// A write or a sync failed earlier, so nobody knows what the disk holds; open the log again.
+    /// A write or a sync failed earlier, so nobody knows what the disk holds; open the log again. Or what opening left
+    /// unread is not what was written: [`Log::verify_rest`] says what.
     Poisoned,
     /// The content was purged; a record on the node stream says so.
     Purged {
@@ -391,6 +393,11 @@ pub enum LogError {
     },
     /// The log does not hold what was written to it.
     Damaged(Box<Finding>),
+    /// Every segment of the log is in another version of the format than this program reads.
+    Version {
+        /// The version of the first one.
+        found: u32,
+    },
     /// The reader of a replay refuses a record.
     Illegal {
         /// The record's batch.
@@ -428,7 +435,8 @@ impl fmt::Display for LogError {
             Self::NoStreamLeft => f.write_str("all stream numbers are used; begin a new log"),
             Self::Sealed => f.write_str("the log is sealed; open it again to continue it"),
             Self::Poisoned => f.write_str(
-                "an earlier write to the log failed; open the log again, which recovers what is durable",
+                "nothing more is written to the log: an earlier write to it failed, or what it holds is not what was written \
+                 to it; open it again, which recovers what is durable, or verify it",
             ),
             Self::Purged { id } => write!(f, "the payload {id} was purged; its content is gone for good"),
             Self::Locked { dir } => write!(f, "another process writes to the log in {}", dir.display()),
@@ -438,6 +446,11 @@ impl fmt::Display for LogError {
             }
             Self::Io { path, doing, kind } => write!(f, "cannot {doing} {}: {kind}", path.display()),
             Self::Damaged(finding) => write!(f, "the log is damaged: {finding}"),
+            Self::Version { found } => write!(
+                f,
+                "the log is in version {found} of the format, and this program reads version {VERSION}: use the hv that \
+                 wrote it"
+            ),
             Self::Illegal { lsn, stream, seq, cause } => {
                 write!(f, "record {seq} of {stream} (batch {lsn}) is no legal next one: {cause}")
             }

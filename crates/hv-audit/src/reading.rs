@@ -27,7 +27,7 @@ impl<'d> Reading<'d> {
     /// # Errors
     /// [`LogError::Damaged`] where what is there now does not follow what was read: the log was tampered with, records of
     /// it were destroyed meanwhile, or a crash took what was not durable; whoever reads it from the beginning knows
-    /// which. [`LogError::NoLog`], [`LogError::Io`]. After an error begin anew.
+    /// which. [`LogError::NoLog`], [`LogError::Version`], [`LogError::Io`]. After an error begin anew.
     pub fn go_on(&mut self, f: &mut dyn FnMut(Entry<'_>)) -> Result<(), LogError> {
         self.survey.read_on(&mut |entry| {
             f(entry);

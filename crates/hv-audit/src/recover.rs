@@ -50,7 +50,8 @@ impl FileLog {
     ///
     /// # Errors
     /// [`LogError::NoLog`] where there is none; [`LogError::Locked`] where another writer has it, for a quarter of a second;
-    /// [`LogError::Damaged`] where it does not hold what was written to it, which changes nothing in the folder;
+    /// [`LogError::Damaged`] where it does not hold what was written to it, [`LogError::Version`] where it is in a version
+    /// of the format that is not read, which both change nothing in the folder;
     /// [`LogError::Io`].
     pub fn open(dir: &Path, now: Timestamp, options: FileOptions) -> Result<Self, LogError> {
         Self::open_for(dir, now, options, None)

@@ -14,7 +14,8 @@ use std::path::Path;
 /// Vouches for nothing, takes no lock and changes nothing.
 ///
 /// # Errors
-/// Those of the operating system, and [`io::ErrorKind::NotFound`] where there is no log.
+/// Those of the operating system, [`io::ErrorKind::NotFound`] where there is no log, and
+/// [`io::ErrorKind::Unsupported`] where it is in a version of the format that is not read.
 pub fn salvage_on(disk: &dyn Disk, dir: &Path, f: &mut dyn FnMut(Entry<'_>)) -> io::Result<()> {
     let mut survey = Survey::new(disk, dir);
     let read = Folder::list(disk, dir).and_then(|folder| {
@@ -28,6 +29,7 @@ pub fn salvage_on(disk: &dyn Disk, dir: &Path, f: &mut dyn FnMut(Entry<'_>)) -> 
     match read {
         Ok(()) | Err(LogError::Damaged(_)) => Ok(()),
         Err(LogError::Io { kind, .. }) => Err(kind.into()),
+        Err(error @ LogError::Version { .. }) => Err(io::Error::new(io::ErrorKind::Unsupported, error)),
         Err(error) => Err(io::Error::new(io::ErrorKind::NotFound, error)),
     }
 }

@@ -182,6 +182,11 @@ impl SegmentReader {
         Ok(if short { SHORT_HEADER_BYTES } else { HEADER_BYTES } as u64)
     }
 
+    /// Whether there is a whole header as one is written here.
+    pub(crate) fn is_of_this_version(&mut self) -> io::Result<bool> {
+        Ok(self.header()?.is_some() || self.short_header()?.is_some())
+    }
+
     /// The version of a header that is whole, where it is another one than is written here.
     pub(crate) fn other_version(&mut self) -> io::Result<Option<u32>> {
         Ok(other_version(self.bytes(0, SHORT_HEADER_BYTES)?))

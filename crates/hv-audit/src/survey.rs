@@ -381,7 +381,7 @@ impl<'d> Survey<'d> {
         };
         let Some((header, bytes)) = whole else {
             if let Some(found) = reader.other_version().map_err(&read)? {
-                return Err(self.at_header(name, What::SegmentVersion { found }));
+                return Err(self.other_version(index, name, found)?);
             }
             // A segment is synced before anything in it is marked, so a torn header lies above the mark.
             let above = self.mark.is_none_or(|mark| mark.lsn <= self.lsn && mark.state == MarkState::Open);
@@ -411,6 +411,29 @@ impl<'d> Survey<'d> {
         digest.reset();
         digest.update(bytes);
         Ok(true)
+    }
+
+    /// A log of another version is nothing that was changed; one of which only some segments are is.
+    fn other_version(&self, index: u32, name: &Path, found: u32) -> Result<LogError, LogError> {
+        let mixed = index > 0 || self.is_any_of_this_version()?;
+        let what = What::SegmentVersion { found };
+        Ok(if mixed { self.at_header(name, what) } else { LogError::Version { found } })
+    }
+
+    fn is_any_of_this_version(&self) -> Result<bool, LogError> {
+        for index in 0.. {
+            let path = self.dir.join(segment_name(index));
+            let file = match self.disk.open(&path, Access::Read) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => break,
+                file => file.map_err(io_error(&path, Doing::Open))?,
+            };
+            let read = io_error(&path, Doing::Read);
+            let mut reader = SegmentReader::new(file).map_err(&read)?;
+            if reader.is_of_this_version().map_err(&read)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// A finding about a segment's header: the batches that should follow are not there.

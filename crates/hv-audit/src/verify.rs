@@ -108,7 +108,8 @@ pub struct StreamReport {
 /// Goes once through all bytes. Memory grows with the number of streams and payloads, not of records.
 ///
 /// # Errors
-/// Those of the operating system, and [`io::ErrorKind::NotFound`] where there is no log.
+/// Those of the operating system, [`io::ErrorKind::NotFound`] where there is no log, and
+/// [`io::ErrorKind::Unsupported`] where it is in a version of the format that is not read.
 pub fn verify(dir: &Path) -> io::Result<Report> {
     verify_on(&RealDisk, dir, &mut |_| {})
 }
@@ -151,6 +152,9 @@ pub fn verify_against(
         Ok(()) => judge(&survey, disk, dir)?,
         Err(LogError::Damaged(finding)) => Verdict::Tampered(finding),
         Err(LogError::Io { kind, .. }) => return Err(kind.into()),
+        Err(error @ LogError::Version { .. }) => {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, error));
+        }
         Err(error) => return Err(io::Error::new(io::ErrorKind::NotFound, error)),
     };
     let (verdict, outside) = match verdict {

@@ -28,6 +28,7 @@ mod sim;
 mod snapshot;
 mod trail;
 mod tree;
+mod version;
 
 /// Larger numbers where somebody asks for them: `HV_DEEP=1`.
 fn deep(usual: u64, deep: u64) -> u64 {

@@ -1,11 +1,12 @@
 //! Commands that add to a trail: they take the writer's lock, and end the trail again behind what they add.
 
-use super::Failure;
+use super::{Failure, NoTrail};
 use crate::config::args::ConfigArgs;
 use crate::output::enough;
 use hv_core::audit::{FileOptions, LogError};
 use hv_core::{Clock, Error, Hypervisor, OpenTrail, SystemClock, entropy};
 use std::future::Future;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -62,6 +63,9 @@ impl From<LogError> for Failure {
     fn from(error: LogError) -> Self {
         match error {
             LogError::Damaged(finding) => Self::Tampered(finding.to_string()),
+            LogError::Version { .. } => {
+                NoTrail::Unreadable(io::Error::new(io::ErrorKind::Unsupported, error)).into()
+            }
             error => Self::Hv(error.to_string()),
         }
     }

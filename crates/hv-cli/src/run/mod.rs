@@ -209,6 +209,7 @@ impl RunFailure {
                 LogError::NoLog { .. }
                 | LogError::NotEmpty { .. }
                 | LogError::Locked { .. }
+                | LogError::Version { .. }
                 // A path that leads to no folder, or to one that is not to be looked into.
                 | LogError::Io { kind: io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied, .. },
             ) => Exit::BadInput,

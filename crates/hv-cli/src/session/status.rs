@@ -19,6 +19,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io;
 
+/// What a log's reader said, where it was not the operating system.
+fn cause(error: &io::Error) -> Option<&LogError> {
+    error.get_ref().and_then(|cause| cause.downcast_ref())
+}
+
 /// A session as the node's own stream tells it.
 struct Line {
     name: String,
@@ -49,9 +54,12 @@ pub(super) fn list(at: &Place) -> Result<Answer, LiveFailure> {
             }
         }
     });
-    let report = read.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => RunFailure::Log(LogError::NoLog { dir: data.clone() }),
-        kind => RunFailure::Unusable { path: data.clone(), doing: "read".to_owned(), kind, option: "--data" },
+    let report = read.map_err(|error| match (error.kind(), cause(&error)) {
+        (io::ErrorKind::NotFound, _) => RunFailure::Log(LogError::NoLog { dir: data.clone() }),
+        (_, Some(cause)) => RunFailure::Log(cause.clone()),
+        (kind, None) => {
+            RunFailure::Unusable { path: data.clone(), doing: "read".to_owned(), kind, option: "--data" }
+        }
     })?;
     if let Verdict::Tampered(finding) = report.verdict {
         return Err(RunFailure::Log(LogError::Damaged(finding)).into());

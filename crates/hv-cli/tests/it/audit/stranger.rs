@@ -435,7 +435,7 @@ fn keyed(context: &str, bytes: &[u8]) -> Hash {
 }
 
 /// CRC-32C bit by bit: reflected, polynomial 0x1edc6f41.
-fn crc(bytes: &[u8]) -> u32 {
+pub(super) fn crc(bytes: &[u8]) -> u32 {
     let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
     !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
 }

@@ -1,9 +1,10 @@
 //! `hv audit verify`.
 
 use super::trails::Stage;
-use super::{Place, audit, audit_json, files};
+use super::{Place, audit, audit_json, files, stranger};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 #[tokio::test]
 async fn a_finished_trail_is_complete() {
@@ -109,7 +110,7 @@ async fn a1_what_is_no_file_is_found_and_never_opened() {
     for name in ["mark", "keys", "00000000.seg"] {
         let (path, kept) = (place.dir().join(name), place.dir().with_file_name("kept"));
         fs::rename(&path, &kept).unwrap();
-        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
         tampered(&place.dir(), name, &format!("a pipe for {name}"));
         fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink(&kept, &path).unwrap();
@@ -183,4 +184,37 @@ async fn what_is_no_trail_is_bad_input_and_not_tampering() {
     }
     fs::write(place.dir().join("letter"), "hello").unwrap();
     tampered(&place.dir(), "letter", "a file that no log puts there");
+}
+
+#[tokio::test]
+async fn a_trail_in_another_version_of_the_format_is_not_said_to_be_tampered_with() {
+    let place = Place::finished().await;
+    let segment = place.dir().join("00000000.seg");
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[8] = 1;
+    let crc = stranger::crc(&bytes[..72]);
+    bytes[72..76].copy_from_slice(&crc.to_le_bytes());
+    fs::write(&segment, bytes).unwrap();
+    let (before, dir) = (files(&place.dir()), place.dir());
+    for line in [
+        "audit verify DIR",
+        "audit verify DIR --json",
+        "audit show DIR --json",
+        "audit stats DIR",
+        "audit purge DIR",
+        "run --resume --data DIR",
+        "session list --data DIR",
+        "session open --data DIR --id another",
+        "saga list DIR",
+        "trust show --data DIR",
+        "config show --data DIR",
+    ] {
+        let words = line.split(' ').map(|word| if word == "DIR" { dir.as_os_str() } else { word.as_ref() });
+        let done = Command::new(env!("CARGO_BIN_EXE_hv")).args(words).output().unwrap();
+        let stderr = String::from_utf8(done.stderr).unwrap();
+        assert_eq!((done.status.code(), done.stdout.as_slice()), (Some(2), &b""[..]), "{line}: {stderr}");
+        assert!(stderr.contains("the log is in version 1 of the format"), "{line}: {stderr}");
+        assert!(!stderr.contains("tampered") && !stderr.contains("damaged"), "{line}: {stderr}");
+        assert_eq!(files(&dir), before, "{line}");
+    }
 }
