@@ -134,10 +134,13 @@ impl DeltaProof {
         })
     }
 
-    /// As it is stored besides the second level: a version byte, 1, and the fields.
+    /// The version byte of [`to_extra`](Self::to_extra). In version 1 the record's parent was hashed with the rest of it.
+    pub const VERSION: u8 = 2;
+
+    /// As it is stored besides the second level: a version byte and the fields.
     #[must_use]
     pub fn to_extra(&self) -> Vec<u8> {
-        let mut out = vec![VERSION];
+        let mut out = vec![Self::VERSION];
         self.put(&mut out);
         out
     }
@@ -148,7 +151,7 @@ impl DeltaProof {
     /// [`Undecodable`].
     pub fn from_extra(bytes: &[u8]) -> Result<Self, Undecodable> {
         let mut reader = Reader::new(bytes);
-        if reader.byte()? != VERSION {
+        if reader.byte()? != Self::VERSION {
             return Err(reader.invalid("DeltaProof version"));
         }
         let proof = Self::take(&mut reader)?;
@@ -156,8 +159,6 @@ impl DeltaProof {
         Ok(proof)
     }
 }
-
-const VERSION: u8 = 1;
 
 impl Wire for StreamNo {
     fn put(&self, out: &mut Vec<u8>) {

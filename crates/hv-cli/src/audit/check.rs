@@ -115,6 +115,14 @@ fn of_record(bytes: &[u8], trust: &Trust, args: &CheckArgs) -> Result<Document, 
         return Err(wrong(&"it is not written in the one form that a proof has"));
     }
     let extra = proof.extra.as_deref().unwrap_or_default();
+    if let Some(version) = extra.first().filter(|version| **version != DeltaProof::VERSION) {
+        return Err(bad_input(&format_args!(
+            "{}: the proof is in version {version} of the format, and this program checks version {}: use the hv that \
+             made it",
+            args.file.display(),
+            DeltaProof::VERSION
+        )));
+    }
     let delta = DeltaProof::from_extra(extra)
         .map_err(|bad| wrong(&format_args!("the line `extra` is no way from a record of hv: {bad}")))?;
     let seq = delta.check().map_err(|bad| wrong(&bad))?;

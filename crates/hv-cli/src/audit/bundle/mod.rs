@@ -23,7 +23,7 @@ const EVIDENCE: &str = "\n#evidence ";
 /// What the last line begins with.
 const DIGEST: &str = "#sha256 ";
 
-const FORMAT: &str = "hv-evidence-bundle/1";
+const FORMAT: &str = "hv-evidence-bundle/2";
 
 /// Whether bytes look like a bundle, whole or not.
 pub(super) fn is_one(bytes: &[u8]) -> bool {

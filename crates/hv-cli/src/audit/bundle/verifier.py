@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# hv evidence bundle, version 1.
+# hv evidence bundle, version 2.
 #
 # This file is a program and the evidence that it checks. It needs Python 3.8 and nothing else:
 #     python3 FILE [KEY]           checks itself; KEY is the log's key, as you got it from elsewhere: name+id+base64,
@@ -172,7 +172,8 @@ def check(data, trusted):
     body, mark, digest = data.rpartition(b"#sha256 ")
     need(digest == hashlib.sha256(body).hexdigest().encode() + b"\n", "the file is not what was written")
     evidence = json.loads(body.rpartition(b"\n#evidence ")[2])
-    need(evidence["format"] == "hv-evidence-bundle/1", "this is a bundle of another version")
+    if evidence["format"] != "hv-evidence-bundle/2":
+        raise SystemExit("this is a bundle of another version: check it with the program in it")
 
     # The checkpoint, and who signed it.
     name, key_id, key = evidence["key"].split("+", 2)

@@ -224,6 +224,34 @@ async fn a_bundle_that_was_changed_with_its_digest_fails_in_both() {
     }
 }
 
+/// What an older or a newer hv made is nothing that somebody changed.
+#[tokio::test]
+async fn what_is_in_another_version_is_named_as_such() {
+    let desk = Desk::new();
+    desk.trail("t").await;
+    desk.done("audit export t --to b.py --bundle --session release --key log.key");
+    let text = fs::read_to_string(desk.path("b.py")).unwrap();
+    let (body, _) = text.rsplit_once("#sha256 ").unwrap();
+    let (program, json) = body.rsplit_once("#evidence ").unwrap();
+    let old = json.replacen("hv-evidence-bundle/2", "hv-evidence-bundle/1", 1);
+    let body = format!("{program}#evidence {old}");
+    desk.keep("old.py", &format!("{body}#sha256 {}\n", digest(&desk, &body)));
+    let (code, _, stderr) = desk.hv("audit check old.py");
+    assert!(code == 1 && stderr.contains("of another version"), "{stderr}");
+    let python = process::Command::new("python3").arg(desk.path("old.py")).output().unwrap();
+    let stderr = String::from_utf8(python.stderr).unwrap();
+    assert!(stderr.contains("of another version") && !stderr.contains("tampered"), "{stderr}");
+    assert_eq!(python.status.code(), Some(1));
+
+    let proof = desk.done("audit prove t --session release --record 3 --key log.key");
+    let extra = proof.lines().find_map(|line| line.strip_prefix("extra ")).unwrap();
+    let mut bytes = data_encoding::BASE64.decode(extra.as_bytes()).unwrap();
+    bytes[0] = 1;
+    desk.keep("old", &proof.replacen(extra, &data_encoding::BASE64.encode(&bytes), 1));
+    let (code, _, stderr) = desk.hv("audit check old --key log.key");
+    assert!(code == 2 && stderr.contains("the proof is in version 1 of the format"), "{stderr}");
+}
+
 /// JSON with the fields of an entry and of a payload in their order.
 fn ordered(value: &serde_json::Value) -> String {
     match value {
