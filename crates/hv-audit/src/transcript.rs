@@ -65,12 +65,20 @@ struct Told {
     label: String,
     /// The hashes of its records, without those of which only roots are there.
     leaves: Vec<Digest>,
-    /// Whether records are gone, and of how many only roots are there.
+    /// Whether records are gone.
     gone: bool,
-    rooted: u64,
+    /// How many have no hash before one that has, by its place among the hashes.
+    rooted: BTreeMap<usize, u64>,
     records: BTreeMap<u64, Vec<u8>>,
     /// The records of the node's stream that commit to this one, and to how many records of it.
     commitments: Vec<(u64, u64)>,
+}
+
+impl Told {
+    /// The place in the stream of the record whose hash is at a place among the hashes.
+    fn place(&self, at: usize) -> u64 {
+        at as u64 + self.rooted.range(..=at).map(|(_, rooted)| rooted).sum::<u64>()
+    }
 }
 
 /// Why there is no such proof.
@@ -177,9 +185,11 @@ impl Transcript {
         }
         let kept = keep(entry);
         let told = self.streams.entry(entry.stream).or_default();
+        if gone > 1 {
+            told.rooted.insert(told.leaves.len(), gone - 1);
+        }
         told.leaves.push(entry.hash);
         told.gone |= gone > 0;
-        told.rooted += gone.saturating_sub(1);
         if let Kind::Genesis { label } = entry.kind {
             label.clone_into(&mut told.label);
         }
@@ -232,7 +242,7 @@ impl Transcript {
     /// The number of records of a stream.
     #[must_use]
     pub fn length(&self, stream: StreamNo) -> u64 {
-        self.streams.get(&stream).map_or(0, |told| told.leaves.len() as u64 + told.rooted)
+        self.streams.get(&stream).map_or(0, |told| told.place(told.leaves.len()))
     }
 
     /// The bytes of a record, where they were kept.
@@ -255,7 +265,8 @@ impl Transcript {
     #[must_use]
     pub fn find(&self, hash: &Digest) -> Option<(StreamNo, u64)> {
         self.streams.iter().find_map(|(stream, told)| {
-            (0..).zip(&told.leaves).find(|(_, leaf)| *leaf == hash).map(|(seq, _)| (*stream, seq))
+            let at = told.leaves.iter().position(|leaf| leaf == hash)?;
+            Some((*stream, told.place(at)))
         })
     }
 

@@ -1,10 +1,11 @@
 //! Two-level proofs: from any record of a trail to the root that is signed.
 
+use crate::reduce::reduce;
 use crate::sim::SimDisk;
-use crate::trail::{DIR, finished, unfinished};
+use crate::trail::{DIR, finished, options, unfinished, work};
 use hv_audit::{
-    BadDelta, DeltaProof, InclusionProof, Log, MemoryLog, NoProof, Rfc6962, StreamNo, Transcript, TreeHash,
-    bundle_entries, node_entry, tiles,
+    BadDelta, DeltaProof, FileLog, InclusionProof, Log, MemoryLog, NoProof, Rfc6962, StreamNo, Tier,
+    Transcript, TreeHash, bundle_entries, node_entry, tiles,
 };
 use hv_types::Timestamp;
 use std::path::Path;
@@ -82,6 +83,29 @@ fn what_nothing_commits_to_yet_is_not_proven() {
     assert!((0..3).all(|seq| read().delta(stream, seq, 2).is_ok_and(|proof| proof.check() == Ok(seq))));
     let unkept = Transcript::of(&log, &mut |_| false).unwrap();
     assert_eq!(unkept.delta(stream, 1, 2), Err(NoProof::NotKept));
+}
+
+#[test]
+fn a_record_is_found_at_its_place_where_others_are_gone_too() {
+    for tier in [Tier::Leaves, Tier::Roots] {
+        let disk = SimDisk::default();
+        let log = FileLog::create(Path::new(DIR), Timestamp(1), options(&disk, 1500)).unwrap();
+        work(&log, 10).unwrap();
+        let whole = Transcript::of(&log, &mut |_| false).unwrap();
+        let lengths = [2, 3].map(|stream| whole.length(StreamNo(stream)));
+        reduce(&log, &[StreamNo(2)], tier).unwrap();
+        let mut places = vec![];
+        let (report, read) = Transcript::read_on(&disk, Path::new(DIR), &mut |entry| {
+            places.push((entry.hash, (entry.stream, entry.seq)));
+            false
+        })
+        .unwrap();
+        assert_eq!(report.gone.sessions, 1);
+        assert_eq!([2, 3].map(|stream| read.length(StreamNo(stream))), lengths);
+        for (hash, place) in places {
+            assert_eq!(read.find(&hash), Some(place), "{tier}");
+        }
+    }
 }
 
 #[test]
