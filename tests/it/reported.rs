@@ -60,6 +60,54 @@ fn what_is_said_of_a_step_is_what_was_seen_of_it() {
 }
 
 #[test]
+fn a_probe_that_finds_what_a_failed_step_left_has_answered() {
+    let run = scene(&file(0.9, vec![probed("one", "touch ONE; exit 3", "rm ONE", "test -e ONE")]));
+    let output = ran(&mut run.start());
+    let report = report_of(&output);
+    assert_eq!(output.status.code(), Some(3), "{report:#}");
+    let probes = attempts(&report, "one", "probe");
+    let answers: Vec<_> = probes.iter().map(|probe| (&probe["outcome"], &probe["reason"])).collect();
+    let (present, absent, nothing) = (json!("present"), json!("absent"), Value::Null);
+    assert_eq!(answers, [(&present, &nothing), (&absent, &nothing)], "{report:#}");
+}
+
+#[test]
+fn why_something_was_not_undone_is_in_the_report_also_where_no_undo_was_run() {
+    let late = with(change("one", sh("true"), sh("touch UNDONE")), json!({ "undo_window": "1ms" }));
+    let run = scene(&file(0.9, vec![late, change("two", sh("sleep 0.2; exit 1"), sh("true"))]));
+    let output = ran(&mut run.start());
+    let report = report_of(&output);
+    assert_eq!(output.status.code(), Some(4), "{report:#}");
+    assert!(!run.work().join("UNDONE").exists());
+    assert_eq!(report["failed_undos"][0]["reason"], "its undo window is over", "{report:#}");
+    let summary = ran(hv().args(["run", "--resume", "--data"]).arg(run.data()));
+    let summary = String::from_utf8(summary.stdout).unwrap();
+    assert!(summary.contains("not undone: work/one of did:mesh:a: its undo window is over;"), "{summary}");
+}
+
+#[test]
+fn what_is_refused_behind_the_end_of_a_run_is_not_in_its_report() {
+    let run = scene(&file(
+        0.9,
+        vec![change("one", sh("true"), sh("exit 1")), change("two", sh("exit 1"), sh("true"))],
+    ));
+    let report = report_of(&ran(&mut run.start()));
+    let path = |name: &str| run.folder.path().join(name);
+    let call = ran(hv().args(["saga", "resolve", "--by", "did:mesh:op"]).arg(run.data()).arg("one"));
+    std::fs::write(path("call.json"), call.stdout).unwrap();
+    assert!(ran(hv().args(["id", "new", "--key"]).arg(path("key"))).status.success());
+    let sign =
+        ["id", "sign", "--type", "witness", "--audience", "did:mesh:node", "--deadline", "1h", "--key"];
+    let word = ran(hv().args(sign).arg(path("key")).arg(path("call.json")));
+    std::fs::write(path("word.json"), word.stdout).unwrap();
+    let mut resolve = hv();
+    resolve.args(["saga", "resolve", "--witness"]).arg(path("word.json")).arg(run.data()).arg("one");
+    assert_eq!(ran(&mut resolve).status.code(), Some(5), "nobody is a witness here");
+    assert_eq!(report_of(&ran(&mut run.resume()))["denials"], report["denials"]);
+    assert_complete(&run);
+}
+
+#[test]
 fn what_would_be_enough_is_said_once() {
     let run = scene(&file(0.5, vec![change("one", sh("true"), sh("true"))]));
     let output =

@@ -138,6 +138,8 @@ pub struct FailedUndoReport {
     pub saga: SagaId,
     /// The step.
     pub step: StepId,
+    /// Why it was not undone.
+    pub reason: String,
 }
 
 /// An agent as it stood last.
@@ -440,9 +442,9 @@ impl fmt::Display for Report {
             };
             line(format!("  charged: {agent} with {reason}, on evidence {evidence}; {then}"))?;
         }
-        for FailedUndoReport { action, agent, saga, step } in &self.failed_undos {
+        for FailedUndoReport { action, agent, saga, step, reason } in &self.failed_undos {
             line(format!(
-                "  not undone: {saga}/{step} of {agent}; {action} counts as undoable only where it is rehearsed"
+                "  not undone: {saga}/{step} of {agent}: {reason}; {action} counts as undoable only where it is rehearsed"
             ))?;
         }
         for observation in &self.observations {

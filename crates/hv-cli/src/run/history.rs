@@ -59,6 +59,8 @@ pub(crate) struct StepHistory {
     attempts: Vec<AttemptReport>,
     /// What the last execution printed, where that was kept.
     pub(crate) output: Option<Digest>,
+    /// Why it could not be undone.
+    not_undone: Option<String>,
 }
 
 impl History {
@@ -152,6 +154,7 @@ impl History {
                 agent: step.def.agent.clone(),
                 saga: saga.id.clone(),
                 step: step.def.id.clone(),
+                reason: step.not_undone.clone().unwrap_or_default(),
             })
             .collect()
     }
@@ -185,7 +188,10 @@ impl History {
                     (self.root, self.ended) = (Some(root), Some(time));
                 }
                 TrailEvent::Ledger(event) => self.ledger(&event, record.lsn),
-                TrailEvent::Node(NodeEvent::Denied { denial }) => self.denied(denial, Vec::new()),
+                // What is refused behind its end is of somebody else.
+                TrailEvent::Node(NodeEvent::Denied { denial }) if self.ended.is_none() => {
+                    self.denied(denial, Vec::new());
+                }
                 TrailEvent::Session(event) if own => match *event {
                     SessionEvent::Saga { saga, event } => {
                         let attached = record.attached.first().map(|payload| payload.id());
@@ -382,7 +388,8 @@ impl StepHistory {
     }
 
     fn of(def: Arc<StepDef>) -> Self {
-        Self { def, state: StepState::Pending, ring: None, attempts: Vec::new(), output: None }
+        let (state, attempts) = (StepState::Pending, Vec::new());
+        Self { def, state, ring: None, attempts, output: None, not_undone: None }
     }
 
     pub(crate) fn id(&self) -> &StepId {
@@ -436,6 +443,9 @@ impl StepHistory {
 
     fn moved(&mut self, to: &Move, time: Timestamp, attached: Option<Digest>) {
         self.state = self.state.transition(to.signal()).unwrap_or(self.state);
+        if let Move::UndoFailed { failure } = to {
+            self.not_undone = Some(failure.to_string());
+        }
         let running = self.attempts.last_mut().filter(|attempt| attempt.outcome == AttemptOutcome::Running);
         let Some(attempt) = running else { return };
         let failure = to.failure();
@@ -468,12 +478,11 @@ fn outcome(purpose: Purpose, to: &Move) -> AttemptOutcome {
     };
     match (purpose, to) {
         (Purpose::Probe, Move::Committed {}) => AttemptOutcome::Present,
-        // A probe that says nothing ends an undo as well; only one that answered has found something.
-        (Purpose::Probe, Move::UndoRetry { failure, .. } | Move::UndoFailed { failure })
-            if failure.reason == Reason::Present =>
-        {
-            AttemptOutcome::Present
-        }
+        // A probe that says nothing has the same end; only one that answered has found something.
+        (
+            Purpose::Probe,
+            Move::UndoRetry { failure, .. } | Move::UndoFailed { failure } | Move::Assumed { failure },
+        ) if failure.reason == Reason::Present => AttemptOutcome::Present,
         (Purpose::Probe, Move::Retry { .. } | Move::Failed { .. } | Move::Undone {}) => {
             AttemptOutcome::Absent
         }
