@@ -173,12 +173,15 @@ impl HttpExecutor {
         let status = response.status();
         let retry_after = response.headers().get("Retry-After").and_then(|value| self.retry_after(value));
         let mut body = Vec::new();
-        let keep = self.keep.saturating_add(secrets.longest()) as u64;
+        let keep = self.keep.saturating_add(secrets.longest());
         let length = response.body().content_length().unwrap_or(0);
-        // The status decides; a body that breaks off is kept as far as it came.
-        let _ = response.body_mut().as_reader().take(keep).read_to_end(&mut body);
+        // The status decides; a body that breaks off is kept as far as it came. One byte more tells one that is longer,
+        // where its length is not said.
+        let read = response.body_mut().as_reader().take(keep as u64 + 1).read_to_end(&mut body);
+        let least = u64::from(read.is_err() || body.len() > keep);
+        body.truncate(keep);
         let (stdout, cut) = secrets.redact(&body, self.keep);
-        let dropped = length.saturating_sub(body.len() as u64).saturating_add(cut as u64);
+        let dropped = length.saturating_sub(body.len() as u64).max(least).saturating_add(cut as u64);
         let output = Output { exit: Some(i32::from(status.as_u16())), stdout, stderr: Vec::new(), dropped };
         let mut verdict = verdict(purpose, task, status);
         if let Verdict::Failed(failure) = &mut verdict {
@@ -187,11 +190,14 @@ impl HttpExecutor {
         Outcome { verdict, output: Some(output) }
     }
 
-    /// RFC 9110, section 10.2.3: a number of seconds, or a date.
+    /// RFC 9110, section 10.2.3: a number of seconds, or a date. One that is too large to be counted is as long as can be.
     fn retry_after(&self, value: &HeaderValue) -> Option<Duration> {
         let text = value.to_str().ok()?.trim();
         match text.parse() {
             Ok(seconds) => Some(Duration::from_secs(seconds)),
+            Err(_) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Some(Duration::MAX)
+            }
             Err(_) => Some(http_date(text)?.since((self.clock)())),
         }
     }

@@ -137,6 +137,9 @@ async fn retry_after_is_read_in_both_forms() {
         answer(503, "Retry-After: 7\r\n", ""),
         answer(429, "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n", ""),
         answer(429, "Retry-After: soon\r\n", ""),
+        answer(429, "Retry-After: 99999999999999999999999\r\n", ""),
+        answer(429, "Retry-After: -1\r\n", ""),
+        answer(429, "Retry-After:\r\n", ""),
     ]);
     let at = hv_types::Timestamp(784_111_777 * 1_000_000_000 - 2_500_000_000);
     let clock = std::sync::Arc::new(move || at);
@@ -144,6 +147,9 @@ async fn retry_after_is_read_in_both_forms() {
     for (class, status, after) in [
         (Class::Retryable, 503, Some(Duration::from_secs(7))),
         (Class::Retryable, 429, Some(Duration::from_millis(2500))),
+        (Class::Retryable, 429, None),
+        (Class::Retryable, 429, Some(Duration::MAX)),
+        (Class::Retryable, 429, None),
         (Class::Retryable, 429, None),
     ] {
         let mut failure = Failure::new(class, Reason::Http { status });
@@ -159,6 +165,25 @@ async fn a_body_is_kept_up_to_the_limit() {
     let executor = HttpExecutor::new().with_base(&base).unwrap().with_output_bytes(1000);
     let output = execute(&executor, Task::from(task("GET", "/"))).await.output.unwrap();
     assert_eq!((output.stdout.len(), output.dropped), (1000, 99_000));
+}
+
+/// Where the length is not said, what is longer than is kept, and what breaks off, is told from what is all there.
+#[tokio::test]
+async fn a_body_that_is_not_all_there_is_told_as_such() {
+    let chunked = |rest: &str| {
+        format!(
+            "HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n4\r\none\n\r\n{rest}"
+        )
+    };
+    let answers = ["0\r\n\r\n", "4\r\ntwo\n\r\n0\r\n\r\n", "", "4\r\ntw"].map(chunked);
+    let (base, _requests) = server(answers.into());
+    let executor = HttpExecutor::new().with_base(&base).unwrap().with_output_bytes(4);
+    for all_there in [true, false, false, false] {
+        let outcome = execute(&executor, Task::from(task("GET", "/"))).await;
+        let output = outcome.output.unwrap();
+        assert_eq!((outcome.verdict, output.stdout), (Verdict::Done, b"one\n".to_vec()));
+        assert_eq!(output.dropped == 0, all_there, "{}", output.dropped);
+    }
 }
 
 /// Nothing sent: may be tried again. Sent and not answered: nobody knows.
