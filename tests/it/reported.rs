@@ -1,7 +1,8 @@
 //! What a run says of what went wrong: what a program printed, what the gate wanted, which file it goes on with.
 
 use crate::scene::{
-    assert_complete, attempts, change, ended, file, ran, said, scene, sh, signal, spawn, step, with, written,
+    assert_complete, attempts, change, ended, file, look, ran, said, scene, sh, signal, spawn, step, with,
+    written,
 };
 use crate::support::{Run, hv, json as report_of};
 use serde_json::{Value, json};
@@ -105,6 +106,28 @@ fn what_is_refused_behind_the_end_of_a_run_is_not_in_its_report() {
     assert_eq!(ran(&mut resolve).status.code(), Some(5), "nobody is a witness here");
     assert_eq!(report_of(&ran(&mut run.resume()))["denials"], report["denials"]);
     assert_complete(&run);
+}
+
+#[test]
+fn why_a_saga_turned_back_and_what_waits_is_said_by_name() {
+    let left = probed("one", "touch ONE; exit 3", "exit 1", "test -e ONE");
+    let other = with(change("two", sh("true"), sh("true")), json!({ "after": [] }));
+    let either = with(look("three", sh("true")), json!({ "after": ["one", "two"], "needs": "any" }));
+    let run = scene(&file(0.9, vec![left, other, either]));
+    assert_eq!(ran(&mut run.start()).status.code(), Some(4));
+    let listed = ran(hv().args(["saga", "list"]).arg(run.data()));
+    let text = String::from_utf8(listed.stdout).unwrap();
+    assert!(text.contains("because step one failed and left its effect behind\n"), "{text}");
+    let mut resolve = hv();
+    let resolve = resolve.args(["saga", "resolve", "--by", "did:mesh:op"]).arg(run.data()).arg("two");
+    let resolved = ran(resolve);
+    assert_eq!(resolved.status.code(), Some(2));
+    let words = "`two` does not wait for a person; write one of ";
+    assert!(
+        said(&resolved).contains(words) && said(&resolved).ends_with("work/one\n"),
+        "{}",
+        said(&resolved)
+    );
 }
 
 #[test]

@@ -151,8 +151,12 @@ fn one_of<'a>(list: &'a [String], text: &str, otherwise: &str) -> Result<&'a str
     match found.as_slice() {
         [one] => Ok(one.as_str()),
         [] => {
-            let list = if list.is_empty() { "there is none".to_owned() } else { list.join(", ") };
-            Err(Failure::Input(format!("`{text}` {otherwise}; {list}")))
+            let those = if list.is_empty() {
+                "there is none".to_owned()
+            } else {
+                format!("write one of {}", list.join(", "))
+            };
+            Err(Failure::Input(format!("`{text}` {otherwise}; {those}")))
         }
         many => {
             let list: Vec<&str> = many.iter().map(|item| item.as_str()).collect();

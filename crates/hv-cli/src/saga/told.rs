@@ -4,8 +4,9 @@ use super::trail::{Session, Told, Trail};
 use super::{Failure, timeline};
 use crate::Exit;
 use crate::output;
+use hv_core::event::SagaEvent;
 use hv_core::saga::reversibility::Failed;
-use hv_core::saga::{Cause, Join, SagaState, StepDef};
+use hv_core::saga::{Cause, Join, Move, Reason, SagaState, StepDef};
 use hv_core::types::ActionId;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -63,12 +64,14 @@ fn failed_undos(trail: &Trail) -> impl Iterator<Item = (&Session, &ActionId, &Fa
     })
 }
 
+pub(super) fn no_such_saga() -> Failure {
+    Failure::Input("there is no such saga; `hv saga list` names those that there are".to_owned())
+}
+
 pub(super) fn show(trail: &Trail, name: Option<&str>, as_json: bool) -> Result<Exit, Failure> {
     let found = trail.sagas(name);
     if found.is_empty() {
-        return Err(Failure::Input(
-            "there is no such saga; `hv saga list` names those that there are".to_owned(),
-        ));
+        return Err(no_such_saga());
     }
     if as_json {
         let sagas: Vec<Value> = found.iter().map(|(session, .., told)| fields(&session.name, told)).collect();
@@ -114,8 +117,21 @@ fn cause(told: &Told) -> Option<String> {
     let Some((def, _)) = told.saga.step(step) else { return Some(cause.to_string()) };
     Some(match cause {
         Cause::Denied { .. } => format!("step {} was denied", def.id),
+        Cause::InDoubt { step } if was_seen(told, step) => {
+            format!("step {} failed and left its effect behind", def.id)
+        }
         Cause::InDoubt { .. } => format!("nobody can tell what step {} did", def.id),
         _ => format!("step {} failed", def.id),
+    })
+}
+
+/// Whether a probe found the effect of a step that had failed.
+fn was_seen(told: &Told, of: u32) -> bool {
+    told.events.iter().any(|event| match event {
+        SagaEvent::Moved { step, to: Move::Assumed { failure }, .. } => {
+            *step == of && failure.reason == Reason::Present
+        }
+        _ => false,
     })
 }
 
@@ -160,9 +176,7 @@ pub(super) enum Form {
 pub(super) fn graph(trail: &Trail, name: Option<&str>, form: Form) -> Result<Exit, Failure> {
     let found = trail.sagas(name);
     if found.is_empty() {
-        return Err(Failure::Input(
-            "there is no such saga; `hv saga list` names those that there are".to_owned(),
-        ));
+        return Err(no_such_saga());
     }
     if form == Form::Svg {
         let sagas: Vec<&Told> = found.into_iter().map(|(.., told)| told).collect();
