@@ -1,5 +1,5 @@
 //! An agent is killed, or relieved, in the middle of what it does: whoever is named takes over, or it is undone. A saga
-//! that is paused starts nothing until it is resumed.
+//! that is paused starts nothing until it is resumed. Whoever asks for something from a shell is told what came of it.
 
 use crate::scene::{
     AGENT, assert_complete, change, ended, file, ran, said, scene, sh, spawn, step, trail, wait_for, with,
@@ -197,4 +197,62 @@ fn a_saga_that_is_cancelled_from_a_shell_is_undone_paused_or_not() {
         assert_eq!(report_of(&output)["undo_order"], serde_json::json!(["two", "one"]));
         assert_complete(&run);
     }
+}
+
+/// A run whose observations wait for this file each time they look, and say that they do.
+fn looked_at(name: &str) -> Run {
+    let look = format!("echo $$ >> LOOKS; until test -e {name}; do sleep 0.02; done");
+    let observe = json!([{ "name": "looks", "agent": AGENT, "command": ["sh", "-c", look] }]);
+    scene(&with(file(0.9, vec![quick("one")]), json!({ "observe": observe })))
+}
+
+#[test]
+fn what_is_cancelled_while_a_run_looks_around_before_its_work_does_not_begin() {
+    let run = looked_at("GO");
+    let child = spawn(&mut run.start());
+    written(&run.work().join("LOOKS"));
+    let cancelled = word(&run, &["cancel"]);
+    assert_eq!(cancelled.status.code(), Some(1), "nothing is recorded of it yet");
+    let words = String::from_utf8_lossy(&cancelled.stdout).into_owned();
+    assert!(words.contains("nothing of the work begins"), "{words}");
+    std::fs::write(run.work().join("GO"), "").unwrap();
+    let output = ended(child);
+    assert_eq!(output.status.code(), Some(3), "{:#}", report_of(&output));
+    assert_eq!(log(&run), [""; 0]);
+    assert_eq!(report_of(&ran(&mut run.resume()))["outcome"], "rolled_back");
+    assert_complete(&run);
+}
+
+#[test]
+fn work_that_has_ended_is_not_called_cancelled() {
+    // The first look finds the folder as it is before the work, and goes on by itself.
+    let run = looked_at("LOOKS -a ! -e LOG -o -e GO");
+    let child = spawn(&mut run.start());
+    wait_for("the second look", || written(&run.work().join("LOOKS")).lines().count() == 2);
+    let cancelled = word(&run, &["cancel"]);
+    assert_eq!(cancelled.status.code(), Some(1));
+    let words = String::from_utf8_lossy(&cancelled.stdout).into_owned();
+    assert!(words.contains("the work has ended, and stays as it ended"), "{words}");
+    std::fs::write(run.work().join("GO"), "").unwrap();
+    let output = ended(child);
+    assert_eq!(output.status.code(), Some(0), "{:#}", report_of(&output));
+    assert_eq!(log(&run), ["do one"]);
+    assert!(report_of(&output)["observations"][0]["after"].is_string(), "it looked to its end");
+    assert_complete(&run);
+}
+
+#[test]
+fn what_is_being_undone_is_not_called_paused() {
+    let slow = change("one", sh("true"), sh("echo $$ > undo.pid; until test -e GO; do sleep 0.02; done"));
+    let run = scene(&file(0.9, vec![slow, change("two", sh("exit 1"), sh("true"))]));
+    let child = spawn(&mut run.start());
+    written(&run.work().join("undo.pid"));
+    let paused = word(&run, &["pause"]);
+    assert_eq!(paused.status.code(), Some(1));
+    let words = String::from_utf8_lossy(&paused.stdout).into_owned();
+    assert!(words.contains("what was done is undone, and that is not held back"), "{words}");
+    std::fs::write(run.work().join("GO"), "").unwrap();
+    let report = report_of(&ended(child));
+    assert_eq!((&report["outcome"], &report["denials"]), (&json!("rolled_back"), &json!([])), "{report:#}");
+    assert_complete(&run);
 }

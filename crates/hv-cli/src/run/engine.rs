@@ -591,10 +591,10 @@ impl Run {
         first: SagaCommand,
     ) -> Result<SagaState, RunFailure> {
         self.tell(&Event::Phase(phase));
-        let control = self.interrupts.control(phase);
+        let (control, cancels) = (self.interrupts.control(phase), self.interrupts.cancels(phase));
         let work = drive(host, &self.executor, &control, first);
         let (state, warning) =
-            killable((&self.hv, &self.data), (&self.session, host.id()), &control, work).await?;
+            killable((&self.hv, &self.data), (&self.session, host.id()), (&control, cancels), work).await?;
         if let Some(text) = warning {
             self.tell(&Event::Notice { text });
         }

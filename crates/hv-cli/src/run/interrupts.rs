@@ -3,6 +3,7 @@
 use super::RunFailure;
 use super::watch::show;
 use crate::progress::{Event, Phase, Progress};
+use crate::session::steer::Cancels;
 use hv_core::saga::drive::Control;
 use hv_core::{Clock, SystemClock};
 use std::io::Stderr;
@@ -88,8 +89,18 @@ impl Interrupts {
         *self.stopped.borrow()
     }
 
+    /// Whether what was done is to be undone, whoever asked for it.
     pub(super) fn cancelled(&self) -> bool {
-        self.asked.load(SeqCst) > 0
+        self.asked.load(SeqCst) > 0 || self.work.is_cancelled()
+    }
+
+    /// What is turned back in a phase by whoever asks for it from a shell.
+    pub(super) fn cancels(&self, phase: Phase) -> Cancels {
+        match phase {
+            Phase::Setup | Phase::Rehearsal | Phase::Work => Cancels::Driven,
+            Phase::ObservingBefore => Cancels::Following(self.work.clone()),
+            Phase::ObservingAfter => Cancels::Nothing,
+        }
     }
 
     pub(super) fn control(&self, phase: Phase) -> Control {

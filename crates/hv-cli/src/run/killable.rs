@@ -3,6 +3,7 @@
 
 use super::RunFailure;
 use crate::session::request;
+use crate::session::steer::Cancels;
 use hv_core::saga::drive::Control;
 use hv_core::saga::{Halt, SagaState};
 use hv_core::types::{SagaId, SessionId};
@@ -13,15 +14,17 @@ use std::path::{Path, PathBuf};
 pub(super) async fn killable(
     (hv, data): (&Hypervisor, &Path),
     (session, saga): (&SessionId, &SagaId),
-    control: &Control,
+    (control, cancels): (&Control, Cancels),
     work: impl Future<Output = Result<SagaState, Halt>>,
 ) -> Result<(Result<SagaState, Halt>, Option<String>), RunFailure> {
     let (finished, over) = tokio::sync::watch::channel(false);
     let scene = request::Scene {
         data: data.to_owned(),
         session: session.clone(),
+        saga: saga.clone(),
         machine: hv.saga_machine(session, saga)?,
         control: control.clone(),
+        cancels,
         over,
     };
     let watcher = tokio::spawn(request::watch(hv.clone(), scene));

@@ -96,21 +96,19 @@ Example:
   hv saga pause ~/.local/share/hv/runs/release/trail
   hv saga resume ~/.local/share/hv/runs/release/trail
 
-Exit codes: 0 recorded, 1 it was asked for and is not recorded yet, 2 nothing is
-driven there";
+Exit codes: 0 recorded, 1 not recorded, or not yet, 2 nothing is driven there";
 
 const CANCEL_HELP: &str = "\
 It reaches the saga that is being driven in the folder, and is recorded there.
 What runs may end by itself for ten seconds, then it is stopped; what was done is
-undone in reverse order, and the run ends as one that was rolled back. What was
-interrupted and is driven by nobody goes on with `hv run --resume`, and can be
-cancelled then.
+undone in reverse order, and the run ends as one that was rolled back. Work that
+has ended stays as it ended. What was interrupted and is driven by nobody goes on
+with `hv run --resume`, and can be cancelled then.
 
 Example:
   hv saga cancel ~/.local/share/hv/runs/release/trail
 
-Exit codes: 0 recorded, 1 it was asked for and is not recorded yet, 2 nothing is
-driven there";
+Exit codes: 0 recorded, 1 not recorded, or not yet, 2 nothing is driven there";
 
 const RELIEVE_HELP: &str = "\
 It reaches the saga that is being driven in the folder, and is recorded there.
@@ -121,8 +119,7 @@ keeps it from that.
 Example:
   hv saga relieve DIR --agent did:mesh:releaser
 
-Exit codes: 0 recorded, 1 it was asked for and is not recorded yet, 2 nothing is
-driven there";
+Exit codes: 0 recorded, 1 not recorded, or not yet, 2 nothing is driven there";
 
 const RESTORE_HELP: &str = "\
 ITEM is SESSION/ACTION, or the action alone where that is clear. It takes the

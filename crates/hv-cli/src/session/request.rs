@@ -5,6 +5,7 @@
 use super::args::KillArgs;
 use super::failure::LiveFailure;
 use super::folder::Folder;
+use super::steer::Cancels;
 use super::told::Answer;
 use crate::Exit;
 use crate::run::{RunFailure, place};
@@ -13,7 +14,7 @@ use hv_core::event::{KillAnswer, KillTarget};
 use hv_core::saga::Saga;
 use hv_core::saga::drive::Control;
 use hv_core::saga::exec::survivors::settle;
-use hv_core::types::{ActionId, Did, SessionId};
+use hv_core::types::{ActionId, Did, SagaId, SessionId};
 use hv_core::{Hypervisor, KillOrder};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -31,8 +32,10 @@ const LONGEST: u64 = 64 << 10;
 pub(crate) struct Scene {
     pub(crate) data: PathBuf,
     pub(crate) session: SessionId,
+    pub(crate) saga: SagaId,
     pub(crate) machine: Option<Saga>,
     pub(crate) control: Control,
+    pub(crate) cancels: Cancels,
     /// Whether it has ended.
     pub(crate) over: tokio::sync::watch::Receiver<bool>,
 }
@@ -66,7 +69,7 @@ pub(crate) async fn watch(hv: Hypervisor, scene: Scene) -> Result<(), LiveFailur
             _ = over.wait_for(|over| *over) => return Ok(()),
             () = tokio::time::sleep(INTERVAL) => {}
         }
-        super::steer::look(&hv, &scene.data, &scene.session, &scene.control).await?;
+        super::steer::look(&hv, &scene).await?;
         let file = beside(&scene.data, "kill");
         let Some(request) = read::<Request>(&file) else { continue };
         let _ = fs::remove_file(&file);

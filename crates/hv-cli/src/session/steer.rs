@@ -4,12 +4,12 @@
 //! gate would not let start.
 
 use super::failure::LiveFailure;
-use super::request::{INTERVAL, beside, read, write};
+use super::request::{INTERVAL, Scene, beside, read, write};
 use crate::run::{PATIENCE, place};
 use hv_core::Hypervisor;
 use hv_core::saga::SagaState;
 use hv_core::saga::drive::Control;
-use hv_core::types::{Did, SessionId};
+use hv_core::types::Did;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
@@ -17,6 +17,10 @@ use std::time::{Duration, Instant};
 
 /// How long the driver may take to record what it was asked for.
 const RECORDED: Duration = Duration::from_secs(5);
+/// Why nothing is paused that turned back.
+const UNDOING: &str = "what was done is undone, and that is not held back";
+/// Why what was asked for does not show in what has ended.
+const ENDED: &str = "it was taken up, and what was driven has ended since; see `hv saga show`";
 
 /// What is asked of whoever drives a saga.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,60 +48,97 @@ struct Reply {
     done: bool,
 }
 
-/// Takes up a request, if there is one, and answers when it is recorded.
-pub(super) async fn look(
-    hv: &Hypervisor,
-    data: &Path,
-    session: &SessionId,
-    control: &Control,
-) -> Result<(), LiveFailure> {
-    let file = beside(data, "saga");
-    let Some(Request { id, word }) = read::<Request>(&file) else { return Ok(()) };
-    let _ = fs::remove_file(&file);
-    match &word {
-        Word::Pause => control.pause(),
-        Word::Resume => control.resume(),
-        Word::Relieve(agent) => control.relieve(agent.clone()),
-        Word::Cancel => control.cancel(PATIENCE),
-    }
-    let until = Instant::now() + RECORDED;
-    let mut done = holds(hv, session, &word)?;
-    while !done && Instant::now() < until {
-        tokio::time::sleep(INTERVAL / 5).await;
-        done = holds(hv, session, &word)?;
-    }
-    let words = match (&word, done) {
-        (Word::Pause, true) => "paused; what runs goes on, nothing more starts".to_owned(),
-        (Word::Resume, true) => "it goes on".to_owned(),
-        (Word::Relieve(agent), true) => {
-            format!(
-                "what {agent} executed is stopped; its steps that name a substitute go to it, and what was stopped \
-                 of others is looked at, and tried again or undone; `hv kill` keeps it from starting more"
-            )
-        }
-        (Word::Cancel, true) => "cancelled; what was done is undone, and nothing more starts".to_owned(),
-        (_, false) => "it was asked for, and is not recorded yet".to_owned(),
-    };
-    write(&beside(data, &format!("saga.{id}")), &Reply { words, done })
+/// What a word to cancel turns back.
+pub(crate) enum Cancels {
+    /// The saga that is driven.
+    Driven,
+    /// What follows: only a look around is driven, and nothing of the work begins when that has ended.
+    Following(Control),
+    /// Nothing: only a look around is driven, behind the work.
+    Nothing,
 }
 
-/// Whether what was asked for shows in the sagas of the session that have not ended.
-fn holds(hv: &Hypervisor, session: &SessionId, word: &Word) -> Result<bool, LiveFailure> {
-    if let Word::Relieve(agent) = word {
-        return Ok(!hv.executes(session, agent)?);
-    }
-    for saga in hv.sagas(session)? {
-        if let Some(machine) =
-            hv.saga_machine(session, &saga)?.filter(|machine| !machine.state().is_terminal())
-        {
-            return Ok(match word {
-                Word::Cancel => machine.state() == SagaState::Compensating,
-                word => machine.is_paused() == (*word == Word::Pause),
-            });
+/// Whether what was asked for shows in the saga.
+enum Shown {
+    Yes,
+    NotYet,
+    /// It does not, for this reason.
+    No(&'static str),
+}
+
+/// Takes up a request, if there is one, and answers when it is recorded.
+pub(super) async fn look(hv: &Hypervisor, scene: &Scene) -> Result<(), LiveFailure> {
+    let file = beside(&scene.data, "saga");
+    let Some(Request { id, word }) = read::<Request>(&file) else { return Ok(()) };
+    let _ = fs::remove_file(&file);
+    let mut shown = Shown::NotYet;
+    match (&word, &scene.cancels) {
+        (Word::Pause, _) if turned_back(hv, scene)? => shown = Shown::No(UNDOING),
+        (Word::Pause, _) => scene.control.pause(),
+        (Word::Resume, _) => scene.control.resume(),
+        (Word::Relieve(agent), _) => scene.control.relieve(agent.clone()),
+        (Word::Cancel, Cancels::Driven) => scene.control.cancel(PATIENCE),
+        (Word::Cancel, Cancels::Following(work)) => {
+            work.cancel(PATIENCE);
+            shown = Shown::No("it was asked for: when the look around has ended, nothing of the work begins");
+        }
+        (Word::Cancel, Cancels::Nothing) => {
+            shown = Shown::No("the work has ended, and stays as it ended; only a look around runs");
         }
     }
-    // What has ended holds back nothing, and nothing of it runs.
-    Ok(true)
+    let until = Instant::now() + RECORDED;
+    while matches!(shown, Shown::NotYet) {
+        shown = shows(hv, scene, &word)?;
+        if matches!(shown, Shown::Yes | Shown::No(_)) || Instant::now() >= until {
+            break;
+        }
+        tokio::time::sleep(INTERVAL / 5).await;
+    }
+    let (words, done) = match (&word, shown) {
+        (Word::Pause, Shown::Yes) => ("paused; what runs goes on, nothing more starts".to_owned(), true),
+        (Word::Resume, Shown::Yes) => ("it goes on".to_owned(), true),
+        (Word::Relieve(agent), Shown::Yes) => {
+            let words = format!(
+                "what {agent} executed is stopped; its steps that name a substitute go to it, and what was stopped \
+                 of others is looked at, and tried again or undone; `hv kill` keeps it from starting more"
+            );
+            (words, true)
+        }
+        (Word::Cancel, Shown::Yes) => {
+            ("cancelled; what was done is undone, and nothing more starts".to_owned(), true)
+        }
+        (_, Shown::NotYet) => ("it was asked for, and is not recorded yet".to_owned(), false),
+        (_, Shown::No(why)) => (why.to_owned(), false),
+    };
+    write(&beside(&scene.data, &format!("saga.{id}")), &Reply { words, done })
+}
+
+/// Whether the saga that is driven undoes what was done.
+fn turned_back(hv: &Hypervisor, scene: &Scene) -> Result<bool, LiveFailure> {
+    let machine = hv.saga_machine(&scene.session, &scene.saga)?;
+    Ok(machine.is_some_and(|machine| machine.state() == SagaState::Compensating))
+}
+
+/// Whether what was asked for shows in the saga that is driven.
+fn shows(hv: &Hypervisor, scene: &Scene, word: &Word) -> Result<Shown, LiveFailure> {
+    let (session, saga) = (&scene.session, &scene.saga);
+    let (holds, never) = match (word, hv.saga_machine(session, saga)?) {
+        (Word::Relieve(agent), _) => (!hv.executes(session, agent)?, None),
+        (Word::Pause, Some(machine)) => {
+            let back = machine.state() == SagaState::Compensating;
+            (machine.is_paused(), back.then_some(UNDOING))
+        }
+        (Word::Resume, Some(machine)) => (!machine.is_paused(), None),
+        (Word::Cancel, Some(machine)) => (machine.state() == SagaState::Compensating, None),
+        (Word::Resume, None) => (true, None),
+        (Word::Pause, None) => (false, Some(ENDED)),
+        (Word::Cancel, None) => (hv.saga(session, saga).state()? == SagaState::Compensated, Some(ENDED)),
+    };
+    Ok(match (holds, never) {
+        (true, _) => Shown::Yes,
+        (false, Some(why)) => Shown::No(why),
+        (false, None) => Shown::NotYet,
+    })
 }
 
 /// Asks whoever drives a saga of this folder; gives what it says, and whether it is recorded.

@@ -6,6 +6,7 @@ use super::failure::LiveFailure;
 use super::folder::{Folder, Live};
 use super::passing::Passing;
 use super::request;
+use super::steer::Cancels;
 use super::told::Answer;
 use crate::Exit;
 use crate::output;
@@ -332,8 +333,10 @@ async fn driven(
     let scene = request::Scene {
         data: folder.data.clone(),
         session: session.clone(),
+        saga: saga.clone(),
         machine: folder.hv.saga_machine(session, saga)?,
         control: control.clone(),
+        cancels: Cancels::Driven,
         over,
     };
     let watcher = tokio::spawn(request::watch(folder.hv.clone(), scene));

@@ -77,6 +77,12 @@ impl Control {
         });
     }
 
+    /// Whether what was done is to be undone, as [`cancel`](Self::cancel) asks for.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.0.signal.borrow().stop, Stop::Cancel { .. })
+    }
+
     /// [`suspend`](Self::suspend) that lets nothing that runs end by itself.
     pub fn abandon(&self) {
         self.suspend(Duration::ZERO);
