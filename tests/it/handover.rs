@@ -256,3 +256,26 @@ fn what_is_being_undone_is_not_called_paused() {
     assert_eq!((&report["outcome"], &report["denials"]), (&json!("rolled_back"), &json!([])), "{report:#}");
     assert_complete(&run);
 }
+
+#[test]
+fn a_saga_is_watched_from_before_it_begins() {
+    let slow = change("ready", sh("echo $$ > setup.pid; until test -e GO; do sleep 0.02; done"), sh("true"));
+    let run = scene(&with(file(0.9, vec![quick("one")]), json!({ "setup": [slow] })));
+    let child = spawn(&mut run.start());
+    written(&run.work().join("setup.pid"));
+    let watches = [&["watch", "--saga", "work"][..], &["watch"], &["watch", "--saga", "no"]].map(|words| {
+        let mut saga = hv();
+        spawn(saga.arg("saga").args(words).arg(run.data()))
+    });
+    std::thread::sleep(Duration::from_millis(1500));
+    std::fs::write(run.work().join("GO"), "").unwrap();
+    assert_eq!(ended(child).status.code(), Some(0));
+    let [work, all, none] = watches.map(ended);
+    for watched in [work, all] {
+        assert_eq!(watched.status.code(), Some(0), "{}", said(&watched));
+        let text = String::from_utf8(watched.stdout).unwrap();
+        assert!(text.trim_end().ends_with("/work  completed"), "{text}");
+    }
+    assert_eq!(none.status.code(), Some(2));
+    assert!(said(&none).contains("there is no such saga"), "{}", said(&none));
+}

@@ -141,7 +141,8 @@ fn watch(args: &args::PickArgs) -> Result<Exit, Failure> {
             }
         }
         if trail.ended(args.saga.as_deref()) {
-            return Ok(Exit::Done);
+            let misnamed = lines.is_empty() && args.saga.is_some();
+            return if misnamed { Err(told::no_such_saga()) } else { Ok(Exit::Done) };
         }
         before = lines.into_iter().collect();
         std::thread::sleep(LOOK);

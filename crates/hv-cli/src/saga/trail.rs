@@ -139,9 +139,17 @@ impl Trail {
         open
     }
 
-    /// Whether every saga of this name, or every one, has ended.
+    /// Whether every saga of this name, or every one, has ended, and none is still to come: as the first one while a
+    /// session is open, or as the next one of a run.
     pub(super) fn ended(&self, name: Option<&str>) -> bool {
-        self.sagas(name).iter().all(|(.., told)| told.saga.state().is_terminal())
+        let found = self.sagas(name);
+        let mut open = self.sessions.range(StreamNo::FIRST_SESSION..).filter(|(_, session)| !session.closed);
+        let to_come = if found.is_empty() {
+            open.next().is_some()
+        } else {
+            name.is_none() && open.any(|(_, session)| session.note.is_some())
+        };
+        !to_come && found.iter().all(|(.., told)| told.saga.state().is_terminal())
     }
 }
 
