@@ -304,7 +304,7 @@ pub struct StepRun {
     pub began: Micros,
     /// When its last attempt started.
     pub started: Micros,
-    /// When it last moved in another way.
+    /// When it last moved in another way; from its commit on, when it committed, until it is known what came of its undo.
     pub moved: Micros,
     /// Before this nothing starts.
     pub not_before: Micros,

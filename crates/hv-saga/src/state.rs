@@ -132,9 +132,10 @@ impl StepState {
             (Self::Undoing | Self::Confirming, On::Undone) => Some(Self::Compensated),
             (Self::Undoing | Self::Confirming, On::UndoRetry) => Some(Self::UndoWaiting),
             (Self::Undoing | Self::Confirming, On::Unconfirmed) => Some(Self::Unconfirmed),
-            (Self::Undoing | Self::Confirming | Self::Committed | Self::Assumed, On::UndoFailed) => {
-                Some(Self::CompensationFailed)
-            }
+            (
+                Self::Undoing | Self::UndoWaiting | Self::Confirming | Self::Committed | Self::Assumed,
+                On::UndoFailed,
+            ) => Some(Self::CompensationFailed),
             _ => None,
         }
     }

@@ -279,7 +279,7 @@ impl Deciding<'_> {
         let parts = &mut *draft;
         let Ahead { number: ahead, decided: SagaDecided { events, after }, outcomes, .. } = &mut parts.ahead;
         *ahead = Some(number);
-        told.ended(command, after);
+        told.ended(command, after, now);
         let over = after.state();
         let (mut slashes, mut earned) = (Vec::new(), Vec::new());
         if over.is_terminal() {

@@ -7,7 +7,7 @@ use crate::host::Start;
 use crate::state::State;
 use hv_audit::Lsn;
 use hv_saga::{Saga, SagaCommand, SagaState};
-use hv_types::{SagaId, SessionId};
+use hv_types::{SagaId, SessionId, Timestamp};
 
 #[inline(always)]
 pub(crate) const fn poisoned() {}
@@ -88,7 +88,7 @@ impl SagaTold {
     }
 
     #[inline(always)]
-    pub(crate) const fn ended(&mut self, _: &SagaCommand, _: &Saga) {}
+    pub(crate) const fn ended(&mut self, _: &SagaCommand, _: &Saga, _: Timestamp) {}
 
     #[inline(always)]
     pub(crate) const fn denied(&mut self, _: &Denial, _: &Refused) {}

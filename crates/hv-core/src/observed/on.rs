@@ -229,8 +229,8 @@ impl SagaTold {
         Self::default()
     }
 
-    /// What a report ends, as the saga has it afterwards.
-    pub(crate) fn ended(&mut self, command: &SagaCommand, after: &Saga) {
+    /// What a report ends now, as the saga has it afterwards.
+    pub(crate) fn ended(&mut self, command: &SagaCommand, after: &Saga, now: Timestamp) {
         let (SagaCommand::Report { report, .. } | SagaCommand::Record { report }) = command else { return };
         let outcome = match &report.verdict {
             Verdict::Done => "done",
@@ -242,7 +242,8 @@ impl SagaTold {
             Verdict::Answer(_) => "answered",
         };
         let step = report.attempt.step;
-        let took = after.step(step).map_or(0, |(_, run)| run.moved.0.saturating_sub(run.started.0));
+        let at = now.0.saturating_sub(after.created().0) / 1000;
+        let took = after.step(step).map_or(0, |(_, run)| at.saturating_sub(run.started.0));
         let agent = after.agent(step).cloned();
         self.ended =
             Some(Ended { attempt: report.attempt, agent, outcome, took: Duration::from_micros(took) });

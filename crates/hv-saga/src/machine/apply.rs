@@ -92,7 +92,7 @@ impl Saga {
 
     /// The state that a step would have after the signal, in this saga as it stands.
     fn after_signal(&self, step: u32, signal: StepSignal) -> Result<StepState, Illegal> {
-        use StepState::{Assumed, Committed, Executing, InDoubt, Pending, Undoing, Waiting};
+        use StepState::{Assumed, Committed, Executing, InDoubt, Pending, UndoWaiting, Undoing, Waiting};
         let (def, run) = self.step(step).ok_or(Illegal::new("a step that moves exists"))?;
         let next = run.state.transition(signal).ok_or(Illegal::new("a step moves along its transitions"))?;
         let forward = self.state == SagaState::Running;
@@ -108,7 +108,7 @@ impl Saga {
                 "undo starts in the reverse order of commit, after everything that depends on it",
                 self.state == SagaState::Compensating
                     && self.tally.unsettled() == 0
-                    && (run.state == StepState::UndoWaiting
+                    && (run.state == UndoWaiting
                         || (self.next_undo() == Some(step) && !self.is_undo_blocked(step))),
             ),
             StepSignal::Retry => ("a step is tried while its saga runs", forward),
@@ -138,6 +138,10 @@ impl Saga {
             StepSignal::Undone if run.state == Undoing => {
                 ("an undo with a probe is confirmed", def.probe.is_none())
             }
+            StepSignal::UndoFailed if run.state == UndoWaiting => (
+                "an undo that is to be tried again is given up when its window is over",
+                def.undo_window.is_some(),
+            ),
             StepSignal::UndoFailed if matches!(run.state, Committed | Assumed) => (
                 "undo starts in the reverse order of commit, after everything that depends on it",
                 self.state == SagaState::Compensating
@@ -238,7 +242,10 @@ impl Saga {
         self.set(step, next);
         let asks = self.plan.get(step as usize).is_some_and(|def| def.probe.is_some());
         if let Some(super::Slot { run, .. }) = self.slots.get_mut(step as usize) {
-            run.moved = at;
+            // While its undo is tried, its window still counts from the commit.
+            if !matches!(to, Move::UndoRetry { .. } | Move::Unconfirmed { .. }) {
+                run.moved = at;
+            }
             run.not_before = Micros(at.0.saturating_add(to.wait().0));
             match to {
                 Move::Doubt { .. } => run.doubtful = true,

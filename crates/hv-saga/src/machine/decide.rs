@@ -407,15 +407,29 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Whether the window of a step's undo is over, since it committed.
+    fn is_too_late(&self, def: &StepDef, run: StepRun) -> bool {
+        let over = |window| self.elapsed().0 > run.moved.0.saturating_add(Micros::of(window).0);
+        def.undo_window.is_some_and(over)
+    }
+
+    fn too_late(&mut self, step: u32) -> Result<(), SagaDenial> {
+        self.moved(step, Move::UndoFailed { failure: Failure::new(Class::Permanent, Reason::TooLate) })
+    }
+
     fn go_back(&mut self) -> Result<(), SagaDenial> {
         if self.saga.tally.unsettled() > 0 {
             return Ok(());
         }
         if self.saga.tally.of(StepState::UndoWaiting) > 0 {
             for step in 0..self.saga.size() {
-                let Some(&run) = self.saga.run(step) else { break };
-                let due = run.state == StepState::UndoWaiting && run.not_before <= self.elapsed();
-                if due && self.has_room() {
+                let Some((def, &run)) = self.saga.step(step) else { break };
+                if run.state != StepState::UndoWaiting || run.not_before > self.elapsed() {
+                    continue;
+                }
+                if self.is_too_late(def, run) {
+                    self.too_late(step)?;
+                } else if self.has_room() {
                     self.start(step, Purpose::Undo, run)?;
                 }
             }
@@ -423,19 +437,13 @@ impl Draft<'_> {
         // INVARIANT (S2): the last to commit is taken up first, and blocks the others until it may start.
         while let Some(step) = self.saga.next_undo() {
             let Some((def, &run)) = self.saga.step(step) else { break };
-            let too_late = def
-                .undo_window
-                .is_some_and(|window| self.elapsed().0 > run.moved.0.saturating_add(Micros::of(window).0));
             if def.undo.is_none() {
                 self.moved(
                     step,
                     Move::UndoFailed { failure: Failure::new(Class::Permanent, Reason::NoUndo) },
                 )?;
-            } else if too_late {
-                self.moved(
-                    step,
-                    Move::UndoFailed { failure: Failure::new(Class::Permanent, Reason::TooLate) },
-                )?;
+            } else if self.is_too_late(def, run) {
+                self.too_late(step)?;
             } else if self.has_room() && !self.saga.is_undo_blocked(step) {
                 self.start(step, Purpose::Undo, run)?;
             } else {

@@ -361,6 +361,23 @@ fn an_undo_that_would_come_too_late_is_not_run() {
     }
 }
 
+/// The window counts from the commit, however often the undo was tried since: what can be tried again is so while it is
+/// open, and given up behind it.
+#[test]
+fn an_undo_is_not_tried_again_behind_its_window() {
+    let retry = Retry { max: 8, base: Duration::from_millis(1), cap: Duration::from_millis(1) };
+    let fates = || vec![Fate::of(Done, Retryable), Fate::of(Permanent, Done)];
+    let with = |undo_window| [StepDef { undo_window, undo_retry: retry, ..step(0, vec![]) }, step(1, vec![0])];
+    let tried = |window| {
+        let run = finished(with(window), fates());
+        assert_eq!(run.saga.state(), SagaState::Escalated);
+        run.saga.step(0).unwrap().1.undos
+    };
+    assert_eq!(tried(None), 9);
+    let few = tried(Some(Duration::from_millis(6)));
+    assert!((1..9).contains(&few), "{few}");
+}
+
 #[test]
 fn a_saga_out_of_time_is_undone() {
     let limits = Limits { within: Some(Duration::from_millis(5)), ..Limits::default() };

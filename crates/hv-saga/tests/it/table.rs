@@ -18,7 +18,7 @@ Assumed      .       .       Undoin  .       .       .       .       .       .  
 Failed       .       .       .       .       .       .       .       .       .       .       .       .       .       .
 Denied       .       .       .       .       .       .       .       .       .       .       .       .       .       .
 Undoing      .       .       .       .       .       .       .       .       .       .       Compensated UndoWa Unconf CompensationF
-UndoWaiting  .       .       Undoin  .       .       .       .       .       .       .       .       .       .       .
+UndoWaiting  .       .       Undoin  .       .       .       .       .       .       .       .       .       .       CompensationF
 Unconfirmed  .       Confir  .       .       .       .       .       .       .       .       .       .       .       .
 Confirming   .       .       .       .       .       .       .       .       .       .       Compensated UndoWa Unconf CompensationF
 Compensated  .       .       .       .       .       .       .       .       .       .       .       .       .       .
