@@ -367,7 +367,8 @@ fn an_undo_that_would_come_too_late_is_not_run() {
 fn an_undo_is_not_tried_again_behind_its_window() {
     let retry = Retry { max: 8, base: Duration::from_millis(1), cap: Duration::from_millis(1) };
     let fates = || vec![Fate::of(Done, Retryable), Fate::of(Permanent, Done)];
-    let with = |undo_window| [StepDef { undo_window, undo_retry: retry, ..step(0, vec![]) }, step(1, vec![0])];
+    let with =
+        |undo_window| [StepDef { undo_window, undo_retry: retry, ..step(0, vec![]) }, step(1, vec![0])];
     let tried = |window| {
         let run = finished(with(window), fates());
         assert_eq!(run.saga.state(), SagaState::Escalated);
