@@ -134,7 +134,8 @@ impl Kills {
 
 impl Hypervisor {
     /// Kills: from the record of it on, nothing of the target starts, whatever was granted before. With the same record
-    /// an agent is put out of every session, and whoever acts for it there; of very many, with records that follow. Undo and probes of what was done still run.
+    /// an agent is put out of every session, and whoever acts for it there; of very many, with records that follow. Undo
+    /// and probes of what was done still run.
     ///
     /// Then `stop` is run, which is to end what is under way, for as long as
     /// [`Guards::kill_callback`](crate::Guards::kill_callback) at most; what it answers, or that it did not, is recorded,

@@ -311,6 +311,11 @@ pub struct StepRun {
 }
 
 impl StepRun {
+    /// Whether it is over since it committed, so long after the saga was created: an undo of it would come too late.
+    pub(crate) fn is_too_late(&self, undo_window: Option<Duration>, at: Micros) -> bool {
+        undo_window.is_some_and(|window| at.0 > self.moved.0.saturating_add(Micros::of(window).0))
+    }
+
     /// Whether a probe that a crash cuts off costs no question: so many of them do, counted generously.
     pub(crate) const fn is_asked_for_nothing(&self) -> bool {
         self.asked > 0 && self.probes.saturating_sub(self.asked) < crate::limits::CRASHES

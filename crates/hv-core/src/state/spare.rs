@@ -15,8 +15,10 @@ pub(crate) struct Spare {
     parameters: RefCell<Vec<u8>>,
 }
 
-/// As long as most parameters are; the room begins with it. Longer than the second it is not kept.
+/// As long as most parameters are: the room begins with it.
 const FIRST_BYTES: usize = 256;
+
+/// What is longer is not kept.
 const KEPT_BYTES: usize = 4096;
 
 impl State {

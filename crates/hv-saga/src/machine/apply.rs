@@ -92,7 +92,7 @@ impl Saga {
 
     /// The state that a step would have after the signal, in this saga as it stands.
     fn after_signal(&self, step: u32, signal: StepSignal) -> Result<StepState, Illegal> {
-        use StepState::{Assumed, Committed, Executing, InDoubt, Pending, UndoWaiting, Undoing, Waiting};
+        use StepState::{Assumed, Committed, Executing, InDoubt, Pending, Undoing, Waiting};
         let (def, run) = self.step(step).ok_or(Illegal::new("a step that moves exists"))?;
         let next = run.state.transition(signal).ok_or(Illegal::new("a step moves along its transitions"))?;
         let forward = self.state == SagaState::Running;
@@ -108,7 +108,7 @@ impl Saga {
                 "undo starts in the reverse order of commit, after everything that depends on it",
                 self.state == SagaState::Compensating
                     && self.tally.unsettled() == 0
-                    && (run.state == UndoWaiting
+                    && (run.state == StepState::UndoWaiting
                         || (self.next_undo() == Some(step) && !self.is_undo_blocked(step))),
             ),
             StepSignal::Retry => ("a step is tried while its saga runs", forward),
@@ -138,10 +138,6 @@ impl Saga {
             StepSignal::Undone if run.state == Undoing => {
                 ("an undo with a probe is confirmed", def.probe.is_none())
             }
-            StepSignal::UndoFailed if run.state == UndoWaiting => (
-                "an undo that is to be tried again is given up when its window is over",
-                def.undo_window.is_some(),
-            ),
             StepSignal::UndoFailed if matches!(run.state, Committed | Assumed) => (
                 "undo starts in the reverse order of commit, after everything that depends on it",
                 self.state == SagaState::Compensating
@@ -238,6 +234,15 @@ impl Saga {
 
     fn apply_move(&mut self, step: u32, to: &Move, at: Micros) -> Result<(), Illegal> {
         let next = self.after_signal(step, to.signal())?;
+        if matches!(to, Move::UndoFailed { .. })
+            && let Some((def, run)) = self.step(step)
+            && run.state == StepState::UndoWaiting
+            && !run.is_too_late(def.undo_window, at)
+        {
+            return Err(Illegal::new(
+                "an undo that is to be tried again is given up only when its window is over",
+            ));
+        }
         let asking = self.run(step).is_some_and(|run| run.state.purpose() == Some(Purpose::Probe));
         self.set(step, next);
         let asks = self.plan.get(step as usize).is_some_and(|def| def.probe.is_some());

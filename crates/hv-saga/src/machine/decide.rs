@@ -407,12 +407,6 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Whether the window of a step's undo is over, since it committed.
-    fn is_too_late(&self, def: &StepDef, run: StepRun) -> bool {
-        let over = |window| self.elapsed().0 > run.moved.0.saturating_add(Micros::of(window).0);
-        def.undo_window.is_some_and(over)
-    }
-
     fn too_late(&mut self, step: u32) -> Result<(), SagaDenial> {
         self.moved(step, Move::UndoFailed { failure: Failure::new(Class::Permanent, Reason::TooLate) })
     }
@@ -427,7 +421,7 @@ impl Draft<'_> {
                 if run.state != StepState::UndoWaiting || run.not_before > self.elapsed() {
                     continue;
                 }
-                if self.is_too_late(def, run) {
+                if run.is_too_late(def.undo_window, self.elapsed()) {
                     self.too_late(step)?;
                 } else if self.has_room() {
                     self.start(step, Purpose::Undo, run)?;
@@ -442,7 +436,7 @@ impl Draft<'_> {
                     step,
                     Move::UndoFailed { failure: Failure::new(Class::Permanent, Reason::NoUndo) },
                 )?;
-            } else if self.is_too_late(def, run) {
+            } else if run.is_too_late(def.undo_window, self.elapsed()) {
                 self.too_late(step)?;
             } else if self.has_room() && !self.saga.is_undo_blocked(step) {
                 self.start(step, Purpose::Undo, run)?;

@@ -3,9 +3,9 @@
 use crate::simulation::{Act, Fate, Run, Sight, Turn, declared, step};
 use Act::{Dirty, Done, LostDone, LostNot, Permanent, Retryable, Unbegun};
 use hv_saga::{
-    AttemptRef, Begin, Cause, Class, Decided, Failure, Growth, Idempotence, Join, Limits, Move, Pace, Plan,
-    PlanError, Purpose, Reason, Report, Retry, Saga, SagaCommand, SagaDenial, SagaEvent, SagaState, StepDef,
-    StepState, Task, TaskProblem, Verdict, limits,
+    AttemptRef, Begin, Cause, Class, Decided, Failure, Growth, Idempotence, Join, Limits, Micros, Move, Pace,
+    Plan, PlanError, Purpose, Reason, Report, Retry, Saga, SagaCommand, SagaDenial, SagaEvent, SagaState,
+    StepDef, StepState, Task, TaskProblem, Verdict, limits,
 };
 use hv_types::{Machine, Solo, Timestamp};
 use std::sync::Arc;
@@ -377,6 +377,18 @@ fn an_undo_is_not_tried_again_behind_its_window() {
     assert_eq!(tried(None), 9);
     let few = tried(Some(Duration::from_millis(6)));
     assert!((1..9).contains(&few), "{few}");
+    // No record gives it up before.
+    let mut run = Run::new(plan(with(Some(Duration::from_millis(500)))), fates());
+    while state(&run, 0) != StepState::UndoWaiting {
+        let next = run.saga.running().next().unwrap();
+        let verdict = run.perform(next);
+        run.commit(Report::of(next, verdict).into());
+    }
+    let failure = Failure::new(Class::Permanent, Reason::TooLate);
+    let gives_up = |at| SagaEvent::Moved { step: 0, to: Move::UndoFailed { failure: failure.clone() }, at };
+    for (at, good) in [(Micros(400_000), false), (Micros(900_000), true)] {
+        assert_eq!(run.saga.clone().apply(&gives_up(at)).is_ok(), good, "{at:?}");
+    }
 }
 
 #[test]
