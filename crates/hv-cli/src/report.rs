@@ -192,6 +192,22 @@ const UNPROVEN: &str = "its undo does not count, because nothing shows that it w
                         accept_unproven_undo = true";
 
 impl StepReport {
+    /// How often it was executed, and how its attempts to undo went: at most the last of them has undone it.
+    fn tried(&self) -> String {
+        let tries = |purpose| self.attempts.iter().filter(|attempt| attempt.purpose == purpose).count();
+        let executed = format!("{} executed", tries(Purpose::Execute));
+        let undos = |count: usize| if count == 1 { "1 undo".to_owned() } else { format!("{count} undos") };
+        match (tries(Purpose::Undo), self.state) {
+            (0, _) => executed,
+            (1, StepState::Compensated) => format!("{executed}, 1 undone"),
+            (tried, StepState::Compensated) => {
+                format!("{executed}, 1 undone, {} failed", undos(tried.saturating_sub(1)))
+            }
+            (tried, StepState::CompensationFailed) => format!("{executed}, {} failed", undos(tried)),
+            (tried, _) => format!("{executed}, {} begun", undos(tried)),
+        }
+    }
+
     /// Why the last attempt failed that was to do something, and the last line of what it printed; nothing where none
     /// failed or the step stands all the same.
     pub(crate) fn last_words(&self) -> Option<String> {
@@ -400,12 +416,8 @@ impl fmt::Display for Report {
             line(format!("  {did} σ {sigma} {ring}{out}"))?;
         }
         for step in self.setup.iter().chain(&self.rehearsal).chain(&self.steps) {
-            let tries = |purpose| step.attempts.iter().filter(|attempt| attempt.purpose == purpose).count();
-            let attempts = match (tries(Purpose::Execute), tries(Purpose::Undo)) {
-                (executed, 0) => format!("{executed} executed"),
-                (executed, undone) => format!("{executed} executed, {undone} undone"),
-            };
             let StepReport { id, state, ring, agent, .. } = step;
+            let attempts = step.tried();
             let ring = ring.map_or("no ring".to_owned(), |ring| format!("Ring {}", ring.number()));
             line(format!("  {id:<16} {state:<19} {ring:<7} {agent} ({attempts})"))?;
             if let Some(words) = step.last_words() {
@@ -570,6 +582,21 @@ mod tests {
             assert!(text.contains(part), "{part} in\n{text}");
         }
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()));
+    }
+
+    #[test]
+    fn an_attempt_to_undo_that_failed_is_not_called_undone() {
+        let mut report = sample();
+        let step = &mut report.steps[0];
+        let undo = step.attempts[1].clone();
+        step.state = StepState::CompensationFailed;
+        assert_eq!(step.tried(), "1 executed, 1 undo failed", "also where it said that it was done");
+        step.attempts.push(undo);
+        assert_eq!(step.tried(), "1 executed, 2 undos failed");
+        step.state = StepState::Compensated;
+        assert_eq!(step.tried(), "1 executed, 1 undone, 1 undo failed");
+        step.state = StepState::Undoing;
+        assert_eq!(step.tried(), "1 executed, 2 undos begun");
     }
 
     #[test]
