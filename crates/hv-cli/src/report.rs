@@ -72,6 +72,8 @@ pub enum Outcome {
     RolledBack,
     /// Something could not be undone and waits for a person.
     Escalated,
+    /// Something could not be undone, and a person has seen to all of it since.
+    Settled,
     /// Refused before anything was done.
     Denied,
     /// Interrupted; it can be resumed.
@@ -86,7 +88,7 @@ impl Outcome {
     pub const fn exit(self) -> Exit {
         match self {
             Self::Completed => Exit::Done,
-            Self::RolledBack => Exit::RolledBack,
+            Self::RolledBack | Self::Settled => Exit::RolledBack,
             Self::Escalated => Exit::Escalated,
             Self::Denied => Exit::Denied,
             Self::Interrupted => Exit::Interrupted,
@@ -111,6 +113,7 @@ impl Outcome {
             Self::Completed => "completed",
             Self::RolledBack => "failed; everything is undone",
             Self::Escalated => "escalated; something could not be undone and waits for a person",
+            Self::Settled => "failed; what could not be undone is settled, and nothing waits for a person",
             Self::Denied => "denied; nothing was done",
             Self::Interrupted => "interrupted; go on with hv run --resume",
             Self::Failed => "hv failed; look at the messages above, then try hv run --resume",
@@ -140,6 +143,8 @@ pub struct FailedUndoReport {
     pub step: StepId,
     /// Why it was not undone.
     pub reason: String,
+    /// What a person made of it since, on the word of a witness: `undone`, `resolved` or `skipped`; none while it waits.
+    pub settled: Option<&'static str>,
 }
 
 /// An agent as it stood last.
@@ -454,9 +459,11 @@ impl fmt::Display for Report {
             };
             line(format!("  charged: {agent} with {reason}, on evidence {evidence}; {then}"))?;
         }
-        for FailedUndoReport { action, agent, saga, step, reason } in &self.failed_undos {
+        for FailedUndoReport { action, agent, saga, step, reason, settled } in &self.failed_undos {
+            let since = settled.map(|how| format!("; since then {how} by a person")).unwrap_or_default();
             line(format!(
-                "  not undone: {saga}/{step} of {agent}: {reason}; {action} counts as undoable only where it is rehearsed"
+                "  not undone: {saga}/{step} of {agent}: {reason}{since}; {action} counts as undoable only where it is \
+                 rehearsed"
             ))?;
         }
         for observation in &self.observations {
