@@ -1,5 +1,6 @@
 //! Tests of what crosses crates, with the real program, real processes and real repositories.
 
+mod aftermath;
 mod answerable;
 mod attested;
 mod boundaries;

@@ -12,7 +12,7 @@ pub enum Exit {
     Failed = 1,
     /// The input cannot be used; nothing was run.
     BadInput = 2,
-    /// The run was undone, and everything is as it was.
+    /// The run was undone, and everything is as it was, or a person has seen to what is not.
     RolledBack = 3,
     /// Something could not be undone and waits for a person.
     Escalated = 4,
@@ -43,7 +43,8 @@ Exit codes:
     1  hv itself failed; audit verify: the trail was tampered with;
        id verify: it does not count
     2  bad input; nothing was run
-    3  run, session exec: failed, and everything was undone
+    3  run, session exec: failed, and everything was undone; run --resume:
+       or what could not be undone is settled since (hv saga resolve, skip, retry)
     4  run, session: something could not be undone and waits for a person
     5  run, session, kill: denied; of a run, before anything was done
   130  run: interrupted twice; resume it with --resume";

@@ -72,6 +72,8 @@ pub enum Outcome {
     RolledBack,
     /// Something could not be undone and waits for a person.
     Escalated,
+    /// Something could not be undone, and a person has seen to all of it since.
+    Settled,
     /// Refused before anything was done.
     Denied,
     /// Interrupted; it can be resumed.
@@ -86,7 +88,7 @@ impl Outcome {
     pub const fn exit(self) -> Exit {
         match self {
             Self::Completed => Exit::Done,
-            Self::RolledBack => Exit::RolledBack,
+            Self::RolledBack | Self::Settled => Exit::RolledBack,
             Self::Escalated => Exit::Escalated,
             Self::Denied => Exit::Denied,
             Self::Interrupted => Exit::Interrupted,
@@ -111,6 +113,7 @@ impl Outcome {
             Self::Completed => "completed",
             Self::RolledBack => "failed; everything is undone",
             Self::Escalated => "escalated; something could not be undone and waits for a person",
+            Self::Settled => "failed; what could not be undone is settled, and nothing waits for a person",
             Self::Denied => "denied; nothing was done",
             Self::Interrupted => "interrupted; go on with hv run --resume",
             Self::Failed => "hv failed; look at the messages above, then try hv run --resume",
@@ -140,6 +143,8 @@ pub struct FailedUndoReport {
     pub step: StepId,
     /// Why it was not undone.
     pub reason: String,
+    /// What a person made of it since, on the word of a witness: `undone`, `resolved` or `skipped`; none while it waits.
+    pub settled: Option<&'static str>,
 }
 
 /// An agent as it stood last.
@@ -192,6 +197,22 @@ const UNPROVEN: &str = "its undo does not count, because nothing shows that it w
                         accept_unproven_undo = true";
 
 impl StepReport {
+    /// How often it was executed, and how its attempts to undo went: at most the last of them has undone it.
+    fn tried(&self) -> String {
+        let tries = |purpose| self.attempts.iter().filter(|attempt| attempt.purpose == purpose).count();
+        let executed = format!("{} executed", tries(Purpose::Execute));
+        let undos = |count: usize| if count == 1 { "1 undo".to_owned() } else { format!("{count} undos") };
+        match (tries(Purpose::Undo), self.state) {
+            (0, _) => executed,
+            (1, StepState::Compensated) => format!("{executed}, 1 undone"),
+            (tried, StepState::Compensated) => {
+                format!("{executed}, 1 undone, {} failed", undos(tried.saturating_sub(1)))
+            }
+            (tried, StepState::CompensationFailed) => format!("{executed}, {} failed", undos(tried)),
+            (tried, _) => format!("{executed}, {} begun", undos(tried)),
+        }
+    }
+
     /// Why the last attempt failed that was to do something, and the last line of what it printed; nothing where none
     /// failed or the step stands all the same.
     pub(crate) fn last_words(&self) -> Option<String> {
@@ -400,12 +421,8 @@ impl fmt::Display for Report {
             line(format!("  {did} σ {sigma} {ring}{out}"))?;
         }
         for step in self.setup.iter().chain(&self.rehearsal).chain(&self.steps) {
-            let tries = |purpose| step.attempts.iter().filter(|attempt| attempt.purpose == purpose).count();
-            let attempts = match (tries(Purpose::Execute), tries(Purpose::Undo)) {
-                (executed, 0) => format!("{executed} executed"),
-                (executed, undone) => format!("{executed} executed, {undone} undone"),
-            };
             let StepReport { id, state, ring, agent, .. } = step;
+            let attempts = step.tried();
             let ring = ring.map_or("no ring".to_owned(), |ring| format!("Ring {}", ring.number()));
             line(format!("  {id:<16} {state:<19} {ring:<7} {agent} ({attempts})"))?;
             if let Some(words) = step.last_words() {
@@ -442,9 +459,11 @@ impl fmt::Display for Report {
             };
             line(format!("  charged: {agent} with {reason}, on evidence {evidence}; {then}"))?;
         }
-        for FailedUndoReport { action, agent, saga, step, reason } in &self.failed_undos {
+        for FailedUndoReport { action, agent, saga, step, reason, settled } in &self.failed_undos {
+            let since = settled.map(|how| format!("; since then {how} by a person")).unwrap_or_default();
             line(format!(
-                "  not undone: {saga}/{step} of {agent}: {reason}; {action} counts as undoable only where it is rehearsed"
+                "  not undone: {saga}/{step} of {agent}: {reason}{since}; {action} counts as undoable only where it is \
+                 rehearsed"
             ))?;
         }
         for observation in &self.observations {
@@ -570,6 +589,21 @@ mod tests {
             assert!(text.contains(part), "{part} in\n{text}");
         }
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()));
+    }
+
+    #[test]
+    fn an_attempt_to_undo_that_failed_is_not_called_undone() {
+        let mut report = sample();
+        let step = &mut report.steps[0];
+        let undo = step.attempts[1].clone();
+        step.state = StepState::CompensationFailed;
+        assert_eq!(step.tried(), "1 executed, 1 undo failed", "also where it said that it was done");
+        step.attempts.push(undo);
+        assert_eq!(step.tried(), "1 executed, 2 undos failed");
+        step.state = StepState::Compensated;
+        assert_eq!(step.tried(), "1 executed, 1 undone, 1 undo failed");
+        step.state = StepState::Undoing;
+        assert_eq!(step.tried(), "1 executed, 2 undos begun");
     }
 
     #[test]

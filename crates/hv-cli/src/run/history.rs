@@ -10,7 +10,7 @@ use hv_core::event::{Denial, LedgerEvent, MembershipEvent, NodeEvent, SagaEvent,
 use hv_core::liability::{AgentNo, BondNo};
 use hv_core::saga::{Class, Failure, Move, Output, Purpose, Reason, SagaState, StepDef, StepState, Task};
 use hv_core::types::{Did, Digest, Illegal, Ring, SagaId, SessionId, Sigma, StepId, Timestamp, Wire};
-use hv_core::{TrailEvent, TrailRecord, read_record};
+use hv_core::{Retried, Settlement, TrailEvent, TrailRecord, read_record};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +61,8 @@ pub(crate) struct StepHistory {
     pub(crate) output: Option<Digest>,
     /// Why it could not be undone.
     not_undone: Option<String>,
+    /// What a person made of that.
+    settled: Option<&'static str>,
 }
 
 impl History {
@@ -155,8 +157,22 @@ impl History {
                 saga: saga.id.clone(),
                 step: step.def.id.clone(),
                 reason: step.not_undone.clone().unwrap_or_default(),
+                settled: step.settled,
             })
             .collect()
+    }
+
+    /// Whether a person has seen to all that could not be undone.
+    pub(crate) fn is_settled(&self) -> bool {
+        let mut steps = self.sagas.iter().flat_map(|saga| &saga.steps);
+        steps.all(|step| step.state != StepState::CompensationFailed || step.settled.is_some())
+    }
+
+    fn settle(&mut self, saga: u32, step: u32, how: &'static str) {
+        let saga = self.sagas.get_mut(saga as usize);
+        if let Some(step) = saga.and_then(|saga| saga.steps.get_mut(step as usize)) {
+            step.settled = Some(how);
+        }
     }
 
     /// How long the attempts that nobody has seen the end of may still go on.
@@ -192,6 +208,7 @@ impl History {
                 TrailEvent::Node(NodeEvent::Denied { denial }) if self.ended.is_none() => {
                     self.denied(denial, Vec::new());
                 }
+                TrailEvent::Node(event) => self.node(&event),
                 TrailEvent::Session(event) if own => match *event {
                     SessionEvent::Saga { saga, event } => {
                         let attached = record.attached.first().map(|payload| payload.id());
@@ -220,6 +237,22 @@ impl History {
                 },
                 _ => {}
             }
+        }
+    }
+
+    fn node(&mut self, event: &NodeEvent) {
+        match event {
+            NodeEvent::ItemSettled { stream, saga, step, how, .. } if *stream == self.stream.0 => match how {
+                Settlement::Resolved {} => self.settle(*saga, *step, "resolved"),
+                Settlement::Skipped {} => self.settle(*saga, *step, "skipped"),
+                Settlement::Retried {} => {}
+            },
+            NodeEvent::UndoEnded { stream, saga, step, result: Retried::Undone {}, .. }
+                if *stream == self.stream.0 =>
+            {
+                self.settle(*saga, *step, "undone");
+            }
+            _ => {}
         }
     }
 
@@ -389,7 +422,7 @@ impl StepHistory {
 
     fn of(def: Arc<StepDef>) -> Self {
         let (state, attempts) = (StepState::Pending, Vec::new());
-        Self { def, state, ring: None, attempts, output: None, not_undone: None }
+        Self { def, state, ring: None, attempts, output: None, not_undone: None, settled: None }
     }
 
     pub(crate) fn id(&self) -> &StepId {

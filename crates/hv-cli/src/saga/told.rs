@@ -93,7 +93,7 @@ pub(super) fn lines(trail: &Trail, name: Option<&str>) -> Vec<String> {
             let waits =
                 if after.is_empty() { String::new() } else { format!(", after {}", after.join(", ")) };
             lines.push(format!(
-                "{}/{}/{}  {}: {} by {agent}, executed {}, undone {}, probed {}{waits}",
+                "{}/{}/{}  {}: {} by {agent}, executed {}, undo tried {}, probed {}{waits}",
                 session.name, told.id, def.id, run.state, def.action, run.executes, run.undos, run.probes
             ));
         }

@@ -86,6 +86,10 @@ pub(super) fn report(
         let (before, after) = (look("observe-before", &seen.name)?, look("observe-after", &seen.name)?);
         observations.push(ObservationReport::new(&seen.name, before, after));
     }
+    let outcome = match outcome {
+        Outcome::Escalated if history.is_settled() => Outcome::Settled,
+        outcome => outcome,
+    };
     Ok(Report {
         outcome,
         exit_code: outcome.exit().code(),

@@ -1,0 +1,79 @@
+//! What a run says of itself once a person has seen to what it could not undo.
+
+use crate::scene::{change, file, look, ran, said, scene, sh, with};
+use crate::support::{Run, hv, json as report_of};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// The DID of the node of these runs.
+const NODE: &str = "did:web:node.example";
+
+/// A run of one step whose undo works only where MENDED is, and of one that fails, on a node that listens to a witness.
+struct Aftermath {
+    run: Run,
+    key: PathBuf,
+    _keys: tempfile::TempDir,
+}
+
+impl Aftermath {
+    fn of(undo: &str) -> Self {
+        let keys = tempfile::tempdir().unwrap();
+        let key = keys.path().join("human.key");
+        let made = ran(hv().args(["id", "new", "--key"]).arg(&key));
+        let human = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+        let steps = vec![change("one", sh("touch ONE"), sh(undo)), look("fails", sh("exit 1"))];
+        let node = json!({ "did": NODE, "witnesses": [human] });
+        let run = scene(&with(file(0.9, steps), json!({ "node": node })));
+        let output = ran(&mut run.start());
+        assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+        Self { run, key, _keys: keys }
+    }
+
+    /// `hv saga VERB` on the step, with the word of the witness.
+    fn settling(&self, verb: &str) -> Command {
+        let path = |name: &str| self.run.folder.path().join(name);
+        let call = ran(hv().args(["saga", verb, "--by", "did:mesh:op"]).arg(self.run.data()).arg("one"));
+        std::fs::write(path("call.json"), call.stdout).unwrap();
+        let mut sign = hv();
+        sign.args(["id", "sign", "--type", "witness", "--audience", NODE, "--deadline", "1h", "--key"]);
+        let word = ran(sign.arg(&self.key).arg(path("call.json")));
+        assert!(word.status.success(), "{}", said(&word));
+        std::fs::write(path("word.json"), word.stdout).unwrap();
+        let mut settling = hv();
+        settling.args(["saga", verb, "--witness"]).arg(path("word.json")).arg(self.run.data()).arg("one");
+        settling
+    }
+
+    /// What the run says of itself now.
+    fn now(&self) -> (Option<i32>, Value) {
+        let output = ran(&mut self.run.resume());
+        (output.status.code(), report_of(&output))
+    }
+
+    fn summary(&self) -> String {
+        let output: Output = ran(hv().args(["run", "--resume", "--data"]).arg(self.run.data()));
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+#[test]
+fn what_is_settled_is_not_said_to_wait_for_a_person() {
+    for (verb, how) in [("retry", "undone"), ("resolve", "resolved"), ("skip", "skipped")] {
+        let after = Aftermath::of("test -e MENDED");
+        let failed = ran(&mut after.settling("retry"));
+        assert_eq!(failed.status.code(), Some(4), "{}", said(&failed));
+        let (code, report) = after.now();
+        assert_eq!((code, &report["outcome"]), (Some(4), &json!("escalated")), "it still waits");
+        assert_eq!(report["failed_undos"][0]["settled"], Value::Null);
+        std::fs::write(after.run.work().join("MENDED"), "").unwrap();
+        let settled = ran(&mut after.settling(verb));
+        assert_eq!(settled.status.code(), Some(0), "{}", said(&settled));
+        let (code, report) = after.now();
+        assert_eq!((code, &report["outcome"], &report["exit_code"]), (Some(3), &json!("settled"), &json!(3)));
+        assert_eq!(report["failed_undos"][0]["settled"], how, "{report:#}");
+        let summary = after.summary();
+        assert!(summary.contains("nothing waits for a person\n"), "{summary}");
+        assert!(summary.contains(&format!("; since then {how} by a person; ")), "{summary}");
+    }
+}
