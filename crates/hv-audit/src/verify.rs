@@ -379,8 +379,10 @@ fn torn_bytes(survey: &Survey<'_>, disk: &dyn Disk, dir: &Path) -> io::Result<u6
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}; {}", self.verdict, self.level)?;
-        if self.purged > 0 {
-            write!(f, "; {} payloads purged", self.purged)?;
+        match self.purged {
+            0 => {}
+            1 => f.write_str("; a payload purged")?,
+            purged => write!(f, "; {purged} payloads purged")?,
         }
         write!(f, "{}", self.gone)
     }
@@ -404,6 +406,7 @@ impl fmt::Display for Why {
             Self::NotEnded { torn_bytes } => {
                 write!(f, "it was not ended, and {torn_bytes} bytes follow that are no whole batch")
             }
+            Self::SessionsOpen { count: 1 } => f.write_str("it was ended with a session open"),
             Self::SessionsOpen { count } => write!(f, "it was ended with {count} sessions open"),
             Self::EndInterrupted => f.write_str("its writer was stopped while ending it"),
         }

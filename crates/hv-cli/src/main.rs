@@ -75,7 +75,9 @@ fn check(args: &CheckArgs) -> Result<(), Refused> {
     }
     let (agents, steps) = (plan.agents().len(), plan.setup().len() + plan.steps().len());
     output::print(&format_args!(
-        "{}: nothing is wrong; {agents} agents, {steps} steps\n",
-        plan.source().name()
+        "{}: nothing is wrong; {}, {}\n",
+        plan.source().name(),
+        output::counted(agents, "agent"),
+        output::counted(steps, "step")
     ))
 }

@@ -3,7 +3,7 @@
 use crate::Exit;
 use crate::answerable::{ask, envelope, unfit, word_of};
 use crate::id::args::duration;
-use crate::output::Refused;
+use crate::output::{Refused, counted};
 use crate::session::args::Place;
 use crate::session::{Answer, Folder, LiveFailure, runtime};
 use clap::{Args, Subcommand, ValueEnum};
@@ -262,7 +262,7 @@ fn snapshot(kept: Option<Kept>) -> Answer {
     let Some(Kept { lsn, bytes }) = kept else {
         return Answer::new(Exit::Done, "this log keeps no snapshots\n".to_owned(), Value::Null);
     };
-    let words = format!("kept everything before batch {lsn} in {bytes} bytes\n");
+    let words = format!("kept everything before batch {lsn} in {}\n", counted(bytes, "byte"));
     Answer::new(Exit::Done, words, json!({ "batch": lsn.0, "bytes": bytes }))
 }
 

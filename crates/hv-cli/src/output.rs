@@ -138,6 +138,24 @@ pub fn enough(reason: &str, needs: &str) -> String {
     if reason.contains(needs) { String::new() } else { format!("; enough would be {needs}") }
 }
 
+/// So many of something.
+///
+/// ```
+/// # use hv_cli::output::counted;
+/// assert_eq!([counted(0, "batch"), counted(1, "entry")], ["0 batches", "1 entry"]);
+/// assert_eq!([counted(2, "entry"), counted(11, "day")], ["2 entries", "11 days"]);
+/// ```
+#[must_use]
+pub fn counted(count: impl fmt::Display, one: &str) -> String {
+    let count = count.to_string();
+    match one.strip_suffix("ry") {
+        _ if count == "1" => format!("{count} {one}"),
+        Some(stem) => format!("{count} {stem}ries"),
+        None if one.ends_with("ch") || one.ends_with('s') => format!("{count} {one}es"),
+        None => format!("{count} {one}s"),
+    }
+}
+
 /// A text as one line that a terminal takes as text: control characters, line breaks among them, are escaped.
 ///
 /// ```

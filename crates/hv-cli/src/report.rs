@@ -1,7 +1,7 @@
 //! What a run leaves for people and programs to read: one document, drawn from the trail.
 
 use crate::exit::Exit;
-use crate::output::{enough, one_line};
+use crate::output::{counted, enough, one_line};
 use hv_saga::{Purpose, SagaState, StepState};
 use hv_types::{ActionId, Did, Digest, Ring, SagaId, SessionId, Share, Sigma, StepId, Timestamp};
 use serde::{Serialize, Serializer};
@@ -475,7 +475,12 @@ impl fmt::Display for Report {
         }
         line(format!("  trail: {}", self.data))?;
         if let Some(verify) = &self.verify {
-            line(format!("  verified: {} ({}), {} records", verify.verdict, verify.level, verify.records))?;
+            line(format!(
+                "  verified: {} ({}), {}",
+                verify.verdict,
+                verify.level,
+                counted(verify.records, "record")
+            ))?;
         }
         match self.root {
             Some(root) => line(format!("  root: {root}")),

@@ -4,7 +4,7 @@ use super::anchored::OwnAnchors;
 use super::writing::Writer;
 use super::{Failure, NoTrail, look};
 use crate::Exit;
-use crate::output::{self, one_line};
+use crate::output::{self, counted, one_line};
 use clap::{Args, ValueEnum};
 use hv_core::anchor::evm::{CONFIRMATIONS, EvmAnchor};
 use hv_core::anchor::tsa::TsaAnchor;
@@ -282,6 +282,11 @@ impl fmt::Display for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { anchor, target, level, state, size, digest, .. } = self;
         let level = level.map(|level| format!("{level} ")).unwrap_or_default();
-        writeln!(f, "anchor {anchor}: {level}{state}; {size} node records, {digest}, at {}", one_line(target))
+        writeln!(
+            f,
+            "anchor {anchor}: {level}{state}; {}, {digest}, at {}",
+            counted(size, "node record"),
+            one_line(target)
+        )
     }
 }

@@ -5,6 +5,7 @@
 //! that it names is checked in any case: an honest one has.
 
 use super::{Failure, bad_input, failed, files};
+use crate::output::counted;
 use hv_core::anchor::evm::EvmChain;
 use hv_core::anchor::tsa::{TsaAnchor, time_of};
 use hv_core::anchor::{Anchor, AnchorFault, AnchorState, FileAnchor, GitAnchor, Look};
@@ -266,7 +267,7 @@ impl fmt::Display for Seen {
             (None, None) => {}
         }
         let Self { size, up_to, said, .. } = self;
-        write!(f, "{size} node records, up to batch {up_to}, at {target}: ")?;
+        write!(f, "{}, up to batch {up_to}, at {target}: ", counted(size, "node record"))?;
         match (&self.found, &self.since) {
             (Some(found), Some(since)) => write!(f, "{found}, since {since}"),
             (Some(found), None) => f.write_str(&crate::output::one_line(found)),

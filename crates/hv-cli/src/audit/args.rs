@@ -90,13 +90,15 @@ pub struct StatsArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Says whether one trail continues the other, and if not, which record is the
-first that differs.
+first that differs. Of records that were purged the hashes that are left are
+compared; each speaks for all records before it.
 
 Example:
   hv audit diff backup/trail trail
 
-Exit codes: 0 one is the beginning of the other, 1 they differ, or one was
-tampered with and is compared up to there, 2 bad input")]
+Exit codes: 0 one is the beginning of the other, 1 they differ, one was
+tampered with and is compared up to there, or of some records nothing is left
+to compare with, 2 bad input")]
 pub struct DiffArgs {
     /// The folder of one trail
     #[arg(value_name = "DIR")]

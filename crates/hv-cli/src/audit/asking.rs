@@ -4,7 +4,7 @@
 use super::keys::{Strict, WitnessKey};
 use super::{Failure, bad_input, failed, files, source};
 use crate::Exit;
-use crate::output;
+use crate::output::{self, counted};
 use clap::Args;
 use hv_core::audit::{AddCheckpoint, Checkpoint, Note, NoteSignature, Transcript};
 use hv_integrations::anchor::post;
@@ -70,7 +70,11 @@ pub(super) fn run(args: &AskArgs) -> Result<Exit, Failure> {
     })?;
     files::replace(&args.mark, note.with(signature).to_string().as_bytes())
         .map_err(|error| error.failure())?;
-    output::print(&format_args!("cosigned: {} entries, by {}\n", checkpoint.size, args.witness.0.name()))?;
+    output::print(&format_args!(
+        "cosigned: {}, by {}\n",
+        counted(checkpoint.size, "entry"),
+        args.witness.0.name()
+    ))?;
     Ok(Exit::Done)
 }
 
@@ -82,7 +86,8 @@ fn ask(url: &str, read: &Transcript, checkpoint: &Checkpoint, note: &Note) -> Re
             0 => Vec::new(),
             _ => read.consistency(old, checkpoint.size).map_err(|_| {
                 failed(&format_args!(
-                    "{url}: the witness saw {old} entries, and the mark has {}; another log has its name, or it was rolled back",
+                    "{url}: the witness saw {}, and the mark has {}; another log has its name, or it was rolled back",
+                    counted(old, "entry"),
                     checkpoint.size
                 ))
             })?.path,

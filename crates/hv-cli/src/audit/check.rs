@@ -5,7 +5,7 @@ use super::bundle::{self, Bundle};
 use super::keys::{Strict, Trust};
 use super::{Failure, bad_input, failed, files};
 use crate::Exit;
-use crate::output::{self, one_line};
+use crate::output::{self, counted, one_line};
 use hv_core::audit::{AddCheckpoint, Checkpoint, DeltaProof, Note, Rank, TlogProof};
 use hv_core::types::Digest;
 use serde::Serialize;
@@ -214,8 +214,8 @@ impl fmt::Display for Document {
             }
             "growth" => writeln!(
                 f,
-                "holds: the log only grew since it had {} entries",
-                self.from.unwrap_or_default()
+                "holds: the log only grew since it had {}",
+                counted(self.from.unwrap_or_default(), "entry")
             )?,
             "bundle" => {
                 let label = one_line(self.label.as_deref().unwrap_or_default());
@@ -225,8 +225,8 @@ impl fmt::Display for Document {
             }
             _ => writeln!(f, "holds: the log signed this checkpoint")?,
         }
-        writeln!(f, "  log      {}, {size} entries, root {root}", one_line(origin))?;
-        writeln!(f, "  level    {}, {} witnesses", self.level, self.witnesses)?;
+        writeln!(f, "  log      {}, {}, root {root}", one_line(origin), counted(size, "entry"))?;
+        writeln!(f, "  level    {}, {}", self.level, counted(self.witnesses, "witness"))?;
         writeln!(f, "  key      {}", one_line(key))?;
         if !self.key_given {
             writeln!(

@@ -5,7 +5,7 @@ use super::keys::{NoteKey, Strict};
 use super::source::{self, Leading};
 use super::{Failure, bad_input, failed, files};
 use crate::Exit;
-use crate::output;
+use crate::output::{self, counted};
 use hv_core::audit::{Checkpoint, Ends, KeyKind, Log, Lsn, Note, Report, Rotation, Transcript};
 use hv_core::types::Digest;
 use serde::Serialize;
@@ -224,8 +224,8 @@ fn tell(document: &Document, args: &CheckpointArgs) -> Result<Exit, Failure> {
             output::print(&document.note)?;
         } else {
             output::print(&format_args!(
-                "signed: {} entries, speaking for everything up to batch {up_to} of {end}\n  key  {key}\n",
-                document.size
+                "signed: {}, speaking for everything up to batch {up_to} of {end}\n  key  {key}\n",
+                counted(document.size, "entry")
             ))?;
             if let Some(path) = &document.rotation {
                 output::print(&format_args!("  rotation  {}\n", path.display()))?;

@@ -7,7 +7,7 @@ use super::keys::Strict;
 use super::source::{self, Leading};
 use super::{Failure, bad_input, failed, files};
 use crate::Exit;
-use crate::output::{self, one_line};
+use crate::output::{self, counted, one_line};
 use hv_core::audit::disk::RealDisk;
 use hv_core::audit::{
     Checkpoint, Entry, Kind, NoProof, StreamNo, Transcript, VerifierKey, node_entry, open_payload,
@@ -67,8 +67,9 @@ pub(super) fn run(args: &ExportArgs) -> Result<Exit, Failure> {
         let Document { form, to, files, size, level, .. } = &document;
         let files = if *files == 1 { "one file".to_owned() } else { format!("{files} files") };
         output::print(&format_args!(
-            "{form}: {files} in {}, of a log of {size} entries\nlevel of the trail: {}\n",
+            "{form}: {files} in {}, of a log of {}\nlevel of the trail: {}\n",
             to.display(),
+            counted(size, "entry"),
             one_line(level)
         ))?;
         if args.payloads {

@@ -6,7 +6,7 @@ use super::{Failure, NoTrail, bad_input, look, reduce};
 use crate::Exit;
 use crate::answerable::{ask, word_of};
 use crate::node::Word;
-use crate::output::{self, one_line};
+use crate::output::{self, counted, one_line};
 use crate::plan::read_duration;
 use clap::{Args, Subcommand, ValueEnum};
 use hv_core::audit::disk::RealDisk;
@@ -284,20 +284,20 @@ impl PurgeDocument {
 
 impl fmt::Display for PurgeDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { contents, bytes, .. } = self;
+        let (contents, bytes) = (counted(self.contents, "content"), counted(self.bytes, "byte"));
         if self.dry_run {
-            writeln!(f, "would purge {contents} contents of {bytes} bytes; nothing was changed")?;
+            writeln!(f, "would purge {contents} of {bytes}; nothing was changed")?;
         } else {
-            writeln!(f, "purged {contents} contents of {bytes} bytes; their keys are destroyed")?;
+            writeln!(f, "purged {contents} of {bytes}, with their keys")?;
         }
         for (count, why) in [
-            (self.evidence, "are evidence, which is never purged"),
-            (self.held, "are on hold (`hv audit hold DIR list`)"),
-            (self.in_use, "belong to a session that is open"),
-            (self.early, "have to be kept longer, so a purge of this would be denied"),
+            (self.evidence, "evidence, which is never purged"),
+            (self.held, "on hold (`hv audit hold DIR list`)"),
+            (self.in_use, "of a session that is open"),
+            (self.early, "to be kept longer, so a purge of this would be denied"),
         ] {
             if count > 0 {
-                writeln!(f, "stay: {count} {why}")?;
+                writeln!(f, "stay: {count}, {why}")?;
             }
         }
         writeln!(f, "out of reach: copies of the folder, and what a disk keeps of overwritten blocks")

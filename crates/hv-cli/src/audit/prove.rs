@@ -4,7 +4,7 @@ use super::args::ProveArgs;
 use super::source::{self, Leading};
 use super::{Failure, bad_input, failed};
 use crate::Exit;
-use crate::output;
+use crate::output::{self, counted};
 use hv_core::audit::{AddCheckpoint, Entry, NoProof, StreamNo, TlogProof, Transcript};
 use hv_core::types::Digest;
 use serde::Serialize;
@@ -61,7 +61,8 @@ fn grown(read: &Transcript, leading: &Leading, from: u64) -> Result<Document, Fa
     let size = leading.checkpoint.size;
     let proof = read.consistency(from, size).map_err(|_| {
         bad_input(&format_args!(
-            "--from {from}: the checkpoint has {size} entries, so it continues none of that size"
+            "--from {from}: the checkpoint has {}, so it continues none of that size",
+            counted(size, "entry")
         ))
     })?;
     let path = if from == 0 { Vec::new() } else { proof.path };

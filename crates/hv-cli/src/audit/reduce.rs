@@ -7,7 +7,7 @@ use super::verify::Mark;
 use super::writing::Writer;
 use super::{Failure, NoTrail, bad_input};
 use crate::Exit;
-use crate::output::{self, one_line};
+use crate::output::{self, counted, one_line};
 use hv_core::audit::disk::RealDisk;
 use hv_core::audit::retention::Fate;
 use hv_core::audit::{Outside, Tier, Verdict, verify_against};
@@ -112,27 +112,31 @@ impl fmt::Display for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { records, contents, bytes, .. } = self;
         let left = if self.tier == "leaves" { "the hash of each" } else { "the roots over them" };
-        let sessions = self.sessions.len();
-        let what =
-            format!("{records} records of {sessions} sessions, with {contents} contents of {bytes} bytes");
+        let what = format!(
+            "{} of {}, with {} of {}",
+            counted(records, "record"),
+            counted(self.sessions.len(), "session"),
+            counted(contents, "content"),
+            counted(bytes, "byte")
+        );
         if self.dry_run {
             writeln!(f, "would purge {what}, and keep {left}; nothing was changed")?;
         } else {
             writeln!(f, "purged {what}; kept is {left}")?;
         }
         for SessionDocument { session, stream, records } in &self.sessions {
-            writeln!(f, "  {} (stream {stream}): {records} records", one_line(session))?;
+            writeln!(f, "  {} (stream {stream}): {}", one_line(session), counted(records, "record"))?;
         }
         for (count, why) in [
-            (self.evidence, "have evidence in them, which is never purged"),
-            (self.held, "are on hold (`hv audit hold DIR list`)"),
-            (self.open, "are open"),
-            (self.early, "have to be kept longer, so a purge of this would be denied"),
+            (self.evidence, "because of evidence, which is never purged"),
+            (self.held, "on hold (`hv audit hold DIR list`)"),
+            (self.open, "open"),
+            (self.early, "to be kept longer, so a purge of this would be denied"),
             (self.uncovered, "ended after the mark was made (`hv audit checkpoint` makes one now)"),
-            (self.reduced, "have not more left already"),
+            (self.reduced, "of which no more is left"),
         ] {
             if count > 0 {
-                writeln!(f, "stay: {count} sessions {why}")?;
+                writeln!(f, "stay: {}, {why}", counted(count, "session"))?;
             }
         }
         writeln!(f, "out of reach: copies of the folder, and what a disk keeps of overwritten blocks")

@@ -9,7 +9,7 @@ use super::words::{short, tell};
 use super::{Failure, NoTrail, look};
 use crate::Exit;
 use crate::args::TrailArgs;
-use crate::output::{self, Refused, one_line};
+use crate::output::{self, Refused, counted, one_line};
 use hv_core::audit::disk::RealDisk;
 use hv_core::audit::{Entry, PayloadRef, Verdict, salvage_on, verify_on};
 use hv_core::read_record;
@@ -52,8 +52,9 @@ fn all(args: &TrailArgs, mut printer: Printer) -> Result<Exit, Failure> {
     let printed = printer.end();
     if unreadable > 0 {
         output::error(&format!(
-            "hv: {}: {unreadable} records say what this version does not know; a newer hv may have written them",
-            args.data.display()
+            "hv: {}: {} of what this version does not know; a newer hv may have written that",
+            args.data.display(),
+            counted(unreadable, "record")
         ));
     }
     if let Verdict::Tampered(finding) = &report.verdict {
@@ -247,7 +248,7 @@ impl Row<'_> {
 }
 
 fn attached_words(attached: PayloadRef) -> String {
-    format!("payload {}, {} bytes", short(&attached.id()), attached.length())
+    format!("payload {}, {}", short(&attached.id()), counted(attached.length(), "byte"))
 }
 
 impl Serialize for Row<'_> {

@@ -7,7 +7,7 @@ use super::source::tampered;
 use super::words::tell;
 use super::{Failure, NoTrail, look};
 use crate::Exit;
-use crate::output::{self, one_line};
+use crate::output::{self, counted, one_line};
 use hv_core::audit::disk::RealDisk;
 use hv_core::audit::{Entry, StreamNo, StreamReport, Verdict, verify_on};
 use hv_core::read_record;
@@ -113,20 +113,28 @@ impl Document {
 impl fmt::Display for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { level, batches, records, bytes, payloads, payload_bytes, .. } = self;
-        writeln!(f, "{records} records in {batches} batches, {bytes} bytes of segments")?;
-        writeln!(f, "{payloads} payloads are named, {payload_bytes} bytes")?;
+        writeln!(
+            f,
+            "{} in {}, {} of segments",
+            counted(records, "record"),
+            counted(batches, "batch"),
+            counted(bytes, "byte")
+        )?;
+        writeln!(f, "payloads that are named: {payloads}, {}", counted(payload_bytes, "byte"))?;
         let Self { purged, leaves, roots, .. } = self;
         let whole = records - leaves - roots;
         writeln!(
             f,
-            "tiers: {whole} records whole, {leaves} by their hash, {roots} by roots; {purged} payloads purged"
+            "tiers: {} whole, {leaves} by their hash, {roots} by roots; {} purged",
+            counted(whole, "record"),
+            counted(purged, "payload")
         )?;
         if let (Some(from), Some(to)) = (self.from, self.to) {
             writeln!(f, "from {from} to {to}")?;
         }
         writeln!(f, "level: {level}")?;
         if self.unreadable > 0 {
-            writeln!(f, "{} records say what this version does not know", self.unreadable)?;
+            writeln!(f, "what this version does not know is in {}", counted(self.unreadable, "record"))?;
         }
         for SessionDocument { stream, label, records, closed, gone } in &self.sessions {
             let state = match (*closed, *gone) {
@@ -134,7 +142,12 @@ impl fmt::Display for Document {
                 (true, _) => "closed, its records purged",
                 (false, _) => "open",
             };
-            writeln!(f, "session {} (stream {stream}): {records} records, {state}", one_line(label))?;
+            writeln!(
+                f,
+                "session {} (stream {stream}): {}, {state}",
+                one_line(label),
+                counted(records, "record")
+            )?;
         }
         for (title, counts) in [
             ("agents", self.agents.iter().map(|(name, n)| (name.as_str(), *n)).collect::<Vec<_>>()),

@@ -6,7 +6,7 @@ use super::checkpoint::prints_of;
 use super::keys::{Strict, Trust};
 use super::{Failure, NoTrail, bad_input, failed, files, look};
 use crate::Exit;
-use crate::output::{self, one_line};
+use crate::output::{self, counted, one_line};
 use hv_core::audit::disk::RealDisk;
 use hv_core::audit::{
     self, Checkpoint, Ends, Entry, Finding, GoneRecords, Level, Note, Outside, Prints, Quorum, Rank, Report,
@@ -291,21 +291,27 @@ impl fmt::Display for Document {
         self.anchors.iter().try_for_each(|anchor| writeln!(f, "{anchor}"))?;
         let read = if self.verdict == Word::Tampered { "read up to there" } else { "read" };
         let Self { batches, records, bytes, .. } = self;
-        writeln!(f, "{read}: {batches} batches, {records} records, {bytes} bytes of segments")?;
+        writeln!(
+            f,
+            "{read}: {}, {}, {} of segments",
+            counted(batches, "batch"),
+            counted(records, "record"),
+            counted(bytes, "byte")
+        )?;
         if self.purged > 0 {
             writeln!(
                 f,
-                "purged: {} payloads; their records are there, their contents are gone",
-                self.purged
+                "purged: {}; what is recorded of them is there, their contents are gone",
+                counted(self.purged, "payload")
             )?;
         }
         let GoneDocument { sessions, leaves, roots } = self.gone;
         if leaves + roots > 0 {
             writeln!(
                 f,
-                "purged: {} records of {sessions} sessions; {leaves} are vouched for by their hash alone, {roots} by the \
-                 root over them",
-                leaves + roots
+                "purged: {} of {}; vouched for by their hash alone: {leaves}, by the root over them: {roots}",
+                counted(leaves + roots, "record"),
+                counted(sessions, "session")
             )?;
         }
         if self.streams.is_empty() {

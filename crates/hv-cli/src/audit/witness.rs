@@ -7,7 +7,7 @@ use super::args::{AddArgs, CosignArgs, WitnessArgs, WitnessCommand, WitnessKeyAr
 use super::keys::{NoteKey, Strict};
 use super::{Failure, asking, bad_input, failed, files};
 use crate::Exit;
-use crate::output;
+use crate::output::{self, counted};
 use hv_core::audit::{
     AddCheckpoint, Checkpoint, KeyKind, Malformed, Note, NoteSignature, Seen, VerifierKey, WitnessRefusal,
 };
@@ -116,7 +116,7 @@ fn answer(args: &CosignArgs, bytes: &[u8], key: &VerifierKey, signer: &NoteKey) 
     let line = signature.to_string();
     let cosigned = request.note.with(signature);
     files::replace(&path, cosigned.to_string().as_bytes()).map_err(|error| error.failure())?;
-    let message = format!("{} grew to {} entries", new.origin, new.size);
+    let message = format!("{} grew to {}", new.origin, counted(new.size, "entry"));
     Ok(Document { status: 200, message, cosignature: Some(line), size: Some(new.size), evidence: None })
 }
 
@@ -202,6 +202,6 @@ fn add(args: &AddArgs) -> Result<Exit, Failure> {
         return Err(bad_input(&format_args!("{}: there is no cosignature in it", args.lines.display())));
     }
     files::replace(&args.mark, note.to_string().as_bytes()).map_err(|error| error.failure())?;
-    output::print(&format_args!("added: {added} cosignatures to {}\n", args.mark.display()))?;
+    output::print(&format_args!("added: {} to {}\n", counted(added, "cosignature"), args.mark.display()))?;
     Ok(Exit::Done)
 }

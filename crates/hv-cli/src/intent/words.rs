@@ -1,5 +1,6 @@
 //! Intents for people.
 
+use crate::output::counted;
 use hv_core::rings::intent::{Bounds, CommandLine, Demand, Policy, Rest, Rule, Violation, What};
 
 /// What a session makes of intents: whether it asks for them, what becomes of a call outside, and of its agent.
@@ -40,10 +41,12 @@ pub(crate) fn bounds_words(bounds: &Bounds) -> String {
             What::Files { paths } => paths.iter().map(String::as_str).collect::<Vec<_>>().join(" | "),
             What::Functions { names } => names.iter().map(String::as_str).collect::<Vec<_>>().join(" | "),
         };
-        let calls = allowed.calls.map(|calls| format!(", {calls} times at most")).unwrap_or_default();
+        let calls =
+            allowed.calls.map(|calls| format!(", {} at most", counted(calls, "time"))).unwrap_or_default();
         words.push(format!("{action} ({what}{calls})"));
     }
-    let calls = bounds.calls().map(|calls| format!("; {calls} calls at most")).unwrap_or_default();
+    let calls =
+        bounds.calls().map(|calls| format!("; {} at most", counted(calls, "call"))).unwrap_or_default();
     if words.is_empty() { "nothing".to_owned() } else { words.join(", ") + &calls }
 }
 

@@ -1,6 +1,7 @@
 //! The words for what is wrong with a session file: `what is wrong; what to do`.
 
 use super::fault::{BadDuration, Fault, LIMITS, UndoProblem};
+use crate::output::counted;
 use serde::de;
 use std::fmt;
 use std::io;
@@ -127,8 +128,9 @@ pub(super) fn write(fault: &Fault, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         ),
         Fault::Needs { text, of } => write!(
             f,
-            "`{}` of {of} steps cannot be needed; write \"all\", \"majority\", \"any\", or a number from \"1\" to \"{of}\"",
-            short(text)
+            "`{}` of {} cannot be needed; write \"all\", \"majority\", \"any\", or a number from \"1\" to \"{of}\"",
+            short(text),
+            counted(of, "step")
         ),
         Fault::Parent { agent, parent } => write!(
             f,

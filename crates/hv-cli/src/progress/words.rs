@@ -1,7 +1,7 @@
 //! Events as sentences.
 
 use super::{Event, Phase, Start};
-use crate::output::{enough, one_line};
+use crate::output::{counted, enough, one_line};
 use hv_saga::{Purpose, SagaState};
 
 /// What an event means to whoever watches.
@@ -27,7 +27,10 @@ pub(super) fn line(event: &Event) -> Option<(Tone, String)> {
             };
             (
                 Tone::Neutral,
-                format!("session {session} {verb}: {steps} steps; trail in {data}, work in {work}"),
+                format!(
+                    "session {session} {verb}: {}; trail in {data}, work in {work}",
+                    counted(steps, "step")
+                ),
             )
         }
         Event::AgentJoined { agent, sigma, ring } => {

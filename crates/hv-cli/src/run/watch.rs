@@ -1,6 +1,7 @@
 //! From durable records to what a person sees: one direction, nothing decided.
 
 use super::engine::WORK;
+use crate::output::counted;
 use crate::progress::{Event, Progress};
 use hv_core::event::{Denial, LedgerEvent, MembershipEvent, SagaEvent, SessionEvent};
 use hv_core::saga::{Class, Move, Purpose, SagaState, StepDef};
@@ -46,7 +47,8 @@ pub(super) async fn watch<W: Write>(mut notices: Receiver<Arc<Notice>>, progress
                 }
             }
             Ok(Err(RecvError::Lagged(missed))) => {
-                let text = format!("{missed} records went by too fast to be shown; the trail has them");
+                let text =
+                    format!("{} went by too fast to be shown; the trail has all", counted(missed, "record"));
                 show(&progress, &Event::Notice { text }, SystemClock.now());
             }
             Ok(Err(RecvError::Closed)) => return,

@@ -3,7 +3,7 @@
 use super::trail::{Session, Told, Trail};
 use super::{Failure, timeline};
 use crate::Exit;
-use crate::output;
+use crate::output::{self, counted};
 use hv_core::event::SagaEvent;
 use hv_core::saga::reversibility::Failed;
 use hv_core::saga::{Cause, Join, Move, Reason, SagaState, StepDef};
@@ -31,10 +31,11 @@ pub(super) fn list(trail: &Trail, as_json: bool) -> Result<Exit, Failure> {
             let done = told.saga.runs().filter(|run| run.state.name() == "committed").count();
             let cause = cause(told).map(|cause| format!(", because {cause}")).unwrap_or_default();
             let paused = if told.saga.is_paused() { ", paused" } else { "" };
-            let steps = told.saga.steps().len();
+            let steps = counted(told.saga.steps().len(), "step");
+            let stand = if done == 1 { "stands" } else { "stand" };
             let _ = writeln!(
                 text,
-                "{}/{}  {}, {done} of {steps} steps stand{paused}{cause}",
+                "{}/{}  {}, {done} of {steps} {stand}{paused}{cause}",
                 session.name,
                 told.id,
                 told.saga.state()

@@ -467,8 +467,8 @@ fn executed(
     };
     let words = match (exit, denial) {
         (Exit::Done, _) if output.dropped > 0 => Some(format!(
-            "{saga} printed {} bytes more than the {KEPT} of each stream that are kept",
-            output.dropped
+            "{saga} printed {} more than the {KEPT} of each stream that are kept",
+            output::counted(output.dropped, "byte")
         )),
         (Exit::Done, _) => None,
         (Exit::Denied, Some((denial, hint, _))) => Some(denial_words(denial) + hint),

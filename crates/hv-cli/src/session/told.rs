@@ -68,7 +68,9 @@ impl Answer {
             output::bytes(&self.stdout)?;
             match self.passing.map(Passing::finish).transpose()? {
                 None | Some(0) => {}
-                Some(lost) => output::error(&format!("hv: {lost} bytes came too fast to be shown")),
+                Some(lost) => {
+                    output::error(&format!("hv: {} came too fast to be shown", output::counted(lost, "byte")))
+                }
             }
             output::bytes(self.words.as_bytes())?;
         }

@@ -1,5 +1,6 @@
 //! What is expected, held against what came.
 
+use crate::output::counted;
 use serde_json::Value;
 
 /// What asks for a part of a text.
@@ -33,7 +34,11 @@ fn compare(expected: &Value, found: &Value, place: &str, out: &mut Vec<String>) 
             }
         }
         (Value::Array(list), Value::Array(there)) => {
-            out.push(format!("{at}: expected {} entries, has {}: {found}", list.len(), there.len()));
+            out.push(format!(
+                "{at}: expected {}, has {}: {found}",
+                counted(list.len(), "entry"),
+                there.len()
+            ));
         }
         _ if expected == found => {}
         _ => out.push(format!("{at}: expected {expected}, is {found}")),

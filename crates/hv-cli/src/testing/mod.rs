@@ -72,7 +72,8 @@ pub fn run(args: &TestArgs) -> Result<Exit, Refused> {
     if args.json {
         output::json(&json!({ "scenarios": results, "differ": differ, "exit_code": exit.code() }))?;
     } else {
-        output::print(&format_args!("{} scenarios, {differ} differ\n", scenarios.len()))?;
+        let verb = if differ == 1 { "differs" } else { "differ" };
+        output::print(&format_args!("{}, {differ} {verb}\n", output::counted(scenarios.len(), "scenario")))?;
     }
     if args.keep {
         output::error(&format!("hv: the scenarios worked in {}", folder.display()));

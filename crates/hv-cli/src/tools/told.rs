@@ -1,6 +1,6 @@
 //! What `hv tools classify` says.
 
-use crate::output::one_line;
+use crate::output::{counted, one_line};
 use hv_integrations::tools::pin::Change;
 use hv_integrations::tools::{Class, Era, ServerInfo, Standing, Tool};
 use hv_rings::required_of;
@@ -104,7 +104,7 @@ impl fmt::Display for Answer {
             write!(f, " {}", one_line(version))?;
         }
         let trust = if self.trusted { "trusted" } else { "not trusted" };
-        writeln!(f, " (protocol {protocol}, {era}), {trust}, {} tools", self.tools.len())?;
+        writeln!(f, " (protocol {protocol}, {era}), {trust}, {}", counted(self.tools.len(), "tool"))?;
         let width = |of: fn(&Told) -> &str| self.tools.iter().map(|t| one_line(of(t)).chars().count()).max();
         let names = width(|tool| &tool.name).unwrap_or(0).max(4);
         writeln!(f, "{:names$}  ring  undo     definition  because", "tool")?;

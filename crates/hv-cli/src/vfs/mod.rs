@@ -6,7 +6,7 @@ mod real;
 mod words;
 
 use crate::Exit;
-use crate::output::Refused;
+use crate::output::{Refused, counted};
 use crate::session::{Answer, Folder, LiveFailure, runtime};
 use args::{
     AclArgs, As, CatArgs, DiffArgs, ExportArgs, ImportArgs, LsArgs, MvArgs, PathArgs, RestoreArgs, RmArgs,
@@ -231,7 +231,7 @@ impl Desk<'_> {
             }
         }
         let warning = (!gone.is_empty()).then(|| format!("kept elsewhere or purged: {}", gone.join(", ")));
-        let words = format!("{} files\n", paths.len() - gone.len());
+        let words = counted(paths.len() - gone.len(), "file") + "\n";
         Ok(Answer::new(Exit::Done, words, json!({ "files": paths, "left_out": gone })).warning(warning))
     }
 

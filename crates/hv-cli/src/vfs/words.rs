@@ -1,5 +1,6 @@
 //! Files, versions, snapshots and ACLs as lines and as documents.
 
+use crate::output::counted;
 use hv_core::session::{Change, Content, Right, Rights};
 use hv_core::types::{Did, Digest};
 use hv_core::{AclRule, FileDiff, FileVersion, FileView, SnapshotView};
@@ -30,7 +31,7 @@ pub(super) fn file(file: &FileView) -> Value {
 pub(super) fn version_line(version: &FileVersion) -> String {
     let stamp = &version.entry.stamp;
     let content = match version.entry.content {
-        Some(content) => format!("{} bytes, {}", content.length, short(&content.id)),
+        Some(content) => format!("{}, {}", counted(content.length, "byte"), short(&content.id)),
         None => "no content".to_owned(),
     };
     let who = whom(version.agent.as_ref());
@@ -79,7 +80,12 @@ pub(super) fn change(change: &FileDiff) -> Value {
 
 pub(super) fn snapshot_line(snapshot: &SnapshotView) -> String {
     let SnapshotView { name, agent, at, files, bytes } = snapshot;
-    format!("{name}  {at}  {}  {files} files, {bytes} bytes\n", whom(agent.as_ref()))
+    format!(
+        "{name}  {at}  {}  {}, {}\n",
+        whom(agent.as_ref()),
+        counted(files, "file"),
+        counted(bytes, "byte")
+    )
 }
 
 pub(super) fn snapshot(snapshot: &SnapshotView) -> Value {

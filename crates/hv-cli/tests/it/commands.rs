@@ -164,7 +164,7 @@ fn secrets_must_be_there_and_are_never_shown() {
     {
         assert_eq!(
             check(&command(there)),
-            (0, format!("{}: nothing is wrong; 1 agents, 1 steps\n", file.display()))
+            (0, format!("{}: nothing is wrong; 1 agent, 1 step\n", file.display()))
         );
     }
     for (absent, fragment) in [

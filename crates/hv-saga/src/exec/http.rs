@@ -1,5 +1,7 @@
 //! Requests as steps: one connection each, the idempotency key in a header, no redirects.
 
+mod date;
+
 use super::router::not_mine;
 use super::secrets::Secrets;
 use super::{Clock, redeem, system_clock};
@@ -198,7 +200,10 @@ impl HttpExecutor {
             Err(_) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
                 Some(Duration::MAX)
             }
-            Err(_) => Some(http_date(text)?.since((self.clock)())),
+            Err(_) => {
+                let now = (self.clock)();
+                Some(date::read(text, now)?.since(now))
+            }
         }
     }
 }
@@ -296,20 +301,4 @@ impl<In: Transport> Connector<In> for Noticing {
         CONNECTED.set(made.is_some());
         Ok(made)
     }
-}
-
-/// The preferred form of a date, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7).
-fn http_date(text: &str) -> Option<crate::Timestamp> {
-    let mut words = text.strip_suffix(" GMT")?.split_once(", ")?.1.split(' ');
-    let number = |word: Option<&str>| word?.parse::<u64>().ok();
-    let day = number(words.next())?;
-    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let month = words.next().and_then(|name| months.iter().position(|month| *month == name))? as u64 + 1;
-    let year = number(words.next())?;
-    let mut clock = words.next()?.split(':');
-    let (hour, minute, second) = (number(clock.next())?, number(clock.next())?, number(clock.next())?);
-    if words.next().is_some() || clock.next().is_some() {
-        return None;
-    }
-    crate::Timestamp::from_civil([year, month, day], [hour, minute, second])
 }

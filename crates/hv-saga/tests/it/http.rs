@@ -131,11 +131,18 @@ async fn a_request_carries_its_key_and_its_secrets_and_shows_neither() {
     assert!(!format!("{outcome:?}").contains("canary"));
 }
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 #[tokio::test]
-async fn retry_after_is_read_in_both_forms() {
+async fn retry_after_is_read_in_every_form() {
     let (base, _requests) = server(vec![
         answer(503, "Retry-After: 7\r\n", ""),
         answer(429, "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n", ""),
+        answer(429, "Retry-After: Sunday, 06-Nov-94 08:49:37 GMT\r\n", ""),
+        answer(429, "Retry-After: Sun Nov  6 08:49:37 1994\r\n", ""),
+        answer(429, "Retry-After: Monday, 06-Nov-95 08:49:37 GMT\r\n", ""),
+        answer(429, "Retry-After: Sunday, 06-Nov-50 08:49:37 GMT\r\n", ""),
+        answer(429, "Retry-After: Sun Nov  6 08:49:37 1994 GMT\r\n", ""),
         answer(429, "Retry-After: soon\r\n", ""),
         answer(429, "Retry-After: 99999999999999999999999\r\n", ""),
         answer(429, "Retry-After: -1\r\n", ""),
@@ -147,6 +154,12 @@ async fn retry_after_is_read_in_both_forms() {
     for (class, status, after) in [
         (Class::Retryable, 503, Some(Duration::from_secs(7))),
         (Class::Retryable, 429, Some(Duration::from_millis(2500))),
+        (Class::Retryable, 429, Some(Duration::from_millis(2500))),
+        (Class::Retryable, 429, Some(Duration::from_millis(2500))),
+        (Class::Retryable, 429, Some(Duration::from_millis(2500) + 365 * DAY)),
+        // More than fifty years ahead is in the past, here before any time that can be told.
+        (Class::Retryable, 429, None),
+        (Class::Retryable, 429, None),
         (Class::Retryable, 429, None),
         (Class::Retryable, 429, Some(Duration::MAX)),
         (Class::Retryable, 429, None),

@@ -2,6 +2,7 @@
 
 use super::super::told::{Told, json, list, object};
 use super::{Scene, short};
+use crate::output::counted;
 use hv_core::NodeConfig;
 use hv_core::event::{KeyEvent, Rejected, Voice};
 use hv_core::rings::class::Override;
@@ -208,7 +209,7 @@ pub(super) fn key(event: &KeyEvent) -> Told {
                 .with("at", at)
         }
         KeyEvent::Restored { did, keys } => {
-            let words = format!("snapshot: {did} has had {} keys", keys.len());
+            let words = format!("snapshot: {did} has had {}", counted(keys.len(), "key"));
             let held = |held: &hv_core::identity::registry::Held| {
                 object([
                     ("key", json(held.key.did())),

@@ -2,6 +2,7 @@
 
 use super::super::told::{Told, json, list, object};
 use super::{Scene, short};
+use crate::output::counted;
 use hv_core::session::{Acl, Content, File, FileEvent as Event, FilesPart, Grantee, Revision, Right, Rights};
 use hv_core::types::{Digest, Timestamp};
 use serde_json::Value;
@@ -169,7 +170,7 @@ fn rights_names(rights: Rights) -> Vec<&'static str> {
 }
 
 fn content_words(Content { id, length }: &Content) -> String {
-    format!("{length} bytes, {}", short(id))
+    format!("{}, {}", counted(length, "byte"), short(id))
 }
 
 fn content_fields(Content { id, length }: &Content) -> Value {

@@ -2,6 +2,7 @@
 
 use super::super::names::Name;
 use super::super::told::{Told, seconds};
+use crate::output::counted;
 use hv_core::anchor::AnchorState;
 use hv_core::audit::Tier;
 use hv_core::audit::retention::Scope;
@@ -14,10 +15,10 @@ use std::time::Duration;
 /// So many contents were purged.
 pub(super) fn purged(scope: &Scope, older_than: Option<Duration>, contents: u64, bytes: u64) -> Told {
     let age = match older_than {
-        Some(age) => format!("at least {} days old", age.as_secs() / 86_400),
+        Some(age) => format!("at least {} old", counted(age.as_secs() / 86_400, "day")),
         None => "that need not be kept any longer".to_owned(),
     };
-    let words = format!("{contents} contents{} {age}, {bytes} bytes", whose(scope));
+    let words = format!("{}{} {age}, {}", counted(contents, "content"), whose(scope), counted(bytes, "byte"));
     Told::new("node.purged", words)
         .with("session", &scope.session)
         .with("subject", &scope.subject)
@@ -60,13 +61,17 @@ pub(super) fn records_gone(purges: &[u64], segments: u64) -> Told {
     } else {
         format!("{} records", purges.len())
     };
-    let words = format!("the purge of {of} is done; {segments} segments are without records that are gone");
+    let words =
+        format!("the purge of {of} is done; without records that are gone: {}", counted(segments, "segment"));
     Told::new("log.records_destroyed", words).with("purges", purges).with("segments", segments)
 }
 
 /// What outlives the records of a session.
 pub(super) fn reduced(session: &SessionId, stream: u32, agents: &[AgentKept]) -> Told {
-    let words = format!("session {session} is purged; of {} agents it is kept what it came to", agents.len());
+    let words = format!(
+        "session {session} is purged; of {} it is kept what it came to",
+        counted(agents.len(), "agent")
+    );
     let agents: Vec<_> = agents
         .iter()
         .map(|AgentKept { did, summaries, track }| {
@@ -99,7 +104,10 @@ pub(super) fn anchor_queued(
     (size, root): (u64, &Digest),
     digest: &Digest,
 ) -> Told {
-    let words = format!("anchor {anchor}: the first {size} node records are to be anchored at {target}");
+    let words = format!(
+        "anchor {anchor}: the beginning, {}, is to be anchored at {target}",
+        counted(size, "node record")
+    );
     Told::new("node.anchor_queued", words)
         .with("anchor", anchor)
         .with("target", target)
@@ -124,7 +132,9 @@ pub(super) fn history_weighed(
     flaw: Option<&str>,
 ) -> Told {
     let words = match flaw {
-        None => format!("{node} proves {sessions} sessions of {agent}; that counts until {until}"),
+        None => {
+            format!("{node} proves {} of {agent}; that counts until {until}", counted(sessions, "session"))
+        }
         Some(flaw) => format!("what {node} is said to say of {agent} does not count: {flaw}"),
     };
     Told::new("node.history_weighed", words)

@@ -15,7 +15,7 @@ mod session;
 
 use super::names::{Name, Names};
 use super::told::{Told, json, list, object};
-use crate::output::enough;
+use crate::output::{counted, enough};
 use hv_core::audit::retention::Scope;
 use hv_core::audit::{Lsn, StreamNo};
 use hv_core::event::{Denial, KillAnswer, KillTarget, NodeEvent, SessionEvent};
@@ -54,9 +54,10 @@ impl Scene<'_> {
                     .with("genesis", genesis)
             }
             TrailEvent::Closed { stream, size, root } => {
+                let after = counted(size, "record");
                 let words = match (*stream == self.stream, self.names.stream(*stream)) {
-                    (true, _) => format!("closed after {size} records; root {root}"),
-                    (false, name) => format!("session {name} closed after {size} records; root {root}"),
+                    (true, _) => format!("closed after {after}; root {root}"),
+                    (false, name) => format!("session {name} closed after {after}; root {root}"),
                 };
                 Told::new("log.closed", words)
                     .with("stream", stream.0)
@@ -68,7 +69,7 @@ impl Scene<'_> {
                 Told::new("log.sealed", "the log is ended; this record holds the end of every open stream")
             }
             TrailEvent::Purged { ids } => {
-                let words = format!("{} contents are purged: their keys and they are destroyed", ids.len());
+                let words = format!("{} destroyed by a purge, with the keys", counted(ids.len(), "content"));
                 Told::new("log.purged", words).with("ids", ids)
             }
             TrailEvent::Destroyed { purge } => {
@@ -84,13 +85,16 @@ impl Scene<'_> {
             ),
             TrailEvent::Reduced { purges, segments } => keeping::records_gone(purges, *segments),
             TrailEvent::Gone { records } => {
-                let words =
-                    format!("{records} records were purged; what they said is vouched for by hashes alone");
+                let words = format!(
+                    "{} purged; what was said there is vouched for by hashes alone",
+                    counted(records, "record")
+                );
                 Told::new("log.gone", words).with("records", records)
             }
             TrailEvent::Snapshot { digest, length } => {
                 let words = format!(
-                    "what the trail says up to here is kept in a snapshot of {length} bytes; {digest}"
+                    "what the trail says up to here is kept in a snapshot of {}; {digest}",
+                    counted(length, "byte")
                 );
                 Told::new("log.snapshot", words).with("digest", digest).with("length", length)
             }

@@ -3,6 +3,7 @@
 use super::super::names::Name;
 use super::super::told::{Told, json, list, object, seconds};
 use super::{Scene, kind_name};
+use crate::output::counted;
 use hv_core::event::SagaEvent as Event;
 use hv_core::saga::{
     Cause, Class, CommandTask, Failure, Growth, HttpTask, Idempotence, Join, Limits, Micros, Move, Pace,
@@ -69,7 +70,8 @@ impl Scene<'_> {
                 .with("state", state.name())
                 .with("at_s", micros(*at)),
             Event::Restored { state, cause, retries, order, undone, paused, steps } => {
-                let words = format!("snapshot: saga {saga} is {state}, with {} steps", steps.len());
+                let words =
+                    format!("snapshot: saga {saga} is {state}, with {}", counted(steps.len(), "step"));
                 let ids = list(order, |step| json(self.names.step(self.stream, number, *step)));
                 Told::new("saga.restored", words)
                     .with("state", state.name())
@@ -246,9 +248,11 @@ impl Scene<'_> {
 }
 
 fn limits_words(Limits { concurrency, retries, within }: &Limits) -> String {
-    let retries = limited(*retries).map(|retries| format!(", {retries} retries in all")).unwrap_or_default();
+    let retries = limited(*retries)
+        .map(|retries| format!(", {} in all", counted(retries, "retry")))
+        .unwrap_or_default();
     let within = within.map(|within| format!(", {within:?} to go forward")).unwrap_or_default();
-    format!("{concurrency} attempts at a time{retries}{within}")
+    format!("{} at a time{retries}{within}", counted(concurrency, "attempt"))
 }
 
 fn limits_fields(Limits { concurrency, retries, within }: &Limits) -> Value {

@@ -2,6 +2,7 @@
 
 use super::super::told::{Told, json, object, seconds};
 use super::Scene;
+use crate::output::counted;
 use hv_core::event::MembershipEvent as Event;
 use hv_core::session::{Eviction, Quotas, SessionConfig, Standing};
 use serde_json::Value;
@@ -79,9 +80,9 @@ impl Scene<'_> {
 
 fn config_words(config: &SessionConfig) -> String {
     format!(
-        "{}, at most {} members, {:?} long, σ_eff at least {}",
+        "{}, at most {}, {:?} long, σ_eff at least {}",
         config.mode(),
-        config.max_participants(),
+        counted(config.max_participants(), "member"),
         config.max_duration(),
         config.min_sigma_eff()
     )

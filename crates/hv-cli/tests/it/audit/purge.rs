@@ -59,7 +59,7 @@ async fn what_is_old_goes_evidence_stays_and_the_trail_is_complete() {
     assert_eq!(again["evidence"].as_u64(), Some(evidence));
 
     let (_, shown, _) = audit("show", &place.dir(), &[]);
-    assert!(shown.contains("contents are purged: their keys and they are destroyed"), "{shown}");
+    assert!(shown.contains("contents destroyed by a purge, with the keys"), "{shown}");
     assert!(shown.contains("nothing of it can be read"), "{shown}");
 }
 

@@ -183,7 +183,7 @@ fn what_this_version_does_not_know_is_shown_as_such() {
     trails::of_the_future(&place.dir());
     let (code, text, stderr) = audit("show", &place.dir(), &[]);
     assert_eq!(code, 0, "{stderr}");
-    assert!(stderr.contains("3 records say what this version does not know"), "{stderr}");
+    assert!(stderr.contains("3 records of what this version does not know"), "{stderr}");
     for said in [
         "says nothing",
         "cannot be read by this version: SessionEvent has no tag 250 (at byte 2)",

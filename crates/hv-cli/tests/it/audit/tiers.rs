@@ -56,6 +56,13 @@ async fn records_go_and_what_was_proven_stays_proven() {
     let (_, before) = desk.json("audit verify t --mark m --key log.key");
     let bytes = |name: &str| files(&desk.path(name)).values().map(Vec::len).sum::<usize>();
     let whole = (files(&dir), bytes("t"));
+    fs::create_dir(desk.path("kept")).unwrap();
+    whole.0.iter().for_each(|(name, bytes)| {
+        let to = desk.path("kept").join(name);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::write(to, bytes).unwrap();
+    });
+    let records = before["records"].as_u64().unwrap();
 
     let (code, would) = desk.json("audit purge t --tier leaves --mark m --key log.key --dry-run");
     assert_eq!((code, &would["evidence"], &would["contents"]), (0, &1.into(), &28.into()), "{would}");
@@ -98,11 +105,24 @@ async fn records_go_and_what_was_proven_stays_proven() {
         let shown = desk.done("audit show t");
         for words in [
             "the records of session plain, batches ",
-            "session plain is purged; of 1 agents",
-            "records were purged",
+            "session plain is purged; of 1 agent it",
+            " purged; what was said there is vouched for",
         ] {
             assert!(shown.contains(words), "{words}: {shown}");
         }
+        // A copy from before has the same records as far as any are left, and none that are not known to be.
+        for (line, verdict, gone) in [("kept t", "second_continues", 1), ("t kept", "first_continues", 0)] {
+            let (code, compared) = desk.json(&format!("audit diff {line}"));
+            assert_eq!((code, &compared["verdict"]), (0, &verdict.into()), "{line}: {compared}");
+            assert_eq!(
+                (&compared["common"], &compared["unknown"]),
+                (&records.into(), &0.into()),
+                "{compared}"
+            );
+            assert_eq!((&compared["gone"][gone], &compared["gone"][1 - gone]), (&done["records"], &0.into()));
+        }
+        let (code, compared) = desk.json("audit diff t t");
+        assert_eq!((code, &compared["verdict"]), (0, &"same".into()), "{compared}");
         let told = desk.done("audit verify t");
         assert!(told.contains(&format!("purged: {} records of 2 sessions", done["records"])), "{told}");
         let counted = desk.done("audit stats t");

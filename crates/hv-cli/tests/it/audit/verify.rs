@@ -62,7 +62,7 @@ async fn a_trail_that_is_written_to_is_open_and_is_left_as_it_is() {
     assert_eq!(audit_json("verify", &place.dir(), &[]).1["verdict"], "open");
     stage.hv.seal().await.unwrap();
     let (code, document) = audit_json("verify", &place.dir(), &["--sealed"]);
-    assert_eq!((code, &document["why"]), (1, &"it was ended with 1 sessions open".into()));
+    assert_eq!((code, &document["why"]), (1, &"it was ended with a session open".into()));
 }
 
 /// What a sweep changes, and how `hv` must name it.
