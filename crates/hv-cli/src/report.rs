@@ -143,8 +143,30 @@ pub struct FailedUndoReport {
     pub step: StepId,
     /// Why it was not undone.
     pub reason: String,
-    /// What a person made of it since, on the word of a witness: `undone`, `resolved` or `skipped`; none while it waits.
-    pub settled: Option<&'static str>,
+    /// What a person made of it since; none while it waits.
+    pub settled: Option<Settled>,
+}
+
+/// What a person made of a step that was not undone, on the word of a witness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Settled {
+    /// Its undo was tried again, and worked.
+    Undone,
+    /// It was seen to in another way.
+    Resolved,
+    /// It stays as it is.
+    Skipped,
+}
+
+impl fmt::Display for Settled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Undone => "undone",
+            Self::Resolved => "resolved",
+            Self::Skipped => "skipped",
+        })
+    }
 }
 
 /// An agent as it stood last.
@@ -201,7 +223,7 @@ impl StepReport {
     fn tried(&self) -> String {
         let tries = |purpose| self.attempts.iter().filter(|attempt| attempt.purpose == purpose).count();
         let executed = format!("{} executed", tries(Purpose::Execute));
-        let undos = |count: usize| if count == 1 { "1 undo".to_owned() } else { format!("{count} undos") };
+        let undos = |count| counted(count, "undo");
         match (tries(Purpose::Undo), self.state) {
             (0, _) => executed,
             (1, StepState::Compensated) => format!("{executed}, 1 undone"),

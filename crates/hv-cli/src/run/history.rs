@@ -3,7 +3,7 @@
 use super::RunFailure;
 use crate::report::{
     self, AgentReport, AttemptOutcome, AttemptReport, BondReport, ChargeReport, DemotionReport, DenialReport,
-    FailedUndoReport, LossReport, SlashReport, StepReport, VouchReport,
+    FailedUndoReport, LossReport, Settled, SlashReport, StepReport, VouchReport,
 };
 use hv_core::audit::{Log, Lsn, StreamNo};
 use hv_core::event::{Denial, LedgerEvent, MembershipEvent, NodeEvent, SagaEvent, SessionEvent};
@@ -62,7 +62,7 @@ pub(crate) struct StepHistory {
     /// Why it could not be undone.
     not_undone: Option<String>,
     /// What a person made of that.
-    settled: Option<&'static str>,
+    settled: Option<Settled>,
 }
 
 impl History {
@@ -162,13 +162,14 @@ impl History {
             .collect()
     }
 
-    /// Whether a person has seen to all that could not be undone.
+    /// Whether there is something that could not be undone, and a person has seen to all of it.
     pub(crate) fn is_settled(&self) -> bool {
-        let mut steps = self.sagas.iter().flat_map(|saga| &saga.steps);
-        steps.all(|step| step.state != StepState::CompensationFailed || step.settled.is_some())
+        let steps = self.sagas.iter().flat_map(|saga| &saga.steps);
+        let mut failed = steps.filter(|step| step.state == StepState::CompensationFailed).peekable();
+        failed.peek().is_some() && failed.all(|step| step.settled.is_some())
     }
 
-    fn settle(&mut self, saga: u32, step: u32, how: &'static str) {
+    fn settle(&mut self, saga: u32, step: u32, how: Settled) {
         let saga = self.sagas.get_mut(saga as usize);
         if let Some(step) = saga.and_then(|saga| saga.steps.get_mut(step as usize)) {
             step.settled = Some(how);
@@ -243,14 +244,14 @@ impl History {
     fn node(&mut self, event: &NodeEvent) {
         match event {
             NodeEvent::ItemSettled { stream, saga, step, how, .. } if *stream == self.stream.0 => match how {
-                Settlement::Resolved {} => self.settle(*saga, *step, "resolved"),
-                Settlement::Skipped {} => self.settle(*saga, *step, "skipped"),
+                Settlement::Resolved {} => self.settle(*saga, *step, Settled::Resolved),
+                Settlement::Skipped {} => self.settle(*saga, *step, Settled::Skipped),
                 Settlement::Retried {} => {}
             },
             NodeEvent::UndoEnded { stream, saga, step, result: Retried::Undone {}, .. }
                 if *stream == self.stream.0 =>
             {
-                self.settle(*saga, *step, "undone");
+                self.settle(*saga, *step, Settled::Undone);
             }
             _ => {}
         }
