@@ -216,6 +216,15 @@ fn what_a_command_prints_is_shown_as_it_comes() {
     let mut some = [0; 10];
     child.stdout.take().unwrap().read_exact(&mut some).unwrap();
     assert_eq!((child.wait().unwrap().code(), desk.work().join("ended").exists()), (Some(3), true));
+    // What prints for ever is told by its closed pipe, as it would be without hv.
+    let mut exec = desk.exec("did:mesh:intern", "look");
+    exec.args(["--timeout", "60s", "--", "yes"]);
+    let mut child = exec.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdout.take().unwrap().read_exact(&mut some).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    let words = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(3), "{words}");
+    assert!(words.contains("signal 13"), "{words}");
     assert_eq!(code(&mut desk.session("close")), 0);
     assert_eq!(desk.verdict(), Verdict::Complete);
 }

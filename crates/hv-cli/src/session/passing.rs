@@ -34,8 +34,10 @@ struct Waiting {
     lost: u64,
     /// Whether nothing follows.
     over: bool,
-    /// Whether nobody reads any more.
+    /// Whether nothing is shown any more.
     closed: bool,
+    /// Whether that is so because nobody reads standard output any more.
+    unread: bool,
     command: Option<Waker>,
 }
 
@@ -61,7 +63,7 @@ impl Passing {
         let show = move || {
             while let Some(pieces) = read.next() {
                 for (printed, bytes) in pieces {
-                    write(printed, &bytes).inspect_err(|_| read.close())?;
+                    write(printed, &bytes).inspect_err(|error| read.close(error))?;
                 }
             }
             Ok(())
@@ -106,9 +108,9 @@ impl Shared {
         (!pieces.is_empty()).then_some(pieces)
     }
 
-    fn close(&self) {
+    fn close(&self, why: &io::Error) {
         let mut waiting = self.lock();
-        waiting.closed = true;
+        (waiting.closed, waiting.unread) = (true, why.kind() == io::ErrorKind::BrokenPipe);
         let command = waiting.command.take();
         drop(waiting);
         command.into_iter().for_each(Waker::wake);
@@ -138,6 +140,10 @@ impl Relay for Shared {
         waiting.pieces.push((printed, bytes.to_vec()));
         drop(waiting);
         self.more.notify_one();
+    }
+
+    fn is_closed(&self, printed: Printed) -> bool {
+        printed == Printed::Stdout && self.lock().unread
     }
 }
 
@@ -189,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_reads_any_more_the_command_goes_on() {
+    fn where_nobody_reads_any_more_the_command_is_not_held_up_and_its_pipe_is_closed() {
         for kind in [io::ErrorKind::BrokenPipe, io::ErrorKind::StorageFull] {
             let passing = Passing::writing(move |_, _| Err(kind.into())).unwrap();
             let relay = passing.relay();
@@ -198,7 +204,10 @@ mod tests {
             while relay.poll_ready(&mut cx).is_pending() {
                 std::thread::yield_now();
             }
-            assert_eq!(passing.finish().ok(), (kind == io::ErrorKind::BrokenPipe).then_some(0));
+            let unread = kind == io::ErrorKind::BrokenPipe;
+            let closed = [Printed::Stdout, Printed::Stderr].map(|printed| relay.is_closed(printed));
+            assert_eq!(closed, [unread, false], "a full disk closes no pipe");
+            assert_eq!(passing.finish().ok(), unread.then_some(0));
         }
     }
 }

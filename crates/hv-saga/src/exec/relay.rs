@@ -21,4 +21,10 @@ pub trait Relay: Send + Sync {
     /// Takes the next bytes of a stream. Never waits. When the program has ended, what it left in its pipes comes also
     /// where this is not ready.
     fn pass(&self, printed: Printed, bytes: &[u8]);
+
+    /// Whether nobody reads what comes on a stream any more. What a program prints there then meets a closed pipe, as it
+    /// would without anybody in between.
+    fn is_closed(&self, _: Printed) -> bool {
+        false
+    }
 }

@@ -157,6 +157,9 @@ impl<R: AsyncRead + Unpin> Stream<R> {
                     self.dropped = self.dropped.saturating_add(rest.len() as u64);
                     if let Some(passing) = &mut self.passing {
                         passing.pass(buffer.filled(), false);
+                        if !passing.over && passing.relay.is_closed(passing.printed) {
+                            self.pipe = None;
+                        }
                     }
                 }
                 _ => self.pipe = None,
