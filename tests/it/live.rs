@@ -475,10 +475,18 @@ fn an_undo_that_failed_counts_again_when_it_was_rehearsed_or_a_witness_has_said_
     let listed = ran(hv().args(["saga", "list"]).arg(desk.data()));
     let text = String::from_utf8(listed.stdout).unwrap();
     assert!(text.contains("hv saga restore"), "{text}");
+    assert!(text.contains("name one first: hv node configure --did DID --witness DID"), "{text}");
     // The call that a witness would sign is printed; this node listens to nobody, so nobody's word counts.
     let asked = ran(hv().args(["saga", "restore"]).arg(desk.data()).args(["file.make", "--by", coder]));
     assert_eq!(asked.status.code(), Some(0), "{}", said(&asked));
     assert_eq!(json(&asked)["call"]["action"], "hv.undo.restore");
+    let mut configure = hv();
+    configure.args(["node", "configure", "--did", "did:web:node.example", "--data"]).arg(desk.data());
+    let configured = ran(&mut configure);
+    assert!(said(&configured).contains("nothing of this can be changed"), "{}", said(&configured));
+    let listed = ran(hv().args(["saga", "list"]).arg(desk.data()));
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains("this node has none, and only a witness could change that"), "{listed}");
 }
 
 /// Whether anything was undone is said as it is: without a probe nobody looked.

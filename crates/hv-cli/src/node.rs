@@ -78,7 +78,7 @@ pub struct ConfigureArgs {
     /// The node's own DID: what statements for it are addressed to
     #[arg(long, value_name = "DID")]
     pub did: Did,
-    /// Somebody whose word opens Ring 0; may be given more than once
+    /// Somebody whose word opens Ring 0; may be given more than once. Without one nothing of this can be changed later
     #[arg(long, value_name = "DID")]
     pub witness: Vec<Did>,
     /// Somebody whose findings lead to a slash; may be given more than once
@@ -231,7 +231,10 @@ async fn configure(args: &ConfigureArgs) -> Result<Answer, LiveFailure> {
     let done = folder.hv.establish(&args.word.by, &config, &keys).await;
     let left = folder.leave().await;
     done.map_err(LiveFailure::from).and(left)?;
-    Ok(shown(Some(&config)))
+    let alone = || {
+        "there is no witness, so nothing of this can be changed, and no word lets anything pass".to_owned()
+    };
+    Ok(shown(Some(&config)).warning(args.witness.is_empty().then(alone)))
 }
 
 /// Asks for a witness's word for a change, or makes it on one.

@@ -3,7 +3,7 @@
 use super::trail::{Session, Told, Trail};
 use super::{Failure, timeline};
 use crate::Exit;
-use crate::output::{self, counted};
+use crate::output;
 use hv_core::event::SagaEvent;
 use hv_core::saga::reversibility::Failed;
 use hv_core::saga::{Cause, Join, Move, Reason, SagaState, StepDef};
@@ -31,15 +31,13 @@ pub(super) fn list(trail: &Trail, as_json: bool) -> Result<Exit, Failure> {
             let done = told.saga.runs().filter(|run| run.state.name() == "committed").count();
             let cause = cause(told).map(|cause| format!(", because {cause}")).unwrap_or_default();
             let paused = if told.saga.is_paused() { ", paused" } else { "" };
-            let steps = counted(told.saga.steps().len(), "step");
-            let stand = if done == 1 { "stands" } else { "stand" };
-            let _ = writeln!(
-                text,
-                "{}/{}  {}, {done} of {steps} {stand}{paused}{cause}",
-                session.name,
-                told.id,
-                told.saga.state()
-            );
+            let stand = match (done, told.saga.steps().len()) {
+                (0, 1) => "its step does not stand".to_owned(),
+                (_, 1) => "its step stands".to_owned(),
+                (done, steps) => format!("{done} of {steps} steps stand"),
+            };
+            let _ =
+                writeln!(text, "{}/{}  {}, {stand}{paused}{cause}", session.name, told.id, told.saga.state());
         }
         for item in &open {
             let _ = writeln!(text, "{item}  waits for a person: hv saga resolve, skip or retry");
@@ -52,9 +50,25 @@ pub(super) fn list(trail: &Trail, as_json: bool) -> Result<Exit, Failure> {
                 session.name, failed.step, failed.agent
             );
         }
+        if !open.is_empty() || failed_undos(trail).any(|(session, ..)| !session.closed) {
+            text.push_str(missing(trail));
+        }
         output::print(&text)?;
     }
     Ok(if open.is_empty() { Exit::Done } else { Exit::Escalated })
+}
+
+/// What has to be there before a word of a witness counts.
+const fn missing(trail: &Trail) -> &'static str {
+    match trail.witnessed {
+        Some(true) => "",
+        Some(false) => {
+            "all but a rehearsal takes the word of a witness; this node has none, and only a witness could change that\n"
+        }
+        None => {
+            "all but a rehearsal takes the word of a witness; name one first: hv node configure --did DID --witness DID\n"
+        }
+    }
 }
 
 /// The actions whose undo failed and was not restored.

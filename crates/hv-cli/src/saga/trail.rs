@@ -15,6 +15,8 @@ use std::path::Path;
 #[derive(Debug, Default)]
 pub(super) struct Trail {
     pub(super) sessions: BTreeMap<StreamNo, Session>,
+    /// Whether there is a witness whose word counts; nothing where the node is not configured.
+    pub(super) witnessed: Option<bool>,
     /// What a person has seen to: stream, saga, step.
     settled: BTreeSet<(u32, u32, u32)>,
 }
@@ -82,6 +84,9 @@ impl Trail {
                     if let Some(session) = self.sessions.get_mut(&StreamNo(stream)) {
                         session.undos.restore(&action);
                     }
+                }
+                TrailEvent::Node(NodeEvent::Configured { config, .. }) => {
+                    self.witnessed = Some(!config.witnesses().is_empty());
                 }
                 // Its own records of that may be gone.
                 TrailEvent::Opened { stream, label, .. } => {
