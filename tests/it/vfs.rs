@@ -230,7 +230,7 @@ fn quotas_hold_and_eventual_sessions_keep_what_was_written_at_once() {
 
 /// Every file in the folder of a trail counts; nothing that hv is asked to write goes there.
 #[test]
-fn nothing_is_written_into_the_folder_of_a_trail() {
+fn the_folder_of_a_trail_is_no_place_for_files_and_none_of_its_keys_go_into_a_session() {
     let desk = Desk::new(&[]);
     assert_eq!(desk.write("a", "plan", b"x", &[]).status.code(), Some(0));
     let (data, link) = (desk.data(), desk.folder.path().join("link"));
@@ -245,10 +245,19 @@ fn nothing_is_written_into_the_folder_of_a_trail() {
         made.args(["id", "new", "--key"]).arg(&to);
         for command in [&mut desk.vfs("a", &["export", to.to_str().unwrap()]), &mut checkpoint, &mut made] {
             let output = command.output().unwrap();
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert_eq!(output.status.code(), Some(2), "{command:?}: {said}");
-            assert!(said.contains("folder of a trail"), "{said}");
+            let words = said(&output);
+            assert_eq!(output.status.code(), Some(2), "{command:?}: {words}");
+            assert!(words.contains("folder of a trail"), "{words}");
         }
+        let output = desk.vfs("a", &["import", folder.to_str().unwrap()]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    }
+    let imported = desk.told("a", &["import", desk.folder.path().to_str().unwrap()]);
+    assert!(imported["left_out"].as_array().unwrap().iter().any(|left| *left == data.to_str().unwrap()));
+    assert!(imported["written"].as_array().unwrap().iter().all(|path| path != "trail/keys"), "{imported}");
+    // A place that is none is bad input.
+    for place in [&key, &key.join("below")] {
+        assert_eq!(desk.code("a", &["export", place.to_str().unwrap()]), 2, "{place:?}");
     }
     assert!(!matches!(verify(&data).unwrap().verdict, Verdict::Tampered(_)));
 }

@@ -22,5 +22,10 @@ pub(crate) fn parser() -> impl TypedValueParser<Value = PathBuf> {
 /// The folder of a trail in which a path lies, whatever links lead there.
 pub(crate) fn trail_of(path: &Path) -> Option<PathBuf> {
     let path = place::real(&place::absolute(path).ok()?);
-    path.ancestors().find(|folder| folder.join(FIRST).is_file()).map(Path::to_owned)
+    path.ancestors().find(|folder| is_trail(folder)).map(Path::to_owned)
+}
+
+/// Whether a folder is that of a trail.
+pub(crate) fn is_trail(folder: &Path) -> bool {
+    folder.join(FIRST).is_file()
 }

@@ -218,8 +218,8 @@ pub struct AclArgs {
 /// Arguments of `hv vfs import`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Only files and folders are taken; what else there is, such as a link, is named and left out, and so is a file whose
-name no path of a session can have, such as one with a line break or a backslash."
+    after_help = "Only files and folders are taken; what else there is, such as a link, is named and left out, and so are the
+folder of a trail and a file whose name no path of a session can have, such as one with a line break or a backslash."
 )]
 pub struct ImportArgs {
     /// Who.

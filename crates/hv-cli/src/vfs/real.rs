@@ -1,5 +1,6 @@
 //! Files of a session and files of a real folder.
 
+use crate::outside::{is_trail, trail_of};
 use crate::run::RunFailure;
 use crate::session::LiveFailure;
 use std::collections::BTreeSet;
@@ -13,7 +14,7 @@ const FILES: usize = 100_000;
 /// What there is in a folder.
 pub(super) struct Found {
     pub(super) files: Vec<RealFile>,
-    /// What is neither file nor folder, or has a name that no path of a session can have.
+    /// What is neither file nor folder, is the folder of a trail, or has a name that no path of a session can have.
     pub(super) left_out: Vec<PathBuf>,
 }
 
@@ -31,6 +32,11 @@ pub(super) fn look(folder: &Path, longest: u64) -> Result<Found, LiveFailure> {
             why: format!("{} is no folder that can be read", folder.display()),
         });
     }
+    if let Some(trail) = trail_of(folder) {
+        let why =
+            format!("{} is the folder of a trail, whose keys are no files of a session", trail.display());
+        return Err(LiveFailure::Input { why });
+    }
     let mut found = Found { files: Vec::new(), left_out: Vec::new() };
     let mut open = vec![(folder.to_owned(), String::new())];
     while let Some((folder, path)) = open.pop() {
@@ -45,7 +51,7 @@ pub(super) fn look(folder: &Path, longest: u64) -> Result<Found, LiveFailure> {
                 continue;
             };
             let path = if path.is_empty() { name } else { format!("{path}/{name}") };
-            if kind.is_dir() {
+            if kind.is_dir() && !is_trail(&entry.path()) {
                 open.push((entry.path(), path));
             } else if kind.is_file() {
                 if entry.metadata().map_err(failed)?.len() > longest {
@@ -90,7 +96,7 @@ pub(super) fn check(folder: &Path, paths: &[String]) -> Result<(), LiveFailure> 
         }
         Ok(None) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(io_failure(folder, "read the folder", error)),
+        Err(error) => return input(format!("{}: {error}; give an empty or a new folder", folder.display())),
     }
     let all: BTreeSet<&str> = paths.iter().map(String::as_str).collect();
     for path in paths {
@@ -101,7 +107,8 @@ pub(super) fn check(folder: &Path, paths: &[String]) -> Result<(), LiveFailure> 
             ));
         }
     }
-    fs::create_dir_all(folder).map_err(|error| io_failure(folder, "create the folder", error))
+    fs::create_dir_all(folder)
+        .or_else(|error| input(format!("{}: {error}; give another place", folder.display())))
 }
 
 /// Writes a file that was not there.
