@@ -556,6 +556,20 @@ fn a_session_that_no_run_began_is_not_ended_by_one() {
     refused(&mut resume());
 }
 
+/// What a step is called by itself is free, whatever others have called theirs.
+#[test]
+fn nobody_takes_the_name_of_a_step_to_come() {
+    let desk = Desk::new(&["look=read-only"]);
+    assert_eq!(code(desk.exec("did:mesh:intern", "look").args(["--step", "e2", "--", "true"])), 0);
+    for _ in 0..2 {
+        let output = ran(desk.exec("did:mesh:coder", "look").args(["--", "true"]));
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    }
+    let names: Vec<Value> =
+        desk.status()["steps"].as_array().unwrap().iter().map(|step| step["id"].clone()).collect();
+    assert_eq!(names, ["e2", "e3", "e4"]);
+}
+
 #[test]
 fn names_of_hv_and_scores_out_of_range_are_refused_by_name() {
     let desk = Desk::new(&["look=read-only"]);

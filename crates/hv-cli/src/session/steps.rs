@@ -365,8 +365,11 @@ pub(super) fn definition(
     let id = match &args.step {
         Some(step) => step.clone(),
         None => {
-            let next = folder.hv.sagas(session)?.len() + 1;
-            StepId::new(&format!("e{next}")).map_err(|bad| input(bad.to_string()))?
+            // Somebody may have given a name like it.
+            let taken = folder.hv.sagas(session)?;
+            let mut names = (taken.len() + 1..).map(|next| format!("e{next}"));
+            let free = names.find(|name| taken.iter().all(|saga| saga.as_str() != name));
+            StepId::new(&free.unwrap_or_default()).map_err(|bad| input(bad.to_string()))?
         }
     };
     let claims = folder.hv.action_claims(session, &args.action)?;
