@@ -13,10 +13,14 @@ use hv_rings::elevation::Elevation;
 use hv_rings::intent::{Bounds, Policy};
 use hv_rings::standing::Cap;
 use hv_rings::{Basis, Nonce};
-use hv_types::wire::Reader;
-use hv_types::{ActionId, Did, Digest, Ring, SagaId, SessionId, Sigma, Timestamp, Undecodable, Wire};
+use hv_types::{ActionId, Did, Digest, Ring, SagaId, SessionId, Sigma, Timestamp};
 use std::fmt;
 use std::time::Duration;
+
+mod body;
+
+pub use body::read_body;
+pub(crate) use body::{put_body, put_moves, put_session};
 
 pub use crate::authority::NodeConfig;
 pub use crate::evidence::{Rejected, Rejection, Voice};
@@ -28,7 +32,7 @@ pub use hv_saga::SagaEvent;
 pub use hv_session::SessionEvent as MembershipEvent;
 
 /// The version of the records that are written.
-pub const RECORD_VERSION: u8 = 1;
+pub const RECORD_VERSION: u8 = 2;
 
 /// What the node stream says besides what the log itself keeps there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -386,10 +390,8 @@ pub enum SessionEvent {
         /// What the saga's machine says.
         event: SagaEvent,
     },
-    /// The gate let one attempt pass; what it said is in the event before.
+    /// The gate let one attempt pass: the one that starts in the event before, with what its step says.
     Granted {
-        /// Digest of the parameters of the call.
-        params: Digest,
         /// The last point in time at which it may start.
         deadline: Timestamp,
         /// The ring that it needs.
@@ -425,6 +427,8 @@ pub enum SessionEvent {
         saga: u32,
         /// The step's ordinal.
         step: u32,
+        /// Digest of the parameters of the call, which is what was signed.
+        params: Digest,
         /// On what: a quorum or a witness.
         basis: Basis,
         /// The last point in time at which it counts.
@@ -621,12 +625,12 @@ hv_types::wire_enum!(SessionEvent {
     2 => Registered { action, source, claim },
     3 => SagaOpened { id, unproven },
     4 => Saga { saga, event },
-    5 => Granted { params, deadline, ring, sigma },
+    5 => Granted { deadline, ring, sigma },
     6 => Denied { denial },
     7 => Noted { key },
     8 => VotersNamed { voters },
     9 => Overridden { action, set },
-    10 => Certified { saga, step, basis, until, voices },
+    10 => Certified { saga, step, params, basis, until, voices },
     11 => Rejected { rejected },
     12 => Elevated { elevation, voices },
     13 => IntentRuled { policy },
@@ -640,55 +644,3 @@ hv_types::wire_enum!(SessionEvent {
     40 => Ports { on },
     41 => DriftChecked { member, check },
 });
-
-/// Appends the body of a record.
-pub(crate) fn put_body<E: Wire>(events: &[E], out: &mut Vec<u8>) {
-    out.push(RECORD_VERSION);
-    events.iter().for_each(|event| event.put(out));
-}
-
-/// Appends the body of a session's record: first what the session's machine says.
-pub(crate) fn put_session(lifecycle: &[MembershipEvent], events: &[SessionEvent], out: &mut Vec<u8>) {
-    out.push(RECORD_VERSION);
-    for event in lifecycle {
-        // As `SessionEvent::Session` is written, without making one.
-        out.push(SESSION_TAG);
-        event.put(out);
-    }
-    events.iter().for_each(|event| event.put(out));
-}
-
-/// The tag of [`SessionEvent::Session`].
-const SESSION_TAG: u8 = 0;
-
-/// Reads the body of a record.
-///
-/// # Errors
-/// [`Undecodable`] for another version, and where the bytes are not events to the last.
-pub fn read_body<E: Wire>(body: &[u8]) -> Result<Vec<E>, Undecodable> {
-    let mut reader = Reader::new(body);
-    if reader.byte()? != RECORD_VERSION {
-        return Err(reader.invalid("record version"));
-    }
-    let mut events = Vec::new();
-    while !reader.rest().is_empty() {
-        events.push(E::take(&mut reader)?);
-    }
-    Ok(events)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use hv_session::SessionState;
-
-    #[test]
-    fn a_sessions_own_events_are_written_as_they_are_read() {
-        let event = MembershipEvent::Moved { to: SessionState::Active };
-        let mut out = Vec::new();
-        put_session(std::slice::from_ref(&event), &[SessionEvent::Noted { key: "k".into() }], &mut out);
-        let read: Vec<SessionEvent> = read_body(&out).unwrap();
-        assert_eq!(read, [SessionEvent::Session { event }, SessionEvent::Noted { key: "k".into() }]);
-        assert_eq!(out, [1, 0, 1, 2, 7, 1, b'k']);
-    }
-}

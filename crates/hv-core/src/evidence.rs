@@ -110,16 +110,11 @@ pub fn call_for(
 
 /// The call that an attempt makes, prepared with this deadline.
 pub(crate) fn call_with(attempt: &Attempt, deadline: Timestamp) -> Call {
-    call_of(attempt, parameters_of(attempt), deadline)
-}
-
-/// The same where the digest of its parameters is known.
-pub(crate) fn call_of(attempt: &Attempt, params: Digest, deadline: Timestamp) -> Call {
     Call {
         session: attempt.session.clone(),
         agent: attempt.agent.clone(),
         action: attempt.action.clone(),
-        params,
+        params: parameters_of(attempt),
         deadline,
     }
 }

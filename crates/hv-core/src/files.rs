@@ -10,7 +10,7 @@ use crate::state::{Slot, State};
 use hv_audit::{Lsn, PayloadRef, StreamNo};
 use hv_rings::class::Class;
 use hv_session::{BadPath, ConsistencyMode, Content, Expect, FileCommand, FilePath};
-use hv_types::{ActionId, ActionKind, Call, Did, Digest, Reversibility, SessionId, Timestamp};
+use hv_types::{ActionId, ActionKind, Did, Digest, Reversibility, SessionId, Timestamp};
 use std::sync::LazyLock;
 
 /// What is done to a file, as far as the gate asks.
@@ -283,15 +283,7 @@ fn pass_in(
     if let Some(killed) = state.kills.hit(&slot.id, agent, Some(action)) {
         return Err(refuse(Some(action), killed));
     }
-    let call = Call {
-        session: slot.id.clone(),
-        agent: agent.clone(),
-        action: action.clone(),
-        // No grant and no certificate is bound to it: what is done to a file is the record itself.
-        params: Digest::default(),
-        deadline: now,
-    };
-    match gate::check_call((state, slot, now), agent, &call, access.class()) {
+    match gate::check_call((state, slot, now), agent, action, access.class()) {
         Ok(_) => Ok(()),
         Err((denial, trip)) => {
             let reason = gate::reason(state, agent, denial, now);

@@ -4,7 +4,7 @@ use crate::charges;
 use crate::elevate::with_elevation;
 use crate::error::Reason;
 use crate::event::{Denial, NodeEvent};
-use crate::evidence::{self, Presented, Rejected, Voice, Weighed, call_of, voice, voices};
+use crate::evidence::{self, Presented, Rejected, Voice, Weighed, call_with, voice, voices};
 use crate::grant::Right;
 use crate::host::{Start, right_of};
 use crate::intent::{Intended, Use};
@@ -19,20 +19,15 @@ use hv_rings::gate::{
 use hv_rings::intent::{Places, Unintended};
 use hv_rings::rate::Limited;
 use hv_rings::standing::Standing;
-use hv_rings::{Basis, Evidence};
+use hv_rings::{Basis, Evidence, Shown};
 use hv_saga::reversibility::Known;
 use hv_saga::{Attempt, StepDef};
 use hv_session::SessionState;
 use hv_types::{ActionId, ActionKind, Call, Did, Digest, Reversibility, Ring, SessionId, Sigma, Timestamp};
 
-/// What is brought for most calls.
-static NO_EVIDENCE: Evidence = Evidence::none();
-
 /// That a call passed, and what was known when it did.
 #[derive(Debug, Clone)]
 pub(crate) struct Pass {
-    /// Digest of the call's parameters.
-    pub(crate) params: Digest,
     /// The last point in time at which it may start.
     pub(crate) deadline: Timestamp,
     pub(crate) ring: Ring,
@@ -76,6 +71,8 @@ impl Pass {
 /// On whose word a call passed.
 #[derive(Debug, Clone)]
 pub(crate) struct Certified {
+    /// Digest of the parameters of the call for which that word was given.
+    pub(crate) params: Digest,
     pub(crate) basis: Basis,
     pub(crate) until: Timestamp,
     pub(crate) voices: Vec<Voice>,
@@ -143,8 +140,8 @@ pub(crate) fn check(
     let right = right_of(saga, attempt.purpose);
     if right == Right::Earlier {
         let ring = terms.map_or(Ring::Sandbox, |terms| terms.need);
-        let (params, deadline) = (state.parameters_of(attempt), attempt.deadline);
-        return Ok(Pass { params, deadline, ring, sigma, right, is_final: false, besides: None });
+        let deadline = attempt.deadline;
+        return Ok(Pass { deadline, ring, sigma, right, is_final: false, besides: None });
     }
     if let Some(reason) = state.kills.hit(&attempt.session, agent, Some(&attempt.action)) {
         let denial = Denial::of("step", Some(agent), Some(&attempt.action), &reason);
@@ -164,70 +161,92 @@ pub(crate) fn check(
     let asks = |ring: Ring| !matches!(ring, Ring::Standard | Ring::Sandbox);
     let presented = presented.filter(|_| asks_witness || terms.is_some_and(|terms| asks(terms.need)));
     let deadline = presented.map_or(attempt.deadline, Presented::deadline);
-    let call = call_of(attempt, state.parameters_of(attempt), deadline);
     // What is brought is large, and mostly nothing is.
-    let (mut weighed, mut consent) = (None, None);
-    if let Some((presented, terms)) = presented.zip(terms) {
-        (weighed, consent) =
-            weighed_of((state, slot, now), &call, (presented, terms, asks_witness), (own, also));
+    let mut brought = None;
+    if let Some(terms) = terms.filter(|_| presented.is_some() || slot.has_elevations()) {
+        let call = call_with(attempt, deadline);
+        brought = Some(bring((state, slot, now), call, (presented, terms, asks_witness), (own, also)));
     }
-    if let Some(terms) = terms.filter(|_| slot.has_elevations()) {
-        elevate((slot, now), &call, terms.need, weighed.get_or_insert_default());
-    }
-    let evidence = weighed.as_ref().map_or(&NO_EVIDENCE, |weighed| &weighed.evidence);
+    let shown = brought.as_deref().map(Bring::shown);
     let who = (&party, saga.principals());
     let rate = |stands| turnstile.take(attempt.ordinal, agent, stands);
-    let consenting = consent.as_ref().map_or(evidence, |consent| &consent.evidence);
-    let (covered, unintended) = intended.with(consenting, now);
+    let (covered, unintended) = intended.with(brought.as_deref().map(Bring::consenting), now);
     let intent = unintended.as_ref().map_or(Ok(()), Err);
-    let held = held((state, slot, now), who, &call, (terms, sigma), (evidence, intent), tools, rate);
+    let what = (&attempt.action, deadline);
+    let held = held((state, slot, now), who, what, (terms, sigma), (shown, intent), tools, rate);
     let (ring, basis) = match held {
         Ok(held) => held,
         Err(denial) => {
-            let brought = weighed.into_iter().chain(consent);
-            return Err(refused((state, slot, now), (saga, step), (&call, agent), (denial, terms), brought));
+            return Err(refused(
+                (state, slot, now),
+                (saga, step),
+                (attempt, deadline),
+                (denial, terms),
+                brought,
+            ));
         }
     };
     // It may start as long as the attempt has time, and as long as what it rests on counts.
+    let rests = shown.map_or(Timestamp::MAX, |shown| shown.evidence.until(basis));
     let mut pass = Pass {
-        params: call.params,
-        deadline: attempt.deadline.min(evidence.until(basis)),
+        deadline: attempt.deadline.min(rests),
         ring,
         sigma,
         right,
         is_final: class_now.as_ref().is_some_and(is_final),
         besides: None,
     };
-    if weighed.is_some() || consent.is_some() || !covered.is_empty() {
-        pass.rests_on((weighed, basis), consent, covered, (own, now));
+    if brought.is_some() || !covered.is_empty() {
+        pass.rests_on((brought, basis), covered, (own, now));
     }
     Ok(pass)
 }
 
-/// What is brought for a call, as far as it counts; and the word of a witness that an intent asks for, where it stands
-/// beside the votes.
-#[cold]
-fn weighed_of(
-    (state, slot, now): (&State, &Slot, Timestamp),
-    call: &Call,
-    (presented, terms, asks_witness): (&Presented, Terms, bool),
-    (own, also): (&[Voice], &[NodeEvent]),
-) -> (Option<Box<Weighed>>, Option<Box<Weighed>>) {
-    let spent = evidence::spent_for(state.authority.spent(), own, also);
-    let weigh = |need, presented: &_| {
-        Some(Box::new(evidence::weigh((state, Some(slot), now), call, need, presented, &spent)))
-    };
-    if asks_witness && terms.need != Ring::Root {
-        let (words, votes) = presented.apart(Kind::Witness);
-        return (weigh(terms.need, &votes), weigh(Ring::Root, &words));
+/// What is brought for a call, as far as it counts.
+struct Bring {
+    call: Call,
+    weighed: Weighed,
+    /// The word of a witness that an intent asks for, where it stands beside the votes.
+    consent: Option<Weighed>,
+}
+
+impl Bring {
+    fn shown(&self) -> Shown<'_> {
+        Shown { call: &self.call, evidence: &self.weighed.evidence }
     }
-    (weigh(terms.need, presented), None)
+
+    /// What an intent that asks for a witness is shown.
+    fn consenting(&self) -> &Evidence {
+        &self.consent.as_ref().unwrap_or(&self.weighed).evidence
+    }
+
+    fn rejected(&self) -> impl Iterator<Item = &Rejected> {
+        std::iter::once(&self.weighed).chain(&self.consent).flat_map(|weighed| &weighed.rejected)
+    }
 }
 
 #[cold]
-fn elevate((slot, now): (&Slot, Timestamp), call: &Call, need: Ring, weighed: &mut Weighed) {
-    let evidence = std::mem::take(&mut weighed.evidence);
-    weighed.evidence = with_elevation(evidence, slot, call, need, now);
+fn bring(
+    (state, slot, now): (&State, &Slot, Timestamp),
+    call: Call,
+    (presented, terms, asks_witness): (Option<&Presented>, Terms, bool),
+    (own, also): (&[Voice], &[NodeEvent]),
+) -> Box<Bring> {
+    let spent = evidence::spent_for(state.authority.spent(), own, also);
+    let weigh =
+        |need, presented: &_| evidence::weigh((state, Some(slot), now), &call, need, presented, &spent);
+    let (mut weighed, consent) = match presented {
+        None => (Weighed::default(), None),
+        Some(presented) if asks_witness && terms.need != Ring::Root => {
+            let (words, votes) = presented.apart(Kind::Witness);
+            (weigh(terms.need, &votes), Some(weigh(Ring::Root, &words)))
+        }
+        Some(presented) => (weigh(terms.need, presented), None),
+    };
+    if slot.has_elevations() {
+        weighed.evidence = with_elevation(weighed.evidence, slot, &call, terms.need, now);
+    }
+    Box::new(Bring { call, weighed, consent })
 }
 
 impl Pass {
@@ -235,21 +254,23 @@ impl Pass {
     #[cold]
     fn rests_on(
         &mut self,
-        (weighed, basis): (Option<Box<Weighed>>, Basis),
-        consent: Option<Box<Weighed>>,
+        (brought, basis): (Option<Box<Bring>>, Basis),
         covered: Vec<Use>,
         (own, now): (&[Voice], Timestamp),
     ) {
-        let rests = weighed.as_ref().and_then(|weighed| certified(&weighed.evidence, basis, own, now));
         let by_consent = covered.iter().any(|covered| covered.consented);
-        let consented = consent.as_deref().filter(|_| by_consent);
-        let consented = consented.and_then(|consent| certified(&consent.evidence, Basis::Witness, own, now));
+        let brought = brought.as_deref();
+        let rests = brought.and_then(|brought| certified(brought.shown(), basis, own, now));
+        let consented = brought.filter(|_| by_consent).and_then(|brought| {
+            let evidence = &brought.consent.as_ref()?.evidence;
+            certified(Shown { evidence, ..brought.shown() }, Basis::Witness, own, now)
+        });
         if !covered.is_empty() {
             let consented = consented.as_ref().map_or(Timestamp::MAX, |consented| consented.until);
             let ends = covered.iter().map(|covered| covered.until).chain([consented]);
             self.deadline = ends.fold(self.deadline, Timestamp::min);
         }
-        let rejected = weighed.into_iter().chain(consent).flat_map(|weighed| weighed.rejected).collect();
+        let rejected = brought.into_iter().flat_map(Bring::rejected).cloned().collect();
         self.besides = Besides::of(covered, Certified::both(rests, consented), rejected);
     }
 }
@@ -259,25 +280,27 @@ impl Pass {
 fn refused(
     (state, slot, now): (&State, &Slot, Timestamp),
     (saga, step): (&NamedSaga, &StepDef),
-    (call, agent): (&Call, &Did),
+    (attempt, deadline): (&Attempt, Timestamp),
     (gate, terms): (Box<GateDenial>, Option<Terms>),
-    brought: impl Iterator<Item = Box<Weighed>>,
+    brought: Option<Box<Bring>>,
 ) -> Box<Refused> {
-    let (mut rejected, mut short) = (Vec::new(), None);
-    for weighed in brought {
-        rejected.extend(weighed.rejected);
-        short = short.or(weighed.short);
-    }
+    let agent = &attempt.agent;
+    let rejected = brought.iter().flat_map(|brought| brought.rejected()).cloned().collect();
+    let short = brought.and_then(|brought| {
+        let Bring { weighed, consent, .. } = *brought;
+        weighed.short.or_else(|| consent?.short)
+    });
     let lacks_quorum = lacks_quorum(&gate);
     let why = undo_counts_not(slot, saga, step, &gate, agent);
     let reason = reason(state, agent, gate.clone(), now);
-    let mut denial = Denial::of("step", Some(agent), Some(&call.action), &reason);
+    let mut denial = Denial::of("step", Some(agent), Some(&attempt.action), &reason);
     if let Some(short) = short.filter(|_| lacks_quorum) {
         denial.reason = format!("{}: {short}", denial.reason);
     }
     // An elevation that there was is asked about first by whoever had it.
     let elevation = slot.elevated(agent).filter(|_| lacks_quorum);
-    let uncovered = elevation.and_then(|elevation| elevation.covers(call, now).err());
+    let uncovered =
+        elevation.and_then(|elevation| elevation.covers(&call_with(attempt, deadline), now).err());
     let capped = capped_besides((state, slot, now), agent).filter(|_| lacks_quorum);
     for why in why.into_iter().chain(uncovered.map(|why| why.to_string())).chain(capped) {
         denial.reason = format!("{}; {why}", denial.reason);
@@ -357,7 +380,12 @@ fn undo_counts_not(
 }
 
 /// Whose word a permission rests on, if on anybody's. What was used for the same step before is not used again.
-fn certified(evidence: &Evidence, basis: Basis, own: &[Voice], now: Timestamp) -> Option<Box<Certified>> {
+fn certified(
+    Shown { call, evidence }: Shown<'_>,
+    basis: Basis,
+    own: &[Voice],
+    now: Timestamp,
+) -> Option<Box<Certified>> {
     let mut spent = evidence::spends(evidence, basis, now);
     let voices = voices(&spent);
     // An elevation uses nothing up: it was given before.
@@ -366,7 +394,8 @@ fn certified(evidence: &Evidence, basis: Basis, own: &[Voice], now: Timestamp) -
     }
     let used = |event: &NodeEvent| voice(event).is_some_and(|voice| own.contains(&voice));
     spent.retain(|event| !used(event));
-    Some(Box::new(Certified { basis, until: evidence.until(basis), voices, spent }))
+    let (params, until) = (call.params, evidence.until(basis));
+    Some(Box::new(Certified { params, basis, until, voices, spent }))
 }
 
 /// Whether an agent may call at all now, before what it calls for is looked at; takes one call from its bucket.
@@ -385,18 +414,21 @@ pub(crate) fn enters(
 pub(crate) fn check_call(
     (state, slot, now): (&State, &Slot, Timestamp),
     agent: &Did,
-    call: &Call,
+    action: &ActionId,
     class: Class,
 ) -> Result<Ring, (Box<GateDenial>, Option<Box<NodeEvent>>)> {
-    let terms = class.terms(&state.override_of(slot, &call.action));
+    let terms = class.terms(&state.override_of(slot, action));
     let party = state.party(slot, agent);
     let sigma = state.sigma_of(slot, &party, terms.reversibility, now);
     let passed = {
         let rate = |stands| rates::take((state, now), agent, stands);
-        let elevated =
-            slot.has_elevations().then(|| with_elevation(Evidence::none(), slot, call, terms.need, now));
-        let evidence = elevated.as_ref().unwrap_or(&NO_EVIDENCE);
-        held((state, slot, now), (&party, &[]), call, (Some(terms), sigma), (evidence, Ok(())), 0, rate)
+        let elevated = slot.has_elevations().then(|| {
+            let call = call_of_its_own(slot, agent, action, now);
+            (with_elevation(Evidence::none(), slot, &call, terms.need, now), call)
+        });
+        let shown = elevated.as_ref().map(|(evidence, call)| Shown { call, evidence });
+        let what = (action, now);
+        held((state, slot, now), (&party, &[]), what, (Some(terms), sigma), (shown, Ok(())), 0, rate)
     };
     match passed {
         Ok((ring, _)) => {
@@ -410,12 +442,25 @@ pub(crate) fn check_call(
     }
 }
 
+/// A call of what the supervisor itself offers. No grant and no certificate is bound to it, only an elevation may cover
+/// it: what is done is the record itself.
+#[cold]
+fn call_of_its_own(slot: &Slot, agent: &Did, action: &ActionId, now: Timestamp) -> Call {
+    Call {
+        session: slot.id.clone(),
+        agent: agent.clone(),
+        action: action.clone(),
+        params: Digest::default(),
+        deadline: now,
+    }
+}
+
 fn held(
     (state, slot, now): (&State, &Slot, Timestamp),
     (party, principals): (&Party<'_>, &[Did]),
-    call: &Call,
+    (action, deadline): (&ActionId, Timestamp),
     (terms, sigma): (Option<Terms>, Sigma),
-    (evidence, intent): (&Evidence, Result<(), &Unintended>),
+    (shown, intent): (Option<Shown<'_>>, Result<(), &Unintended>),
     tools: u32,
     rate: impl FnOnce(Ring) -> Result<(), Limited>,
 ) -> Result<(Ring, Basis), Box<GateDenial>> {
@@ -435,14 +480,15 @@ fn held(
         if principals.is_empty() { Vec::new() } else { principals.iter().map(Stand::principal).collect() };
     let mut facts = Facts {
         entry: entry(state, slot, party, now),
-        call,
+        action,
+        deadline,
         rate: Ok(()),
         limits: &state.guards.limits,
         tools_in_use: tools,
         terms,
         sigma,
         standing: &standing,
-        evidence,
+        shown,
         intent,
         on_behalf_of: &on_behalf_of,
     };

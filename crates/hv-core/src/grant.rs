@@ -121,7 +121,7 @@ impl fmt::Debug for Grant {
 impl Permit for Grant {
     type Refusal = Mismatch;
 
-    /// The attempt itself is compared, every part of it; its digest was taken from it when it was granted.
+    /// The attempt itself is compared, every part of it; the digest of its parameters is made of it.
     fn redeem(self, attempt: &Attempt, now: Timestamp) -> Result<(), Mismatch> {
         if self.attempt == *attempt { self.opens(now).map(|_| ()) } else { Err(Mismatch::OtherCall) }
     }
@@ -140,14 +140,7 @@ static PARAMETERS_KEY: LazyLock<[u8; 32]> =
 
 /// Digest of the parameters of the call that an attempt makes.
 pub(crate) fn parameters_of(attempt: &Attempt) -> Digest {
-    parameters_in(&mut Vec::with_capacity(128), attempt)
-}
-
-/// The same by way of this room.
-pub(crate) fn parameters_in(room: &mut Vec<u8>, attempt: &Attempt) -> Digest {
-    room.clear();
-    attempt.put_parameters(room);
-    Digest(*blake3::keyed_hash(&PARAMETERS_KEY, room).as_bytes())
+    Digest(*blake3::keyed_hash(&PARAMETERS_KEY, &attempt.parameters()).as_bytes())
 }
 
 /// Why a grant does not open a call.

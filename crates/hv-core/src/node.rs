@@ -28,7 +28,7 @@ mod ripe;
 mod turn;
 mod turnaway;
 
-pub(crate) use draft::{Ahead, Draft, Part};
+pub(crate) use draft::{Ahead, Draft, Granted, Part};
 pub use keeping::Kept;
 pub(crate) use keeping::Taken;
 pub use notice::{Notice, Said, Told};

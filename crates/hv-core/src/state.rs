@@ -23,7 +23,7 @@ use foldhash::quality::RandomState;
 use hv_audit::{PayloadRef, StreamNo};
 use hv_integrations::trust::TaskOutcome;
 use hv_liability::{Ledger, SessionNo};
-use hv_rings::class::{Claims, Class, Override, Undo, Unproven};
+use hv_rings::class::{Claim, Claims, Class, Override, Source, Undo, Unproven};
 use hv_rings::standing::Cap;
 use hv_saga::reversibility::{Known as Undoing, Registry};
 use hv_saga::{Attempt, AttemptFacts, Saga, SagaState, StepDef};
@@ -258,6 +258,7 @@ impl State {
             lifecycle.iter().try_for_each(|event| slot.lives(event, Session::apply_decided))?;
             events.iter().try_for_each(|event| slot.apply(event, attached, ahead.as_deref_mut()))?;
             match ahead.as_deref_mut() {
+                Some(ahead) if ahead.moves().is_some() => slot.take_up(ahead),
                 Some(ahead) if !ahead.reached => slot.reach(ahead).map(|_| ()),
                 _ => Ok(()),
             }
@@ -557,6 +558,11 @@ impl Slot {
     /// What was said about an action; nothing where nobody registered it.
     pub(crate) fn claims(&self, action: &ActionId) -> Option<&Claims> {
         self.registry.get(action).filter(|claims| claims.registered())
+    }
+
+    /// Whether all of this was said about the action before.
+    pub(crate) fn knows(&self, source: Source, action: &ActionId, claim: &Claim) -> bool {
+        self.registry.get(action).is_some_and(|known| known.with(source, claim) == *known)
     }
 
     /// What a step of a saga counts as when `who` does it. In a rehearsal every undo is accepted: that is where it is

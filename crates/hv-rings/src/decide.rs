@@ -1,6 +1,6 @@
 //! The decision about one call, and its reasons.
 
-use crate::evidence::{Basis, Certificate, Evidence};
+use crate::evidence::{Basis, Certificate, Evidence, Shown};
 use crate::score::{exceeds, threshold};
 use core::fmt;
 use hv_types::{Call, Ring, Sigma};
@@ -38,7 +38,7 @@ use hv_types::{Call, Ring, Sigma};
 /// The first thing that is missing: [`Denial::Score`], [`Denial::Certificate`], [`Denial::Capped`], in this
 /// order.
 pub fn decide(need: Ring, sigma: Sigma, cap: Ring, call: &Call, evidence: &Evidence) -> Result<Ring, Denial> {
-    basis(need, sigma, cap, call, evidence).map(|_| need)
+    basis(need, sigma, cap, Some(Shown { call, evidence })).map(|_| need)
 }
 
 /// The most privileged ring in which exactly this call could run, caps aside.
@@ -47,19 +47,13 @@ pub fn decide(need: Ring, sigma: Sigma, cap: Ring, call: &Call, evidence: &Evide
 /// Ring 1 with more than 0.95 and a quorum, Ring 0 with a witness, else what the score earns.
 #[must_use]
 pub fn ring_with(sigma: Sigma, call: &Call, evidence: &Evidence) -> Ring {
-    let open = |need: &Ring| basis(*need, sigma, Ring::Root, call, evidence).is_ok();
+    let open = |need: &Ring| basis(*need, sigma, Ring::Root, Some(Shown { call, evidence })).is_ok();
     Ring::ALL.into_iter().find(open).unwrap_or(Ring::Sandbox)
 }
 
 /// What a yes rests on.
 #[inline]
-pub(crate) fn basis(
-    need: Ring,
-    sigma: Sigma,
-    cap: Ring,
-    call: &Call,
-    evidence: &Evidence,
-) -> Result<Basis, Denial> {
+pub(crate) fn basis(need: Ring, sigma: Sigma, cap: Ring, shown: Option<Shown<'_>>) -> Result<Basis, Denial> {
     if let Some(above) = threshold(need)
         && !exceeds(sigma, above)
     {
@@ -68,12 +62,20 @@ pub(crate) fn basis(
     let certified = match need {
         Ring::Sandbox => Ok(Basis::Open),
         Ring::Standard => Ok(Basis::Score),
-        Ring::Privileged => evidence.consent(call).map_err(|lack| (Certificate::Quorum, lack)),
-        Ring::Root => evidence.witnessed(call).map_err(|lack| (Certificate::Witness, lack)),
+        Ring::Privileged => looked_at(shown, Evidence::consent).map_err(|lack| (Certificate::Quorum, lack)),
+        Ring::Root => looked_at(shown, Evidence::witnessed).map_err(|lack| (Certificate::Witness, lack)),
     };
     let basis =
         certified.map_err(|(certificate, lack)| Denial::Certificate { need, sigma, certificate, lack })?;
     if cap.permits(need) { Ok(basis) } else { Err(Denial::Capped { need, sigma, cap }) }
+}
+
+/// Where nothing is presented, every certificate is missing.
+fn looked_at(
+    shown: Option<Shown<'_>>,
+    look: impl FnOnce(&Evidence, &Call) -> Result<Basis, Lack>,
+) -> Result<Basis, Lack> {
+    shown.map_or(Err(Lack::Missing), |shown| look(shown.evidence, shown.call))
 }
 
 /// Why a call may not run in the ring that it needs.

@@ -4,7 +4,7 @@
 //! caps hold, and Ring 0 cannot even be asked for.
 
 use crate::decide::{Denial, basis};
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Shown};
 use core::fmt;
 use hv_types::{Call, Digest, Ring, Sigma, Timestamp, Wire};
 
@@ -113,7 +113,7 @@ pub fn grant(request: Request, asking: &Asking<'_>) -> Result<Elevation, NotElev
         return Err(NotElevated::OneAtATime { until });
     }
     // No elevation names `ELEVATE`, so consent to this call can only be a quorum's.
-    let basis = basis(Ring::Privileged, sigma, cap, call, evidence)
+    let basis = basis(Ring::Privileged, sigma, cap, Some(Shown { call, evidence }))
         .map_err(|denial| NotElevated::Denied { denial })?;
     let until = evidence.until(basis);
     if until < now { Err(NotElevated::Stale { until }) } else { Ok(Elevation { request, since: now }) }

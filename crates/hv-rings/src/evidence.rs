@@ -149,6 +149,17 @@ fn bound(certified: Option<&Call>, call: &Call) -> Result<(), Lack> {
     }
 }
 
+/// Certificates that are presented, and the call that each has to be for.
+///
+/// It stands where a call may come with none: then nobody has to take the digest of its parameters.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    /// The call.
+    pub call: &'a Call,
+    /// The certificates.
+    pub evidence: &'a Evidence,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,9 +5,9 @@
 
 use crate::class::Terms;
 use crate::decide::{Denial, basis};
-use crate::evidence::{Basis, Evidence};
+use crate::evidence::{Basis, Shown};
 use crate::standing::Standing;
-use hv_types::{Call, Ring, Sigma, Timestamp};
+use hv_types::{Ring, Sigma, Timestamp};
 
 mod denial;
 mod facts;
@@ -77,15 +77,9 @@ pub fn enter(entry: &Entry) -> Result<(), GateDenial> {
 /// use hv_rings::gate::check;
 /// use hv_rings::rate::Limits;
 /// use hv_rings::standing::standing;
-/// use hv_rings::{ActionId, ActionKind, Call, Did, Digest, Evidence, Reversibility, Ring, SessionId, Timestamp};
+/// use hv_rings::{ActionId, ActionKind, Reversibility, Ring, Timestamp};
 ///
-/// let call = Call {
-///     session: SessionId::new("release")?,
-///     agent: Did::new("did:mesh:alpha")?,
-///     action: ActionId::new("file.write")?,
-///     params: Digest::default(),
-///     deadline: Timestamp(1_000),
-/// };
+/// let action = ActionId::new("file.write")?;
 /// let now = Timestamp(500);
 /// let class = Class {
 ///     kind: ActionKind::Effect,
@@ -104,26 +98,27 @@ pub fn enter(entry: &Entry) -> Result<(), GateDenial> {
 ///         quarantine: Quarantine::Free,
 ///         life: Life::Running,
 ///     },
-///     call: &call,
+///     action: &action,
+///     deadline: Timestamp(1_000),
 ///     rate: Ok(()),
 ///     limits: &Limits::default(),
 ///     tools_in_use: 0,
 ///     terms: Some(class.terms(&Override::default())),
 ///     sigma,
 ///     standing: &standing(sigma, &[], now),
-///     evidence: &Evidence::none(),
+///     shown: None,
 ///     intent: Ok(()),
 ///     on_behalf_of: &[],
 /// };
 /// assert_eq!(check(&facts).unwrap().ring(), Ring::Standard);
-/// assert_eq!(check(&Facts { terms: None, ..facts }), Err(GateDenial::NotRegistered { action: call.action.clone() }));
+/// assert_eq!(check(&Facts { terms: None, ..facts }), Err(GateDenial::NotRegistered { action: action.clone() }));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
 /// [`GateDenial`] with the first rule that says no.
 pub fn check(facts: &Facts<'_>) -> Result<Allowed, GateDenial> {
-    let Facts { call, rate, limits, tools_in_use, terms, sigma, standing, evidence, .. } = *facts;
+    let Facts { action, deadline, rate, limits, tools_in_use, terms, sigma, standing, shown, .. } = *facts;
     let now = facts.entry.now;
     enter(&facts.entry)?;
     rate.map_err(|limit| GateDenial::RateLimited { standing: standing.ring(), limit })?;
@@ -131,15 +126,15 @@ pub fn check(facts: &Facts<'_>) -> Result<Allowed, GateDenial> {
     if tools_in_use >= most {
         return Err(GateDenial::TooManyTools { standing: standing.ring(), most });
     }
-    if call.deadline < now {
-        return Err(GateDenial::Late { deadline: call.deadline });
+    if deadline < now {
+        return Err(GateDenial::Late { deadline });
     }
     let Some(Terms { need, .. }) = terms else {
-        return Err(GateDenial::NotRegistered { action: call.action.clone() });
+        return Err(GateDenial::NotRegistered { action: action.clone() });
     };
     facts.intent.map_err(|why| GateDenial::Intent { why: why.clone() })?;
-    let basis = earns(need, sigma, standing, call, evidence).map_err(|unfit| GateDenial::Agent { unfit })?;
-    let until = evidence.until(basis);
+    let basis = earns(need, sigma, standing, shown).map_err(|unfit| GateDenial::Agent { unfit })?;
+    let until = shown.map_or(Timestamp::MAX, |shown| shown.evidence.until(basis));
     if until < now {
         return Err(GateDenial::Stale { basis, until });
     }
@@ -153,7 +148,7 @@ fn vouches(principal: &Principal<'_>, need: Ring, facts: &Facts<'_>) -> Result<(
     let itself = match acquaintance {
         Acquaintance::Unknown => Err(Unfit::Unknown),
         Acquaintance::Known => at_large(quarantine, life, facts.entry.now)
-            .and_then(|()| earns(need, sigma, standing, facts.call, facts.evidence).map(|_| ())),
+            .and_then(|()| earns(need, sigma, standing, facts.shown).map(|_| ())),
     };
     itself.map_err(|unfit| GateDenial::OnBehalfOf { principal: did.clone(), unfit })
 }
@@ -168,14 +163,8 @@ fn at_large(quarantine: Quarantine, life: Life, now: Timestamp) -> Result<(), Un
     }
 }
 
-fn earns(
-    need: Ring,
-    sigma: Sigma,
-    standing: &Standing,
-    call: &Call,
-    evidence: &Evidence,
-) -> Result<Basis, Unfit> {
-    basis(need, sigma, standing.limit(), call, evidence).map_err(|denial| match (denial, standing.cap()) {
+fn earns(need: Ring, sigma: Sigma, standing: &Standing, shown: Option<Shown<'_>>) -> Result<Basis, Unfit> {
+    basis(need, sigma, standing.limit(), shown).map_err(|denial| match (denial, standing.cap()) {
         (Denial::Capped { .. }, Some(cap)) => Unfit::Capped { need, sigma, cap: cap.clone() },
         _ => Unfit::Ring { denial },
     })
@@ -184,6 +173,7 @@ fn earns(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Evidence;
     use crate::class::{Class, Override};
     use crate::decide::Needs;
     use crate::intent::Unintended;
@@ -221,14 +211,15 @@ mod tests {
         let (call, limits, standing) = (call(), Limits::default(), standing(sigma(700_000), &[], NOW));
         let mut facts = Facts {
             entry: entry(),
-            call: &call,
+            action: &call.action,
+            deadline: call.deadline,
             rate: Ok(()),
             limits: &limits,
             tools_in_use: 0,
             terms: terms(Ring::Standard),
             sigma: sigma(700_000),
             standing: &standing,
-            evidence: &Evidence::none(),
+            shown: None,
             intent: Ok(()),
             on_behalf_of: &[],
         };
@@ -260,10 +251,7 @@ mod tests {
             (|f| f.entry.life = Life::Killed { at: Timestamp(5) }, agent(Unfit::Killed { at: Timestamp(5) })),
             (|f| f.rate = Err(LIMIT), GateDenial::RateLimited { standing: Ring::Standard, limit: LIMIT }),
             (|f| f.tools_in_use = 8, GateDenial::TooManyTools { standing: Ring::Standard, most: 8 }),
-            (
-                |f| f.entry.now = Timestamp(f.call.deadline.0 + 1),
-                GateDenial::Late { deadline: call().deadline },
-            ),
+            (|f| f.entry.now = Timestamp(f.deadline.0 + 1), GateDenial::Late { deadline: call().deadline }),
             (|f| f.terms = None, GateDenial::NotRegistered { action: call().action }),
             (|f| f.intent = Err(&Unintended::Undeclared), GateDenial::Intent { why: Unintended::Undeclared }),
             (
@@ -285,7 +273,7 @@ mod tests {
         assert_eq!((allowed.ring(), allowed.basis()), (Ring::Standard, Basis::Score));
         assert_eq!(decided(|f| f.entry.identity = Identity::Asserted), Ok(allowed));
         assert_eq!(decided(|f| f.tools_in_use = 7), Ok(allowed));
-        assert_eq!(decided(|f| f.entry.now = f.call.deadline), Ok(allowed));
+        assert_eq!(decided(|f| f.entry.now = f.deadline), Ok(allowed));
         let open = decided(|f| (f.terms, f.sigma) = (terms(Ring::Sandbox), Sigma::ZERO)).unwrap();
         assert_eq!((open.ring(), open.basis()), (Ring::Sandbox, Basis::Open));
     }
@@ -344,14 +332,15 @@ mod tests {
                 let standing = standing(Sigma::ONE, &[], now);
                 check(&Facts {
                     entry,
-                    call: &call,
+                    action: &call.action,
+                    deadline: call.deadline,
                     rate: Ok(()),
                     limits: &limits,
                     tools_in_use: 0,
                     terms: terms(need),
                     sigma: Sigma::ONE,
                     standing: &standing,
-                    evidence: &evidence,
+                    shown: Some(Shown { call: &call, evidence: &evidence }),
                     intent: Ok(()),
                     on_behalf_of: &[],
                 })
@@ -370,17 +359,18 @@ mod tests {
         let limits = Limits::default();
         let facts = |f: &mut Facts<'_>| f.tools_in_use = 1;
         assert!(decided(facts).is_ok());
-        let (call, evidence) = (call(), Evidence::none());
+        let call = call();
         let capped = Facts {
             entry: entry(),
-            call: &call,
+            action: &call.action,
+            deadline: call.deadline,
             rate: Ok(()),
             limits: &limits,
             tools_in_use: 1,
             terms: terms(need),
             sigma: Sigma::ONE,
             standing: &standing,
-            evidence: &evidence,
+            shown: None,
             intent: Ok(()),
             on_behalf_of: &[],
         };
@@ -409,14 +399,15 @@ mod tests {
             let (call, limits, standing) = (call(), Limits::default(), standing(sigma(700_000), &[], NOW));
             let facts = Facts {
                 entry: entry(),
-                call: &call,
+                action: &call.action,
+                deadline: call.deadline,
                 rate: Ok(()),
                 limits: &limits,
                 tools_in_use: 0,
                 terms: terms(Ring::Standard),
                 sigma: sigma(700_000),
                 standing: &standing,
-                evidence: &Evidence::none(),
+                shown: None,
                 intent: Ok(()),
                 on_behalf_of: principals,
             };

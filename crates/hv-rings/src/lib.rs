@@ -77,7 +77,7 @@ mod tests;
 pub struct Readme;
 
 pub use decide::{Denial, Lack, Needs, decide, ring_with};
-pub use evidence::{Basis, Certificate, Evidence};
+pub use evidence::{Basis, Certificate, Evidence, Shown};
 pub use required::{required, required_of};
 pub use score::{PRIVILEGED_ABOVE, STANDARD_ABOVE, earned, exceeds, threshold};
 pub use statement::{MAX_VALIDITY, Nonce, Refusal, Scope, Spent, Statement};

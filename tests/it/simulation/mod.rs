@@ -100,7 +100,7 @@ mod forged {
     use hv_core::audit::{Lsn, StreamNo};
     use hv_core::event::SessionEvent;
     use hv_core::saga::{Plan, Purpose, SagaEvent, StepDef, Task};
-    use hv_core::types::{ActionId, Did, Digest, Ring, SagaId, Sigma, StepId, Timestamp};
+    use hv_core::types::{ActionId, Did, Ring, SagaId, Sigma, StepId, Timestamp};
     use std::sync::Arc;
 
     const STREAM: StreamNo = StreamNo(2);
@@ -141,7 +141,7 @@ mod forged {
     }
 
     fn granted(ring: Ring, sigma: u64) -> SessionEvent {
-        SessionEvent::Granted { params: Digest::default(), deadline: AT, ring, sigma: Sigma::capped(sigma) }
+        SessionEvent::Granted { deadline: AT, ring, sigma: Sigma::capped(sigma) }
     }
 
     #[test]

@@ -4,9 +4,9 @@
 use hv_core::audit::{Entry, Lsn, StreamNo};
 use hv_core::event::{KillTarget, LedgerEvent, NodeEvent, SessionEvent};
 use hv_core::liability::{Ledger, SessionNo, checks};
-use hv_core::saga::{Machine, Purpose, Saga, SagaEvent, SagaState, StepState};
+use hv_core::saga::{Machine, Purpose, Saga, SagaEvent, SagaState, StepDef, StepState};
 use hv_core::session::{Session, SessionState};
-use hv_core::types::{Did, Digest, Reversibility, Ring, SagaId, SessionId, Sigma, Timestamp};
+use hv_core::types::{Did, Digest, Reversibility, Ring, SagaId, SessionId, Sigma, Timestamp, Wire};
 use hv_core::{TrailEvent, read_record};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,8 +32,8 @@ pub struct Shadow {
     pub ends: BTreeMap<&'static str, u32>,
     /// The ledger before the batch that is being read.
     before: Ledger,
-    /// The attempt that the last event started: the grant has to follow.
-    started: Option<(StreamNo, Did, Purpose)>,
+    /// The attempt that the last event started: the grant has to follow. First the digest of its parameters.
+    started: Option<(Digest, Did, Purpose)>,
     time: Timestamp,
 }
 
@@ -48,6 +48,18 @@ impl Shade {
     pub fn saga(&self, id: &SagaId) -> Option<&Saga> {
         self.sagas.iter().find(|(name, _)| name == id).map(|(_, saga)| saga)
     }
+}
+
+/// The digest of a call's parameters, as docs/FORMATS.md has it: it is no secret of the node's.
+fn params(saga: &SagaId, ordinal: u32, step: &StepDef, purpose: Purpose) -> Digest {
+    let mut bytes = Vec::new();
+    saga.put(&mut bytes);
+    step.id.put(&mut bytes);
+    ordinal.put(&mut bytes);
+    purpose.put(&mut bytes);
+    step.task(purpose).expect("what starts is defined").put(&mut bytes);
+    let key = blake3::derive_key("hv 2026 call parameters v1", &[]);
+    Digest(*blake3::keyed_hash(&key, &bytes).as_bytes())
 }
 
 impl Shadow {
@@ -119,9 +131,10 @@ impl Shadow {
     }
 
     fn session_event(&mut self, stream: StreamNo, event: &SessionEvent, now: Timestamp) {
-        if let SessionEvent::Granted { params, deadline, ring, sigma } = event {
-            self.granted.insert((*params, *deadline));
-            let (_, agent, purpose) = self.started.take().expect("a grant follows the start that it is for");
+        if let SessionEvent::Granted { deadline, ring, sigma } = event {
+            let (params, agent, purpose) =
+                self.started.take().expect("a grant follows the start that it is for");
+            self.granted.insert((params, *deadline));
             if purpose == Purpose::Execute {
                 self.fair(stream, &agent, (*ring, *sigma), now);
             }
@@ -143,12 +156,13 @@ impl Shadow {
                 shade.sagas.push((id.clone(), Saga::default()));
             }
             SessionEvent::Saga { saga, event } => {
-                let (_, machine) = &mut shade.sagas[*saga as usize];
+                let (name, machine) = &mut shade.sagas[*saga as usize];
                 assert!(!machine.state().is_terminal(), "S3: {event:?} after the end");
                 machine.apply(event).unwrap();
                 if let SagaEvent::Started { step, purpose, .. } = event {
-                    let agent = machine.step(*step).unwrap().0.agent.clone();
-                    self.started = Some((stream, agent, *purpose));
+                    let def = machine.step(*step).unwrap().0;
+                    let params = params(name, *step, def, *purpose);
+                    self.started = Some((params, def.agent.clone(), *purpose));
                 }
                 if machine.state().is_terminal() {
                     *self.ends.entry(machine.state().name()).or_default() += 1;

@@ -9,7 +9,7 @@ use crate::event::{LedgerEvent, NodeEvent, SessionEvent};
 use crate::gate::{self, Besides, Brought, Certified, Pass, Refused};
 use crate::grant::{Right, parameters_of};
 use crate::intent::{self, Looked, Use};
-use crate::node::{Ahead, Draft, Refusal};
+use crate::node::{Ahead, Draft, Granted, Refusal};
 use crate::observed::SagaTold;
 use crate::rates::Turnstile;
 use crate::said;
@@ -25,6 +25,9 @@ use hv_saga::{Attempt, Decided as SagaDecided, SagaCommand, SagaDenial, SagaEven
 use hv_session::ConsistencyMode;
 use hv_types::{ActionId, Timestamp};
 
+/// What the operator says about actions.
+type Claimed = [(ActionId, Claim)];
+
 /// What decides on a command of one saga.
 struct Deciding<'a> {
     host: &'a SagaHost,
@@ -34,7 +37,7 @@ struct Deciding<'a> {
     number: u32,
     saga: &'a NamedSaga,
     /// What the host says about actions, where the saga begins: it counts from there on, and is recorded with it.
-    said: &'a [(ActionId, Claim)],
+    said: &'a Claimed,
     looked: &'a Looked,
 }
 
@@ -108,8 +111,9 @@ impl SagaHost {
         let (number, saga, said) = match (known, &*command) {
             (Some(Known::Running(number, saga)), _) => (number, saga, [].as_slice()),
             (None, SagaCommand::Create { .. }) => {
-                fresh = self.opened((slot, now), &mut draft)?;
-                (slot.next_saga(), &fresh, self.actions.as_slice())
+                let said;
+                (fresh, said) = self.opened((slot, now), &mut draft)?;
+                (slot.next_saga(), &fresh, said)
             }
             (known, _) => return Err(self.undecidable(slot, known, command)),
         };
@@ -148,18 +152,25 @@ impl SagaHost {
         }
     }
 
-    /// The saga that begins, as the record says; that goes into the draft.
-    fn opened(&self, (slot, now): (&Slot, Timestamp), draft: &mut Draft) -> Result<NamedSaga, Box<Refusal>> {
+    /// The saga that begins, as the record says; that goes into the draft. With what the host says about actions, where
+    /// the session does not know all of it: only what is new is recorded.
+    fn opened(
+        &self,
+        (slot, now): (&Slot, Timestamp),
+        draft: &mut Draft,
+    ) -> Result<(NamedSaga, &Claimed), Box<Refusal>> {
         if self.actions.iter().any(|(action, claim)| slot.forces(Source::Registry, action, claim)) {
             said::force_strong((slot, now), "saga", draft)?;
         }
-        let registered = self.actions.iter().map(|(action, claim)| SessionEvent::Registered {
-            action: action.clone(),
-            source: Source::Registry,
-            claim: *claim,
-        });
         let (out, saga) = (&mut draft.events, slot.next_saga());
-        out.extend(registered);
+        let mut said: &Claimed = &[];
+        for (action, claim) in &self.actions {
+            if !slot.knows(Source::Registry, action, claim) {
+                said = &self.actions;
+                let (action, source, claim) = (action.clone(), Source::Registry, *claim);
+                out.push(SessionEvent::Registered { action, source, claim });
+            }
+        }
         out.push(SessionEvent::SagaOpened { id: self.saga.clone(), unproven: self.unproven.clone() });
         if self.rehearsal {
             out.push(SessionEvent::Rehearsal { saga });
@@ -167,7 +178,8 @@ impl SagaHost {
         if !self.principals.is_empty() {
             out.push(SessionEvent::OnBehalf { saga, principals: self.principals.clone() });
         }
-        Ok(NamedSaga::begin(self.saga.clone(), &self.unproven, &self.principals, self.rehearsal))
+        let saga = NamedSaga::begin(self.saga.clone(), &self.unproven, &self.principals, self.rehearsal);
+        Ok((saga, said))
     }
 
     /// Why a command cannot even be decided on.
@@ -277,7 +289,8 @@ impl Deciding<'_> {
             turnstile.passed(&start.attempt.agent);
         }
         let parts = &mut *draft;
-        let Ahead { number: ahead, decided: SagaDecided { events, after }, outcomes, .. } = &mut parts.ahead;
+        let Ahead { number: ahead, decided: SagaDecided { events, after }, grants, outcomes, .. } =
+            &mut parts.ahead;
         *ahead = Some(number);
         told.ended(command, after, now);
         let over = after.state();
@@ -289,13 +302,25 @@ impl Deciding<'_> {
             }
             earned = scoring::consequences((state, slot, now), saga, after, outcomes);
         }
-        write(number, events, passed, &mut parts.events);
+        let trips = turnstile.into_trips();
+        let alone = rare.is_none() && slashes.is_empty() && earned.is_empty() && trips.is_empty();
+        let bare = alone && passed.iter().all(|start| start.pass.besides.is_none());
+        if bare {
+            // They are written from where they are.
+            let granted = |Start { pass: Pass { deadline, ring, sigma, .. }, .. }: &Start| Granted {
+                deadline: *deadline,
+                ring: *ring,
+                sigma: *sigma,
+            };
+            grants.extend(passed.iter().map(granted));
+        } else {
+            write(number, events, passed, &mut parts.events);
+        }
         if let Some(attached) = attached {
             draft = draft.attaching(*attached);
         }
         told.held(0);
-        let trips = turnstile.into_trips();
-        if rare.is_none() && slashes.is_empty() && earned.is_empty() && trips.is_empty() {
+        if alone {
             return (draft, None);
         }
         let rare = rare.unwrap_or_default();
@@ -350,13 +375,13 @@ fn waits(refused: &Refused) -> Option<Timestamp> {
 }
 
 /// With what the operator says of an action besides.
-fn also(claims: Option<&Claims>, said: &[(ActionId, Claim)], of: &ActionId) -> Claims {
+fn also(claims: Option<&Claims>, said: &Claimed, of: &ActionId) -> Claims {
     let said = said.iter().filter(|(action, _)| action == of);
     said.fold(claims.copied().unwrap_or_default(), |claims, (_, claim)| claims.with(Source::Registry, claim))
 }
 
 /// One record: the outcome, what it leads to, and the grant behind each start.
-#[inline(never)]
+#[cold]
 fn write(saga: u32, events: &mut Vec<SagaEvent>, passed: &mut [Start], out: &mut Vec<SessionEvent>) {
     out.reserve(events.len() + passed.len());
     let mut granted = passed.iter_mut();
@@ -370,8 +395,8 @@ fn write(saga: u32, events: &mut Vec<SagaEvent>, passed: &mut [Start], out: &mut
         }
         out.push(SessionEvent::Saga { saga, event });
         if let Some(start) = start {
-            let Pass { params, deadline, ring, sigma, .. } = start.pass;
-            out.push(SessionEvent::Granted { params, deadline, ring, sigma });
+            let Pass { deadline, ring, sigma, .. } = start.pass;
+            out.push(SessionEvent::Granted { deadline, ring, sigma });
         }
     }
 }
@@ -382,8 +407,8 @@ fn write_besides(saga: u32, attempt: &Attempt, besides: Besides, out: &mut Vec<S
     let Besides { intents, certified, rejected } = besides;
     out.extend(rejected.into_iter().map(|rejected| SessionEvent::Rejected { rejected }));
     if let Some(certified) = certified {
-        let Certified { basis, until, voices, .. } = *certified;
-        out.push(SessionEvent::Certified { saga, step: attempt.ordinal, basis, until, voices });
+        let Certified { params, basis, until, voices, .. } = *certified;
+        out.push(SessionEvent::Certified { saga, step: attempt.ordinal, params, basis, until, voices });
     }
     out.extend(intents.into_iter().map(|Use { member, consented, .. }| SessionEvent::IntentUsed {
         member,

@@ -57,12 +57,14 @@ pub(crate) enum Intended {
 
 impl Intended {
     /// With what is brought: the uses that are to be recorded, and why the call does not pass.
-    pub(crate) fn with(self, evidence: &Evidence, now: Timestamp) -> (Vec<Use>, Option<Unintended>) {
+    pub(crate) fn with(self, evidence: Option<&Evidence>, now: Timestamp) -> (Vec<Use>, Option<Unintended>) {
         match self {
             Self::Free => (Vec::new(), None),
             Self::Within(covered) => (covered, None),
             Self::Asks(covered, _)
-                if evidence.witness().is_some() && now <= evidence.until(Basis::Witness) =>
+                if evidence.is_some_and(|evidence| {
+                    evidence.witness().is_some() && now <= evidence.until(Basis::Witness)
+                }) =>
             {
                 (covered, None)
             }

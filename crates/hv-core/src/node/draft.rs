@@ -6,9 +6,9 @@ use crate::observed::Sums;
 use crate::scoring::Outcomes;
 use crate::state::State;
 use hv_audit::{Batch, Expect, LogError, PayloadRef, Reduction, StreamNo};
-use hv_saga::Decided;
+use hv_saga::{Decided, SagaEvent};
 use hv_session::{ConsistencyMode, FileCommand, Session, SessionCommand, SessionDenial};
-use hv_types::{Did, Digest, Illegal, SessionId, Timestamp};
+use hv_types::{Did, Digest, Illegal, Ring, SessionId, Sigma, Timestamp};
 use std::ops::{Deref, DerefMut};
 
 /// What a decision wants recorded as one atomic batch: at most one record for each stream. It is handed on while it is
@@ -65,14 +65,25 @@ struct More {
 pub(crate) struct Ahead {
     /// Nothing where the batch says nothing of a saga that was decided with it.
     pub(crate) number: Option<u32>,
-    /// It is decided here, in the room of an earlier one. In the end it is without its events, which stand in the batch.
+    /// It is decided here, in the room of an earlier one. The events that are left in it in the end are the last of the
+    /// batch; they are written from here.
     pub(crate) decided: Decided,
+    /// What the gate says of each of them that starts something, in order.
+    pub(crate) grants: Vec<Granted>,
     /// What it says of those who worked in it, where it ends with the batch.
     pub(crate) outcomes: Option<Outcomes>,
     /// Whether the saga has become what was decided.
     pub(crate) reached: bool,
     /// What it says of those who worked in it, once it has ended, and when that was.
     pub(crate) judged: Option<(Timestamp, Outcomes)>,
+}
+
+/// A [`SessionEvent::Granted`] that stands directly behind its start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Granted {
+    pub(crate) deadline: Timestamp,
+    pub(crate) ring: Ring,
+    pub(crate) sigma: Sigma,
 }
 
 /// What is said of one open session besides the one that a batch concerns.
@@ -307,7 +318,7 @@ impl Draft {
 
     /// Whether nothing is said of a session.
     fn says_nothing(&self) -> bool {
-        self.lifecycle.is_empty() && self.events.is_empty()
+        self.lifecycle.is_empty() && self.events.is_empty() && self.ahead.moves().is_none()
     }
 
     /// Shows the lengths of the streams that the decision may have read: the ledger's and the sessions'.
@@ -337,7 +348,12 @@ impl Draft {
         if !self.ledger.is_empty() {
             batch.push(StreamNo::LEDGER, &[], |out| event::put_body(&self.ledger, out))?;
         }
-        let body = |out: &mut Vec<u8>| event::put_session(&self.lifecycle, &self.events, out);
+        let body = |out: &mut Vec<u8>| {
+            event::put_session(&self.lifecycle, &self.events, out);
+            if let Some((saga, moves)) = self.ahead.moves() {
+                event::put_moves(saga, moves, &self.ahead.grants, out);
+            }
+        };
         written.stream = match &self.session {
             Some(Target::New(id)) => Some(batch.genesis(id.as_str(), body)?.0),
             Some(Target::Open(stream)) => {
@@ -390,7 +406,8 @@ impl Draft {
     /// What it holds, as far as it is told.
     #[inline(always)]
     pub(super) fn sums(&self, state: &State) -> Sums {
-        Sums::of(&self.node, &self.ledger, self.lifecycle.len() + self.events.len(), state)
+        let moves = self.ahead.moves().map_or(0, |(_, moves)| moves.len() + self.ahead.grants.len());
+        Sums::of(&self.node, &self.ledger, self.lifecycle.len() + self.events.len() + moves, state)
     }
 
     /// What it says of sessions besides, which it says no more.
@@ -400,6 +417,25 @@ impl Draft {
 }
 
 impl Ahead {
+    /// The saga's number, and what happens to it as far as it stands in no list of the batch.
+    #[inline]
+    pub(crate) fn moves(&self) -> Option<(u32, &[SagaEvent])> {
+        self.number.zip(Some(self.decided.events.as_slice()).filter(|moves| !moves.is_empty()))
+    }
+
+    /// The same as they are read later, behind what else is said; nothing of them is left here.
+    pub(super) fn tell(&mut self, events: &mut Vec<SessionEvent>) {
+        let Some(saga) = self.number else { return };
+        let mut grants = self.grants.drain(..);
+        for event in self.decided.events.drain(..) {
+            let granted = if matches!(event, SagaEvent::Started { .. }) { grants.next() } else { None };
+            events.push(SessionEvent::Saga { saga, event });
+            if let Some(Granted { deadline, ring, sigma }) = granted {
+                events.push(SessionEvent::Granted { deadline, ring, sigma });
+            }
+        }
+    }
+
     /// Leaves nothing but some room.
     fn clear(&mut self) {
         if self.number.take().is_none() {
@@ -409,6 +445,7 @@ impl Ahead {
         if self.decided.room() > KEPT {
             self.decided = Decided::default();
         }
+        emptied(&mut self.grants);
         (self.outcomes, self.judged, self.reached) = (None, None, false);
     }
 }

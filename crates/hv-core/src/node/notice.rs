@@ -103,7 +103,8 @@ impl Notice {
     /// With all that a draft says; nothing of that is left in it, but the room for the next one.
     pub(super) fn of(draft: &mut Draft, (lsn, time): (Lsn, Timestamp), stream: Option<StreamNo>) -> Self {
         let (node, ledger) = (taken(&mut draft.node), taken(&mut draft.ledger));
-        let (lifecycle, events) = (taken(&mut draft.lifecycle), taken(&mut draft.events));
+        let (lifecycle, mut events) = (taken(&mut draft.lifecycle), taken(&mut draft.events));
+        draft.ahead.tell(&mut events);
         let others = draft.take_others();
         let session = stream.map(|stream| Part { stream, lifecycle, events });
         Self { lsn, time, node, ledger, session, others }

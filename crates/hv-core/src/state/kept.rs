@@ -10,7 +10,7 @@ use hv_types::wire::{Reader, put_varint};
 use hv_types::{Machine, Timestamp, Undecodable, Wire};
 
 /// The version of the encoding. A state of another version is made again from the trail.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// The bytes that a snapshot keeps of a node whose last record has this time.
 pub(crate) fn keep(state: &State, last: Timestamp) -> Vec<u8> {

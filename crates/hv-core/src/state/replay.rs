@@ -8,6 +8,16 @@ use hv_types::{Illegal, SessionId, Wire};
 
 const UNREADABLE: Illegal = Illegal::new("a record holds events of a known version");
 
+const OTHER_VERSION: Illegal = Illegal::new(
+    "a record holds events of the version that this hv writes; a trail of another one can be verified and shown, and \
+     only the version that wrote it goes on with it",
+);
+
+/// Why the body of a record cannot be read.
+fn unreadable(body: &[u8]) -> Illegal {
+    if body.first().is_some_and(|version| *version != RECORD_VERSION) { OTHER_VERSION } else { UNREADABLE }
+}
+
 impl State {
     /// Takes up one record of the log.
     pub(crate) fn replay(&mut self, entry: &Entry<'_>) -> Result<(), Illegal> {
@@ -15,11 +25,13 @@ impl State {
             // The log itself says so when something purged was found again.
             (Kind::Purge { .. }, StreamNo::NODE) if entry.body.is_empty() => Ok(()),
             (Kind::Data | Kind::Purge { .. } | Kind::Reduce(_), StreamNo::NODE) => {
-                let events: Vec<NodeEvent> = event::read_body(entry.body).map_err(|_| UNREADABLE)?;
+                let events: Vec<NodeEvent> =
+                    event::read_body(entry.body).map_err(|_| unreadable(entry.body))?;
                 events.iter().try_for_each(|event| self.apply_node(event))
             }
             (Kind::Data, StreamNo::LEDGER) => {
-                let events: Vec<LedgerEvent> = event::read_body(entry.body).map_err(|_| UNREADABLE)?;
+                let events: Vec<LedgerEvent> =
+                    event::read_body(entry.body).map_err(|_| unreadable(entry.body))?;
                 self.apply_ledger(&events)
             }
             (Kind::Data | Kind::Genesis { .. }, stream) => {
@@ -58,7 +70,7 @@ fn each_event(
 ) -> Result<(), Illegal> {
     let mut reader = Reader::new(body);
     if reader.byte() != Ok(RECORD_VERSION) {
-        return Err(UNREADABLE);
+        return Err(unreadable(body));
     }
     while !reader.rest().is_empty() {
         take(&SessionEvent::take(&mut reader).map_err(|_| UNREADABLE)?)?;
@@ -83,7 +95,7 @@ mod tests {
         };
         assert_eq!(each_event(&body, &mut keep), Ok(()));
         assert_eq!(each_event(&body[..body.len() - 1], &mut keep), Err(UNREADABLE));
-        assert_eq!(each_event(&[2], &mut keep), Err(UNREADABLE));
+        assert_eq!(each_event(&[RECORD_VERSION - 1], &mut keep), Err(OTHER_VERSION));
         assert_eq!(each_event(&[], &mut keep), Err(UNREADABLE));
         assert_eq!(read, [&events[..], &events[..2]].concat());
         // What is refused is the last that was handed on.

@@ -115,6 +115,26 @@ impl Slot {
         Ok(())
     }
 
+    /// Takes up what happens to a saga and stands in no list of the batch: all of it was decided with it.
+    pub(super) fn take_up(&mut self, ahead: &mut Ahead) -> Result<(), Illegal> {
+        let Some((number, moves)) = ahead.moves() else { return Ok(()) };
+        let known = self.running.get_mut(&number).ok_or(NO_SAGA)?;
+        let mut over = None;
+        for event in moves {
+            match event {
+                SagaEvent::Started { step, .. } => drop(known.held.remove(step)),
+                SagaEvent::Finished { at, .. } => over = Some(*at),
+                _ => {}
+            }
+            self.undos.observe(&ahead.decided.after, event);
+        }
+        let state = self.reach(ahead)?;
+        if over.is_some() {
+            ahead.judged = self.saga_ended(number, state, over, ahead.outcomes.take());
+        }
+        Ok(())
+    }
+
     /// Puts a saga where what was decided leads. Gives where it stands.
     pub(super) fn reach(&mut self, ahead: &mut Ahead) -> Result<SagaState, Illegal> {
         let known = ahead.number.and_then(|number| self.running.get_mut(&number)).ok_or(NO_SAGA)?;

@@ -1,12 +1,12 @@
 //! What the gate is told.
 
 use crate::class::Terms;
-use crate::evidence::Evidence;
+use crate::evidence::Shown;
 use crate::intent::Unintended;
 use crate::rate::{Limited, Limits};
 use crate::standing::Standing;
 use core::fmt;
-use hv_types::{Call, Did, Sigma, Timestamp};
+use hv_types::{ActionId, Did, Sigma, Timestamp};
 
 /// Who knocks: what can be said before a call costs anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,8 +133,10 @@ pub enum Life {
 pub struct Facts<'a> {
     /// Who knocks.
     pub entry: Entry,
-    /// The call.
-    pub call: &'a Call,
+    /// The action that is called.
+    pub action: &'a ActionId,
+    /// The last point in time at which the call may start.
+    pub deadline: Timestamp,
     /// What the agent's bucket says; take from it after [`enter`](super::enter) and before [`check`](super::check), at the rate of the
     /// standing ring.
     pub rate: Result<(), Limited>,
@@ -148,8 +150,8 @@ pub struct Facts<'a> {
     pub sigma: Sigma,
     /// Where the agent stands, computed now.
     pub standing: &'a Standing,
-    /// The certificates that are presented.
-    pub evidence: &'a Evidence,
+    /// The certificates that are presented, where any are.
+    pub shown: Option<Shown<'a>>,
     /// Whether the agent's intent covers the call, as far as it has to have one.
     pub intent: Result<(), &'a Unintended>,
     /// For whom the agent acts, if for anybody, and for whom that one acts, and so on.

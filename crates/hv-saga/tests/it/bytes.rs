@@ -2,10 +2,10 @@
 
 use crate::simulation::step;
 use hv_saga::{
-    Attempt, AttemptFacts, Cause, Class, Failure, Growth, Limits, Micros, Move, Pace, Plan, Purpose, Reason,
-    Saga, SagaCommand, SagaEvent, SagaState, StepRun, StepState,
+    Attempt, AttemptFacts, Cause, Class, Failure, Growth, Idempotence, Join, Limits, Micros, Move, Pace,
+    Plan, Purpose, Reason, Retry, Saga, SagaCommand, SagaEvent, SagaState, StepDef, StepRun, StepState, Task,
 };
-use hv_types::{Machine, SagaId, SessionId, Timestamp, Wire};
+use hv_types::{ActionId, Did, Machine, SagaId, SessionId, StepId, Timestamp, Wire};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,15 +71,55 @@ fn golden_bytes_of_events() {
         b"act",
         &[2, 10],
         b"did:mesh:a",
-        &[0, 0, 2, 1],
+        &[2, 1],
         b"x",
-        &[1, 2, 1],
+        // An undo, a retry and an undo retry that are not the usual ones.
+        &[0xc1, 0x08, 2, 1],
         b"x",
-        &[0, 0, 0xac, 2, 0, 0, 0, 0x80, 0xad, 0xe2, 0x04, 0, 0x80, 0xc2, 0xd7, 0x2f],
-        &[0xac, 2, 0, 0, 0, 0x80, 0xad, 0xe2, 0x04, 0, 0x80, 0xc2, 0xd7, 0x2f, 0, 0, 1],
+        &[0, 0, 0x80, 0xad, 0xe2, 0x04, 0, 0x80, 0xc2, 0xd7, 0x2f],
+        &[0, 0, 0x80, 0xad, 0xe2, 0x04, 0, 0x80, 0xc2, 0xd7, 0x2f, 1],
     ]
     .concat();
     pinned(&appended, &bytes);
+}
+
+/// Of a step only that is written which is not as usual, in one way.
+#[test]
+fn a_step_is_written_in_one_way() {
+    let plain = || {
+        let (id, action) = (StepId::new("s").unwrap(), ActionId::new("act").unwrap());
+        StepDef::new(id, action, Did::new("did:mesh:a").unwrap(), Task::closure("f"))
+    };
+    let bytes = plain().to_bytes();
+    let (said, head) = bytes.split_last().unwrap();
+    assert_eq!((*said, StepDef::from_bytes(&bytes)), (0, Ok(plain())));
+    let second = Duration::from_secs(1);
+    let (task, some) = (Arc::new(Task::closure("g")), Retry::times(1));
+    // Each field alone, with the bit that tells of it and the bytes that must not stand behind it.
+    let fields: [(StepDef, u16, &[u8]); 11] = [
+        (StepDef { undo: Some(Arc::clone(&task)), ..plain() }, 0, &[]),
+        (StepDef { after: vec![0], ..plain() }, 1, &[0]),
+        (StepDef { probe: Some(task), ..plain() }, 2, &[]),
+        (StepDef { join: Join::Majority, ..plain() }, 3, &[0]),
+        (StepDef { idempotent: Idempotence::Both, ..plain() }, 4, &[0]),
+        (StepDef { timeout: second, ..plain() }, 5, &[0xac, 2, 0]),
+        (StepDef { retry: some, ..plain() }, 6, &[0, 1, 0, 60, 0]),
+        (StepDef { undo_timeout: second, ..plain() }, 7, &[0xac, 2, 0]),
+        (StepDef { undo_window: Some(second), ..plain() }, 8, &[]),
+        (plain().with_substitute(Did::new("did:mesh:b").unwrap()), 9, &[]),
+        (StepDef { undo_retry: some, ..plain() }, 10, &[0, 1, 0, 60, 0]),
+    ];
+    let behind = |bit: u16, rest: &[u8]| [head, &(1u16 << bit).to_bytes(), rest].concat();
+    for (step, bit, usual) in fields {
+        let bytes = step.to_bytes();
+        assert!(bytes.starts_with(&behind(bit, &[])), "bit {bit} tells of {step:?}");
+        assert_eq!(StepDef::from_bytes(&bytes), Ok(step));
+        assert!(
+            StepDef::from_bytes(&behind(bit, usual)).is_err(),
+            "bit {bit}: what is as usual is not written"
+        );
+    }
+    assert!(StepDef::from_bytes(&behind(11, &[])).is_err(), "no bit tells of nothing");
 }
 
 #[test]

@@ -50,8 +50,7 @@ impl Scene<'_> {
     pub(super) fn certified(
         &self,
         (saga, step): (u32, u32),
-        basis: Basis,
-        until: Timestamp,
+        (basis, until): (Basis, Timestamp),
         voices: &[Voice],
     ) -> Told {
         let (saga, step) = (self.names.saga(self.stream, saga), self.names.step(self.stream, saga, step));

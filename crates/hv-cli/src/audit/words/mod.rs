@@ -142,13 +142,12 @@ impl Scene<'_> {
                     .with("unproven", unproven)
             }
             SessionEvent::Saga { saga, event } => self.saga(*saga, event),
-            SessionEvent::Granted { params, deadline, ring, sigma } => {
+            SessionEvent::Granted { deadline, ring, sigma } => {
                 let words = format!("granted in {ring} with σ {sigma}, for a start until {deadline}");
                 Told::new("session.granted", words)
                     .with("ring", ring)
                     .with("sigma", sigma)
                     .with("deadline", deadline)
-                    .with("params", params)
             }
             SessionEvent::Denied { denial } => denied("session.denied", denial),
             SessionEvent::Ports { on } => ports::ports(on),
@@ -166,8 +165,8 @@ impl Scene<'_> {
             }
             SessionEvent::VotersNamed { voters } => evidence::voters(voters),
             SessionEvent::Overridden { action, set } => evidence::overridden(action, set),
-            SessionEvent::Certified { saga, step, basis, until, voices } => {
-                self.certified((*saga, *step), *basis, *until, voices)
+            SessionEvent::Certified { saga, step, params, basis, until, voices } => {
+                self.certified((*saga, *step), (*basis, *until), voices).with("params", params)
             }
             SessionEvent::Elevated { elevation, voices } => evidence::elevated(elevation, voices),
             SessionEvent::IntentRuled { policy } => intent::ruled(policy),

@@ -428,12 +428,7 @@ fn session() -> Vec<SessionEvent> {
     events.push(SessionEvent::Registered { action, source: Speaker::Registry, claim });
     events.push(SessionEvent::SagaOpened { id: SagaId::new("release").unwrap(), unproven: vec![0, 1] });
     events.extend(saga().into_iter().map(|event| SessionEvent::Saga { saga: 0, event }));
-    events.push(SessionEvent::Granted {
-        params: Digest([0x9a; 32]),
-        deadline: later(300),
-        ring: Ring::Standard,
-        sigma: sigma("0.85"),
-    });
+    events.push(SessionEvent::Granted { deadline: later(300), ring: Ring::Standard, sigma: sigma("0.85") });
     events.push(SessionEvent::Denied { denial: denial() });
     let (score, severity) = (Share::from_ppm(500_000).unwrap(), Severity::High);
     for (verdict, response) in [
@@ -459,6 +454,7 @@ fn session() -> Vec<SessionEvent> {
     events.push(SessionEvent::Certified {
         saga: 0,
         step: 0,
+        params: Digest([0x9a; 32]),
         basis: Basis::Quorum,
         until: later(300),
         voices: vec![voice(9)],
@@ -477,6 +473,7 @@ fn session() -> Vec<SessionEvent> {
     events.push(SessionEvent::Certified {
         saga: 0,
         step: 0,
+        params: Digest([0x9a; 32]),
         basis: Basis::Elevation,
         until: later(300),
         voices: vec![],
