@@ -46,7 +46,7 @@ pub mod limits {
 }
 
 /// How long a task may take of which nothing is said. Records rest on it: another one would read them in another way.
-const USUAL_TIMEOUT: Duration = Duration::from_secs(300);
+pub(crate) const USUAL_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// One step: who does what, after what, and how it is executed, undone and asked about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -569,64 +569,6 @@ hv_types::wire_struct!(Limits { concurrency, retries, within });
 hv_types::wire_enum!(Idempotence { 0 => None {}, 1 => Execute {}, 2 => Undo {}, 3 => Both {} });
 hv_types::wire_enum!(Pace { 0 => AsReady {}, 1 => Asked {} });
 hv_types::wire_enum!(Growth { 0 => Open {}, 1 => Sealed {} });
-/// What a step says besides who does what: only that is written which is not as usual, behind bits that tell which it is.
-/// What is written and is as usual all the same is refused, so that a step has one encoding.
-macro_rules! step_wire {
-    (there { $($bit:literal $there:ident),* } unusual { $($mark:literal $field:ident: $usual:expr),* }) => {
-        impl hv_types::Wire for StepDef {
-            fn put(&self, out: &mut Vec<u8>) {
-                let Self { id, action, kind, agent, execute, $($there,)* $($field),* } = self;
-                id.put(out);
-                action.put(out);
-                kind.put(out);
-                agent.put(out);
-                execute.put(out);
-                let mut said = 0u64;
-                $(said |= u64::from($there.is_some()) << $bit;)*
-                $(said |= u64::from(*$field != $usual) << $mark;)*
-                hv_types::wire::put_varint(said, out);
-                $(if let Some(there) = $there { there.put(out); })*
-                $(if said >> $mark & 1 == 1 { $field.put(out); })*
-            }
-
-            fn take(reader: &mut hv_types::wire::Reader<'_>) -> Result<Self, hv_types::Undecodable> {
-                use hv_types::Wire;
-                let (id, action, kind) = (Wire::take(reader)?, Wire::take(reader)?, Wire::take(reader)?);
-                let (agent, execute) = (Wire::take(reader)?, Wire::take(reader)?);
-                let said = reader.varint()?;
-                let mut known = 0u64;
-                $(known |= 1 << $bit;)*
-                $(known |= 1 << $mark;)*
-                if said & !known != 0 {
-                    return Err(reader.invalid("step"));
-                }
-                $(let $there = if said >> $bit & 1 == 1 { Some(Wire::take(reader)?) } else { None };)*
-                $(let mut $field = $usual;
-                if said >> $mark & 1 == 1 {
-                    $field = Wire::take(reader)?;
-                    if $field == $usual {
-                        return Err(reader.invalid("step"));
-                    }
-                })*
-                Ok(Self { id, action, kind, agent, execute, $($there,)* $($field),* })
-            }
-        }
-    };
-}
-
-step_wire!(
-    there { 0 undo, 2 probe, 8 undo_window, 9 substitute }
-    unusual {
-        1 after: Vec::new(),
-        3 join: Join::All,
-        4 idempotent: Idempotence::None,
-        5 timeout: USUAL_TIMEOUT,
-        6 retry: Retry::NONE,
-        7 undo_timeout: USUAL_TIMEOUT,
-        10 undo_retry: Retry::NONE
-    }
-);
-
 impl hv_types::Wire for Join {
     fn put(&self, out: &mut Vec<u8>) {
         match self {

@@ -28,6 +28,7 @@ mod definition;
 mod event;
 mod port;
 mod state;
+mod step_bytes;
 mod steps;
 mod task;
 

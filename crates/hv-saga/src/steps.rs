@@ -3,7 +3,7 @@
 //! Many sagas have the same steps. What was decoded shortly before is not decoded again but shared, so that a saga
 //! that is read back costs what is its own: where it stands.
 
-use crate::definition::{StepDef, check_steps};
+use crate::definition::{StepDef, check_steps, limits};
 use core::cell::RefCell;
 use core::fmt;
 use core::ops::Deref;
@@ -158,7 +158,11 @@ impl Eq for Steps {}
 impl Wire for Steps {
     fn put(&self, out: &mut Bytes) {
         put_varint(self.len() as u64, out);
-        self.iter().for_each(|def| def.put(out));
+        let mut before = None;
+        for def in self {
+            def.put_behind(before, out);
+            before = Some(def);
+        }
     }
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
@@ -168,7 +172,7 @@ impl Wire for Steps {
             return Ok(steps);
         }
         let before = reader.rest();
-        let steps = Self::from(shared(Vec::take(reader)?));
+        let steps = Self::from(listed(reader)?);
         let bytes = before.get(..before.len() - reader.rest().len()).unwrap_or_default();
         // Where it cannot be kept, it is decoded again.
         let _ = RECENT.try_with(|recent| {
@@ -180,31 +184,16 @@ impl Wire for Steps {
     }
 }
 
-/// Decoded definitions that share what the one before says too: who, which action, and a task that undoes by the name
-/// that does.
-fn shared(mut defs: Vec<StepDef>) -> Vec<Arc<StepDef>> {
-    for at in 0..defs.len() {
-        let (before, rest) = defs.split_at_mut(at);
-        let Some(def) = rest.first_mut() else { continue };
-        if let Some(before) = before.last() {
-            if def.agent == before.agent {
-                def.agent = before.agent.clone();
-            }
-            if def.action == before.action {
-                def.action = before.action.clone();
-            }
-            if def.execute == before.execute {
-                def.execute = Arc::clone(&before.execute);
-            }
-        }
-        if def.undo.as_ref() == Some(&def.execute) {
-            def.undo = Some(Arc::clone(&def.execute));
-        }
+/// A list of definitions, each read behind the one before.
+fn listed(reader: &mut Reader<'_>) -> Result<Vec<Arc<StepDef>>, Undecodable> {
+    let count = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
+    // A count that is not true ends where the bytes do.
+    let mut defs: Vec<Arc<StepDef>> = Vec::with_capacity(count.min(limits::STEPS));
+    for _ in 0..count {
+        let def = StepDef::take_behind(defs.last().map(|before| &**before), reader)?;
+        defs.push(Arc::new(def));
     }
-    // Collected, they would keep the room of the definitions themselves.
-    let mut shared = Vec::with_capacity(defs.len());
-    shared.extend(defs.into_iter().map(Arc::new));
-    shared
+    Ok(defs)
 }
 
 std::thread_local! {

@@ -3,7 +3,8 @@
 use crate::simulation::step;
 use hv_saga::{
     Attempt, AttemptFacts, Cause, Class, Failure, Growth, Idempotence, Join, Limits, Micros, Move, Pace,
-    Plan, Purpose, Reason, Retry, Saga, SagaCommand, SagaEvent, SagaState, StepDef, StepRun, StepState, Task,
+    Plan, Purpose, Reason, Retry, Saga, SagaCommand, SagaEvent, SagaState, StepDef, StepRun, StepState,
+    Steps, Task,
 };
 use hv_types::{ActionId, Did, Machine, SagaId, SessionId, StepId, Timestamp, Wire};
 use std::sync::Arc;
@@ -67,14 +68,12 @@ fn golden_bytes_of_events() {
     let bytes = [
         &[1, 1, 5][..],
         b"step0",
+        // An effect, undone by what does it, with a retry and an undo retry that are not the usual ones.
+        &[2, 0x82, 0x88, 1, 10],
+        b"did:mesh:a",
         &[3],
         b"act",
-        &[2, 10],
-        b"did:mesh:a",
         &[2, 1],
-        b"x",
-        // An undo, a retry and an undo retry that are not the usual ones.
-        &[0xc1, 0x08, 2, 1],
         b"x",
         &[0, 0, 0x80, 0xad, 0xe2, 0x04, 0, 0x80, 0xc2, 0xd7, 0x2f],
         &[0, 0, 0x80, 0xad, 0xe2, 0x04, 0, 0x80, 0xc2, 0xd7, 0x2f, 1],
@@ -90,36 +89,67 @@ fn a_step_is_written_in_one_way() {
         let (id, action) = (StepId::new("s").unwrap(), ActionId::new("act").unwrap());
         StepDef::new(id, action, Did::new("did:mesh:a").unwrap(), Task::closure("f"))
     };
-    let bytes = plain().to_bytes();
-    let (said, head) = bytes.split_last().unwrap();
-    assert_eq!((*said, StepDef::from_bytes(&bytes)), (0, Ok(plain())));
+    // Name and kind, the bits that tell what is written, then agent, action and task, and what else is written.
+    let (start, middle) = (b"\x01s\x02", b"\x0adid:mesh:a\x03act\x02\x01f");
+    let with = |bits: u16, rest: &[u8]| [start, &bits.to_bytes()[..], middle, rest].concat();
+    assert_eq!(plain().to_bytes(), with(0, &[]));
+    assert_eq!(StepDef::from_bytes(&with(0, &[])), Ok(plain()));
     let second = Duration::from_secs(1);
     let (task, some) = (Arc::new(Task::closure("g")), Retry::times(1));
-    // Each field alone, with the bit that tells of it and the bytes that must not stand behind it.
+    // Each field alone, with the bit that tells of it and the bytes that must not stand there.
     let fields: [(StepDef, u16, &[u8]); 11] = [
-        (StepDef { undo: Some(Arc::clone(&task)), ..plain() }, 0, &[]),
-        (StepDef { after: vec![0], ..plain() }, 1, &[0]),
-        (StepDef { probe: Some(task), ..plain() }, 2, &[]),
-        (StepDef { join: Join::Majority, ..plain() }, 3, &[0]),
-        (StepDef { idempotent: Idempotence::Both, ..plain() }, 4, &[0]),
-        (StepDef { timeout: second, ..plain() }, 5, &[0xac, 2, 0]),
-        (StepDef { retry: some, ..plain() }, 6, &[0, 1, 0, 60, 0]),
-        (StepDef { undo_timeout: second, ..plain() }, 7, &[0xac, 2, 0]),
-        (StepDef { undo_window: Some(second), ..plain() }, 8, &[]),
-        (plain().with_substitute(Did::new("did:mesh:b").unwrap()), 9, &[]),
-        (StepDef { undo_retry: some, ..plain() }, 10, &[0, 1, 0, 60, 0]),
+        (StepDef { undo: Some(Arc::clone(&task)), ..plain() }, 0, &[2, 1, b'f']),
+        (StepDef { after: vec![0], ..plain() }, 5, &[0]),
+        (StepDef { probe: Some(task), ..plain() }, 6, &[]),
+        (StepDef { join: Join::Majority, ..plain() }, 7, &[0]),
+        (StepDef { idempotent: Idempotence::Both, ..plain() }, 8, &[0]),
+        (StepDef { timeout: second, ..plain() }, 9, &[0xac, 2, 0]),
+        (StepDef { retry: some, ..plain() }, 10, &[0, 1, 0, 60, 0]),
+        (StepDef { undo_window: Some(second), ..plain() }, 11, &[]),
+        (plain().with_substitute(Did::new("did:mesh:b").unwrap()), 12, &[]),
+        (StepDef { undo_timeout: second, ..plain() }, 13, &[0xac, 2, 0]),
+        (StepDef { undo_retry: some, ..plain() }, 14, &[0, 1, 0, 60, 0]),
     ];
-    let behind = |bit: u16, rest: &[u8]| [head, &(1u16 << bit).to_bytes(), rest].concat();
     for (step, bit, usual) in fields {
         let bytes = step.to_bytes();
-        assert!(bytes.starts_with(&behind(bit, &[])), "bit {bit} tells of {step:?}");
+        assert!(bytes.starts_with(&with(1 << bit, &[])), "bit {bit} tells of {step:?}");
         assert_eq!(StepDef::from_bytes(&bytes), Ok(step));
         assert!(
-            StepDef::from_bytes(&behind(bit, usual)).is_err(),
-            "bit {bit}: what is as usual is not written"
+            StepDef::from_bytes(&with(1 << bit, usual)).is_err(),
+            "bit {bit}: what is usual is not written"
         );
     }
-    assert!(StepDef::from_bytes(&behind(11, &[])).is_err(), "no bit tells of nothing");
+    let undone = plain().with_undo(Task::closure("f"));
+    assert_eq!(undone.to_bytes(), with(2, &[]));
+    assert_eq!(StepDef::from_bytes(&with(2, &[])), Ok(undone));
+    assert!(StepDef::from_bytes(&with(3, &[2, 1, b'g'])).is_err(), "it is undone in one way");
+    assert!(StepDef::from_bytes(&with(1 << 15, &[])).is_err(), "no bit tells of nothing");
+}
+
+/// What a step has in common with the one before it is not written again, and is shared when it is read.
+#[test]
+fn a_step_is_written_behind_the_one_before() {
+    let step = |name: &str, agent: &str| {
+        let (id, action) = (StepId::new(name).unwrap(), ActionId::new("act").unwrap());
+        Arc::new(StepDef::new(id, action, Did::new(agent).unwrap(), Task::closure("f")))
+    };
+    let first = b"\x01s\x02\x00\x0adid:mesh:a\x03act\x02\x01f";
+    let list = |count: u8, next: &[u8]| [&[count], &first[..], next].concat();
+    let steps = |next: &Arc<StepDef>| Steps::from(vec![step("s", "did:mesh:a"), Arc::clone(next)]);
+    let (same, other) = (step("t", "did:mesh:a"), step("t", "did:mesh:b"));
+    assert_eq!(steps(&same).to_bytes(), list(2, b"\x01t\x02\x1c"));
+    assert_eq!(steps(&other).to_bytes(), list(2, b"\x01t\x02\x18\x0adid:mesh:b"));
+    for next in [&same, &other] {
+        let read = Steps::from_bytes(&steps(next).to_bytes()).unwrap();
+        assert_eq!(read, steps(next));
+        assert!(Arc::ptr_eq(&read[0].execute, &read[1].execute));
+    }
+    // Each of the three written all the same, and a first step that has no other before it.
+    for next in [&b"\x01t\x02\x18\x0adid:mesh:a"[..], b"\x01t\x02\x14\x03act", b"\x01t\x02\x0c\x02\x01f"] {
+        assert!(Steps::from_bytes(&list(2, next)).is_err(), "{next:?}");
+    }
+    assert!(StepDef::from_bytes(b"\x01t\x02\x1c").is_err());
+    assert!(Steps::from_bytes(&list(u8::MAX, b"")).is_err(), "more steps are said than there are");
 }
 
 #[test]
