@@ -484,6 +484,9 @@ fn an_undo_that_failed_counts_again_when_it_was_rehearsed_or_a_witness_has_said_
     configure.args(["node", "configure", "--did", "did:web:node.example", "--data"]).arg(desk.data());
     let configured = ran(&mut configure);
     assert!(said(&configured).contains("nothing of this can be changed"), "{}", said(&configured));
+    let again = said(&ran(&mut configure));
+    assert!(again.contains("without a witness, and only a witness could change that"), "{again}");
+    assert!(!again.contains("enough would be"), "{again}");
     let listed = ran(hv().args(["saga", "list"]).arg(desk.data()));
     let listed = String::from_utf8(listed.stdout).unwrap();
     assert!(listed.contains("this node has none, and only a witness could change that"), "{listed}");

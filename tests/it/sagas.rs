@@ -257,8 +257,12 @@ fn what_is_to_be_undone_on_demand_is_rehearsed_before_the_work() {
     assert_eq!(code, Some(4), "{report}");
     assert_eq!(states(&report, "steps"), Vec::<String>::new());
     assert_eq!(report["failed_undos"][0]["action"], "table.create");
-    let listed = lies.hv(&["saga", "list", "data"]);
-    assert!(said(&listed).contains("an undo of table.create failed (people of did:mesh:migrator)"));
+    let listed = said(&lies.hv(&["saga", "list", "data"]));
+    assert!(listed.contains("an undo of table.create failed (people of did:mesh:migrator)"), "{listed}");
+    assert!(
+        listed.contains("because a rehearsal undoes what it did") && !listed.contains("cancelled"),
+        "{listed}"
+    );
     lies.verify();
 
     // What does not work at all is undone, and the work does not begin either.

@@ -141,7 +141,10 @@ pub enum Reason {
     /// The node has no name and listens to nobody yet.
     NotConfigured,
     /// The node was configured before.
-    Configured,
+    Configured {
+        /// Whether it has a witness, whose word could change that.
+        witnessed: bool,
+    },
     /// A signed statement does not count.
     Evidence(Box<Rejected>),
     /// What was brought does not open the ring.
@@ -194,7 +197,7 @@ impl Reason {
             Self::Ident(_) => "ident",
             Self::Path(_) => "path",
             Self::NotConfigured => "not_configured",
-            Self::Configured => "configured",
+            Self::Configured { .. } => "configured",
             Self::Evidence(_) => "evidence",
             Self::Ring(denial) => denial.name(),
             Self::Elevation { .. } => "elevation",
@@ -229,7 +232,9 @@ impl Reason {
             Self::SagaUnfinished(_) => "the saga driven to its end first".to_owned(),
             Self::Killed { .. } => "the kill lifted".to_owned(),
             Self::NotConfigured => "a node that is configured with a witness".to_owned(),
-            Self::Configured => "the word of a witness on the new configuration".to_owned(),
+            Self::Configured { witnessed: true } => {
+                "the word of a witness on the new configuration".to_owned()
+            }
             Self::Ring(denial) => denial.needs().to_string(),
             Self::Elevation { why: NotElevated::Denied { denial }, .. } => denial.needs().to_string(),
             Self::Intent(why) => why.needs(),
@@ -340,7 +345,10 @@ impl fmt::Display for Reason {
                 write!(f, "{did} is charged, and under quarantine until the charges against it are decided")
             }
             Self::NotConfigured => f.write_str("this node is not configured, so nobody's word counts here"),
-            Self::Configured => f.write_str("this node is configured already"),
+            Self::Configured { witnessed: true } => f.write_str("this node is configured already"),
+            Self::Configured { witnessed: false } => f.write_str(
+                "this node is configured already, without a witness, and only a witness could change that",
+            ),
             Self::Evidence(rejected) => fmt::Display::fmt(rejected, f),
             Self::Ring(denial) => fmt::Display::fmt(denial, f),
             Self::Elevation { why, short: None } => fmt::Display::fmt(why, f),

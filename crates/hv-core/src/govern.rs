@@ -193,8 +193,8 @@ impl Hypervisor {
         self.node()
             .commit(|state, now| {
                 let refuse = |reason| Refusal::on_node("configure", Some(by), reason);
-                if state.authority.config().is_some() {
-                    return Err(refuse(Reason::Configured));
+                if let Some(known) = state.authority.config() {
+                    return Err(refuse(Reason::Configured { witnessed: !known.witnesses().is_empty() }));
                 }
                 let configured =
                     NodeEvent::Configured { config: Box::new(config.clone()), by: by.clone(), witness: None };

@@ -9,6 +9,7 @@ use hv_core::saga::reversibility::Failed;
 use hv_core::saga::{Cause, Join, Move, Reason, SagaState, StepDef};
 use hv_core::types::ActionId;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -125,6 +126,9 @@ fn names(told: &Told, def: &StepDef) -> Vec<String> {
 /// Why the saga turned back, with the step by its name: its number counts from nought, which nobody guesses.
 fn cause(told: &Told) -> Option<String> {
     let cause = told.saga.cause()?;
+    if cause == (Cause::Cancelled {}) && told.rehearsal && was_all_done(told) {
+        return Some("a rehearsal undoes what it did".to_owned());
+    }
     let step = match cause {
         Cause::Failed { step } | Cause::Denied { step } | Cause::InDoubt { step } => step,
         Cause::Cancelled {} | Cause::Unfinished {} | Cause::OutOfTime {} => return Some(cause.to_string()),
@@ -138,6 +142,16 @@ fn cause(told: &Told) -> Option<String> {
         Cause::InDoubt { .. } => format!("nobody can tell what step {} did", def.id),
         _ => format!("step {} failed", def.id),
     })
+}
+
+/// Whether every step committed, whatever became of it then.
+fn was_all_done(told: &Told) -> bool {
+    let committed = |event: &SagaEvent| match event {
+        SagaEvent::Moved { step, to: Move::Committed {}, .. } => Some(*step),
+        _ => None,
+    };
+    let committed: BTreeSet<u32> = told.events.iter().filter_map(committed).collect();
+    committed.len() == told.saga.steps().len()
 }
 
 /// Whether a probe found the effect of a step that had failed.

@@ -40,7 +40,7 @@ pub(super) struct Told {
     pub(super) id: SagaId,
     pub(super) saga: Saga,
     pub(super) events: Vec<SagaEvent>,
-    rehearsal: bool,
+    pub(super) rehearsal: bool,
 }
 
 impl Trail {
