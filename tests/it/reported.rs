@@ -1,8 +1,8 @@
 //! What a run says of what went wrong: what a program printed, what the gate wanted, which file it goes on with.
 
 use crate::scene::{
-    assert_complete, attempts, change, ended, file, look, ran, said, scene, sh, signal, spawn, step, with,
-    written,
+    assert_complete, attempts, change, ended, file, files, look, ran, said, scene, sh, signal, spawn, step,
+    with, written,
 };
 use crate::support::{Run, hv, json as report_of};
 use serde_json::{Value, json};
@@ -182,4 +182,28 @@ fn a_run_goes_on_with_the_file_that_it_was_begun_with_and_no_other() {
     // Neither is a report of another file given out as this one's.
     assert_eq!(resumed_with(&run, &mended).status.code(), Some(2));
     assert_complete(&run);
+}
+
+/// The time for the work is over while a step runs: it is not cut off, it is undone when it has ended, and why is said.
+#[test]
+fn the_time_for_the_work_ends_no_step_that_runs() {
+    let slow = change("slow", sh("sleep 1; touch made"), sh("rm made"));
+    let next = with(change("next", sh("touch more"), sh("rm more")), json!({ "after": ["slow"] }));
+    let run = scene(&with(file(0.85, vec![slow, next]), json!({ "limits": { "within": "200ms" } })));
+    let output =
+        ran(hv().arg("run").arg(&run.file).arg("--data").arg(run.data()).arg("--work").arg(run.work()));
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(
+        said(&output).contains("the time for the work is over; no more steps begin"),
+        "{}",
+        said(&output)
+    );
+    let listed = ran(hv().args(["saga", "list"]).arg(run.data()));
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains("compensated, 0 of 2 steps stand, because its time was over"), "{listed}");
+    let shown = report_of(&ran(hv().args(["saga", "show", "--json"]).arg(run.data())));
+    let steps = shown[0]["steps"].as_array().unwrap().iter();
+    let states: Vec<&str> = steps.map(|step| step["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["compensated", "pending"]);
+    assert_eq!(files(&run.work()), Vec::<std::path::PathBuf>::new());
 }

@@ -372,7 +372,8 @@ pub struct Limits {
     /// Repetitions of executions over all steps; as many as the steps allow where nothing is said. Undo is
     /// not limited by it.
     pub retries: u32,
-    /// How long after its creation the saga still goes forward, up to [`limits::TIMEOUT`]; then it is undone.
+    /// How long after its creation the saga still goes forward, up to [`limits::TIMEOUT`]; then it is undone. An attempt that
+    /// runs then goes on as long as its step lets it.
     pub within: Option<Duration>,
 }
 

@@ -529,7 +529,8 @@ pub(super) struct RawLimits {
     /// said. Undo is not limited by it.
     #[schemars(range(max = 100_000))]
     pub(super) retries: Option<At<u64>>,
-    /// How long the work may go forward, up to 7 d; then what was done is undone.
+    /// How long the work may go forward, up to 7 d; then no more steps begin and what was done is undone. A step that
+    /// runs is not stopped by it, only by its own `timeout`; it is undone when it has ended.
     pub(super) within: Option<At<RawDuration>>,
 }
 

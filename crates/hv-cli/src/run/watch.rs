@@ -4,7 +4,7 @@ use super::engine::WORK;
 use crate::output::counted;
 use crate::progress::{Event, Progress};
 use hv_core::event::{Denial, LedgerEvent, MembershipEvent, SagaEvent, SessionEvent};
-use hv_core::saga::{Class, Move, Purpose, SagaState, StepDef};
+use hv_core::saga::{Cause, Class, Move, Purpose, SagaState, StepDef};
 use hv_core::types::{Did, Ring, Timestamp};
 use hv_core::{Clock, Notice, Said, SystemClock};
 use std::collections::{HashMap, HashSet};
@@ -198,7 +198,12 @@ impl Names {
                     moved(def, ran, to, why, show);
                 }
             }
-            SagaEvent::Turned { .. } => show(Event::SagaState { state: SagaState::Compensating }),
+            SagaEvent::Turned { cause, .. } => {
+                if *cause == (Cause::OutOfTime {}) {
+                    show(Event::Notice { text: "the time for the work is over; no more steps begin".into() });
+                }
+                show(Event::SagaState { state: SagaState::Compensating });
+            }
             // That a set-up or a look around is done is told by what follows.
             SagaEvent::Finished { state, .. } => {
                 if self.work == Some(number) || *state != SagaState::Completed {
