@@ -8,6 +8,8 @@ use hv_core::TrailEvent;
 use hv_core::event::SessionEvent;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
 
 /// A run of eight small steps that was killed after so many of them.
 fn killed_after(steps: usize) -> Run {
@@ -181,4 +183,25 @@ fn reading_a_trail_while_it_is_written_finds_it_open() {
     assert!(seen > 3, "{seen}");
     assert!(child.wait().unwrap().success());
     assert_eq!(verify(&run.data()).unwrap().verdict, Verdict::Complete);
+}
+
+/// Whoever watches a run that nobody drives any more is told so, and not before.
+#[test]
+fn who_watches_a_run_that_nobody_drives_is_told() {
+    let run = scene(&file(0.85, vec![look("long", sh("touch BEGUN; sleep 60"))]));
+    let mut driver = spawn(&mut run.start());
+    wait_for("the step to begin", || run.work().join("BEGUN").exists());
+    let heard = run.folder.path().join("heard");
+    let mut watch = hv();
+    watch.args(["saga", "watch"]).arg(run.data()).stdout(Stdio::null());
+    let mut watch = watch.stderr(std::fs::File::create(&heard).unwrap()).spawn().unwrap();
+    let hint = || std::fs::read_to_string(&heard).unwrap();
+    std::thread::sleep(Duration::from_secs(5));
+    assert_eq!(hint(), "", "somebody drives it");
+    driver.kill().unwrap();
+    driver.wait().unwrap();
+    wait_for("the hint", || hint().contains("nobody drives this run at the moment; hv run --resume --data"));
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+    assert_eq!(hint().lines().count(), 1);
 }

@@ -28,6 +28,8 @@ Exit codes: 0 nothing waits for a person, 2 bad input, 4 something does")]
     #[command(after_help = "Example:\n  hv saga show DIR --saga work")]
     Show(PickArgs),
     /// Show steps as they move, until every saga has ended
+    ///
+    /// Where nobody drives a run that has not ended, that is said, and whoever resumes it is watched.
     #[command(after_help = "Example:\n  hv saga watch DIR --saga work")]
     Watch(PickArgs),
     /// Draw what waits for what, or how it went

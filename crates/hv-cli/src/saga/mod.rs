@@ -2,6 +2,7 @@
 
 pub mod args;
 
+mod held;
 mod replay;
 mod settle;
 mod timeline;
@@ -21,6 +22,9 @@ use trail::{Trail, Watched};
 
 /// How often a trail is looked at anew.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// So many looks in turn find nobody who drives what has begun, before that is said: whoever resumes it needs a moment.
+const LONELY: u32 = 6;
 
 /// Why a command did nothing.
 #[derive(Debug)]
@@ -118,8 +122,17 @@ fn watch(args: &args::PickArgs) -> Result<Exit, Failure> {
     let mut before: HashSet<String> = HashSet::new();
     let mut seen = Seen::default();
     let mut watched: Option<Watched<'_>> = None;
+    let mut alone = 0;
     loop {
         if !seen.may_have_changed(&args.data) {
+            let held = held::is_held(&args.data);
+            alone = if held == Some(false) { alone + 1 } else { 0 };
+            if alone == LONELY && watched.as_ref().is_some_and(|watched| watched.trail.is_a_run()) {
+                let data = args.data.display();
+                output::error(&format!(
+                    "hv: nobody drives this run at the moment; hv run --resume --data {data} goes on with it"
+                ));
+            }
             std::thread::sleep(LOOK);
             continue;
         }

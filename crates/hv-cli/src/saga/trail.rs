@@ -144,6 +144,11 @@ impl Trail {
         open
     }
 
+    /// Whether a session is open that `hv run` began, so that one process drives all of it.
+    pub(super) fn is_a_run(&self) -> bool {
+        self.sessions.values().any(|session| !session.closed && session.note.is_some())
+    }
+
     /// Whether every saga of this name, or every one, has ended, and none is still to come: as the first one while a
     /// session is open, or as the next one of a run.
     pub(super) fn ended(&self, name: Option<&str>) -> bool {
