@@ -1,6 +1,8 @@
 //! What a run says of itself once a person has seen to what it could not undo.
 
-use crate::scene::{change, file, look, ran, said, scene, sh, with};
+use crate::scene::{
+    assert_complete, change, ended, file, look, ran, said, scene, sh, signal, spawn, wait_for, with,
+};
 use crate::support::{Run, hv, json as report_of};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -75,5 +77,29 @@ fn what_is_settled_is_not_said_to_wait_for_a_person() {
         let summary = after.summary();
         assert!(summary.contains("nothing waits for a person\n"), "{summary}");
         assert!(summary.contains(&format!("; since then {how} by a person; ")), "{summary}");
+    }
+}
+
+/// Who interrupts a person's retry stops the program, keeps what came of it, and may try again.
+#[test]
+fn a_retry_is_interrupted_in_order() {
+    for name in ["INT", "TERM"] {
+        let after =
+            Aftermath::of("test -e MENDED && exit; test -e HANG || exit 1; touch TRYING; exec sleep 600");
+        let work = |name: &str| after.run.work().join(name);
+        std::fs::write(work("HANG"), "").unwrap();
+        let retry = spawn(&mut after.settling("retry"));
+        wait_for("the undo to begin", || work("TRYING").exists());
+        signal(&retry, name);
+        let output = ended(retry);
+        assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+        assert!(said(&output).contains("another try takes a new one"), "{}", said(&output));
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert!(told.contains("one: still not undone: ") && told.contains("stopped"), "{told}");
+        assert_complete(&after.run);
+        std::fs::write(work("MENDED"), "").unwrap();
+        let again = ran(&mut after.settling("retry"));
+        assert_eq!(again.status.code(), Some(0), "{}", said(&again));
+        assert_complete(&after.run);
     }
 }

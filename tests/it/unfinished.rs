@@ -188,7 +188,7 @@ fn reading_a_trail_while_it_is_written_finds_it_open() {
 /// Whoever watches a run that nobody drives any more is told so, and not before.
 #[test]
 fn who_watches_a_run_that_nobody_drives_is_told() {
-    let run = scene(&file(0.85, vec![look("long", sh("touch BEGUN; sleep 60"))]));
+    let run = scene(&file(0.85, vec![look("long", sh("touch BEGUN; sleep 20"))]));
     let mut driver = spawn(&mut run.start());
     wait_for("the step to begin", || run.work().join("BEGUN").exists());
     let heard = run.folder.path().join("heard");

@@ -6,6 +6,7 @@ use crate::plan::{Bound, Format, Plan, Source};
 use hv_core::Grant;
 use hv_core::audit::disk::RealDisk;
 use hv_core::audit::open_payload;
+use hv_core::saga::drive::Control;
 use hv_core::saga::exec::{CommandExecutor, HttpExecutor, Router};
 use hv_core::types::Digest;
 use serde::{Deserialize, Serialize};
@@ -48,16 +49,20 @@ pub(crate) fn begun(data: &Path, note: &Digest) -> Result<Begun, String> {
         .map_err(|_| "what its session was started with cannot be read by this version".to_owned())
 }
 
-/// What carries out the undo of a step of a run that is over.
+/// What carries out the undo of a step of a run that is over, as long as `control` asks nobody to stop.
 pub(crate) fn undoing(
     plan: &Plan,
     bound: &Bound,
     begun: &Begun,
+    control: &Control,
 ) -> Result<Discreet<Router<Grant>>, RunFailure> {
     let keep = usize::try_from(plan.limits().output_bytes).unwrap_or(usize::MAX);
-    let command =
-        CommandExecutor::new(&begun.token).with_output_bytes(keep).with_pinned(Arc::new(place::is_pinned));
-    let http = based(HttpExecutor::new().with_output_bytes(keep), plan)?;
+    let command = CommandExecutor::new(&begun.token)
+        .with_output_bytes(keep)
+        .with_pinned(Arc::new(place::is_pinned))
+        .with_stopping(control.stopping());
+    let http = HttpExecutor::new().with_output_bytes(keep).with_stopping(control.stopping());
+    let http = based(http, plan)?;
     Ok(Discreet::new(Router::new().with_command(command).with_http(http), bound))
 }
 

@@ -10,6 +10,7 @@ use crate::run::{begun, undoing};
 use crate::{Exit, plan::Plan};
 use hv_core::audit::FileOptions;
 use hv_core::identity::{Content, Envelope, Kind, Statement};
+use hv_core::saga::drive::Control;
 use hv_core::types::{ActionId, Did, SagaId, SessionId, StepId, Timestamp};
 use hv_core::{
     Clock, Hypervisor, ItemRef, OpenTrail, Presented, Request, Retried, Settlement, SystemClock, entropy,
@@ -18,6 +19,7 @@ use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// How long a printed call counts.
 const LASTS: Duration = Duration::from_secs(3600);
@@ -36,6 +38,7 @@ pub(super) fn settle(args: &SettleArgs, how: Settlement) -> Result<Exit, Failure
                 hv.govern(&by, &request, &presented).await.map(|()| None).map_err(Failure::from)
             }
             Settlement::Retried {} => {
+                let control = Control::new();
                 let executor = note
                     .ok_or_else(|| "no session file is kept with its session".to_owned())
                     .and_then(|note| begun(&args.data, &note))
@@ -43,10 +46,11 @@ pub(super) fn settle(args: &SettleArgs, how: Settlement) -> Result<Exit, Failure
                     .and_then(|begun| {
                         let plan = Plan::parse(&begun.source().map_err(Failure::Hv)?)?;
                         let bound = plan.bind(Path::new(&begun.work))?;
-                        undoing(&plan, &bound, &begun).map_err(|failure| Failure::Hv(failure.to_string()))
+                        undoing(&plan, &bound, &begun, &control)
+                            .map_err(|failure| Failure::Hv(failure.to_string()))
                     });
-                match executor {
-                    Ok(executor) => hv
+                match executor.and_then(|executor| Ok((executor, Interrupted::listen(&item, control)?))) {
+                    Ok((executor, _heard)) => hv
                         .retry_undo(&by, &item, &presented, &executor)
                         .await
                         .map(Some)
@@ -67,6 +71,37 @@ pub(super) fn settle(args: &SettleArgs, how: Settlement) -> Result<Exit, Failure
         }
         Ok(Exit::Done)
     })
+}
+
+/// Listens to who interrupts an undo, until it is dropped.
+struct Interrupted(tokio::task::JoinHandle<()>);
+
+impl Interrupted {
+    /// Ctrl-C and SIGTERM stop what runs, in order, so that what came of it is recorded.
+    fn listen(item: &ItemRef, control: Control) -> Result<Self, Failure> {
+        let heard = |kind| {
+            signal(kind).map_err(|error| Failure::Hv(format!("signals cannot be listened to: {error}")))
+        };
+        let (mut interrupt, mut terminate) =
+            (heard(SignalKind::interrupt())?, heard(SignalKind::terminate())?);
+        let text = format!(
+            "hv: interrupted; the undo of {item} is stopped. The word of the witness is used up: another try takes a new one"
+        );
+        Ok(Self(tokio::spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            output::error(&text);
+            control.stop();
+        })))
+    }
+}
+
+impl Drop for Interrupted {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Lets the undo of an action count again.

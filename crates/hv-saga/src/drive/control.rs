@@ -121,6 +121,12 @@ impl Control {
         self.0.signal.send_modify(|signal| signal.wakes = signal.wakes.wrapping_add(1));
     }
 
+    /// Asks every attempt whose executor knows [`Stopping`] to stop in order, whatever it is for. For whoever lets an
+    /// executor run by itself; a driver does it on its own when its time to wait is over.
+    pub fn stop(&self) {
+        self.halt(Halted::All);
+    }
+
     /// For an executor whose attempts can be stopped in order, such as programs.
     #[must_use]
     pub fn stopping(&self) -> Stopping {
