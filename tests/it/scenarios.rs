@@ -1,6 +1,6 @@
 //! `hv test` on the scenarios that come with hv, and on ones that are not as expected.
 
-use crate::scene::{assert_calm, said};
+use crate::scene::assert_calm;
 use crate::support::{hv, json, workspace};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -10,6 +10,10 @@ fn test(paths: &[&Path], more: &[&str]) -> Output {
     let output = hv().arg("test").args(paths).args(more).output().unwrap();
     assert_calm(&output);
     output
+}
+
+fn printed(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 #[test]
@@ -33,7 +37,7 @@ fn what_differs_is_named_and_exits_1() {
     std::fs::copy(workspace().join("examples/scenarios/rogue-agent.toml"), &file).unwrap();
     let missing = test(&[&file], &[]);
     assert_eq!(missing.status.code(), Some(2));
-    assert!(said(&missing).contains("--write"), "{}", said(&missing));
+    assert!(printed(&missing).contains("--write"), "{}", printed(&missing));
     // What is written down once is expected from then on.
     assert_eq!(test(&[folder.path()], &["--write"]).status.code(), Some(0));
     let mut written: Value = serde_json::from_slice(&std::fs::read(&expected).unwrap()).unwrap();
@@ -43,7 +47,7 @@ fn what_differs_is_named_and_exits_1() {
     written["denials"][0]["reason"] = json!({ "$contains": "out of ink" });
     std::fs::write(&expected, written.to_string()).unwrap();
     let differs = test(&[folder.path()], &["--write"]);
-    let told = String::from_utf8_lossy(&differs.stdout).into_owned();
+    let told = printed(&differs);
     assert_eq!(differs.status.code(), Some(1), "{told}");
     assert!(told.contains("steps[0].state: expected \"committed\", is \"denied\""), "{told}");
     assert!(told.contains("denials[0].reason") && told.contains("1 differ"), "{told}");
@@ -55,8 +59,39 @@ fn what_differs_is_named_and_exits_1() {
     std::fs::write(&expected, "{\n\"exit_code\": 0,\n\"exit_code\": 5 }").unwrap();
     let twice = test(&[folder.path()], &[]);
     assert_eq!(twice.status.code(), Some(2));
-    assert!(said(&twice).contains("line 3: `exit_code` is there twice"), "{}", said(&twice));
+    assert!(printed(&twice).contains("line 3: `exit_code` is there twice"), "{}", printed(&twice));
     assert_eq!(test(&[tempfile::tempdir().unwrap().path()], &[]).status.code(), Some(2), "nothing to test");
+}
+
+/// One that cannot be tried is named, and the others are tried all the same.
+#[test]
+fn a_broken_scenario_keeps_no_other_from_being_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    put("a.toml", "[session]\nid = 7\n");
+    put("a.expected.json", "{}");
+    put("b.sh", "echo b");
+    put("b.expected.json", r#"{ "stdout": ["b"], "exit_code": 0 }"#);
+    put("c.sh", "echo c");
+    put("c.expected.json", r#"{ "stdout": ["d"], "exitcode": null }"#);
+    put("d.sh", "echo d");
+    let tried = test(&[folder.path()], &[]);
+    let told = printed(&tried);
+    assert_eq!(tried.status.code(), Some(2), "{told}");
+    let lines = told.lines().filter(|line| !line.starts_with(' '));
+    let marks: Vec<&str> = lines.filter_map(|line| Some(line.split_once("  /")?.0.trim())).collect();
+    assert_eq!(marks, ["broken", "as expected", "differs", "broken"], "{told}");
+    assert!(told.contains("a.toml:2: `session.id`"), "{told}");
+    assert!(
+        told.contains("exitcode: expected null, but there is no such field; did you mean `exit_code`?"),
+        "{told}"
+    );
+    assert!(told.contains("d.expected.json is not there; --write writes it"), "{told}");
+    assert!(told.ends_with("4 scenarios, 1 differs, 2 broken\n"), "{told}");
+    let told = json(&test(&[folder.path()], &["--json"]));
+    assert_eq!((&told["differ"], &told["broken"], &told["exit_code"]), (&json!(1), &json!(2), &json!(2)));
+    assert!(told["scenarios"][0]["broken"].as_str().unwrap().contains("a.toml:2"), "{told:#}");
+    assert_eq!(told["scenarios"][1]["broken"], Value::Null);
 }
 
 /// A script ends when it ends, whatever it leaves running.

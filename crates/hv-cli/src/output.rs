@@ -37,7 +37,14 @@ impl Refused {
     /// Says so on stderr and gives the exit code.
     #[must_use]
     pub fn tell(&self) -> Exit {
-        let (exit, message) = match self {
+        let (exit, message) = self.said();
+        error(&message);
+        exit
+    }
+
+    /// The exit code and what is said.
+    pub(crate) fn said(&self) -> (Exit, String) {
+        match self {
             Self::Plan(error) => (Exit::BadInput, error.to_string()),
             Self::Run(failure) => (failure.exit(), failure.to_string()),
             Self::Session(failure) => (failure.exit(), format!("hv: {failure}")),
@@ -48,9 +55,7 @@ impl Refused {
             Self::Output(error) => {
                 (Exit::Failed, format!("hv: stdout cannot be written to: {error}; try another"))
             }
-        };
-        error(&message);
-        exit
+        }
     }
 }
 

@@ -210,7 +210,6 @@ pub struct StepReport {
     /// Every attempt, in the order in which they started.
     pub attempts: Vec<AttemptReport>,
     /// That its undo does not count, because nothing shows that it works; said of steps of a session file alone.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub undo_unproven: bool,
 }
 

@@ -317,7 +317,7 @@ pub(super) fn expected(expected: &dyn de::Expected) -> String {
 }
 
 /// The known name that is nearest to this one, if any is near.
-pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let near = known.into_iter().map(|known| (strsim::damerau_levenshtein(name, known), known));
     let (distance, known) = near.min_by_key(|(distance, _)| *distance)?;
     let shorter = name.chars().count().min(known.chars().count());

@@ -37,4 +37,5 @@ Example:
   hv test examples/scenarios
 
 Exit codes: 0 everything is as expected, 1 something is not, 2 bad input (no
-scenario, one that cannot be read, or one without what is expected)";
+scenario, one that cannot be read, or one without what is expected; the others
+are run all the same)";

@@ -1,6 +1,7 @@
 //! What is expected, held against what came.
 
 use crate::output::counted;
+use crate::plan::nearest;
 use serde_json::Value;
 
 /// What asks for a part of a text.
@@ -17,16 +18,34 @@ fn compare(expected: &Value, found: &Value, place: &str, out: &mut Vec<String>) 
     let at = if place.is_empty() { "the report" } else { place };
     match (expected, found) {
         (Value::Object(fields), _) if fields.len() == 1 && fields.contains_key(CONTAINS) => {
-            let part = fields.get(CONTAINS).and_then(Value::as_str).unwrap_or_default();
-            if part.is_empty() || !found.as_str().is_some_and(|text| text.contains(part)) {
-                out.push(format!("{at}: expected a text with {part:?}, is {found}"));
+            let asked = fields.get(CONTAINS).unwrap_or(&Value::Null);
+            match asked.as_str().filter(|part| !part.is_empty()) {
+                None => {
+                    out.push(format!("{at}: `{CONTAINS}` asks for a text that is not empty, not for {asked}"))
+                }
+                Some(part) if !found.as_str().is_some_and(|text| text.contains(part)) => {
+                    out.push(format!("{at}: expected a text with {part:?}, is {found}"));
+                }
+                Some(_) => {}
             }
         }
         (Value::Object(fields), Value::Object(there)) => {
             for (name, expected) in fields {
                 let place = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
-                compare(expected, there.get(name).unwrap_or(&Value::Null), &place, out);
+                match there.get(name) {
+                    Some(found) => compare(expected, found, &place, out),
+                    None => {
+                        let near = nearest(name, there.keys().map(String::as_str));
+                        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                        out.push(format!("{place}: expected {expected}, but there is no such field{near}"));
+                    }
+                }
             }
+        }
+        (Value::Object(fields), _) if fields.keys().any(|name| name.starts_with('$')) => {
+            out.push(format!(
+                "{at}: only `{CONTAINS}`, alone, asks for a part of a text; expected {expected}, is {found}"
+            ));
         }
         (Value::Array(list), Value::Array(there)) if list.len() == there.len() => {
             for (n, (expected, found)) in list.iter().zip(there).enumerate() {
@@ -91,7 +110,6 @@ mod tests {
             json!({ "a": 1 }),
             json!({ "b": [{ "c": "two words" }] }),
             json!({ "b": [{ "c": { "$contains": "two" }, "d": null }], "e": 0.85 }),
-            json!({ "absent": null }),
         ] {
             assert_eq!(differences(&same, &found), Vec::<String>::new(), "{same}");
         }
@@ -101,8 +119,21 @@ mod tests {
             (json!({ "b": [] }), "b: expected 0 entries"),
             (json!({ "b": [{ "c": "two" }] }), "b[0].c: "),
             (json!({ "b": [{ "c": { "$contains": "three" } }] }), "b[0].c: "),
-            (json!({ "b": [{ "c": { "$contains": "" } }] }), "b[0].c: "),
-            (json!({ "absent": 1 }), "absent: "),
+            (
+                json!({ "b": [{ "c": { "$contains": "" } }] }),
+                "b[0].c: `$contains` asks for a text that is not empty",
+            ),
+            (
+                json!({ "b": [{ "c": { "$contains": 5 } }] }),
+                "b[0].c: `$contains` asks for a text that is not empty, not for 5",
+            ),
+            (json!({ "b": [{ "c": { "$contain": "two" } }] }), "b[0].c: only `$contains`"),
+            (json!({ "absent": 1 }), "absent: expected 1, but there is no such field"),
+            // What is misspelt is not as expected because it is not there.
+            (
+                json!({ "b": [{ "dd": null }] }),
+                "b[0].dd: expected null, but there is no such field; did you mean `d`?",
+            ),
             (json!([]), "the report: "),
         ] {
             let told = differences(&other, &found);

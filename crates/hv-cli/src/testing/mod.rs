@@ -33,47 +33,50 @@ struct Scenario {
 /// Runs the scenarios and says what differs.
 ///
 /// # Errors
-/// [`Refused`] where there is no scenario, one cannot be read, or the result cannot be printed.
+/// [`Refused`] where there is no scenario, or the result cannot be printed.
 pub fn run(args: &TestArgs) -> Result<Exit, Refused> {
     let scenarios = find(&args.paths)?;
     let folder = std::env::temp_dir().join(format!("hv-test-{}", place::token::<6>().map_err(failed)?));
-    let (mut results, mut differ) = (Vec::new(), 0);
+    let (mut results, mut differ, mut broken) = (Vec::new(), 0, 0);
+    let mut exit = Exit::Done;
     for (n, scenario) in scenarios.iter().enumerate() {
         let place = folder.join(format!("{n}-{}", scenario.name));
-        let report = scenario.report(&place)?;
-        let expected = scenario.expected()?;
-        let mark = if expected.is_some() { "as expected" } else { "written" };
-        let told = match expected {
-            Some(expected) => differences(&expected, &report),
-            None if args.write => {
-                let text = serde_json::to_string_pretty(&lasting(&report)).unwrap_or_default();
-                fs::write(&scenario.expected, text + "\n")
-                    .map_err(|error| io(&scenario.expected, "write", error))?;
-                Vec::new()
-            }
-            None => {
-                return Err(input(format!(
-                    "{} is not there; --write writes it",
-                    scenario.expected.display()
-                )));
+        let (mark, told, why) = match scenario.tried(&place, args.write) {
+            Ok(Tried::Written) => ("written", Vec::new(), None),
+            Ok(Tried::Compared(told)) if told.is_empty() => ("as expected", told, None),
+            Ok(Tried::Compared(told)) => ("differs", told, None),
+            Err(refused @ Refused::Output(_)) => return Err(refused),
+            Err(refused) => {
+                let (code, why) = refused.said();
+                // What cannot be tried says nothing of what was expected, which is worse than a difference.
+                exit = if broken == 0 { code } else { exit };
+                broken += 1;
+                ("broken", Vec::new(), Some(why))
             }
         };
         differ += usize::from(!told.is_empty());
         if !args.json {
-            let mark = if told.is_empty() { mark } else { "differs" };
             output::print(&format_args!("{mark:<11}  {}\n", scenario.file.display()))?;
-            for line in &told {
+            for line in told.iter().chain(&why) {
                 output::print(&format_args!("    {}\n", output::one_line(line)))?;
             }
         }
-        results.push(json!({ "scenario": scenario.file.display().to_string(), "differences": told }));
+        let file = scenario.file.display().to_string();
+        results.push(json!({ "scenario": file, "differences": told, "broken": why }));
     }
-    let exit = if differ == 0 { Exit::Done } else { Exit::Failed };
+    if broken == 0 && differ > 0 {
+        exit = Exit::Failed;
+    }
     if args.json {
-        output::json(&json!({ "scenarios": results, "differ": differ, "exit_code": exit.code() }))?;
+        let code = exit.code();
+        output::json(
+            &json!({ "scenarios": results, "differ": differ, "broken": broken, "exit_code": code }),
+        )?;
     } else {
         let verb = if differ == 1 { "differs" } else { "differ" };
-        output::print(&format_args!("{}, {differ} {verb}\n", output::counted(scenarios.len(), "scenario")))?;
+        let count = output::counted(scenarios.len(), "scenario");
+        let broken = if broken == 0 { String::new() } else { format!(", {broken} broken") };
+        output::print(&format_args!("{count}, {differ} {verb}{broken}\n"))?;
     }
     if args.keep {
         output::error(&format!("hv: the scenarios worked in {}", folder.display()));
@@ -82,6 +85,14 @@ pub fn run(args: &TestArgs) -> Result<Exit, Refused> {
         let _ = fs::remove_dir_all(&folder);
     }
     Ok(exit)
+}
+
+/// What came of trying a scenario.
+enum Tried {
+    /// Where it is not as expected.
+    Compared(Vec<String>),
+    /// It is expected from now on.
+    Written,
 }
 
 /// The scenarios in folders, by name, and those that are named alone.
@@ -114,6 +125,21 @@ impl Scenario {
         }
         let expected = file.with_file_name(format!("{stem}.expected.json"));
         Some(Self { file: file.to_owned(), name: stem.to_owned(), expected })
+    }
+
+    /// Runs it and holds what came against what is expected, which is read first: a run takes its time.
+    fn tried(&self, place: &Path, write: bool) -> Result<Tried, Refused> {
+        let expected = self.expected()?;
+        if expected.is_none() && !write {
+            return Err(input(format!("{} is not there; --write writes it", self.expected.display())));
+        }
+        let report = self.report(place)?;
+        if let Some(expected) = expected {
+            return Ok(Tried::Compared(differences(&expected, &report)));
+        }
+        let text = serde_json::to_string_pretty(&lasting(&report)).unwrap_or_default();
+        fs::write(&self.expected, text + "\n").map_err(|error| io(&self.expected, "write", error))?;
+        Ok(Tried::Written)
     }
 
     fn expected(&self) -> Result<Option<Value>, Refused> {
