@@ -101,9 +101,12 @@ enum Task {
 
 impl Task {
     fn parse(arguments: &[String]) -> Result<Self, String> {
+        if arguments.iter().any(|word| word == "--help" || word == "-h") {
+            return Ok(Self::Help);
+        }
         let mut words = arguments.iter().map(String::as_str);
         let task = match words.next() {
-            None | Some("help" | "--help" | "-h") => Self::Help,
+            None | Some("help") => Self::Help,
             Some("test") => {
                 let (mut scope, mut services) = (check::Scope::All, check::Services::Start);
                 for word in words.by_ref() {
@@ -206,6 +209,8 @@ mod tests {
         for (line, task) in [
             ("", Task::Help),
             ("help", Task::Help),
+            ("bench --help", Task::Help),
+            ("ci -h", Task::Help),
             ("test", Task::Test(check::Scope::All, check::Services::Start)),
             ("test --no-services", Task::Test(check::Scope::All, check::Services::LeaveOut)),
             ("test --integration", Task::Test(check::Scope::Integration, check::Services::Start)),

@@ -117,7 +117,8 @@ impl fmt::Display for SessionDenial {
                 write!(f, "the session's time was over at {deadline}; terminate it")
             }
             Self::Full { limit } => {
-                write!(f, "the session has its {limit} members; one must leave before another joins")
+                let most = if *limit == 1 { "one member".to_owned() } else { format!("{limit} members") };
+                write!(f, "the session is full with {most}; one must leave before another joins")
             }
             Self::RosterFull => {
                 write!(f, "the session has seen {ROSTER_MAX} different agents, the most it may see")
