@@ -30,7 +30,7 @@ impl Allowed {
         self.ring
     }
 
-    /// What the permission rests on; [`Evidence::spends`] says what it uses up.
+    /// What the permission rests on; [`Evidence::spends`](crate::Evidence::spends) says what it uses up.
     #[must_use]
     pub const fn basis(&self) -> Basis {
         self.basis
