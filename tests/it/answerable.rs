@@ -298,6 +298,16 @@ fn a_person_slashes_by_the_word_of_a_witness_and_rehabilitates_the_same_way() {
     office.ok(&configure, &["--witnessed", &said]);
     let shown = office.ok(&["node", "show"], &[]);
     assert_eq!((&shown["did"], &shown["witnesses"]), (&json!(NODE), &json!([])));
+    // That one has none, so no word is asked for that nobody can give.
+    let of_nobody = word("nobody.json", 4, &office.ok(&configure, &["--ask"]));
+    for (request, more) in
+        [(&configure[..], &[][..]), (&configure, &["--witnessed", &of_nobody]), (&rehabilitate, &[])]
+    {
+        let (code, _, words) = office.hv(request, more);
+        assert_eq!(code, 5, "{words}");
+        let (nobody, enough) = ("is configured without a witness", "enough would be");
+        assert!(words.contains(nobody) && !words.contains(enough), "{words}");
+    }
 }
 
 #[test]

@@ -615,7 +615,7 @@ async fn ring_0_guards_what_changes_the_supervisor() {
     assert_eq!(reasons, BTreeSet::from(["not_eligible", "other_call", "other_kind", "by_actor", "replayed"]));
     // The configuration cannot be set a second time as if it were the first.
     let first = court.hv.establish(&operator, &config(), &[]).await;
-    assert_eq!(denied(first), Reason::Configured { witnessed: true });
+    assert_eq!(denied(first), Reason::Configured);
     // What was decided holds after the node was opened again.
     let court = court.reopened();
     assert_eq!(court.hv.config().unwrap().unwrap().witnesses().len(), 2);

@@ -485,7 +485,7 @@ fn an_undo_that_failed_counts_again_when_it_was_rehearsed_or_a_witness_has_said_
     let configured = ran(&mut configure);
     assert!(said(&configured).contains("nothing of this can be changed"), "{}", said(&configured));
     let again = said(&ran(&mut configure));
-    assert!(again.contains("without a witness, and only a witness could change that"), "{again}");
+    assert!(again.contains("without a witness, and only the word of one could change it"), "{again}");
     assert!(!again.contains("enough would be"), "{again}");
     let listed = ran(hv().args(["saga", "list"]).arg(desk.data()));
     let listed = String::from_utf8(listed.stdout).unwrap();

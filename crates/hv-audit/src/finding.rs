@@ -3,7 +3,7 @@
 use crate::log::{Lsn, StreamNo};
 use crate::segment::VERSION;
 use core::fmt;
-use hv_types::{Digest, Undecodable};
+use hv_types::{Counted, Digest, Undecodable};
 use std::path::PathBuf;
 
 /// A place where a log does not hold what an honest writer leaves, even after a crash.
@@ -201,7 +201,7 @@ impl fmt::Display for What {
             Self::Stranger => "no log puts this here",
             Self::Missing => "the file is missing",
             Self::MarkLength { found } => {
-                return write!(f, "the mark has {found} bytes, which no mark has");
+                return write!(f, "the mark has {}, which no mark has", Counted(*found, "byte"));
             }
             Self::MarkSlot => "this half of the mark is not what was written",
             Self::MarksDisagree => "the two halves of the mark contradict each other",
@@ -251,9 +251,10 @@ impl fmt::Display for What {
                 return write!(f, "the log was rewritten: not what the checkpoint of size {size} signs");
             }
             Self::BelowSigned { size, found } => {
+                let records = Counted(*found, "record");
                 return write!(
                     f,
-                    "the log was rolled back: the node's stream has {found} records, and {size} were signed"
+                    "the log was rolled back: the node's stream has {records}, and {size} were signed"
                 );
             }
             Self::PurgedAgain { id } => {

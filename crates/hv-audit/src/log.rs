@@ -7,7 +7,7 @@ use crate::reduction::{Irreducible, Reduction, Tier};
 use crate::segment::VERSION;
 use crate::snapshot::{Opening, PendingSnapshot};
 use core::fmt;
-use hv_types::{Digest, Illegal, Timestamp};
+use hv_types::{Counted, Digest, Illegal, Timestamp};
 use std::io;
 use std::path::PathBuf;
 
@@ -415,7 +415,8 @@ impl fmt::Display for LogError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stale { stream, expected, found } => {
-                write!(f, "{stream} has {found} records, not {expected}; read it again and decide anew")
+                let records = Counted(*found, "record");
+                write!(f, "{stream} has {records}, not {expected}; read it again and decide anew")
             }
             Self::Unknown { stream } => write!(f, "{stream} was never opened"),
             Self::Closed { stream } => write!(f, "{stream} is closed; nothing can follow"),

@@ -15,7 +15,7 @@ use crate::survey::Survey;
 use crate::transcript::node_entry;
 use crate::tree::{CompactRange, TreeHash};
 use core::fmt;
-use hv_types::{Digest, Timestamp};
+use hv_types::{Counted, Digest, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -208,8 +208,9 @@ impl fmt::Display for GoneRecords {
             0 => Ok(()),
             records => write!(
                 f,
-                "; {records} records of {sessions} sessions purged: {leaves} vouched for by their hash, {roots} by the \
-                 root over them"
+                "; {} of {} purged: {leaves} vouched for by their hash, {roots} by the root over them",
+                Counted(records, "record"),
+                Counted(*sessions, "session")
             ),
         }
     }

@@ -403,6 +403,9 @@ impl fmt::Display for Why {
         match self {
             Self::Nothing => f.write_str("nothing was written yet"),
             Self::NotEnded { torn_bytes: 0 } => f.write_str("it was not ended"),
+            Self::NotEnded { torn_bytes: 1 } => {
+                f.write_str("it was not ended, and a byte follows that is no whole batch")
+            }
             Self::NotEnded { torn_bytes } => {
                 write!(f, "it was not ended, and {torn_bytes} bytes follow that are no whole batch")
             }

@@ -8,6 +8,7 @@ use crate::plan::PlanError;
 use crate::run::RunFailure;
 use crate::session::LiveFailure;
 use crate::tools::ToolsFailure;
+use hv_types::Counted;
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, Write};
@@ -152,13 +153,7 @@ pub fn enough(reason: &str, needs: &str) -> String {
 /// ```
 #[must_use]
 pub fn counted(count: impl fmt::Display, one: &str) -> String {
-    let count = count.to_string();
-    match one.strip_suffix("ry") {
-        _ if count == "1" => format!("{count} {one}"),
-        Some(stem) => format!("{count} {stem}ries"),
-        None if one.ends_with("ch") || one.ends_with('s') => format!("{count} {one}es"),
-        None => format!("{count} {one}s"),
-    }
+    Counted(count, one).to_string()
 }
 
 /// A text as one line that a terminal takes as text: control characters, line breaks among them, are escaped.

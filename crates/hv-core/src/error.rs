@@ -7,7 +7,7 @@ use crate::item::ItemRef;
 use hv_audit::{LogError, Lsn};
 use hv_rings::elevation::NotElevated;
 use hv_rings::gate::GateDenial;
-use hv_types::{ActionId, BadIdent, Did, Illegal, SagaId, SessionId, Timestamp};
+use hv_types::{ActionId, BadIdent, Counted, Did, Illegal, SagaId, SessionId, Timestamp};
 use std::fmt;
 
 /// Why an operation of the hypervisor failed.
@@ -141,10 +141,9 @@ pub enum Reason {
     /// The node has no name and listens to nobody yet.
     NotConfigured,
     /// The node was configured before.
-    Configured {
-        /// Whether it has a witness, whose word could change that.
-        witnessed: bool,
-    },
+    Configured,
+    /// The node is configured without a witness, and only by the word of one is it changed.
+    Unwitnessed,
     /// A signed statement does not count.
     Evidence(Box<Rejected>),
     /// What was brought does not open the ring.
@@ -197,7 +196,8 @@ impl Reason {
             Self::Ident(_) => "ident",
             Self::Path(_) => "path",
             Self::NotConfigured => "not_configured",
-            Self::Configured { .. } => "configured",
+            Self::Configured => "configured",
+            Self::Unwitnessed => "unwitnessed",
             Self::Evidence(_) => "evidence",
             Self::Ring(denial) => denial.name(),
             Self::Elevation { .. } => "elevation",
@@ -232,9 +232,7 @@ impl Reason {
             Self::SagaUnfinished(_) => "the saga driven to its end first".to_owned(),
             Self::Killed { .. } => "the kill lifted".to_owned(),
             Self::NotConfigured => "a node that is configured with a witness".to_owned(),
-            Self::Configured { witnessed: true } => {
-                "the word of a witness on the new configuration".to_owned()
-            }
+            Self::Configured => "the word of a witness on the new configuration".to_owned(),
             Self::Ring(denial) => denial.needs().to_string(),
             Self::Elevation { why: NotElevated::Denied { denial }, .. } => denial.needs().to_string(),
             Self::Intent(why) => why.needs(),
@@ -303,14 +301,18 @@ impl fmt::Display for Reason {
                 write!(f, "the step is not one of saga `{id}`; ask the saga that added it")
             }
             Self::Retention { contents } => {
-                write!(f, "{contents} of the contents have to be kept longer, so nothing is purged")
+                let have = if *contents == 1 { "has" } else { "have" };
+                write!(f, "{contents} of the contents {have} to be kept longer, so nothing is purged")
             }
             Self::Anchor(anchor) => write!(f, "anchor {anchor} does not exist, or cannot move there"),
-            Self::Purged { at, contents } => write!(
-                f,
-                "this word was used for this purge, which was recorded at {at} and is carried out: {contents} contents \
-                 are gone"
-            ),
+            Self::Purged { at, contents } => {
+                let (contents, are) =
+                    (Counted(*contents, "content"), if *contents == 1 { "is" } else { "are" });
+                write!(
+                    f,
+                    "this word was used for this purge, which was recorded at {at} and is carried out: {contents} {are} gone"
+                )
+            }
             Self::NoHold(hold) => write!(f, "there is no hold {hold}"),
             Self::Ident(bad) => fmt::Display::fmt(bad, f),
             Self::NoItem(item) => write!(f, "nothing called {item} waits for a person"),
@@ -327,10 +329,8 @@ impl fmt::Display for Reason {
             Self::AlreadyKilled { target, at } => write!(f, "{target} is killed already, since {at}"),
             Self::NotKilled { target } => write!(f, "{target} is not killed"),
             Self::TooManySessions { limit } => {
-                write!(
-                    f,
-                    "its creator has {limit} sessions open, the most it may have; one of them has to end first"
-                )
+                let open = Counted(*limit, "session");
+                write!(f, "its creator has {open} open, the most it may have; one of them has to end first")
             }
             Self::TooManyKills => {
                 write!(
@@ -345,9 +345,10 @@ impl fmt::Display for Reason {
                 write!(f, "{did} is charged, and under quarantine until the charges against it are decided")
             }
             Self::NotConfigured => f.write_str("this node is not configured, so nobody's word counts here"),
-            Self::Configured { witnessed: true } => f.write_str("this node is configured already"),
-            Self::Configured { witnessed: false } => f.write_str(
-                "this node is configured already, without a witness, and only a witness could change that",
+            Self::Configured => f.write_str("this node is configured already"),
+            Self::Unwitnessed => f.write_str(
+                "this node is configured without a witness, and only the word of one could change it; a node with a \
+                 witness begins with a new trail",
             ),
             Self::Evidence(rejected) => fmt::Display::fmt(rejected, f),
             Self::Ring(denial) => fmt::Display::fmt(denial, f),

@@ -6,7 +6,7 @@ use crate::origin::Origin;
 use hv_audit::StreamNo;
 use hv_rings::fold::{Fold, Form, Tally};
 use hv_rings::rate::{Buckets, Limited, SourceLimits};
-use hv_types::{Did, Timestamp};
+use hv_types::{Counted, Did, Timestamp};
 use std::fmt;
 
 /// Refusals that came too fast to be told one by one: so many of each kind, from one source, in one window. What was
@@ -94,7 +94,8 @@ impl fmt::Display for Source {
 
 impl fmt::Display for Folded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} more refusals of {}, up to {}:", self.count(), self.source, self.until)?;
+        let more = Counted(self.count(), "more refusal");
+        write!(f, "{more} of {}, up to {}:", self.source, self.until)?;
         for (n, FoldedKind { request, rule, count }) in self.kinds.iter().enumerate() {
             write!(f, "{} {count} {request} ({rule})", if n == 0 { "" } else { "," })?;
         }

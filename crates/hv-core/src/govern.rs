@@ -183,8 +183,9 @@ impl Hypervisor {
     /// what it is. `keys` are `bind` statements for it, signed by the keys that they name.
     ///
     /// # Errors
-    /// [`Reason::Configured`] where it is configured already; [`Reason::Evidence`] and [`Reason::Key`] for a
-    /// statement that binds nothing; [`Error::Log`], [`Error::Poisoned`].
+    /// [`Reason::Configured`] where it is configured already, [`Reason::Unwitnessed`] where that holds for good;
+    /// [`Reason::Evidence`] and [`Reason::Key`] for a statement that binds nothing; [`Error::Log`],
+    /// [`Error::Poisoned`].
     pub async fn establish(&self, by: &Did, config: &NodeConfig, keys: &[Envelope]) -> Result<(), Error> {
         for envelope in keys {
             // A `bind` is signed by the key that it names; under the lock that is known then.
@@ -194,7 +195,8 @@ impl Hypervisor {
             .commit(|state, now| {
                 let refuse = |reason| Refusal::on_node("configure", Some(by), reason);
                 if let Some(known) = state.authority.config() {
-                    return Err(refuse(Reason::Configured { witnessed: !known.witnesses().is_empty() }));
+                    let nobody = known.witnesses().is_empty();
+                    return Err(refuse(if nobody { Reason::Unwitnessed } else { Reason::Configured }));
                 }
                 let configured =
                     NodeEvent::Configured { config: Box::new(config.clone()), by: by.clone(), witness: None };
@@ -230,7 +232,8 @@ impl Hypervisor {
     /// [`Request::call`] gives with the same `by` and the deadline of `presented`; who asks is no witness of it.
     ///
     /// # Errors
-    /// [`Reason::NotConfigured`] where there are no witnesses to ask; [`Reason::Late`] after the deadline;
+    /// [`Reason::NotConfigured`] and [`Reason::Unwitnessed`] where there are no witnesses to ask;
+    /// [`Reason::Late`] after the deadline;
     /// [`Reason::Ring`] without a witness that counts, with each statement's own reason on the trail; what
     /// the ledger or the registry of keys says against it; [`Error::Log`], [`Error::Poisoned`].
     pub async fn govern(&self, by: &Did, request: &Request, presented: &Presented) -> Result<(), Error> {
@@ -250,11 +253,11 @@ pub(crate) fn decided(
     presented: &Presented,
 ) -> Result<Draft, Box<Refusal>> {
     let refuse = |reason| Refusal::on_node(request.action(), Some(by), reason);
-    if state.authority.config().is_none() {
+    let Some(config) = state.authority.config() else {
         let rejected = presented.statements().iter();
         let rejected = rejected.map(|envelope| Rejected::of(envelope, Rejection::NotConfigured)).collect();
         return Err(refuse(Reason::NotConfigured).rejecting(rejected));
-    }
+    };
     let call = request.call(by, presented.deadline()).map_err(|bad| refuse(Reason::Ident(bad)))?;
     if call.deadline < now {
         return Err(refuse(Reason::Late(call.deadline)));
@@ -267,7 +270,9 @@ pub(crate) fn decided(
     let (evidence, rejected) = (weighed.evidence, weighed.rejected);
     // No score and no cap has a say in Ring 0 outside of sessions: only a witness does. INVARIANT (R3)
     if let Err(denial) = decide(Ring::Root, Sigma::ZERO, Ring::Root, &call, &evidence) {
-        return Err(refuse(Reason::Ring(denial)).rejecting(rejected));
+        let nobody = config.witnesses().is_empty();
+        let reason = if nobody { Reason::Unwitnessed } else { Reason::Ring(denial) };
+        return Err(refuse(reason).rejecting(rejected));
     }
     let Some(witness) = evidence.witness().map(|witness| witness.by().clone()) else {
         return Err(refuse(Reason::NotConfigured).rejecting(rejected));

@@ -267,8 +267,8 @@ impl Hypervisor {
     }
 
     /// Tries the undo of an open item once more, under the same idempotency key as before, then its probe where it
-    /// has one; what comes of it is recorded, and closes the item where the effect is gone. Ring 0: `presented`
-    /// brings the word of a witness on the call of [`Request::Settle`].
+    /// has one and nobody stopped it; what comes of it is recorded, and closes the item where the effect is gone. Ring 0:
+    /// `presented` brings the word of a witness on the call of [`Request::Settle`].
     ///
     /// # Errors
     /// Those of [`govern`](Hypervisor::govern); [`Reason::NoItem`], [`Reason::NoUndo`],
@@ -302,7 +302,10 @@ impl Hypervisor {
         let grant = |attempt: &Attempt| Grant::again(attempt, StreamNo(place.0), lsn, self.node().clone());
         let permit = grant(&undo);
         let mut result = undone(executor.run(permit, &undo).await);
-        if let Some((probe, time)) = probe {
+        // Whoever has stopped the undo does not wait for its probe either.
+        let stopped =
+            matches!(&result, Retried::Failed { failure } if failure.reason == hv_saga::Reason::Stopped);
+        if let Some((probe, time)) = probe.filter(|_| !stopped) {
             // It has its own time, from the end of the undo on.
             let probe = Attempt::from(AttemptFacts { deadline: self.now().after(time), ..(*probe).clone() });
             let permit = grant(&probe);

@@ -2,7 +2,7 @@
 
 use crate::{Ledger, Source};
 use core::fmt;
-use hv_types::{Did, Sigma, Timestamp};
+use hv_types::{Counted, Did, Sigma, Timestamp};
 
 /// What a ledger knows about the risk that an agent is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,9 +87,10 @@ impl fmt::Display for Concern {
         match self {
             Self::Quarantined => f.write_str("it is quarantined"),
             Self::SlashedOften { times, most } => {
-                write!(f, "it was slashed {times} times; {most} are too many")
+                let are = if *most == 1 { "is" } else { "are" };
+                write!(f, "it was slashed {}; {most} {are} too many", Counted(*times, "time"))
             }
-            Self::Slashed { times } => write!(f, "it was slashed {times} times"),
+            Self::Slashed { times } => write!(f, "it was slashed {}", Counted(*times, "time")),
             Self::Overextended { bonded, limit } => {
                 write!(f, "it has {bonded} bonded, more than the {limit} that its reputation bears")
             }

@@ -8,7 +8,7 @@
 //! and adds up over independent failures. `INVARIANT (L15)`
 
 use core::fmt;
-use hv_types::{Did, Share};
+use hv_types::{Counted, Did, Share};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// With more agents at fault than this the exact division takes too long.
@@ -83,7 +83,8 @@ impl fmt::Display for Unattributable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSuchStep { step, steps } => {
-                write!(f, "there is no step {step}; the {steps} steps are numbered from 0")
+                let steps = Counted(*steps, "step");
+                write!(f, "there is no step {step} among {steps}, numbered from 0")
             }
             Self::NoCause => {
                 f.write_str("no step that went wrong leads to the failed one; mark the one that did")

@@ -3,7 +3,7 @@
 use crate::{BondNo, UnfitPolicy};
 use core::fmt;
 use core::num::NonZeroU32;
-use hv_types::{Did, Digest, Share, Sigma, Timestamp};
+use hv_types::{Counted, Did, Digest, Share, Sigma, Timestamp};
 
 /// How many agents of a cycle are named; the others are counted.
 pub const CYCLE_NAMES_MAX: usize = 16;
@@ -261,7 +261,8 @@ impl fmt::Display for Denial {
                 write!(f, "{agent} is not quarantined and has the reputation named already")
             }
             Self::PolicyBinds { bonds, charges } => {
-                write!(f, "the policy binds {bonds} bonds and {charges} charges; change it when none is left")
+                let (bonds, charges) = (Counted(*bonds, "bond"), Counted(*charges, "charge"));
+                write!(f, "the policy binds {bonds} and {charges}; change it when none is left")
             }
             Self::UnfitPolicy(why) => fmt::Display::fmt(why, f),
             Self::Full { what } => write!(f, "the ledger cannot number more {what}"),

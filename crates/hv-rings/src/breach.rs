@@ -11,7 +11,7 @@ use crate::standing::Cap;
 use alloc::boxed::Box;
 use core::fmt;
 use core::time::Duration;
-use hv_types::{Ring, Timestamp};
+use hv_types::{Counted, Ring, Timestamp};
 
 /// When calls above the ring are too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +129,8 @@ impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Burst { calls, above, weight } => {
-                write!(f, "{above} of {calls} calls lately were above its ring, with a weight of {weight}")
+                let (calls, were) = (Counted(*calls, "call"), if *above == 1 { "was" } else { "were" });
+                write!(f, "{above} of {calls} lately {were} above its ring, with a weight of {weight}")
             }
             Self::Persistent { weight } => {
                 write!(f, "calls above its ring have added up over time to a weight of {weight}")

@@ -4,7 +4,7 @@ use crate::mostly_one::MostlyOne;
 use core::fmt;
 use core::time::Duration;
 use hv_types::wire::{Bytes, Reader};
-use hv_types::{Ring, Timestamp, Undecodable, Wire};
+use hv_types::{Counted, Ring, Timestamp, Undecodable, Wire};
 
 /// One value for each ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,10 +155,8 @@ impl fmt::Display for Limited {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooFast { rate: Rate { per_second, burst }, retry_at } => {
-                write!(
-                    f,
-                    "faster than {per_second} calls a second and {burst} at once; try again at {retry_at}"
-                )
+                let calls = Counted(*per_second, "call");
+                write!(f, "faster than {calls} a second and {burst} at once; try again at {retry_at}")
             }
             Self::Crowded { retry_at } => {
                 write!(f, "too many callers at once to count one more; try again at {retry_at}")

@@ -4,6 +4,7 @@ use crate::task::{Task, TaskProblem};
 use crate::{ActionId, ActionKind, Did, Purpose, StepId};
 use core::fmt;
 use core::time::Duration;
+use hv_types::Counted;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -522,7 +523,8 @@ impl fmt::Display for PlanError {
             }
             Self::AfterTwice { step } => write!(f, "step `{step}` names an earlier step twice"),
             Self::Join { step, needs, of } => {
-                write!(f, "step `{step}` needs {needs} of {of} earlier steps; say a number from 1 to {of}")
+                let steps = Counted(*of, "earlier step");
+                write!(f, "step `{step}` needs {needs} of {steps}; say a number from 1 to {of}")
             }
             Self::Timeout { step, purpose, given } => write!(
                 f,

@@ -2,7 +2,7 @@
 
 use crate::{BadMove, Eviction, FileDenial, ROSTER_MAX, SessionState};
 use core::fmt;
-use hv_types::{Did, SessionId, Timestamp};
+use hv_types::{Counted, Did, SessionId, Timestamp};
 
 /// Why a session refuses a command. A refusal changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,8 +117,8 @@ impl fmt::Display for SessionDenial {
                 write!(f, "the session's time was over at {deadline}; terminate it")
             }
             Self::Full { limit } => {
-                let most = if *limit == 1 { "one member".to_owned() } else { format!("{limit} members") };
-                write!(f, "the session is full with {most}; one must leave before another joins")
+                let members = Counted(*limit, "member");
+                write!(f, "the session is full with {members}; one must leave before another joins")
             }
             Self::RosterFull => {
                 write!(f, "the session has seen {ROSTER_MAX} different agents, the most it may see")
@@ -158,5 +158,18 @@ impl From<BadMove> for SessionDenial {
 impl From<FileDenial> for SessionDenial {
     fn from(denial: FileDenial) -> Self {
         Self::File(denial)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn a_session_for_one_is_told_as_such() {
+        let full = |limit| SessionDenial::Full { limit }.to_string();
+        assert_eq!(full(1), "the session is full with 1 member; one must leave before another joins");
+        assert_eq!(full(2), "the session is full with 2 members; one must leave before another joins");
     }
 }

@@ -23,6 +23,7 @@ pub mod wire;
 
 mod action;
 mod call;
+mod counted;
 mod digest;
 mod fraction;
 mod ident;
@@ -36,6 +37,7 @@ pub mod strategies;
 
 pub use action::{ActionDescriptor, ActionKind, Reversibility, RiskOutOfRange};
 pub use call::Call;
+pub use counted::Counted;
 pub use digest::{Digest, NotADigest};
 pub use fraction::{NotAFraction, RiskWeight, Share, Sigma, WHOLE};
 pub use ident::{ActionId, BadIdent, BadIdentCause, Did, IDENT_MAX_BYTES, SagaId, SessionId, StepId};

@@ -64,7 +64,8 @@ impl fmt::Display for Settings {
 
 impl fmt::Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "nothing is wrong; {} of {} settings are said", self.0, SETTINGS.len())
+        let are = if self.0 == 1 { "is" } else { "are" };
+        writeln!(f, "nothing is wrong; {} of {} settings {are} said", self.0, SETTINGS.len())
     }
 }
 

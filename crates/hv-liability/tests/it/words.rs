@@ -123,7 +123,7 @@ fn every_denial() -> Vec<(Denial, String)> {
         ),
         (
             Denial::PolicyBinds { bonds: 3, charges: 1 },
-            "the policy binds 3 bonds and 1 charges; change it when none is left".into(),
+            "the policy binds 3 bonds and 1 charge; change it when none is left".into(),
         ),
         (
             Denial::UnfitPolicy(UnfitPolicy::Unbonding { given: Duration::from_secs(1) }),
@@ -183,7 +183,7 @@ fn what_cannot_be_attributed_says_why() {
     use hv_liability::Unattributable;
     assert_eq!(
         Unattributable::NoSuchStep { step: 3, steps: 2 }.to_string(),
-        "there is no step 3; the 2 steps are numbered from 0"
+        "there is no step 3 among 2 steps, numbered from 0"
     );
     assert_eq!(
         Unattributable::NoCause.to_string(),

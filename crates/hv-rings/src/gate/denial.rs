@@ -7,7 +7,7 @@ use crate::intent::Unintended;
 use crate::rate::Limited;
 use crate::standing::Cap;
 use core::fmt;
-use hv_types::{ActionId, Did, Ring, Sigma, Timestamp};
+use hv_types::{ActionId, Counted, Did, Ring, Sigma, Timestamp};
 
 /// The first rule of the gate that said no, with what there was.
 ///
@@ -241,7 +241,8 @@ impl fmt::Display for GateDenial {
             }
             Self::RateLimited { standing, limit } => write!(f, "too many calls for {standing}: {limit}"),
             Self::TooManyTools { standing, most } => {
-                write!(f, "in {standing} an agent uses at most {most} tools at once; wait for one to end")
+                let most = Counted(*most, "tool");
+                write!(f, "in {standing} an agent uses at most {most} at once; wait for one to end")
             }
             Self::Late { deadline } => write!(f, "the call had to start by {deadline}; make a new one"),
             Self::NotRegistered { action } => {
