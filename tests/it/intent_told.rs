@@ -102,6 +102,37 @@ fn an_agent_with_a_shell_is_held_to_what_it_signed() {
     assert!(why.contains("used before"), "{why}");
 }
 
+/// What a rehearsal looks by is hv's own idea: an agent that signed what it does may rehearse exactly that.
+#[test]
+fn what_an_agent_signed_can_be_rehearsed() {
+    let desk = Desk::new();
+    assert_eq!(desk.declare(&desk.signed("first", BOUNDS), &[]).0, 0);
+    let rehearse = |argv: &[&str]| {
+        let mut command = hv();
+        command.args([
+            "session",
+            "rehearse",
+            "--session",
+            "desk",
+            "--agent",
+            &desk.agent,
+            "--action",
+            "make",
+        ]);
+        command.args(["--undo", "rm made", "--probe", "test -e made", "--data"]);
+        let command = command.arg(desk.office.path("trail")).arg("--").args(argv);
+        let output = command.current_dir(desk.office.path("")).output().unwrap();
+        assert_calm(&output);
+        (output.status.code(), said(&output))
+    };
+    let (code, why) = rehearse(&["touch", "made"]);
+    assert_eq!(code, Some(0), "{why}");
+    let (code, why) = rehearse(&["touch", "other"]);
+    assert_eq!(code, Some(5), "{why}");
+    let shown = desk.office.ok(&["intent", "--session", "desk"], &[]);
+    assert_eq!(shown["agents"][0]["intent"]["used"], 1, "what was rehearsed is what it did");
+}
+
 #[test]
 fn a_wider_intent_takes_a_witness_and_other_bounds_are_not_what_was_signed() {
     let desk = Desk::new();

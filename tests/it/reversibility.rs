@@ -7,7 +7,7 @@ use hv_core::identity::{Content, Statement};
 use hv_core::rings::class::Claim;
 use hv_core::saga::drive::{Control, drive};
 use hv_core::saga::exec::CommandExecutor;
-use hv_core::saga::reversibility::CannotRehearse;
+use hv_core::saga::reversibility::{CannotRehearse, LOOK};
 use hv_core::saga::{CommandTask, Growth, Plan, SagaCommand, SagaState, StepDef, Task};
 use hv_core::session::SessionConfig;
 use hv_core::types::{ActionKind, Reversibility, SagaId, SessionId, StepId, Timestamp};
@@ -217,6 +217,22 @@ async fn f9_where_a_rehearsal_is_demanded_a_probe_is_not_enough() {
     assert_eq!(desk.rehearse(good()).await, SagaState::Compensated);
     let desk = desk.reopened();
     desk.may(desk.step("b", "file.make", "f", "rm")).await.unwrap();
+}
+
+/// By what a rehearsal looks nobody else does anything: nobody allowed that action.
+#[tokio::test]
+async fn a_rehearsal_lets_nobody_run_anything_as_a_look() {
+    let desk = Desk::new().await;
+    let good = desk.step("b", "file.make", "f", "rm");
+    assert_eq!(desk.rehearse(good.clone()).await, SagaState::Compensated);
+    let look =
+        StepDef { kind: ActionKind::ReadOnly, undo: None, probe: None, ..desk.step("a", LOOK, "f", "rm") };
+    let probing = StepDef { execute: good.probe.clone().unwrap(), ..look.clone() };
+    for look in [look, probing] {
+        let why = desk.may(look).await.unwrap_err();
+        assert!(why.contains("nobody registered the action `hv.rehearsal.look`"), "{why}");
+    }
+    assert!(!desk.is_there("f"));
 }
 
 #[tokio::test]

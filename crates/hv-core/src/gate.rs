@@ -21,6 +21,7 @@ use hv_rings::rate::Limited;
 use hv_rings::standing::Standing;
 use hv_rings::{Basis, Evidence, Shown};
 use hv_saga::reversibility::Known;
+use hv_saga::reversibility::{LOOK, is_look};
 use hv_saga::{Attempt, StepDef};
 use hv_session::SessionState;
 use hv_types::{ActionId, ActionKind, Call, Did, Digest, Reversibility, Ring, SessionId, Sigma, Timestamp};
@@ -133,6 +134,10 @@ pub(crate) fn check(
     let agent = &attempt.agent;
     let party = state.party(slot, agent);
     let overrides = state.override_of(slot, &attempt.action);
+    // That action is registered for what looks in a rehearsal, and for nothing that anybody else calls so.
+    let of_rehearsals = attempt.action.as_str() == LOOK;
+    let looks = of_rehearsals && saga.rehearsal && is_look(&saga.machine, step);
+    let claims = claims.filter(|_| looks || !of_rehearsals);
     let class = |claims| slot.class(saga, claims, (attempt.ordinal, step), agent);
     let class_now = claims.map(class);
     let terms = class_now.map(|class| class.terms(&overrides));
@@ -150,6 +155,8 @@ pub(crate) fn check(
     let Brought { presented, own, also, passed, real } = brought;
     let intended = match slot.intents() {
         None => Intended::Free,
+        // What looks is a probe, and hv's own idea: no agent is held to what it said of its own.
+        Some(_) if looks => Intended::Free,
         Some(intents) => {
             let only_reads = class_now.is_some_and(|class| class.kind == ActionKind::ReadOnly);
             let (who, what) = ((party.seat, saga.principals()), (&attempt.action, &*attempt.task));

@@ -177,11 +177,21 @@ impl Registry {
 
 /// Whether the step of a rehearsal that looks for what this one did has seen it.
 fn was_seen(saga: &Saga, ordinal: u32, def: &StepDef) -> bool {
-    let looks = |look: &StepDef| {
-        !look.has_effect() && look.after == [ordinal] && def.probe.as_ref() == Some(&look.execute)
-    };
     let mut steps = saga.steps().iter().zip(saga.runs());
-    steps.any(|(look, run)| run.state == StepState::Committed && looks(look))
+    steps.any(|(look, run)| run.state == StepState::Committed && looks_for(look, ordinal, def))
+}
+
+/// Whether a step of a rehearsal does nothing but look for what this one did, with its probe.
+fn looks_for(look: &StepDef, ordinal: u32, def: &StepDef) -> bool {
+    !look.has_effect() && look.after == [ordinal] && def.probe.as_ref() == Some(&look.execute)
+}
+
+/// Whether a step does nothing but look for what another of its saga did, with that one's probe, as those that
+/// [`rehearsal`] adds.
+#[must_use]
+pub fn is_look(saga: &Saga, step: &StepDef) -> bool {
+    let [of] = step.after[..] else { return false };
+    step.action.as_str() == LOOK && saga.step(of).is_some_and(|(def, _)| looks_for(step, of, def))
 }
 
 /// The read-only action by which a rehearsal looks for what it did.
