@@ -113,6 +113,11 @@ def saga_3_steps():
     return call
 
 
+def saga_of_3_new_steps():
+    """The same: here every saga's steps are added to it anew."""
+    return saga_3_steps()
+
+
 def full_governance_pipeline():
     async def call():
         hypervisor, session, name = await joined(SessionConfig(enable_audit=True))
@@ -138,6 +143,7 @@ WORKLOADS = {
         chain_verify_50_deltas,
         session_lifecycle,
         saga_3_steps,
+        saga_of_3_new_steps,
         full_governance_pipeline,
     )
 }

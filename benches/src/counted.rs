@@ -7,7 +7,7 @@
 
 use crate::peer::{Stage, text};
 use hv_core::audit::{Log, LogError, MemoryLog, StreamNo};
-use hv_core::saga::StepDef;
+use hv_core::saga::Steps;
 use hv_core::{Hypervisor, Origin};
 use hv_rings::quorum::{Electorate, Verdict, Vote, tally};
 use hv_rings::{Denial, Evidence, Nonce, Scope, Spent, Statement, decide, earned, witness};
@@ -15,7 +15,6 @@ use hv_types::{ActionId, BadIdent, Call, Did, Digest, Ring, SessionId, Sigma, Ti
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
-use std::sync::Arc;
 
 /// A function whose instructions are counted.
 #[derive(Debug, Clone, Copy)]
@@ -182,7 +181,7 @@ fn session_lifecycle() -> Result<u64, String> {
 #[inline(never)]
 fn measured_saga_of_three_steps(
     stage: &Stage,
-    (hv, steps, n): (&Hypervisor, &[Arc<StepDef>], &Cell<u64>),
+    (hv, steps, n): (&Hypervisor, &Steps, &Cell<u64>),
     calls: u64,
 ) -> Result<u64, String> {
     repeated(stage, calls, || stage.next_saga(hv, steps, n))
@@ -198,16 +197,16 @@ fn saga_of_three_steps() -> Result<u64, String> {
 }
 
 #[inline(never)]
-fn measured_governance_pipeline(stage: &Stage, step: &Arc<StepDef>, calls: u64) -> Result<u64, String> {
-    repeated(stage, calls, || stage.pipeline(step))
+fn measured_governance_pipeline(stage: &Stage, steps: &Steps, calls: u64) -> Result<u64, String> {
+    repeated(stage, calls, || stage.pipeline(steps))
 }
 
 /// A node, a session, a member, its activation, three files, a saga of one step, and its end.
 fn governance_pipeline() -> Result<u64, String> {
     let stage = Stage::new()?;
-    let step = stage.look()?;
-    repeated(&stage, CALLS.0, || stage.pipeline(&step))?;
-    measured_governance_pipeline(&stage, &step, black_box(CALLS.1))
+    let steps = stage.look()?;
+    repeated(&stage, CALLS.0, || stage.pipeline(&steps))?;
+    measured_governance_pipeline(&stage, &steps, black_box(CALLS.1))
 }
 
 fn call() -> Result<Call, BadIdent> {

@@ -10,7 +10,7 @@ use hv_core::event::{MembershipEvent, RECORD_VERSION, SessionEvent};
 use hv_core::rings::class::Claim;
 use hv_core::rings::rate::{Limits, PerRing, Rate};
 use hv_core::saga::exec::Closures;
-use hv_core::saga::{Outcome, Plan, SagaCommand, SagaState, StepDef};
+use hv_core::saga::{Outcome, Plan, SagaCommand, SagaState, StepDef, Steps};
 use hv_core::session::{Content, Expect, FileEvent, FilePath, SessionConfig};
 use hv_core::{Clock, Entrant, Guards, Hypervisor, SystemClock};
 use hv_liability::{Command, Ledger, SessionNo, Source, Stake, VouchOrder};
@@ -51,6 +51,7 @@ pub const WORKLOADS: &[Workload] = &[
     Workload { name: "chain_verify_50_deltas", run: chain_verify::<50> },
     Workload { name: "session_lifecycle", run: session_lifecycle },
     Workload { name: "saga_3_steps", run: saga_3_steps },
+    Workload { name: "saga_of_3_new_steps", run: saga_of_3_new_steps },
     Workload { name: "full_governance_pipeline", run: full_governance_pipeline },
 ];
 
@@ -176,7 +177,10 @@ fn session_lifecycle(calls: u64) -> Result<Timed, String> {
     stage.timed(calls, || stage.lifecycle())
 }
 
-/// A saga of three steps with undo, from its definition to its end.
+/// A saga of three steps with undo, from its creation to its end.
+///
+/// Here its steps are data that many sagas have, put together once. There a saga has no steps until they are added to it,
+/// which is a seventh of the call; [`saga_of_3_new_steps`] makes them anew on this side too.
 fn saga_3_steps(calls: u64) -> Result<Timed, String> {
     let stage = Stage::new()?;
     let steps = stage.three_steps()?;
@@ -185,14 +189,22 @@ fn saga_3_steps(calls: u64) -> Result<Timed, String> {
     stage.timed(calls, || stage.next_saga(&hv, &steps, &n))
 }
 
+/// The same with its steps made and put together anew for each.
+fn saga_of_3_new_steps(calls: u64) -> Result<Timed, String> {
+    let stage = Stage::new()?;
+    let hv = stage.runtime.block_on(stage.busy_session())?;
+    let n = Cell::new(0);
+    stage.timed(calls, async || stage.next_saga(&hv, &stage.three_steps()?, &n).await)
+}
+
 /// A node, a session, one member, its activation, three changes of files, a saga of one step, and the root.
 ///
 /// As there, the changes are told with the id of a content that somebody else keeps, and the step has no undo;
 /// here that takes a step that only reads.
 fn full_governance_pipeline(calls: u64) -> Result<Timed, String> {
     let stage = Stage::new()?;
-    let step = stage.look()?;
-    stage.timed(calls, || stage.pipeline(&step))
+    let steps = stage.look()?;
+    stage.timed(calls, || stage.pipeline(&steps))
 }
 
 /// What the workloads of the composed hypervisor have in common.
@@ -225,33 +237,35 @@ impl Stage {
     pub(crate) async fn next_saga(
         &self,
         hv: &Hypervisor,
-        steps: &[Arc<StepDef>],
+        steps: &Steps,
         n: &Cell<u64>,
     ) -> Result<SagaState, String> {
         n.set(n.get() + 1);
-        self.saga(hv, &format!("g{}", n.get()), steps.to_vec(), vec![0, 1, 2], undoable()).await
+        self.saga(hv, &format!("g{}", n.get()), steps.clone(), vec![0, 1, 2], undoable()).await
     }
 
     /// One call of `full_governance_pipeline`.
-    pub(crate) async fn pipeline(&self, step: &Arc<StepDef>) -> Result<Digest, String> {
+    pub(crate) async fn pipeline(&self, steps: &Steps) -> Result<Digest, String> {
         let look = Claim { kind: Some(ActionKind::ReadOnly), ..Claim::default() };
         let hv = self.active_session().await?;
         for (n, path) in (0..).zip(["f0", "f1", "f2"]) {
             self.change(&hv, path, n).await?;
         }
-        self.saga(&hv, "saga", vec![Arc::clone(step)], vec![], look).await?;
+        self.saga(&hv, "saga", steps.clone(), vec![], look).await?;
         hv.terminate_session(&self.session).await.map_err(text)
     }
 
     /// A step that only reads.
-    pub(crate) fn look(&self) -> Result<Arc<StepDef>, String> {
+    pub(crate) fn look(&self) -> Result<Steps, String> {
         let step = self.step(0, None)?;
-        Ok(Arc::new(StepDef { kind: ActionKind::ReadOnly, undo: None, ..(*step).clone() }))
+        let step = StepDef { kind: ActionKind::ReadOnly, undo: None, ..(*step).clone() };
+        Ok(Steps::from(vec![Arc::new(step)]))
     }
 
     /// Three steps with undo, one after another.
-    pub(crate) fn three_steps(&self) -> Result<Vec<Arc<StepDef>>, String> {
-        (0..3).map(|n| self.step(n, n.checked_sub(1))).collect()
+    pub(crate) fn three_steps(&self) -> Result<Steps, String> {
+        let steps: Result<Vec<_>, _> = (0..3).map(|n| self.step(n, n.checked_sub(1))).collect();
+        steps.map(Steps::from)
     }
 
     async fn active_session(&self) -> Result<Hypervisor, String> {
@@ -294,13 +308,13 @@ impl Stage {
         &self,
         hv: &Hypervisor,
         name: &str,
-        steps: Vec<Arc<StepDef>>,
+        steps: Steps,
         unproven: Vec<u32>,
         claim: Claim,
     ) -> Result<SagaState, String> {
         let saga = SagaId::new(name).map_err(text)?;
         let host = hv.saga(&self.session, &saga).accepting(unproven).registering(self.action.clone(), claim);
-        let first = SagaCommand::begin(Plan::new(steps));
+        let first = SagaCommand::begin(Plan::of(steps));
         let end = host.run(first, |_| async { Outcome::done() }).await.map_err(text)?;
         if end == SagaState::Completed { Ok(end) } else { Err(format!("the saga is {end}")) }
     }

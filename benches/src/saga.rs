@@ -56,7 +56,7 @@ fn saga_on_log(calls: u64) -> Result<Timed, String> {
 /// The same, so many of them side by side on one thread.
 fn saga_on_log_64(calls: u64) -> Result<Timed, String> {
     let stage = Arc::new(Stage::new()?);
-    let steps = (0..3).map(|n| stage.step(n, n.checked_sub(1))).collect::<Result<Vec<_>, _>>()?;
+    let steps = stage.three_steps()?;
     let folder = Path::new("hv.log");
     let took = stage.runtime.block_on(async {
         let hv = stage.begin(unlimited(Arc::new(log(folder)?))?).await?;
@@ -92,7 +92,7 @@ fn saga_on_log_64(calls: u64) -> Result<Timed, String> {
 fn saga_beside_disk(calls: u64) -> Result<Timed, String> {
     const WAITS: u64 = 4;
     let stage = Stage::new()?;
-    let steps = (0..3).map(|n| stage.step(n, n.checked_sub(1))).collect::<Result<Vec<_>, _>>()?;
+    let steps = stage.three_steps()?;
     let folder = Path::new("hv.log");
     let hv = stage.runtime.block_on(stage.begin(unlimited(Arc::new(log(folder)?))?))?;
     let saga = |name: String| {
@@ -138,7 +138,7 @@ fn saga_beside_disk(calls: u64) -> Result<Timed, String> {
 /// A step of a saga beside a boxed future that is awaited: the machine alone, and all of it, in memory.
 fn saga_beside_future(calls: u64) -> Result<Timed, String> {
     let stage = Stage::new()?;
-    let steps = (0..3).map(|n| stage.step(n, n.checked_sub(1))).collect::<Result<Vec<_>, _>>()?;
+    let steps = stage.three_steps()?;
     let started = Instant::now();
     stage.runtime.block_on(async {
         for _ in 0..calls * 3 {
@@ -150,7 +150,7 @@ fn saga_beside_future(calls: u64) -> Result<Timed, String> {
     let started = Instant::now();
     for n in 0..calls {
         let mut saga = Solo::<Saga>::default();
-        saga.run(&SagaCommand::begin(Plan::new(steps.clone())), Timestamp(n)).map_err(debug)?;
+        saga.run(&SagaCommand::begin(Plan::of(steps.clone())), Timestamp(n)).map_err(debug)?;
         loop {
             let at = saga.state().running().next();
             let Some(at) = at else { break };
@@ -186,7 +186,7 @@ fn middle(mut of: Vec<Duration>) -> Result<Duration, String> {
 /// Sagas one after another, from their definition to their end.
 fn sagas(calls: u64, log: Arc<dyn Log>) -> Result<Timed, String> {
     let stage = Stage::new()?;
-    let steps = (0..3).map(|n| stage.step(n, n.checked_sub(1))).collect::<Result<Vec<_>, _>>()?;
+    let steps = stage.three_steps()?;
     let hv = stage.runtime.block_on(stage.begin(unlimited(log)?))?;
     let (n, told) = (Cell::new(0), RefCell::new(hv.subscribe()));
     stage.timed(calls, async || {
@@ -341,11 +341,11 @@ fn log(folder: &Path) -> Result<FileLog, String> {
 
 /// Begins a saga and leaves it in the middle of its second step.
 async fn leave(stage: &Stage, hv: &Hypervisor, saga: &SagaId) -> Result<(), String> {
-    let steps = (0..3).map(|n| stage.step(n, n.checked_sub(1))).collect::<Result<Vec<_>, _>>()?;
+    let steps = stage.three_steps()?;
     let host = hv.saga(&stage.session, saga).accepting(vec![0, 1, 2]);
     let host = host.registering(stage.action.clone(), undoable());
     let acts = Cell::new(0);
-    let mut run = pin!(host.run(SagaCommand::begin(Plan::new(steps)), |_| {
+    let mut run = pin!(host.run(SagaCommand::begin(Plan::of(steps)), |_| {
         acts.set(acts.get() + 1);
         let second = acts.get() == 2;
         async move { if second { pending().await } else { Outcome::done() } }

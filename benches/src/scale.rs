@@ -406,7 +406,8 @@ impl Busy {
 
     /// A saga of one step, from its beginning to its end.
     fn call(&self, name: &str) -> Result<SagaState, String> {
-        let saga = self.stage.saga(&self.hv, name, vec![Arc::clone(&self.step)], vec![0], undoable());
+        let steps = vec![Arc::clone(&self.step)].into();
+        let saga = self.stage.saga(&self.hv, name, steps, vec![0], undoable());
         self.stage.runtime.block_on(saga)
     }
 

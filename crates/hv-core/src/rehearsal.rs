@@ -66,7 +66,7 @@ impl Hypervisor {
                 return self.node().commit(refused).await;
             }
         };
-        let plan = Plan { steps, growth: Growth::Open, ..plan };
+        let plan = Plan { steps: steps.into(), growth: Growth::Open, ..plan };
         let look = ActionId::new(LOOK).map_err(|_| Error::Illegal(Illegal::new("a look is an action")))?;
         let reading = Claim {
             kind: Some(ActionKind::ReadOnly),

@@ -478,7 +478,9 @@ impl Slot {
             SessionEvent::SagaOpened { id, unproven } => {
                 let twice = Illegal::new("the sagas of a session have different names");
                 let number = self.saga_names.insert(id).ok_or(twice)?;
-                self.running.insert(number, Box::new(NamedSaga::new(id.clone(), unproven)));
+                let begun = ahead.and_then(|ahead| ahead.begun.take()).filter(|begun| begun.id == *id);
+                let begun = begun.unwrap_or_else(|| Box::new(NamedSaga::new(id.clone(), unproven)));
+                self.running.insert(number, begun);
                 Ok(())
             }
             SessionEvent::Saga { saga, event } => self.saga_moves(*saga, event, ahead),

@@ -63,14 +63,13 @@ impl Decided {
     /// Leaves nothing but the room of it, for [another decision](Saga::decide_in): it keeps no definition.
     pub fn clear(&mut self) {
         self.events.clear();
-        self.after.plan = Steps::default();
-        self.after.slots.clear();
+        self.after.clear();
     }
 
     /// How many events and steps there is room for.
     #[must_use]
     pub const fn room(&self) -> usize {
-        let (events, steps) = (self.events.capacity(), self.after.slots.capacity());
+        let (events, steps) = (self.events.capacity(), self.after.room());
         if events < steps { steps } else { events }
     }
 }
@@ -286,6 +285,19 @@ impl Saga {
         let plan = mem::replace(&mut after.plan, mem::take(&mut self.plan));
         let slots = mem::replace(&mut after.slots, mem::take(&mut self.slots));
         *self = Self { plan, slots, ..*after };
+    }
+
+    /// Leaves nothing but the room of it: it is new again.
+    pub fn clear(&mut self) {
+        let mut slots = mem::take(&mut self.slots);
+        slots.clear();
+        *self = Self { slots, ..Self::default() };
+    }
+
+    /// How many steps there is room for.
+    #[must_use]
+    pub const fn room(&self) -> usize {
+        self.slots.capacity()
     }
 
     /// Becomes a copy of another saga, in the room that this one has.

@@ -7,11 +7,16 @@ use crate::definition::{StepDef, check_steps, limits};
 use core::cell::RefCell;
 use core::fmt;
 use core::ops::Deref;
+use core::sync::atomic::{AtomicBool, Ordering};
 use hv_types::wire::{Bytes, Reader, put_varint};
 use hv_types::{Undecodable, Wire};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-/// Definitions of steps, read as a slice. Clones share them; without any it allocates nothing.
+/// Definitions of steps, read as a slice. Clones share them, and what was found out about them: whether a saga may
+/// have them, who waits for whom, how they are written. Without any it allocates nothing.
+///
+/// Whoever begins many sagas of the same steps makes it once, `Steps::from(definitions)`, and hands each of them to
+/// [`Plan::of`](crate::Plan::of).
 #[derive(Clone, Default)]
 pub struct Steps(Option<Arc<Listed>>);
 
@@ -19,7 +24,7 @@ pub struct Steps(Option<Arc<Listed>>);
 #[derive(Clone, Default)]
 struct Listed {
     defs: Vec<Arc<StepDef>>,
-    /// Whether these steps may be the first of a saga.
+    /// Whether these steps may be the first of a saga, as far as somebody has looked.
     legal: bool,
     /// How many of them can be undone for a limited time only.
     windows: u32,
@@ -29,6 +34,21 @@ struct Listed {
     heads: Vec<u32>,
     /// Lists of dependents, linked, so that all of them take one allocation.
     edges: Vec<Edge>,
+    written: Written,
+}
+
+/// How the definitions are written, kept from the second time on: those of a saga that there is once are not kept.
+#[derive(Default)]
+struct Written {
+    once: AtomicBool,
+    bytes: OnceLock<Box<[u8]>>,
+}
+
+/// Whoever copies definitions is about to change them.
+impl Clone for Written {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -39,9 +59,9 @@ struct Edge {
 }
 
 impl Steps {
-    /// Steps that may be the first of a saga, as the caller has checked.
-    pub(crate) fn checked(defs: &[Arc<StepDef>]) -> Self {
-        Self::of(defs.to_vec(), true)
+    /// Steps that may follow those of a saga, as the caller has checked: its first ones or not.
+    pub(crate) fn checked(defs: &[Arc<StepDef>], first: bool) -> Self {
+        Self::of(defs.to_vec(), first)
     }
 
     fn of(defs: Vec<Arc<StepDef>>, legal: bool) -> Self {
@@ -58,7 +78,7 @@ impl Steps {
         Self(Some(Arc::new(listed)))
     }
 
-    /// Whether they may be the first of a saga.
+    /// Whether they may be the first of a saga; `false` also where nobody has looked.
     pub(crate) fn are_legal(&self) -> bool {
         self.0.as_ref().is_none_or(|listed| listed.legal)
     }
@@ -80,6 +100,7 @@ impl Steps {
             return;
         }
         let listed = Arc::make_mut(self.0.get_or_insert_default());
+        listed.written = Written::default();
         for def in steps.iter() {
             let ordinal = u32::try_from(listed.defs.len()).unwrap_or(u32::MAX);
             listed.link(ordinal, def);
@@ -157,11 +178,23 @@ impl Eq for Steps {}
 
 impl Wire for Steps {
     fn put(&self, out: &mut Bytes) {
+        let written = self.0.as_deref().map(|listed| &listed.written);
+        if let Some(bytes) = written.and_then(|written| written.bytes.get()) {
+            out.extend_from_slice(bytes);
+            return;
+        }
+        let start = out.len();
         put_varint(self.len() as u64, out);
         let mut before = None;
         for def in self {
             def.put_behind(before, out);
             before = Some(def);
+        }
+        let bytes = out.get(start..).unwrap_or_default();
+        if let Some(written) = written.filter(|_| bytes.len() <= KEPT_BYTES)
+            && written.once.swap(true, Ordering::Relaxed)
+        {
+            written.bytes.get_or_init(|| bytes.into());
         }
     }
 
@@ -335,8 +368,28 @@ mod tests {
         let mut grown = waiting(&[]);
         let mut last = (*both[2]).clone();
         last.after = vec![3];
-        grown.append(&Steps::checked(&[Arc::new(last)]));
+        grown.append(&Steps::checked(&[Arc::new(last)], false));
         assert_eq!(of(&grown), [vec![], vec![], vec![], vec![4], vec![]]);
+    }
+
+    #[test]
+    fn what_is_written_again_is_written_the_same_also_when_it_has_grown() {
+        let of = steps;
+        let mut steps = of(&["a", "b"]);
+        let first = steps.to_bytes();
+        let shared = steps.clone();
+        assert_eq!([steps.to_bytes(), steps.to_bytes(), shared.to_bytes()], [(); 3].map(|()| first.clone()));
+        let is_kept = |steps: &Steps| steps.0.as_ref().unwrap().written.bytes.get().is_some();
+        assert!(is_kept(&shared));
+        steps.append(&of(&["c"]));
+        let grown = Steps::from_bytes(&steps.to_bytes()).unwrap();
+        assert_eq!((grown.len(), &grown), (3, &steps));
+        assert!(!is_kept(&steps), "what is written once is not kept");
+        // One that nobody shares grows where it is.
+        assert_eq!(steps.to_bytes(), steps.to_bytes());
+        steps.append(&of(&["d"]));
+        assert_eq!(Steps::from_bytes(&steps.to_bytes()).as_deref().map(<[_]>::len), Ok(4));
+        assert_eq!(shared.to_bytes(), first);
     }
 
     #[test]

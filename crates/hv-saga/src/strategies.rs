@@ -127,7 +127,8 @@ pub fn plan() -> impl Strategy<Value = Plan> {
         |(steps, seed, (concurrency, retries, within), pace, growth)| {
             let within = within.map(Duration::from_secs);
             let limits = Limits { concurrency, retries, within };
-            Plan { steps: steps.into_iter().map(Arc::new).collect(), seed, limits, pace, growth }
+            let steps = steps.into_iter().map(Arc::new).collect::<Vec<_>>().into();
+            Plan { steps, seed, limits, pace, growth }
         },
     )
 }

@@ -127,11 +127,7 @@ mod forged {
         let mut shadow = Shadow::default();
         let opened = SessionEvent::SagaOpened { id: SagaId::new("g").unwrap(), unproven: vec![] };
         let created = saga(SagaEvent::Created { seed, limits, pace, at: AT });
-        take(
-            &mut shadow,
-            1,
-            vec![opened, created, saga(SagaEvent::Appended { steps: steps.into(), growth })],
-        );
+        take(&mut shadow, 1, vec![opened, created, saga(SagaEvent::Appended { steps, growth })]);
         shadow
     }
 

@@ -35,7 +35,7 @@ pub(super) const fn workload(name: &'static str, calls: u64, budget: Option<f64>
     Workload { name, calls, budget, alike: false }
 }
 
-const WORKLOADS: [Workload; 9] = [
+const WORKLOADS: [Workload; 10] = [
     workload("ring_computation", 50_000, Some(100.0)),
     workload("vouching_sigma_eff", 10_000, Some(500.0)),
     workload("delta_capture", 50_000, Some(20.0)),
@@ -44,6 +44,7 @@ const WORKLOADS: [Workload; 9] = [
     workload("chain_verify_50_deltas", 2_000, Some(20.0)),
     workload("session_lifecycle", 5_000, Some(8.0)),
     workload("saga_3_steps", 5_000, Some(20.0)),
+    workload("saga_of_3_new_steps", 5_000, None),
     workload("full_governance_pipeline", 2_000, Some(20.0)),
 ];
 

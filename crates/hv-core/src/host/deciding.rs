@@ -107,13 +107,12 @@ impl SagaHost {
             None => slot.saga(&self.saga),
         };
         let mut draft = state.draft().of(slot.stream);
-        let fresh;
+        let mut fresh = None;
         let (number, saga, said) = match (known, &*command) {
             (Some(Known::Running(number, saga)), _) => (number, saga, [].as_slice()),
             (None, SagaCommand::Create { .. }) => {
-                let said;
-                (fresh, said) = self.opened((slot, now), &mut draft)?;
-                (slot.next_saga(), &fresh, said)
+                let (begun, said) = self.opened((slot, now), &mut draft)?;
+                (slot.next_saga(), &**fresh.insert(begun), said)
             }
             (known, _) => return Err(self.undecidable(slot, known, command)),
         };
@@ -148,7 +147,9 @@ impl SagaHost {
                 said::force_strong((slot, now), "saga", &mut draft)?;
             }
             let draft = deciding.complete(command, draft, passed, (turnstile, rare), (attached, told));
-            return Ok(deciding.answered(draft, key));
+            let (mut draft, answerable) = deciding.answered(draft, key);
+            draft.ahead.begun = fresh;
+            return Ok((draft, answerable));
         }
     }
 
@@ -158,7 +159,7 @@ impl SagaHost {
         &self,
         (slot, now): (&Slot, Timestamp),
         draft: &mut Draft,
-    ) -> Result<(NamedSaga, &Claimed), Box<Refusal>> {
+    ) -> Result<(Box<NamedSaga>, &Claimed), Box<Refusal>> {
         if self.actions.iter().any(|(action, claim)| slot.forces(Source::Registry, action, claim)) {
             said::force_strong((slot, now), "saga", draft)?;
         }
@@ -178,8 +179,8 @@ impl SagaHost {
         if !self.principals.is_empty() {
             out.push(SessionEvent::OnBehalf { saga, principals: self.principals.clone() });
         }
-        let saga = NamedSaga::begin(self.saga.clone(), &self.unproven, &self.principals, self.rehearsal);
-        Ok((saga, said))
+        let (room, named) = (draft.ahead.room.take(), (&self.saga, self.unproven.as_slice()));
+        Ok((NamedSaga::begin(room, named, &self.principals, self.rehearsal), said))
     }
 
     /// Why a command cannot even be decided on.

@@ -4,7 +4,7 @@ use super::Written;
 use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
 use crate::observed::Sums;
 use crate::scoring::Outcomes;
-use crate::state::State;
+use crate::state::{NamedSaga, State};
 use hv_audit::{Batch, Expect, LogError, PayloadRef, Reduction, StreamNo};
 use hv_saga::{Decided, SagaEvent};
 use hv_session::{ConsistencyMode, FileCommand, Session, SessionCommand, SessionDenial};
@@ -76,6 +76,10 @@ pub(crate) struct Ahead {
     pub(crate) reached: bool,
     /// What it says of those who worked in it, once it has ended, and when that was.
     pub(crate) judged: Option<(Timestamp, Outcomes)>,
+    /// The saga that begins with the batch, as it is before its first event.
+    pub(crate) begun: Option<Box<NamedSaga>>,
+    /// Room for the next one, of a saga that has ended.
+    pub(crate) room: Option<Box<NamedSaga>>,
 }
 
 /// A [`SessionEvent::Granted`] that stands directly behind its start.
@@ -446,7 +450,8 @@ impl Ahead {
             self.decided = Decided::default();
         }
         emptied(&mut self.grants);
-        (self.outcomes, self.judged, self.reached) = (None, None, false);
+        (self.outcomes, self.judged, self.begun, self.reached) = (None, None, None, false);
+        self.room = self.room.take().filter(|room| room.machine.room() <= KEPT);
     }
 }
 

@@ -9,13 +9,36 @@ use std::collections::BTreeSet;
 impl NamedSaga {
     /// A saga that does not exist yet.
     pub(crate) fn new(id: SagaId, unproven: &[u32]) -> Self {
-        Self::begin(id, unproven, &[], false)
+        let (unproven, principals) = (unproven.to_vec(), Vec::new());
+        Self { id, machine: Saga::default(), unproven, principals, rehearsal: false, held: BTreeSet::new() }
     }
 
-    /// The same with those for whom its agents act, as a rehearsal or not.
-    pub(crate) fn begin(id: SagaId, unproven: &[u32], principals: &[Did], rehearsal: bool) -> Self {
-        let (unproven, principals) = (unproven.to_vec(), principals.to_vec());
-        Self { id, machine: Saga::default(), unproven, principals, rehearsal, held: BTreeSet::new() }
+    /// The same with those for whom its agents act, as a rehearsal or not, in the room of one that has ended.
+    pub(crate) fn begin(
+        room: Option<Box<Self>>,
+        (id, unproven): (&SagaId, &[u32]),
+        principals: &[Did],
+        rehearsal: bool,
+    ) -> Box<Self> {
+        let mut saga = match room {
+            Some(mut room) => {
+                room.id = id.clone();
+                room.unproven.extend_from_slice(unproven);
+                room
+            }
+            None => Box::new(Self::new(id.clone(), unproven)),
+        };
+        saga.rehearsal = rehearsal;
+        saga.principals.extend_from_slice(principals);
+        saga
+    }
+
+    /// Leaves nothing but the room of it and its name.
+    pub(crate) fn clear(&mut self) {
+        self.machine.clear();
+        self.unproven.clear();
+        self.principals.clear();
+        self.held.clear();
     }
 
     /// Those whom the saga names as the ones for whom its agents act.

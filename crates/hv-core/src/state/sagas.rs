@@ -96,7 +96,8 @@ impl Slot {
                 // Where a saga ends, that is the last event of it.
                 if let SagaEvent::Finished { at, .. } = event {
                     let state = self.reach(ahead)?;
-                    ahead.judged = self.saga_ended(saga, state, Some(*at), ahead.outcomes.take());
+                    (ahead.judged, ahead.room) =
+                        self.saga_ended(saga, state, Some(*at), ahead.outcomes.take());
                 }
             }
             _ => {
@@ -107,7 +108,7 @@ impl Slot {
                 let state = known.machine.state();
                 if state.is_terminal() {
                     let at = if let SagaEvent::Finished { at, .. } = event { Some(*at) } else { None };
-                    let judged = self.saga_ended(saga, state, at, None);
+                    let (judged, _) = self.saga_ended(saga, state, at, None);
                     self.judged.extend(judged);
                 }
             }
@@ -130,7 +131,7 @@ impl Slot {
         }
         let state = self.reach(ahead)?;
         if over.is_some() {
-            ahead.judged = self.saga_ended(number, state, over, ahead.outcomes.take());
+            (ahead.judged, ahead.room) = self.saga_ended(number, state, over, ahead.outcomes.take());
         }
         Ok(())
     }
@@ -146,18 +147,18 @@ impl Slot {
     }
 
     /// Nothing of it stays in memory but how it ended. `worked` is what it says of those who worked in it, where that was
-    /// looked for. Gives what it says, and when it ended, where that counts.
+    /// looked for. Gives what it says, and when it ended, where that counts, and room for another saga.
     fn saga_ended(
         &mut self,
         number: u32,
         state: SagaState,
         at: Option<Micros>,
         worked: Option<Outcomes>,
-    ) -> Option<(Timestamp, Outcomes)> {
+    ) -> (Option<(Timestamp, Outcomes)>, Option<Box<NamedSaga>>) {
         if let (true, Some(ended)) = (self.adapted.scored(), self.running.get(&number)) {
             self.outcomes.extend(outcomes(&self.id, &ended.id, &ended.machine));
         }
-        let ended = self.take_running(number)?;
+        let Some(mut ended) = self.take_running(number) else { return (None, None) };
         if ended.rehearsal {
             self.undos.rehearsed(&ended.machine);
         }
@@ -166,16 +167,20 @@ impl Slot {
             debug_assert!(worked.as_ref().is_none_or(|worked| *worked == fresh()));
             (at.since(ended.machine.created()), worked.unwrap_or_else(fresh))
         });
-        if state == SagaState::Escalated {
+        let room = if state == SagaState::Escalated {
             self.escalated.push((number, ended));
-        }
+            None
+        } else {
+            ended.clear();
+            Some(ended)
+        };
         if !self.certified.is_empty() {
             let certified = self.certified.range((number, 0)..=(number, u32::MAX));
             let certified: Vec<_> = certified.map(|(step, _)| *step).collect();
             certified.iter().for_each(|step| drop(self.certified.remove(step)));
         }
         self.saga_names.end(number, state);
-        judged
+        (judged, room)
     }
 
     /// A saga that has ended; the room of many that have is given back.

@@ -8,7 +8,6 @@ use crate::state::{SagaState, StepState};
 use crate::steps::Steps;
 use crate::{AttemptRef, Class, Did, Failure, ProbeAnswer, Purpose, Reason, Timestamp, Verdict};
 use hv_types::Machine;
-use std::sync::Arc;
 
 /// Decides in the room that an earlier decision has left.
 pub(super) fn decide(
@@ -75,7 +74,7 @@ impl Draft<'_> {
                     return Err(SagaDenial::Sealed);
                 }
                 check_steps(&self.saga.plan, steps)?;
-                self.append(steps, *growth);
+                self.append(Steps::checked(steps, self.saga.plan.is_empty()), *growth);
                 Ok(())
             }
             SagaCommand::Start { step, .. } => self.start_asked(*step),
@@ -147,7 +146,7 @@ impl Draft<'_> {
         let Plan { seed, limits, pace, growth, ref steps } = *plan;
         self.emit(SagaEvent::Created { seed, limits, pace, at: self.now })?;
         if !steps.is_empty() || growth == Growth::Sealed {
-            self.append(steps, growth);
+            self.append(steps.clone(), growth);
         }
         match begin {
             Begin::Now => self.settle(Forward::Yes),
@@ -156,8 +155,7 @@ impl Draft<'_> {
     }
 
     /// Adds steps that were checked.
-    fn append(&mut self, steps: &[Arc<StepDef>], growth: Growth) {
-        let steps = Steps::checked(steps);
+    fn append(&mut self, steps: Steps, growth: Growth) {
         self.saga.append(&steps, growth);
         self.events.push(SagaEvent::Appended { steps, growth });
     }
