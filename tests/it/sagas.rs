@@ -238,6 +238,21 @@ fn states(report: &Value, key: &str) -> Vec<String> {
         .collect()
 }
 
+/// What the file says of the work holds for the work: a rehearsal goes through its steps one after the other.
+#[test]
+fn the_time_of_the_work_begins_behind_the_rehearsal() {
+    let place = Place::of("rehearsal.toml", |text| {
+        let slow = text.replace(
+            "[\"mkdir\", \"people\"]",
+            "[\"sh\", \"-c\", \"mkdir people; test -e ../SEEN || sleep 2; touch ../SEEN\"]",
+        );
+        slow + "\n[limits]\nwithin = \"1500ms\"\n"
+    });
+    let (code, report) = place.run();
+    assert_eq!(code, Some(0), "{report}");
+    place.verify();
+}
+
 #[test]
 fn what_is_to_be_undone_on_demand_is_rehearsed_before_the_work() {
     let place = Place::of("rehearsal.toml", |text| text);

@@ -529,8 +529,9 @@ pub(super) struct RawLimits {
     /// said. Undo is not limited by it.
     #[schemars(range(max = 100_000))]
     pub(super) retries: Option<At<u64>>,
-    /// How long the work may go forward, up to 7 d; then no more steps begin and what was done is undone. A step that
-    /// runs is not stopped by it, only by its own `timeout`; it is undone when it has ended.
+    /// How long the work may go forward, up to 7 d from its first step on, pauses and interruptions included. Then
+    /// nothing more of it starts and what was done is undone. A step that runs is not stopped: it ends by itself or by
+    /// its own `timeout`, and is undone too. Set-up, rehearsals, observations and undo are not limited by it.
     pub(super) within: Option<At<RawDuration>>,
 }
 

@@ -162,7 +162,7 @@ pub struct Limits {
     pub output_bytes: u64,
     /// Repetitions of failed steps of the work; as many as they allow where there is no value.
     pub retries: Option<u32>,
-    /// How long the work may go forward.
+    /// How long the work may go forward; then nothing more starts, and what runs ends before it is undone.
     pub within: Option<Duration>,
 }
 

@@ -28,7 +28,7 @@ impl Run {
             let defs: Vec<_> = self.bound.steps.iter().map(|step| Arc::new(step.def.clone())).collect();
             let concurrency = self.concurrency(&defs, self.plan.limits().parallel)?;
             let (seed, limits) =
-                (u64::from_le_bytes(place::random()?), self.limits(Phase::Work, concurrency));
+                (u64::from_le_bytes(place::random()?), self.limits(Phase::Rehearsal, concurrency));
             let plan = saga::Plan { seed, limits, ..saga::Plan::new(defs) };
             let host = self.hv.create_rehearsal(&self.session, &id, plan, &chosen).await?;
             (host, SagaCommand::advance())
