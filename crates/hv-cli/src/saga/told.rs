@@ -5,8 +5,8 @@ use super::{Failure, timeline};
 use crate::Exit;
 use crate::output;
 use hv_core::event::SagaEvent;
-use hv_core::saga::reversibility::Failed;
-use hv_core::saga::{Cause, Join, Move, Reason, SagaState, StepDef};
+use hv_core::saga::reversibility::{Failed, LOOK};
+use hv_core::saga::{Cause, Join, Move, Reason, SagaState, StepDef, StepState};
 use hv_core::types::ActionId;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -127,7 +127,7 @@ fn names(told: &Told, def: &StepDef) -> Vec<String> {
 fn cause(told: &Told) -> Option<String> {
     let cause = told.saga.cause()?;
     if cause == (Cause::Cancelled {}) && told.rehearsal && was_all_done(told) {
-        return Some("a rehearsal undoes what it did".to_owned());
+        return Some(of_rehearsal(told));
     }
     let step = match cause {
         Cause::Failed { step } | Cause::Denied { step } | Cause::InDoubt { step } => step,
@@ -135,6 +135,11 @@ fn cause(told: &Told) -> Option<String> {
     };
     let Some((def, _)) = told.saga.step(step) else { return Some(cause.to_string()) };
     Some(match cause {
+        // Its name is in no session file.
+        Cause::Failed { .. } if told.rehearsal && def.action.as_str() == LOOK => {
+            let of = names(told, def);
+            format!("the probe of step {} did not see what it did", of.join(", "))
+        }
         Cause::Denied { .. } => format!("step {} was denied", def.id),
         Cause::InDoubt { step } if was_seen(told, step) => {
             format!("step {} failed and left its effect behind", def.id)
@@ -142,6 +147,16 @@ fn cause(told: &Told) -> Option<String> {
         Cause::InDoubt { .. } => format!("nobody can tell what step {} did", def.id),
         _ => format!("step {} failed", def.id),
     })
+}
+
+/// Why a rehearsal turned back of which every step was done: that is its way.
+fn of_rehearsal(told: &Told) -> String {
+    let mut steps = told.saga.steps().iter().zip(told.saga.runs());
+    let failed = steps.find(|(_, run)| run.state == StepState::CompensationFailed);
+    failed.map_or_else(
+        || "a rehearsal undoes what it did".to_owned(),
+        |(def, _)| format!("the undo of step {} did not work", def.id),
+    )
 }
 
 /// Whether every step committed, whatever became of it then.
