@@ -562,7 +562,7 @@ fn a_session_that_no_run_began_is_not_ended_by_one() {
 /// What a step is called by itself is free, whatever others have called theirs.
 #[test]
 fn nobody_takes_the_name_of_a_step_to_come() {
-    let desk = Desk::new(&["look=read-only"]);
+    let desk = Desk::new(&["look=read-only", "make=full"]);
     assert_eq!(code(desk.exec("did:mesh:intern", "look").args(["--step", "e2", "--", "true"])), 0);
     for _ in 0..2 {
         let output = ran(desk.exec("did:mesh:coder", "look").args(["--", "true"]));
@@ -571,6 +571,11 @@ fn nobody_takes_the_name_of_a_step_to_come() {
     let names: Vec<Value> =
         desk.status()["steps"].as_array().unwrap().iter().map(|step| step["id"].clone()).collect();
     assert_eq!(names, ["e2", "e3", "e4"]);
+    assert_eq!(code(desk.exec("did:mesh:intern", "look").args(["--step", "rehearsal5", "--", "true"])), 0);
+    let mut rehearse = desk.session("rehearse");
+    rehearse.args(["--agent", "did:mesh:coder", "--action", "make", "--probe", "test -e five"]);
+    let output = ran(rehearse.args(["--undo", "rm five", "--", "touch", "five"]));
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
 }
 
 #[test]

@@ -145,8 +145,8 @@ pub(super) async fn rehearse(folder: &Folder, args: &ExecArgs) -> Result<Answer,
     let live = folder.live(&session)?;
     recover(folder, &session, &live).await?;
     let step = Arc::new(definition(folder, &session, args)?);
-    let name = format!("rehearsal{}", folder.hv.sagas(&session)?.len() + 1);
-    let saga = SagaId::new(&name).map_err(|bad| LiveFailure::Input { why: bad.to_string() })?;
+    let saga = SagaId::new(&free_name(folder, &session, "rehearsal")?)
+        .map_err(|bad| LiveFailure::Input { why: bad.to_string() })?;
     let host = folder.hv.create_rehearsal(&session, &saga, Plan::new(vec![step]), &[0]).await?;
     // A document holds what was printed; people see it as it comes.
     let passing = (!args.at.place.json).then(Passing::begin).flatten();
@@ -364,13 +364,7 @@ pub(super) fn definition(
     let input = |why: String| LiveFailure::Input { why };
     let id = match &args.step {
         Some(step) => step.clone(),
-        None => {
-            // Somebody may have given a name like it.
-            let taken = folder.hv.sagas(session)?;
-            let mut names = (taken.len() + 1..).map(|next| format!("e{next}"));
-            let free = names.find(|name| taken.iter().all(|saga| saga.as_str() != name));
-            StepId::new(&free.unwrap_or_default()).map_err(|bad| input(bad.to_string()))?
-        }
+        None => StepId::new(&free_name(folder, session, "e")?).map_err(|bad| input(bad.to_string()))?,
     };
     let claims = folder.hv.action_claims(session, &args.action)?;
     let kind =
@@ -416,6 +410,13 @@ pub(super) fn definition(
     // What no saga takes is bad input here, and no refusal of anything the agent may do.
     Plan::new(vec![Arc::new(step.clone())]).check().map_err(|bad| input(bad.to_string()))?;
     Ok(step)
+}
+
+/// The next name that begins so and that no saga has: somebody may have given a name like it.
+fn free_name(folder: &Folder, session: &SessionId, begin: &str) -> Result<String, LiveFailure> {
+    let taken = folder.hv.sagas(session)?;
+    let mut names = (taken.len() + 1..).map(|next| format!("{begin}{next}"));
+    Ok(names.find(|name| taken.iter().all(|saga| saga.as_str() != name)).unwrap_or_default())
 }
 
 /// How a command failed.
