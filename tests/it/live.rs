@@ -492,6 +492,51 @@ fn an_undo_that_failed_counts_again_when_it_was_rehearsed_or_a_witness_has_said_
     assert!(listed.contains("this node has none, and only a witness could change that"), "{listed}");
 }
 
+/// What waits for a person is settled one by one, also where two sessions of one name left a step of one name.
+#[test]
+fn of_two_that_are_called_the_same_the_one_that_waits_longer_is_settled() {
+    let folder = tempfile::tempdir().unwrap();
+    let hv = |words: &[&str]| {
+        let mut command = hv();
+        let output = ran(command.args(words).current_dir(folder.path()));
+        let told = said(&output);
+        (output.status.code(), String::from_utf8(output.stdout).unwrap() + &told)
+    };
+    let human = hv(&["id", "new", "--key", "human.key"]).1;
+    let human = human.lines().next().unwrap();
+    assert_eq!(
+        hv(&["node", "configure", "--data", "t", "--did", "did:web:n", "--witness", human]).0,
+        Some(0)
+    );
+    for agent in ["did:mesh:a", "did:mesh:b"] {
+        let session = |words: &[&str], code| {
+            let all = [&["session"], words].concat();
+            let (ended, told) = hv(&all);
+            assert_eq!(ended, Some(code), "{words:?}: {told}");
+        };
+        session(&["open", "--data", "t", "--id", "live", "--allow", "make=full-unproven"], 0);
+        session(&["join", "--data", "t", "--agent", agent, "--sigma", "0.9"], 0);
+        session(&["activate", "--data", "t"], 0);
+        let exec =
+            ["exec", "--data", "t", "--agent", agent, "--action", "make", "--undo", "false", "--", "true"];
+        session(&exec, 0);
+        session(&["undo", "--data", "t"], 4);
+        session(&["close", "--data", "t"], 0);
+    }
+    for left in [1, 0] {
+        let (code, call) = hv(&["saga", "resolve", "t", "e1", "--by", "did:mesh:op"]);
+        assert_eq!(code, Some(0), "{call}");
+        std::fs::write(folder.path().join("call.json"), call).unwrap();
+        let to_sign = ["id", "sign", "--key", "human.key", "--type", "witness", "--audience", "did:web:n"];
+        let word = hv(&[&to_sign[..], &["--deadline", "1h", "call.json"]].concat()).1;
+        std::fs::write(folder.path().join("word.json"), word).unwrap();
+        let (code, told) = hv(&["saga", "resolve", "t", "live/e1/e1", "--witness", "word.json"]);
+        assert_eq!(code, Some(0), "{told}");
+        let listed = hv(&["saga", "list", "t"]).1;
+        assert_eq!(listed.matches("waits for a person").count(), left, "{listed}");
+    }
+}
+
 /// Whether anything was undone is said as it is: without a probe nobody looked.
 #[test]
 fn what_a_failed_command_left_is_said_as_it_is_known() {

@@ -29,8 +29,9 @@ pub(super) fn settle(args: &SettleArgs, how: Settlement) -> Result<Exit, Failure
     let item = named(&trail, &args.item)?;
     let request = Request::Settle { item: item.clone(), how };
     let Some((by, presented)) = word(args, &request)? else { return Ok(Exit::Done) };
-    let note = trail.sessions.values().find(|session| session.name == item.session.as_str());
-    let note = note.and_then(|session| session.note);
+    let named = item.to_string();
+    let note = trail.waiting().into_iter().find(|(_, waits)| *waits == named);
+    let note = note.and_then(|(session, _)| session.note);
     let hv = opened(&args.data)?;
     runtime()?.block_on(async {
         let done = match how {
@@ -179,12 +180,12 @@ fn named(trail: &Trail, text: &str) -> Result<ItemRef, Failure> {
     })
 }
 
-/// The one of this name, or with this as its last part.
+/// The one of this name, or with this as its last part; of several that are called the same, the first.
 fn one_of<'a>(list: &'a [String], text: &str, otherwise: &str) -> Result<&'a str, Failure> {
     let fits = |item: &&String| **item == text || item.rsplit('/').next() == Some(text);
     let found: Vec<&String> = list.iter().filter(fits).collect();
     match found.as_slice() {
-        [one] => Ok(one.as_str()),
+        [one, others @ ..] if others.iter().all(|other| other == one) => Ok(one.as_str()),
         [] => {
             let those = if list.is_empty() {
                 "there is none".to_owned()

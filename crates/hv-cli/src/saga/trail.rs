@@ -126,8 +126,14 @@ impl Trail {
         found
     }
 
-    /// The steps that wait for a person, as they are named.
+    /// The steps that wait for a person, as they are named; where two are called the same, the one that waits longer
+    /// first.
     pub(super) fn open(&self) -> Vec<String> {
+        self.waiting().into_iter().map(|(_, item)| item).collect()
+    }
+
+    /// The steps that wait for a person, each with its session.
+    pub(super) fn waiting(&self) -> Vec<(&Session, String)> {
         let mut open = Vec::new();
         for (session, stream, number, told) in self.sagas(None) {
             if told.saga.state() != SagaState::Escalated {
@@ -137,7 +143,7 @@ impl Trail {
                 let waits = run.state == StepState::CompensationFailed
                     && !self.settled.contains(&(stream, number, step));
                 if waits {
-                    open.push(format!("{}/{}/{}", session.name, told.id, def.id));
+                    open.push((session, format!("{}/{}/{}", session.name, told.id, def.id)));
                 }
             }
         }
