@@ -278,6 +278,10 @@ fn a_person_slashes_by_the_word_of_a_witness_and_rehabilitates_the_same_way() {
     assert_eq!((code, &document[0]["done"]), (0, &json!("slashed")), "{words}");
     let (code, _, words) = office.hv(&["slash", "--evidence", &found, "--witness", &said], &[]);
     assert!(code == 5 && words.contains("it was used before"), "{words}");
+    // Nor does another word on the same evidence slash anybody again, and it is not said to.
+    let said = word("another.json", 5, &office.ok(&["slash", "--ask", "--evidence", &found], &[]));
+    let (code, document, words) = office.hv(&["slash", "--evidence", &found, "--witness", &said], &[]);
+    assert_eq!((code, &document[0]["done"]), (0, &json!("already_slashed")), "{words}");
     let bob = || {
         let shown = office.ok(&["trust", "show", "--agent", "did:mesh:bob"], &[]);
         let bob = &shown["agents"][0];
