@@ -10,7 +10,7 @@ use core::fmt;
 use core::time::Duration;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal, test_kill_process_group};
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::Instant;
 
@@ -21,6 +21,8 @@ const GRACE: Duration = Duration::from_secs(5);
 const LEAST: Duration = Duration::from_millis(50);
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_millis(20);
+/// How long a process may be between two programs, before it counts as one without an environment.
+const BETWEEN: Duration = Duration::from_secs(1);
 
 /// A program of an earlier run that is still there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,10 +109,10 @@ fn until_none(run: &str, wait: Duration, mut left: Vec<Survivor>) -> io::Result<
     Ok(left)
 }
 
-/// The process if it carries the token. One that has ended and waits for its parent has no environment.
+/// The process if it carries the token.
 fn look(pid: i32, run: &str) -> Option<Survivor> {
     let folder = Path::new("/proc").join(pid.to_string());
-    let environment = fs::read(folder.join("environ")).ok()?;
+    let environment = environment(&folder)?;
     let value = |name: &str| {
         let mut entries = environment.split(|&byte| byte == 0);
         entries.find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
@@ -121,6 +123,47 @@ fn look(pid: i32, run: &str) -> Option<Survivor> {
     let (_, pgid) = standing(&folder)?;
     let key = String::from_utf8_lossy(value("HV_IDEMPOTENCY_KEY").unwrap_or_default()).into_owned();
     Some(Survivor { pid, pgid, key })
+}
+
+/// What a process was begun with; nothing where there is nothing. While a process puts one program in place of another
+/// its environment reads as empty, so that is looked at again.
+fn environment(folder: &Path) -> Option<Vec<u8>> {
+    let until = Instant::now() + BETWEEN;
+    loop {
+        let environment = at_once(&folder.join("environ")).ok()?;
+        if !environment.is_empty() {
+            return Some(environment);
+        }
+        if has_none(folder)? || Instant::now() >= until {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A file, read in one call: what is read in two may end after the first, where the program becomes another meanwhile.
+fn at_once(path: &Path) -> io::Result<Vec<u8>> {
+    let mut length = 1 << 16;
+    loop {
+        let mut bytes = vec![0; length];
+        let read = fs::File::open(path)?.read(&mut bytes)?;
+        if read < length {
+            bytes.truncate(read);
+            return Ok(bytes);
+        }
+        length = length.saturating_mul(2);
+    }
+}
+
+/// Whether a process has no environment and gets none: it has ended and waits for its parent, is a thread of the kernel,
+/// or was begun with nothing.
+fn has_none(folder: &Path) -> Option<bool> {
+    let stat = fs::read_to_string(folder.join("stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    // Where the code begins is told once the environment is there.
+    let (memory, code, from, to) = (number(20)?, number(23)?, number(47)?, number(48)?);
+    Some(matches!(*fields.first()?, "Z" | "X") || memory == 0 || (code != 0 && from == to))
 }
 
 /// The state of a process, as one letter, and its group.

@@ -66,3 +66,20 @@ fn survivors_that_stay_are_stopped_even_against_their_will() {
     assert!(survivors(&run).unwrap().is_empty());
     child.join().unwrap();
 }
+
+/// While a program puts another in its place its environment reads as empty. Such a one is found all the same, so that
+/// nothing goes on behind whoever stops what is left.
+#[test]
+fn a_program_that_becomes_another_one_is_found_at_every_moment() {
+    let run = token("becomes");
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("again");
+    std::fs::write(&script, "exec sh \"$0\"\n").unwrap();
+    let mut child = orphan(&run, &format!("exec sh {}", script.display()));
+    std::thread::sleep(Duration::from_millis(100));
+    let missed = (0..400).filter(|_| survivors(&run).unwrap().is_empty()).count();
+    let settled = settle(&run, Duration::ZERO).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!((missed, settled.stopped.len(), settled.left.len()), (0, 1, 0), "{settled:?}");
+}
