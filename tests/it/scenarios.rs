@@ -108,3 +108,19 @@ fn a_script_that_leaves_a_program_behind_is_not_waited_for() {
     assert_eq!(output.status.code(), Some(0));
     assert!(began.elapsed() < std::time::Duration::from_secs(60));
 }
+
+/// What cannot be expected is named with its file and its place, and nothing is run for it.
+#[test]
+fn what_no_text_can_be_is_not_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let (script, expected) = (folder.path().join("a.sh"), folder.path().join("a.expected.json"));
+    let ran = folder.path().join("ran");
+    std::fs::write(script, format!("touch {}; echo hello\n", ran.display())).unwrap();
+    std::fs::write(&expected, "{ \"stdout\": [{ \"$contains\": 5 }] }").unwrap();
+    let output = test(&[folder.path()], &[]);
+    let told = printed(&output);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    let wrong = format!("{}: stdout[0]: `$contains` needs a text that is not empty", expected.display());
+    assert!(told.contains(&wrong) && told.contains("not 5"), "{told}");
+    assert!(!ran.exists());
+}

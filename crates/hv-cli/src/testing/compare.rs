@@ -2,10 +2,61 @@
 
 use crate::output::counted;
 use crate::plan::nearest;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// What asks for a part of a text.
 const CONTAINS: &str = "$contains";
+
+/// Every place at which what is expected cannot be, whatever comes, as `place: what is wrong`.
+pub(super) fn mistakes(expected: &Value) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    look(expected, "", &mut mistakes);
+    mistakes
+}
+
+fn look(expected: &Value, place: &str, out: &mut Vec<String>) {
+    match expected {
+        Value::Object(fields) if fields.keys().any(|name| name.starts_with('$')) => {
+            if let Some(wrong) = misused(fields) {
+                out.push(format!("{}: {wrong}", at(place)));
+            }
+        }
+        Value::Object(fields) => {
+            fields.iter().for_each(|(name, expected)| look(expected, &below(place, name), out));
+        }
+        Value::Array(list) => {
+            list.iter().enumerate().for_each(|(n, expected)| look(expected, &format!("{place}[{n}]"), out));
+        }
+        _ => {}
+    }
+}
+
+/// What is wrong with what stands there in place of a text.
+fn misused(fields: &Map<String, Value>) -> Option<String> {
+    if let Some(other) = fields.keys().find(|name| name.starts_with('$') && *name != CONTAINS) {
+        return Some(format!("there is no `{other}`; `{CONTAINS}` asks for a part of a text"));
+    }
+    if let Some(other) = fields.keys().find(|name| *name != CONTAINS) {
+        return Some(format!("`{CONTAINS}` stands alone; take `{other}` out"));
+    }
+    match fields.get(CONTAINS) {
+        Some(Value::String(part)) if !part.is_empty() => None,
+        found => {
+            let found = found.unwrap_or(&Value::Null);
+            Some(format!("`{CONTAINS}` needs a text that is not empty, such as \"needs σ_eff\", not {found}"))
+        }
+    }
+}
+
+/// How a place is called.
+const fn at(place: &str) -> &str {
+    if place.is_empty() { "the report" } else { place }
+}
+
+/// The place of a field in what stands at a place.
+fn below(place: &str, name: &str) -> String {
+    if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") }
+}
 
 /// Every place at which what came is not what was expected, as `place: expected …, is …`.
 pub(super) fn differences(expected: &Value, found: &Value) -> Vec<String> {
@@ -15,23 +66,17 @@ pub(super) fn differences(expected: &Value, found: &Value) -> Vec<String> {
 }
 
 fn compare(expected: &Value, found: &Value, place: &str, out: &mut Vec<String>) {
-    let at = if place.is_empty() { "the report" } else { place };
+    let at = at(place);
     match (expected, found) {
         (Value::Object(fields), _) if fields.len() == 1 && fields.contains_key(CONTAINS) => {
-            let asked = fields.get(CONTAINS).unwrap_or(&Value::Null);
-            match asked.as_str().filter(|part| !part.is_empty()) {
-                None => {
-                    out.push(format!("{at}: `{CONTAINS}` asks for a text that is not empty, not for {asked}"))
-                }
-                Some(part) if !found.as_str().is_some_and(|text| text.contains(part)) => {
-                    out.push(format!("{at}: expected a text with {part:?}, is {found}"));
-                }
-                Some(_) => {}
+            let part = fields.get(CONTAINS).and_then(Value::as_str).unwrap_or_default();
+            if part.is_empty() || !found.as_str().is_some_and(|text| text.contains(part)) {
+                out.push(format!("{at}: expected a text with {part:?}, is {found}"));
             }
         }
         (Value::Object(fields), Value::Object(there)) => {
             for (name, expected) in fields {
-                let place = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
+                let place = below(place, name);
                 match there.get(name) {
                     Some(found) => compare(expected, found, &place, out),
                     None => {
@@ -41,11 +86,6 @@ fn compare(expected: &Value, found: &Value, place: &str, out: &mut Vec<String>) 
                     }
                 }
             }
-        }
-        (Value::Object(fields), _) if fields.keys().any(|name| name.starts_with('$')) => {
-            out.push(format!(
-                "{at}: only `{CONTAINS}`, alone, asks for a part of a text; expected {expected}, is {found}"
-            ));
         }
         (Value::Array(list), Value::Array(there)) if list.len() == there.len() => {
             for (n, (expected, found)) in list.iter().zip(there).enumerate() {
@@ -119,15 +159,6 @@ mod tests {
             (json!({ "b": [] }), "b: expected 0 entries"),
             (json!({ "b": [{ "c": "two" }] }), "b[0].c: "),
             (json!({ "b": [{ "c": { "$contains": "three" } }] }), "b[0].c: "),
-            (
-                json!({ "b": [{ "c": { "$contains": "" } }] }),
-                "b[0].c: `$contains` asks for a text that is not empty",
-            ),
-            (
-                json!({ "b": [{ "c": { "$contains": 5 } }] }),
-                "b[0].c: `$contains` asks for a text that is not empty, not for 5",
-            ),
-            (json!({ "b": [{ "c": { "$contain": "two" } }] }), "b[0].c: only `$contains`"),
             (json!({ "absent": 1 }), "absent: expected 1, but there is no such field"),
             // What is misspelt is not as expected because it is not there.
             (
@@ -139,6 +170,32 @@ mod tests {
             let told = differences(&other, &found);
             assert!(told.len() == 1 && told[0].starts_with(place), "{other}: {told:?}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_expected_is_named_with_its_place() {
+        for right in [json!({}), json!([]), json!(5), json!({ "a": [{ "$contains": "x" }], "b": null })] {
+            assert_eq!(mistakes(&right), Vec::<String>::new(), "{right}");
+        }
+        let wrong = json!({
+            "a": [{ "b": { "$contains": 5 } }, { "$contains": "" }],
+            "c": { "$contain": "x" },
+            "d": { "$contains": "x", "e": 1 },
+            "f": { "$contains": { "$contains": "x" } },
+        });
+        let told = mistakes(&wrong);
+        let starts = [
+            "a[0].b: `$contains` needs a text that is not empty, such as \"needs σ_eff\", not 5",
+            "a[1]: `$contains` needs a text",
+            "c: there is no `$contain`; `$contains` asks for a part of a text",
+            "d: `$contains` stands alone; take `e` out",
+            "f: `$contains` needs a text",
+        ];
+        assert_eq!(told.len(), starts.len(), "{told:?}");
+        for (told, start) in told.iter().zip(starts) {
+            assert!(told.starts_with(start), "{told}");
+        }
+        assert!(mistakes(&json!({ "$contains": 5 }))[0].starts_with("the report: "));
     }
 
     #[test]

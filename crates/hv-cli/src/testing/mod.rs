@@ -11,7 +11,7 @@ use crate::output::{self, Refused};
 use crate::run::{RunFailure, place, reported};
 use crate::session::LiveFailure;
 use args::TestArgs;
-use compare::{differences, lasting};
+use compare::{differences, lasting, mistakes};
 use hv_core::audit::{Verdict, verify};
 use hv_core::saga::exec::survivors::settle;
 use serde_json::{Value, json};
@@ -154,10 +154,11 @@ impl Scenario {
         let text = fs::read(&self.expected).map_err(|error| bad(error.to_string()))?;
         let expected = serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
         // What is said twice would be expected once, and nobody would hear of the other.
-        match crate::plan::said_twice(&String::from_utf8_lossy(&text)) {
-            Some((line, key)) => Err(bad(format!("line {line}: `{key}` is there twice; take one out"))),
-            None => Ok(Some(expected)),
+        if let Some((line, key)) = crate::plan::said_twice(&String::from_utf8_lossy(&text)) {
+            return Err(bad(format!("line {line}: `{key}` is there twice; take one out")));
         }
+        let mistakes = mistakes(&expected);
+        if mistakes.is_empty() { Ok(Some(expected)) } else { Err(bad(mistakes.join("; "))) }
     }
 
     /// Runs it in a folder of its own.
