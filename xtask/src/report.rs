@@ -65,7 +65,7 @@ impl Report {
     /// The summary, and the exit code that goes with it.
     pub(crate) fn finish(self) -> ExitCode {
         let width = self.parts.iter().map(|part| part.name.chars().count()).max().unwrap_or(0);
-        eprintln!("\n{} parts in {}", self.parts.len(), seconds(self.started.elapsed()));
+        eprintln!("\n{} in {}", parts(self.parts.len()), seconds(self.started.elapsed()));
         for Part { name, took, end } in &self.parts {
             match end {
                 End::Passed => eprintln!("  ok        {name:width$}  {}", seconds(*took)),
@@ -92,6 +92,10 @@ impl Report {
 pub(crate) enum Passed {
     Yes,
     No,
+}
+
+fn parts(count: usize) -> String {
+    if count == 1 { "1 part".to_owned() } else { format!("{count} parts") }
 }
 
 fn seconds(time: Duration) -> String {
@@ -125,5 +129,6 @@ mod tests {
         let mut report = Report::new();
         report.leave_out("first", "not here");
         assert!(!report.failed());
+        assert_eq!([1, 2].map(parts), ["1 part", "2 parts"]);
     }
 }

@@ -59,9 +59,20 @@ fn line(line: &CommandLine) -> String {
     let follows = match rest {
         _ if *more == 0 => String::new(),
         Rest::Any => format!(" +{more}"),
-        Rest::Operands => format!(" +{more} operands"),
+        Rest::Operands => format!(" +{}", counted(more, "operand")),
         Rest::Words { words } => format!(" +{more} of {}", list(words)),
         Rest::Paths { folders } => format!(" +{more} below {}", list(folders)),
     };
     argv.join(" ") + &follows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_argument_more_is_one() {
+        let may = |more| CommandLine { argv: vec!["cat".to_owned()], more, rest: Rest::Operands };
+        assert_eq!([0, 1, 2].map(|more| line(&may(more))), ["cat", "cat +1 operand", "cat +2 operands"]);
+    }
 }

@@ -35,6 +35,7 @@ pub(super) fn list(trail: &Trail, as_json: bool) -> Result<Exit, Failure> {
             let stand = match (done, told.saga.steps().len()) {
                 (0, 1) => "its step does not stand".to_owned(),
                 (_, 1) => "its step stands".to_owned(),
+                (1, steps) => format!("1 of {steps} steps stands"),
                 (done, steps) => format!("{done} of {steps} steps stand"),
             };
             let _ =
