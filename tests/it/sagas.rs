@@ -264,7 +264,10 @@ fn what_is_to_be_undone_on_demand_is_rehearsed_before_the_work() {
     assert_eq!(fs::read_to_string(place.path("work/people/1")).unwrap(), "Ada\n");
     let shown = said(&place.hv(&["audit", "show", "data"]));
     assert!(shown.contains("saga rehearsal is a rehearsal"), "{shown}");
-    assert!(said(&place.hv(&["saga", "list", "data"])).contains("1 of 2 steps stands, because a rehearsal undoes what it did"));
+    assert!(
+        said(&place.hv(&["saga", "list", "data"]))
+            .contains("1 of 2 steps stands, because a rehearsal undoes what it did")
+    );
     place.verify();
 
     // An undo that only says that it works: found out, and nothing of the work begins.
