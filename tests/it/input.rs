@@ -327,3 +327,39 @@ fn a_disk_without_room_stops_the_run_which_can_be_resumed() {
     assert_eq!(std::fs::read_to_string(run.work().join("LOG")).unwrap(), "one\ntwo\n");
     assert_complete(&run);
 }
+
+/// What is given where the folder of a trail is wanted is named as it was given, with what it is and what to give.
+#[test]
+fn what_is_no_trail_is_told_as_what_it_is_by_whatever_command() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("F"), "").unwrap();
+    std::fs::create_dir(folder.path().join("D")).unwrap();
+    let refused = |words: &[&str], told: &[&str]| {
+        let output = ran(hv().args(words).current_dir(folder.path()));
+        assert_refused(&output, told);
+        assert_eq!(said(&output).matches(told[0]).count(), 1, "it is named once: {}", said(&output));
+    };
+    let (file, none) = (["F: ", "it is no folder"], ["NOSUCH: ", "no such folder"]);
+    for reads in [&["saga", "list"][..], &["saga", "watch"], &["saga", "pause"], &["trust", "show", "--data"]]
+    {
+        refused(&[reads, &["F"]].concat(), &file);
+        refused(&[reads, &["NOSUCH"]].concat(), &none);
+        refused(&[reads, &["D"]].concat(), &["D: ", "no trail lies here"]);
+    }
+    refused(&["config", "show", "--data", "NOSUCH"], &none);
+    for opens in
+        [&["node", "show"][..], &["session", "status"], &["kill", "--agent", "did:mesh:a", "--reason", "r"]]
+    {
+        refused(
+            &[opens, &["--data", "F"]].concat(),
+            &["/F: not a directory", "give another folder with --data"],
+        );
+    }
+    refused(
+        &["config", "show", "--config", "NOSUCH"],
+        &["NOSUCH: ", "there is no such file", "with --config"],
+    );
+    refused(&["id", "verify", "NOSUCH"], &["NOSUCH: ", "there is no such file; check the path"]);
+    refused(&["test", "NOSUCH"], &["NOSUCH: ", "there is no such file or folder; check the path"]);
+    refused(&["test", "D"], &["D: ", "there is no scenario in it"]);
+}

@@ -124,3 +124,33 @@ fn what_no_text_can_be_is_not_compared() {
     assert!(told.contains(&wrong) && told.contains("not 5"), "{told}");
     assert!(!ran.exists());
 }
+
+/// What is expected of nothing, or of two at once, would never be missed.
+#[test]
+fn what_is_expected_is_of_one_scenario() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let expected = "{ \"exit_code\": 0 }";
+    write("a.sh", "true");
+    write("a.expected.json", expected);
+    write("b.sh", "true");
+    write("b.toml", "");
+    write("b.expected.json", expected);
+    write("gone.expected.json", expected);
+    let output = test(&[folder.path()], &[]);
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("as expected  ") && told.ends_with("4 scenarios, 0 differ, 3 broken\n"), "{told}");
+    assert_eq!(told.matches("b.expected.json too; rename one of them").count(), 2, "{told}");
+    assert!(told.contains("there is no gone.toml, gone.json or gone.sh of which it is expected"), "{told}");
+}
+
+#[test]
+fn a_name_that_is_no_text_is_told() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(std::ffi::OsStr::from_bytes(b"\xff.sh")), "true").unwrap();
+    let output = test(&[folder.path()], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("its name is not UTF-8; rename it"));
+}

@@ -20,7 +20,9 @@ pub struct FileView {
     pub path: String,
     /// Its content, the main one where there are several.
     pub content: Content,
-    /// Its newest version.
+    /// The version that has this content.
+    pub main: Revision,
+    /// Its newest version: who has seen this one has seen all.
     pub revision: Revision,
     /// Whose it is; nothing only for a number that nobody has.
     pub owner: Option<Did>,
@@ -95,6 +97,7 @@ impl Hypervisor {
             let view = |(path, file): (&FilePath, &hv_session::File)| FileView {
                 path: path.as_str().to_owned(),
                 content: file.content(),
+                main: file.main().stamp.revision,
                 revision: file.newest(),
                 owner: name(slot, file.owner()),
                 siblings: file.siblings().iter().map(|head| (head.stamp.revision, head.content)).collect(),

@@ -1,5 +1,6 @@
 //! The trust of a trail, as of now, and how it came about: read as any stranger would, without the writer's lock.
 
+use super::look;
 use super::names::Names;
 use super::told::Told;
 use super::words::tell;
@@ -37,7 +38,7 @@ pub(crate) enum NoLedger {
 impl fmt::Display for NoLedger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoTrail { data, why } => write!(f, "{}: {why}; name the folder of a trail", data.display()),
+            Self::NoTrail { data, why } => write!(f, "{}: {why}", data.display()),
             Self::Tampered { data, finding } => {
                 write!(f, "{}: the trail is tampered with: {finding}", data.display())
             }
@@ -93,6 +94,8 @@ impl Happened {
 impl Trust {
     /// Reads a trail to its end. Costs time in proportion to the trail.
     pub(crate) fn read(data: &Path) -> Result<Self, NoLedger> {
+        let no_trail = |why: String| NoLedger::NoTrail { data: data.to_owned(), why };
+        look(data).map_err(|no| no_trail(no.to_string()))?;
         let mut trust = Self::default();
         let mut names = Names::default();
         let mut broken = None;
@@ -117,7 +120,6 @@ impl Trust {
             let happened = told.into_iter().flatten().map(|told| Happened { lsn, time: record.time, told });
             trust.history.extend(happened);
         });
-        let no_trail = |why: String| NoLedger::NoTrail { data: data.to_owned(), why };
         let report = report.map_err(|error| no_trail(error.to_string()))?;
         match (report.verdict, broken) {
             (Verdict::Tampered(finding), _) => {

@@ -162,7 +162,7 @@ impl From<Refused> for Failure {
 
 /// Why a path leads to no trail that can be read.
 #[derive(Debug)]
-enum NoTrail {
+pub(crate) enum NoTrail {
     /// Nothing is there.
     Absent,
     /// It is no folder.
@@ -204,7 +204,7 @@ impl From<io::Error> for NoTrail {
 }
 
 /// Checks that a path leads to a folder with something of a trail in it; whether that is whole is another question.
-fn look(data: &Path) -> Result<(), NoTrail> {
+pub(crate) fn look(data: &Path) -> Result<(), NoTrail> {
     let entries = fs::read_dir(data).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => NoTrail::Absent,
         io::ErrorKind::NotADirectory => NoTrail::NotAFolder,

@@ -1,5 +1,6 @@
 //! Reading the file, with the line of everything that it says.
 
+use crate::plan::cause;
 use hv_core::config::{BadSetting, Config, Fault, SETTINGS, Source, Takes};
 use std::fmt;
 use std::fs::File;
@@ -132,9 +133,9 @@ impl fmt::Display for BadConfig {
         match self {
             Self::Unreadable { path, kind } => write!(
                 f,
-                "{}: the configuration cannot be read: {kind}; name another file with --config or HV_CONFIG, or unset \
-                 it",
-                path.display()
+                "{}: the configuration cannot be read: {}; name another file with --config or HV_CONFIG, or unset it",
+                path.display(),
+                cause(*kind)
             ),
             Self::Syntax { path, line, message } => write!(f, "{}:{line}: {message}", path.display()),
             Self::Setting(bad) => fmt::Display::fmt(bad, f),

@@ -8,6 +8,7 @@ mod told;
 pub use file::BadConfig;
 
 use crate::Exit;
+use crate::audit::look;
 use crate::output::{self, Refused};
 use args::{ConfigArgs, ConfigCommand, ConfigCommandArgs};
 use hv_core::Guards;
@@ -61,6 +62,8 @@ pub fn run(args: &ConfigCommandArgs) -> Result<Exit, Refused> {
 
 /// The limits that were recorded last on a trail.
 fn recorded(data: &Path) -> Result<Guards, BadConfig> {
+    let unusable = |why: String| BadConfig::Trail { data: data.to_owned(), why };
+    look(data).map_err(|no| unusable(no.to_string()))?;
     let mut last = Guards::default();
     let report = verify_on(&RealDisk, data, &mut |entry| {
         for event in read_record(&entry).into_iter().flat_map(|record| record.events) {
@@ -69,7 +72,6 @@ fn recorded(data: &Path) -> Result<Guards, BadConfig> {
             }
         }
     });
-    let unusable = |why: String| BadConfig::Trail { data: data.to_owned(), why };
     match report.map_err(|error| unusable(error.to_string()))?.verdict {
         Verdict::Tampered(finding) => Err(unusable(format!("the trail was tampered with: {finding}"))),
         Verdict::Complete | Verdict::Open(_) => Ok(last),

@@ -6,6 +6,7 @@ mod told;
 
 use crate::Exit;
 use crate::output::{self, Refused};
+use crate::plan::cause;
 use args::{IdArgs, IdCommand, KeyArgs, SignArgs, VerifyArgs};
 use hv_core::{Clock, SystemClock};
 use hv_identity::key_file::{self, KeyFileError};
@@ -98,7 +99,9 @@ impl fmt::Display for IdFailure {
         match self {
             Self::KeyFile(error) => error.fmt(f),
             Self::Random(error) => write!(f, "the operating system gives no random bytes: {error}"),
-            Self::Unreadable { file, error } => write!(f, "{}: {error}", file.display()),
+            Self::Unreadable { file, error } => {
+                write!(f, "{}: it cannot be read: {}; check the path", file.display(), cause(error.kind()))
+            }
             Self::Content { file, kind, malformed } => {
                 write!(f, "{}: no `{kind}`: {malformed}; see hv id sign --help", file.display())
             }

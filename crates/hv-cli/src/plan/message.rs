@@ -339,9 +339,11 @@ fn did_you_mean(
     }
 }
 
-fn cause(why: io::ErrorKind) -> String {
+/// Why a file cannot be read.
+pub(crate) fn cause(why: io::ErrorKind) -> String {
     match why {
         io::ErrorKind::NotFound => "there is no such file".into(),
+        io::ErrorKind::NotADirectory => "there is no such folder on the way to it".into(),
         io::ErrorKind::PermissionDenied => "permission is denied".into(),
         io::ErrorKind::IsADirectory => "it is a folder".into(),
         other => other.to_string(),

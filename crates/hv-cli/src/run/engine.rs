@@ -590,7 +590,10 @@ impl Run {
         host: &SagaHost,
         first: SagaCommand,
     ) -> Result<SagaState, RunFailure> {
-        self.tell(&Event::Phase(phase));
+        // What was rehearsed is undone in the same phase.
+        if !(phase == Phase::Rehearsal && matches!(first, SagaCommand::Cancel)) {
+            self.tell(&Event::Phase(phase));
+        }
         let (control, cancels) = (self.interrupts.control(phase), self.interrupts.cancels(phase));
         let work = drive(host, &self.executor, &control, first);
         let (state, warning) =

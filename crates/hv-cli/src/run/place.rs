@@ -140,9 +140,19 @@ pub(crate) fn open(data: &Path, wait: Duration) -> Result<OpenTrail<FileLog>, Ru
             Err(LogError::Locked { .. }) if Instant::now() < until => {
                 thread::sleep(Duration::from_millis(20))
             }
-            Err(error) => return Err(misplaced(error)),
+            Err(error) => return Err(in_no_folder(data, misplaced(error))),
             Ok(trail) => return Ok(trail),
         }
+    }
+}
+
+/// Names the place that was given where it is no folder, and not what would lie in it.
+fn in_no_folder(data: &Path, failure: RunFailure) -> RunFailure {
+    match failure {
+        RunFailure::Unusable { doing, kind: kind @ io::ErrorKind::NotADirectory, option, .. } => {
+            RunFailure::Unusable { path: data.to_owned(), doing, kind, option }
+        }
+        failure => failure,
     }
 }
 

@@ -9,6 +9,7 @@ mod timeline;
 mod told;
 mod trail;
 
+use crate::audit::look;
 use crate::output::{self, Refused};
 use crate::session::steer::{self, Word};
 use crate::{Exit, plan::PlanError};
@@ -105,12 +106,7 @@ pub fn run(args: &SagaArgs) -> Result<Exit, Refused> {
 
 /// Asks whoever drives a saga of the folder.
 fn steer(args: &args::SteerArgs, word: Word) -> Result<Exit, Failure> {
-    if !args.data.is_dir() {
-        return Err(Failure::Input(format!(
-            "{}: there is no such folder; check the path",
-            args.data.display()
-        )));
-    }
+    look(&args.data).map_err(|no| Failure::Input(format!("{}: {no}", args.data.display())))?;
     let asked = steer::ask(&args.data, word, args.wait);
     let (words, done) = asked.map_err(|failure| Failure::Input(failure.to_string()))?;
     output::print(&format_args!("{words}\n"))?;

@@ -1,6 +1,7 @@
 //! The sagas of a trail, replayed from its records as any reader can.
 
 use super::Failure;
+use crate::audit::look;
 use hv_core::audit::disk::RealDisk;
 use hv_core::audit::{Entry, Kind, LogError, Reading, StreamNo, Verdict, verify_on};
 use hv_core::event::{NodeEvent, SagaEvent, SessionEvent};
@@ -46,12 +47,7 @@ pub(super) struct Told {
 impl Trail {
     /// Reads a trail without its writer's lock, also while it is written to.
     pub(super) fn read(data: &Path) -> Result<Self, Failure> {
-        if !data.is_dir() {
-            return Err(Failure::Input(format!(
-                "{}: there is no such folder; check the path",
-                data.display()
-            )));
-        }
+        look(data).map_err(|no| Failure::Input(format!("{}: {no}", data.display())))?;
         let mut trail = Self::default();
         let mut bad = None;
         let read = verify_on(&RealDisk, data, &mut |entry| {

@@ -9,16 +9,17 @@ use serde_json::{Value, json};
 pub(super) fn line(file: &FileView) -> String {
     let siblings = match file.siblings.len() {
         0 => String::new(),
-        count => format!("  and {count} beside it"),
+        count => format!("  and {count} beside it, the newest of all is {}", file.revision),
     };
-    let FileView { path, content, revision, .. } = file;
-    format!("{revision}  {:>10}  {}  {path}{siblings}\n", content.length, whom(file.owner.as_ref()))
+    let FileView { path, content, main, .. } = file;
+    format!("{main}  {:>10}  {}  {path}{siblings}\n", content.length, whom(file.owner.as_ref()))
 }
 
 pub(super) fn file(file: &FileView) -> Value {
     let sibling = |(revision, content): &(hv_core::session::Revision, Content)| json!({ "revision": revision.0, "id": content.id, "length": content.length });
     json!({
         "path": file.path,
+        "main": file.main.0,
         "revision": file.revision.0,
         "id": file.content.id,
         "length": file.content.length,
