@@ -226,6 +226,16 @@ fn quotas_hold_and_eventual_sessions_keep_what_was_written_at_once() {
     assert_eq!(desk.write("b", "one", b"b", &["--expect", "r1"]).status.code(), Some(0));
     let file = &desk.told("low", &["ls"])["files"][0];
     assert_eq!(file["siblings"].as_array().unwrap().len(), 1, "{file}");
+    let (main, beside) = (&file["main"], &file["siblings"][0]["revision"]);
+    assert_eq!(&file["revision"], beside, "{file}");
+    let line = String::from_utf8(desk.done(&mut desk.vfs("low", &["ls"]))).unwrap();
+    let newest = format!("and 1 beside it, the newest of all is r{beside}");
+    assert!(line.starts_with(&format!("r{main} ")) && line.contains(&newest), "{line}");
+    // What is written outside is one of them, and it is said which.
+    let to = desk.folder.path().join("out");
+    let output = desk.vfs("low", &["export", to.to_str().unwrap()]).output().unwrap();
+    assert!(said(&output).contains(&format!("one is as of r{main}, beside which stand r{beside}")));
+    assert_eq!(std::fs::read(to.join("one")).unwrap(), b"a");
 }
 
 /// Every file in the folder of a trail counts; nothing that hv is asked to write goes there.

@@ -221,6 +221,8 @@ impl Desk<'_> {
     async fn export(&self, args: &ExportArgs) -> Result<Answer, LiveFailure> {
         let (session, agent) = (&self.session, &self.by.agent);
         let files = self.hv.stat_files(session, agent, None).await?;
+        let diverged: Vec<_> =
+            files.iter().filter(|file| !file.siblings.is_empty()).map(words::beside).collect();
         let paths: Vec<String> = files.into_iter().map(|file| file.path).collect();
         real::check(&args.folder, &paths)?;
         let mut gone = Vec::new();
@@ -230,7 +232,9 @@ impl Desk<'_> {
                 None => gone.push(path.clone()),
             }
         }
-        let warning = (!gone.is_empty()).then(|| format!("kept elsewhere or purged: {}", gone.join(", ")));
+        let gone_words = (!gone.is_empty()).then(|| format!("kept elsewhere or purged: {}", gone.join(", ")));
+        let warning: Vec<String> = gone_words.into_iter().chain(diverged).collect();
+        let warning = (!warning.is_empty()).then(|| warning.join("; "));
         let words = counted(paths.len() - gone.len(), "file") + "\n";
         Ok(Answer::new(Exit::Done, words, json!({ "files": paths, "left_out": gone })).warning(warning))
     }

@@ -15,6 +15,12 @@ pub(super) fn line(file: &FileView) -> String {
     format!("{main}  {:>10}  {}  {path}{siblings}\n", content.length, whom(file.owner.as_ref()))
 }
 
+/// What of a file is not its main version.
+pub(super) fn beside(file: &FileView) -> String {
+    let others: Vec<String> = file.siblings.iter().map(|(revision, _)| revision.to_string()).collect();
+    format!("{} is as of {}, beside which stand {}", file.path, file.main, others.join(", "))
+}
+
 pub(super) fn file(file: &FileView) -> Value {
     let sibling = |(revision, content): &(hv_core::session::Revision, Content)| json!({ "revision": revision.0, "id": content.id, "length": content.length });
     json!({
