@@ -534,6 +534,7 @@ fn of_two_that_are_called_the_same_the_one_that_waits_longer_is_settled() {
         assert_eq!(code, Some(0), "{told}");
         let listed = hv(&["saga", "list", "t"]).1;
         assert_eq!(listed.matches("waits for a person").count(), left, "{listed}");
+        assert_eq!(listed.matches("escalated, its step could not be undone").count(), 2, "{listed}");
     }
 }
 

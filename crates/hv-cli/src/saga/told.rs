@@ -29,17 +29,30 @@ pub(super) fn list(trail: &Trail, as_json: bool) -> Result<Exit, Failure> {
     } else {
         let mut text = String::new();
         for (session, .., told) in trail.sagas(None) {
-            let done = told.saga.runs().filter(|run| run.state.name() == "committed").count();
+            let count = |state| told.saga.runs().filter(|run| run.state == state).count();
+            let (done, stuck) = (count(StepState::Committed), count(StepState::CompensationFailed));
             let cause = cause(told).map(|cause| format!(", because {cause}")).unwrap_or_default();
             let paused = if told.saga.is_paused() { ", paused" } else { "" };
             let stand = match (done, told.saga.steps().len()) {
+                // Nobody knows what of it is there.
+                (_, 1) if stuck > 0 => "its step could not be undone".to_owned(),
                 (0, 1) => "its step does not stand".to_owned(),
                 (_, 1) => "its step stands".to_owned(),
                 (1, steps) => format!("1 of {steps} steps stands"),
                 (done, steps) => format!("{done} of {steps} steps stand"),
             };
-            let _ =
-                writeln!(text, "{}/{}  {}, {stand}{paused}{cause}", session.name, told.id, told.saga.state());
+            let stuck = if stuck > 0 && told.saga.steps().len() > 1 {
+                format!(", {stuck} could not be undone")
+            } else {
+                String::new()
+            };
+            let _ = writeln!(
+                text,
+                "{}/{}  {}, {stand}{stuck}{paused}{cause}",
+                session.name,
+                told.id,
+                told.saga.state()
+            );
         }
         for item in &open {
             let _ = writeln!(text, "{item}  waits for a person: hv saga resolve, skip or retry");
