@@ -260,8 +260,11 @@ impl Recent {
     /// The definitions that these bytes begin with, and their length. No encoding begins with another one, so whoever
     /// decoded the bytes would find just these.
     fn find(&self, bytes: &[u8]) -> Option<(usize, Steps)> {
-        let set = self.kept.get(set_of(bytes))?;
-        let kept = set.iter().flatten().find(|kept| bytes.starts_with(&kept.bytes))?;
+        let within = |words| {
+            let set = self.kept.get(set_of(bytes, words))?;
+            set.iter().flatten().find(|kept| bytes.starts_with(&kept.bytes))
+        };
+        let kept = MEASURES.iter().find_map(|words| within(*words))?;
         Some((kept.bytes.len(), kept.steps.clone()))
     }
 
@@ -276,7 +279,9 @@ impl Recent {
             self.kept.resize_with(PLACES, || None);
         }
         self.turn = (self.turn + 1) % WAYS;
-        let Some(place) = self.kept.get_mut(set_of(bytes)).and_then(|set| set.get_mut(self.turn)) else {
+        let Some(place) =
+            self.kept.get_mut(set_of(bytes, measure(bytes))).and_then(|set| set.get_mut(self.turn))
+        else {
             return;
         };
         self.bytes += bytes.len();
@@ -285,9 +290,17 @@ impl Recent {
     }
 }
 
-/// The set in which definitions are looked for that begin like this (FNV-1a, by words).
-fn set_of(bytes: &[u8]) -> core::ops::Range<usize> {
-    let words = bytes.chunks_exact(8).take(8).filter_map(|word| word.first_chunk().copied());
+/// How many words of definitions choose their set, the first of these that they have: whoever looks for them sees what
+/// stands behind them too, and does not know where they end.
+const MEASURES: [usize; 4] = [8, 4, 2, 0];
+
+fn measure(bytes: &[u8]) -> usize {
+    MEASURES.into_iter().find(|words| bytes.len() >= words * 8).unwrap_or(0)
+}
+
+/// The set in which definitions are looked for that begin with these words (FNV-1a, by words).
+fn set_of(bytes: &[u8], words: usize) -> core::ops::Range<usize> {
+    let words = bytes.chunks_exact(8).take(words).filter_map(|word| word.first_chunk().copied());
     let hash = words.fold(0xcbf2_9ce4_8422_2325_u64, |hash, word| {
         (hash ^ u64::from_le_bytes(word)).wrapping_mul(0x0000_0100_0000_01b3)
     });
@@ -314,11 +327,19 @@ mod tests {
         let bytes = steps(&["a", "b"]).to_bytes();
         let (one, other) = (Steps::from_bytes(&bytes).unwrap(), Steps::from_bytes(&bytes).unwrap());
         assert!(Arc::ptr_eq(&one[0], &other[0]));
-        // Behind them stands something else, and they are found all the same.
-        let more = [&bytes[..], &[7]].concat();
-        let mut reader = Reader::new(&more);
-        assert_eq!(Steps::take(&mut reader), Ok(one));
-        assert_eq!(reader.rest(), [7]);
+        // Behind them stands something else, each time another, and they are found all the same, however short they are.
+        let long = "x".repeat(80);
+        for list in [&["a"][..], &["a", "b"], &["a", "b", "c", "d"], &[&long[..], "b"]] {
+            let bytes = steps(list).to_bytes();
+            let one = Steps::from_bytes(&bytes).unwrap();
+            for behind in [&[7; 1][..], &[8; 9], &[9; 100]] {
+                let more = [&bytes[..], behind].concat();
+                let mut reader = Reader::new(&more);
+                let again = Steps::take(&mut reader).unwrap();
+                assert!(Arc::ptr_eq(&again[0], &one[0]), "{list:?} before {} bytes", behind.len());
+                assert_eq!(reader.rest(), behind);
+            }
+        }
     }
 
     #[test]
