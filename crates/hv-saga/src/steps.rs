@@ -191,7 +191,7 @@ impl Wire for Steps {
             before = Some(def);
         }
         let bytes = out.get(start..).unwrap_or_default();
-        if let Some(written) = written.filter(|_| bytes.len() <= KEPT_BYTES)
+        if let Some(written) = written.filter(|_| bytes.len() <= WRITTEN_BYTES)
             && written.once.swap(true, Ordering::Relaxed)
         {
             written.bytes.get_or_init(|| bytes.into());
@@ -251,6 +251,9 @@ struct Kept {
 /// So many places a table has, in sets of so many.
 const PLACES: usize = 256;
 const WAYS: usize = 4;
+
+/// Definitions that take more bytes than this are written anew each time, so that many sagas hold little of it.
+const WRITTEN_BYTES: usize = 512;
 
 /// Definitions that take more bytes than this are not kept, and neither are more than so many bytes together.
 const KEPT_BYTES: usize = 16 << 10;
@@ -406,6 +409,12 @@ mod tests {
         let grown = Steps::from_bytes(&steps.to_bytes()).unwrap();
         assert_eq!((grown.len(), &grown), (3, &steps));
         assert!(!is_kept(&steps), "what is written once is not kept");
+        // Nor is what is long.
+        let names: Vec<String> = (10..30).map(|n| "x".repeat(40) + &n.to_string()).collect();
+        let long = of(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(
+            long.to_bytes().len() > WRITTEN_BYTES && long.to_bytes() == long.to_bytes() && !is_kept(&long)
+        );
         // One that nobody shares grows where it is.
         assert_eq!(steps.to_bytes(), steps.to_bytes());
         steps.append(&of(&["d"]));
