@@ -257,8 +257,11 @@ fn what_cannot_be_signed_is_bad_input() {
         assert!(said.contains(fragment), "{kind}{rest}: {said}");
     }
     let nowhere = "id sign --key {a.key} --type join --audience did:mesh:node --deadline 1m {nowhere}";
-    assert!(desk.refused(nowhere).contains("No such file"));
-    assert!(desk.refused("id verify {nowhere}").contains("No such file"));
+    assert!(desk.refused(nowhere).contains("it cannot be read: there is no such file; check the path"));
+    assert!(
+        desk.refused("id verify {nowhere}")
+            .contains("it cannot be read: there is no such file; check the path")
+    );
     assert!(desk.refused("id verify --bound-to did:key:z6Mk --did did:mesh:a {a.key}").contains("bound-to"));
     assert!(desk.refused("id verify --did alpha {a.key}").contains("a DID reads"));
 }
