@@ -183,7 +183,7 @@ fn middle(mut of: Vec<Duration>) -> Result<Duration, String> {
     of.get(of.len() / 2).copied().ok_or_else(|| "no calls, so nothing to time".to_owned())
 }
 
-/// Sagas one after another, from their definition to their end.
+/// Sagas one after another, from their creation to their end; their steps are put together once, as steno's are.
 fn sagas(calls: u64, log: Arc<dyn Log>) -> Result<Timed, String> {
     let stage = Stage::new()?;
     let steps = stage.three_steps()?;

@@ -47,7 +47,7 @@ impl Court {
         let deadline = self.clock.now().after(HOUR);
         let call = request.call(&did("operator"), deadline).unwrap();
         let word = Presented::new(deadline, vec![self.witnessed("witness", &call)]).unwrap();
-        self.hv.govern(&did("operator"), request, &word).await
+        self.hv.govern(&did("operator"), request, &word).await.map(drop)
     }
 
     async fn refused(&self, request: &Request) -> LedgerDenial {

@@ -144,7 +144,7 @@ impl Desk {
             content: Content::Witness { call },
         };
         let word = Presented::new(deadline, vec![statement.seal(&key(by)).unwrap()]).unwrap();
-        self.hv.govern(&did("operator"), &request, &word).await.map_err(|error| match error {
+        self.hv.govern(&did("operator"), &request, &word).await.map(drop).map_err(|error| match error {
             Error::Denied(denied) => {
                 let Denied { reason, .. } = *denied;
                 reason

@@ -124,7 +124,7 @@ impl Trip {
 
     async fn settle(&self, step: &str, how: Settlement, word: &Presented) -> Result<(), Reason> {
         let request = Request::Settle { item: id(step), how };
-        reason(self.hv.govern(&did("operator"), &request, word).await)
+        reason(self.hv.govern(&did("operator"), &request, word).await.map(drop))
     }
 
     async fn retry(&self, step: &str, word: &Presented) -> Result<Retried, Reason> {

@@ -200,28 +200,10 @@ async fn slashed(args: &SlashArgs) -> Result<Answer, LiveFailure> {
     }
     let presented = word_of(args.witness.as_deref().unwrap_or(&args.evidence))?;
     let folder = Folder::open(&args.place)?;
-    let before = last_on(&args.place, &request);
     let done = folder.hv.govern(&args.by, &request, &presented).await;
-    let done = done.and_then(|()| folder.hv.charges());
     let left = folder.leave().await;
-    let charged = done.map_err(LiveFailure::from).and_then(|charges| left.map(|()| charges))?;
-    let nothing_new = before.is_some() && last_on(&args.place, &request) == before;
-    let Request::Slash { about, evidence, .. } = request else {
-        return Err(unfit(&args.evidence, &"it is no evidence"));
-    };
-    let done = match charged.into_iter().find(|charge| charge.evidence == evidence) {
-        Some(charge) => Accepted::Charged { about, evidence, until: charge.until },
-        None if nothing_new => Accepted::AlreadySlashed { about, evidence },
-        None => Accepted::Slashed { about, evidence },
-    };
-    Ok(told(&args.place, &[done]))
-}
-
-/// The last batch in which something came of the evidence that a slash rests on.
-fn last_on(place: &Place, request: &Request) -> Option<u64> {
-    let Request::Slash { evidence, .. } = request else { return None };
-    let (trust, evidence) = (Trust::read(&place.data).ok()?, evidence.to_string());
-    trust.history.iter().rev().find(|happened| happened.names_text(&evidence)).map(|happened| happened.lsn)
+    let verdict = done.map_err(LiveFailure::from).and_then(|verdict| left.map(|()| verdict))?;
+    Ok(told(&args.place, verdict.as_slice()))
 }
 
 async fn accept_all(args: &AcceptArgs) -> Result<Answer, LiveFailure> {

@@ -57,6 +57,21 @@ pub enum Accepted {
     KeyChanged,
 }
 
+impl Accepted {
+    /// What an order to slash comes to that leads to these events.
+    pub(crate) fn verdict(state: &State, (about, evidence): (Did, Digest), events: &[LedgerEvent]) -> Self {
+        let now_charged = events.iter().find_map(|event| match event {
+            LedgerEvent::Charged { until, .. } => Some(*until),
+            _ => None,
+        });
+        match now_charged.or_else(|| state.ledger.case(&evidence).map(|case| case.until)) {
+            Some(until) => Self::Charged { about, evidence, until },
+            None if events.is_empty() => Self::AlreadySlashed { about, evidence },
+            None => Self::Slashed { about, evidence },
+        }
+    }
+}
+
 impl Hypervisor {
     /// Takes up a signed statement: `join`, `vouch`, `release`, `evidence`, `rotate` or `revoke`, addressed to
     /// this node, in time, signed with the key that speaks for its author now, and used for the first time.
@@ -162,16 +177,7 @@ fn decided(state: &State, now: Timestamp, envelope: &Envelope) -> Result<(Draft,
             };
             let Struck { ledger, sessions } = consequence::slash(state, order, now).map_err(denied)?;
             let (about, evidence) = (about.clone(), *evidence);
-            let now_charged = ledger.iter().find_map(|event| match event {
-                LedgerEvent::Charged { until, .. } => Some(*until),
-                _ => None,
-            });
-            let charged = now_charged.or_else(|| state.ledger.case(&evidence).map(|case| case.until));
-            let accepted = match charged {
-                Some(until) => Accepted::Charged { about, evidence, until },
-                None if ledger.is_empty() => Accepted::AlreadySlashed { about, evidence },
-                None => Accepted::Slashed { about, evidence },
-            };
+            let accepted = Accepted::verdict(state, (about, evidence), &ledger);
             (Draft::default().node(spent).ledger(ledger).also(sessions), (accepted, nobody))
         }
         Content::Rotate { .. } | Content::Revoke => {

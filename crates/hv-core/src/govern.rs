@@ -1,5 +1,6 @@
 //! What changes the supervisor itself: Ring 0, by the word of a witness for exactly this change.
 
+use crate::accept::Accepted;
 use crate::authority::NodeConfig;
 use crate::charges;
 use crate::consequence::{self, Struck};
@@ -229,19 +230,36 @@ impl Hypervisor {
     }
 
     /// Changes the supervisor. Ring 0: `presented` brings the word of a configured witness on the call that
-    /// [`Request::call`] gives with the same `by` and the deadline of `presented`; who asks is no witness of it.
+    /// [`Request::call`] gives with the same `by` and the deadline of `presented`; who asks is no witness of it. Gives
+    /// what a [`Request::Slash`] came to, because evidence that was used before leads to nothing.
     ///
     /// # Errors
     /// [`Reason::NotConfigured`] and [`Reason::Unwitnessed`] where there are no witnesses to ask;
     /// [`Reason::Late`] after the deadline;
     /// [`Reason::Ring`] without a witness that counts, with each statement's own reason on the trail; what
     /// the ledger or the registry of keys says against it; [`Error::Log`], [`Error::Poisoned`].
-    pub async fn govern(&self, by: &Did, request: &Request, presented: &Presented) -> Result<(), Error> {
+    pub async fn govern(
+        &self,
+        by: &Did,
+        request: &Request,
+        presented: &Presented,
+    ) -> Result<Option<Accepted>, Error> {
         if let Request::Purge { purge } = request {
-            return self.purge_witnessed(by, purge, presented).await.map(drop);
+            return self.purge_witnessed(by, purge, presented).await.map(|_| None);
         }
         evidence::verify_ahead(self.node(), presented.statements().iter().chain(request.statement()))?;
-        self.node().commit(|state, now| Ok((decided(state, now, by, request, presented)?, ()))).await
+        self.node()
+            .commit(|state, now| {
+                let draft = decided(state, now, by, request, presented)?;
+                let verdict = match request {
+                    Request::Slash { about, evidence, .. } => {
+                        Some(Accepted::verdict(state, (about.clone(), *evidence), draft.on_ledger()))
+                    }
+                    _ => None,
+                };
+                Ok((draft, verdict))
+            })
+            .await
     }
 }
 

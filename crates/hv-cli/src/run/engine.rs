@@ -590,10 +590,17 @@ impl Run {
         host: &SagaHost,
         first: SagaCommand,
     ) -> Result<SagaState, RunFailure> {
-        // What was rehearsed is undone in the same phase.
-        if !(phase == Phase::Rehearsal && matches!(first, SagaCommand::Cancel)) {
-            self.tell(&Event::Phase(phase));
-        }
+        self.tell(&Event::Phase(phase));
+        self.driven_on(phase, host, first).await
+    }
+
+    /// The same in a phase that has begun.
+    async fn driven_on(
+        &self,
+        phase: Phase,
+        host: &SagaHost,
+        first: SagaCommand,
+    ) -> Result<SagaState, RunFailure> {
         let (control, cancels) = (self.interrupts.control(phase), self.interrupts.cancels(phase));
         let work = drive(host, &self.executor, &control, first);
         let (state, warning) =

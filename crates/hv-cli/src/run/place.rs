@@ -117,7 +117,8 @@ pub(crate) fn open_or_create(data: &Path, wait: Duration) -> Result<OpenTrail<Fi
                     option: "--data",
                 })?;
             }
-            OpenTrail::create(data, SystemClock.now(), FileOptions::new(entropy()?)).map_err(misplaced)
+            OpenTrail::create(data, SystemClock.now(), FileOptions::new(entropy()?))
+                .map_err(|error| misplaced(data, error))
         }
         opened => opened,
     }
@@ -140,31 +141,28 @@ pub(crate) fn open(data: &Path, wait: Duration) -> Result<OpenTrail<FileLog>, Ru
             Err(LogError::Locked { .. }) if Instant::now() < until => {
                 thread::sleep(Duration::from_millis(20))
             }
-            Err(error) => return Err(in_no_folder(data, misplaced(error))),
+            Err(error) => return Err(misplaced(data, error)),
             Ok(trail) => return Ok(trail),
         }
     }
 }
 
-/// Names the place that was given where it is no folder, and not what would lie in it.
-fn in_no_folder(data: &Path, failure: RunFailure) -> RunFailure {
-    match failure {
-        RunFailure::Unusable { doing, kind: kind @ io::ErrorKind::NotADirectory, option, .. } => {
-            RunFailure::Unusable { path: data.to_owned(), doing, kind, option }
-        }
-        failure => failure,
-    }
-}
-
-/// Tells a place where no trail can be from a machine that fails.
-fn misplaced(error: LogError) -> RunFailure {
+/// Tells a place where no trail can be from a machine that fails. A place that is no folder is named as it was given, and
+/// not what would lie in it.
+fn misplaced(data: &Path, error: LogError) -> RunFailure {
     use io::ErrorKind::{
         AlreadyExists, InvalidFilename, IsADirectory, NotADirectory, NotFound, PermissionDenied,
         ReadOnlyFilesystem,
     };
     match error {
         LogError::Io { path, doing, kind } => match kind {
-            AlreadyExists | InvalidFilename | IsADirectory | NotADirectory | NotFound | PermissionDenied
+            NotADirectory => RunFailure::Unusable {
+                path: data.to_owned(),
+                doing: doing.to_string(),
+                kind,
+                option: "--data",
+            },
+            AlreadyExists | InvalidFilename | IsADirectory | NotFound | PermissionDenied
             | ReadOnlyFilesystem => {
                 RunFailure::Unusable { path, doing: doing.to_string(), kind, option: "--data" }
             }

@@ -36,7 +36,7 @@ pub(super) fn settle(args: &SettleArgs, how: Settlement) -> Result<Exit, Failure
     runtime()?.block_on(async {
         let done = match how {
             Settlement::Resolved {} | Settlement::Skipped {} => {
-                hv.govern(&by, &request, &presented).await.map(|()| None).map_err(Failure::from)
+                hv.govern(&by, &request, &presented).await.map(|_| None).map_err(Failure::from)
             }
             Settlement::Retried {} => {
                 let control = Control::new();

@@ -4,7 +4,7 @@ use super::Written;
 use crate::event::{self, LedgerEvent, MembershipEvent, NodeEvent, SessionEvent};
 use crate::observed::Sums;
 use crate::scoring::Outcomes;
-use crate::state::{NamedSaga, State};
+use crate::state::{NamedSaga, Room, State};
 use hv_audit::{Batch, Expect, LogError, PayloadRef, Reduction, StreamNo};
 use hv_saga::{Decided, SagaEvent};
 use hv_session::{ConsistencyMode, FileCommand, Session, SessionCommand, SessionDenial};
@@ -79,7 +79,7 @@ pub(crate) struct Ahead {
     /// The saga that begins with the batch, as it is before its first event.
     pub(crate) begun: Option<Box<NamedSaga>>,
     /// Room for the next one, of a saga that has ended.
-    pub(crate) room: Option<Box<NamedSaga>>,
+    pub(crate) room: Option<Room>,
 }
 
 /// A [`SessionEvent::Granted`] that stands directly behind its start.
@@ -137,6 +137,11 @@ impl Draft {
         now: Timestamp,
     ) -> Result<(), SessionDenial> {
         session.decide_into(command, now, &mut self.lifecycle)
+    }
+
+    /// What happens on the ledger by it.
+    pub(crate) fn on_ledger(&self) -> &[LedgerEvent] {
+        &self.ledger
     }
 
     /// Whether the session comes into the strong mode by it.
@@ -451,7 +456,7 @@ impl Ahead {
         }
         emptied(&mut self.grants);
         (self.outcomes, self.judged, self.begun, self.reached) = (None, None, None, false);
-        self.room = self.room.take().filter(|room| room.machine.room() <= KEPT);
+        self.room = self.room.take().filter(|room| room.steps() <= KEPT);
     }
 }
 

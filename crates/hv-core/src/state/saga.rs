@@ -6,6 +6,25 @@ use hv_saga::{Saga, StepDef};
 use hv_types::{Did, SagaId};
 use std::collections::BTreeSet;
 
+/// What is left of a saga that has ended: nothing but its room, for another one.
+#[derive(Debug)]
+pub(crate) struct Room(Box<NamedSaga>);
+
+impl Room {
+    pub(crate) fn of(mut saga: Box<NamedSaga>) -> Self {
+        saga.machine.clear();
+        saga.unproven.clear();
+        saga.principals.clear();
+        saga.held.clear();
+        Self(saga)
+    }
+
+    /// How many steps there is room for.
+    pub(crate) const fn steps(&self) -> usize {
+        self.0.machine.room()
+    }
+}
+
 impl NamedSaga {
     /// A saga that does not exist yet.
     pub(crate) fn new(id: SagaId, unproven: &[u32]) -> Self {
@@ -15,13 +34,13 @@ impl NamedSaga {
 
     /// The same with those for whom its agents act, as a rehearsal or not, in the room of one that has ended.
     pub(crate) fn begin(
-        room: Option<Box<Self>>,
+        room: Option<Room>,
         (id, unproven): (&SagaId, &[u32]),
         principals: &[Did],
         rehearsal: bool,
     ) -> Box<Self> {
         let mut saga = match room {
-            Some(mut room) => {
+            Some(Room(mut room)) => {
                 room.id = id.clone();
                 room.unproven.extend_from_slice(unproven);
                 room
@@ -31,14 +50,6 @@ impl NamedSaga {
         saga.rehearsal = rehearsal;
         saga.principals.extend_from_slice(principals);
         saga
-    }
-
-    /// Leaves nothing but the room of it and its name.
-    pub(crate) fn clear(&mut self) {
-        self.machine.clear();
-        self.unproven.clear();
-        self.principals.clear();
-        self.held.clear();
     }
 
     /// Those whom the saga names as the ones for whom its agents act.

@@ -1,6 +1,6 @@
 //! The sagas of a session: those that run, and how those ended that do not.
 
-use super::{CROWD, NO_SAGA, NamedSaga, Slot};
+use super::{CROWD, NO_SAGA, NamedSaga, Room, Slot};
 use crate::adapters::outcomes;
 use crate::node::Ahead;
 use crate::scoring::{self, Outcomes};
@@ -154,11 +154,11 @@ impl Slot {
         state: SagaState,
         at: Option<Micros>,
         worked: Option<Outcomes>,
-    ) -> (Option<(Timestamp, Outcomes)>, Option<Box<NamedSaga>>) {
+    ) -> (Option<(Timestamp, Outcomes)>, Option<Room>) {
         if let (true, Some(ended)) = (self.adapted.scored(), self.running.get(&number)) {
             self.outcomes.extend(outcomes(&self.id, &ended.id, &ended.machine));
         }
-        let Some(mut ended) = self.take_running(number) else { return (None, None) };
+        let Some(ended) = self.take_running(number) else { return (None, None) };
         if ended.rehearsal {
             self.undos.rehearsed(&ended.machine);
         }
@@ -171,8 +171,7 @@ impl Slot {
             self.escalated.push((number, ended));
             None
         } else {
-            ended.clear();
-            Some(ended)
+            Some(Room::of(ended))
         };
         if !self.certified.is_empty() {
             let certified = self.certified.range((number, 0)..=(number, u32::MAX));

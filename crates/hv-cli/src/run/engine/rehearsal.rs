@@ -38,7 +38,7 @@ impl Run {
             state = self.driven(Phase::Rehearsal, &host, first).await?;
         }
         if !state.is_terminal() && !self.interrupts.are_final() {
-            state = self.driven(Phase::Rehearsal, &host, SagaCommand::Cancel).await?;
+            state = self.driven_on(Phase::Rehearsal, &host, SagaCommand::Cancel).await?;
         }
         if !state.is_terminal() {
             return Ok(End::Abandoned);
