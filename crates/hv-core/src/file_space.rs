@@ -404,7 +404,7 @@ impl Hypervisor {
                 let slot = pass(state, now, session, agent, Access::Change)?;
                 let command = command(slot)?;
                 let used = intent::files((slot, now), agent, Access::Change, || touched(&command))?;
-                let mut draft = state.draft().of(slot.stream).and(used);
+                let mut draft = Draft::begin().of(slot.stream).and(used);
                 let decided = draft.decide_file(&slot.session, agent, &command, now);
                 decided.map_err(|denial| slot.refuse_session("change_file", Some(agent), denial))?;
                 Ok((draft, ask(slot)))

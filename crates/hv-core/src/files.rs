@@ -195,7 +195,7 @@ impl Hypervisor {
                 let command = command.as_ref().map_err(|bad| refuse_path(slot, agent, bad.clone()))?;
                 pass_in((state, slot, now), agent, Access::Change)?;
                 let used = intent::files((slot, now), agent, Access::Change, || touched(command))?;
-                let mut draft = state.draft().of(slot.stream).and(used);
+                let mut draft = Draft::begin().of(slot.stream).and(used);
                 let decided = draft.decide_file(&slot.session, agent, command, now);
                 decided.map_err(|denial| slot.refuse_session("change_file", Some(agent), denial))?;
                 if let Some(payload) = attached {

@@ -2,7 +2,7 @@
 
 use crate::adapters::{Heard, lower};
 use crate::charges;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, Time};
 use crate::config::Config;
 use crate::consequence;
 use crate::elsewhere::Weighed;
@@ -134,7 +134,8 @@ impl Hypervisor {
     /// # Errors
     /// None that an empty log can cause.
     pub fn in_memory() -> Result<Self, Error> {
-        Self::open(Arc::<MemoryLog>::default(), Arc::new(SystemClock))
+        let log = OpenTrail::from(Arc::<MemoryLog>::default());
+        Ok(Self { node: Node::open(log, Time::System, |_| Ok(None))? })
     }
 
     /// A node on a log; its state is what the log says. Costs time in proportion to the log, unless that was spent
@@ -143,7 +144,7 @@ impl Hypervisor {
     /// # Errors
     /// [`Error::Log`] where the log cannot be read or holds what no honest run could have written.
     pub fn open(log: impl Into<OpenTrail>, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        Ok(Self { node: Node::open(log.into(), clock, |_| Ok(None))? })
+        Ok(Self { node: Node::open(log.into(), clock.into(), |_| Ok(None))? })
     }
 
     /// As [`open`](Self::open), under these limits from here on; that they changed is recorded. Without it, those hold
@@ -156,7 +157,7 @@ impl Hypervisor {
         clock: Arc<dyn Clock>,
         guards: Guards,
     ) -> Result<Self, Error> {
-        Ok(Self { node: Node::open(log.into(), clock, |_| Ok(Some(guards)))? })
+        Ok(Self { node: Node::open(log.into(), clock.into(), |_| Ok(Some(guards)))? })
     }
 
     /// As [`open`](Self::open), under the limits that this makes of those that were set last; that they changed is
@@ -183,7 +184,7 @@ impl Hypervisor {
         clock: Arc<dyn Clock>,
         set: impl FnOnce(&Guards) -> Result<Guards, Error>,
     ) -> Result<Self, Error> {
-        Ok(Self { node: Node::open(log.into(), clock, |kept| set(kept).map(Some))? })
+        Ok(Self { node: Node::open(log.into(), clock.into(), |kept| set(kept).map(Some))? })
     }
 
     /// The limits that hold on this node.
@@ -258,7 +259,7 @@ impl Hypervisor {
                     return Err(Refusal::on_node("create_session", Some(creator), reason));
                 }
                 let create = SessionCommand::Create { id: id.clone(), creator: creator.clone(), config };
-                let mut draft = state.draft();
+                let mut draft = Draft::begin();
                 draft.decide(&UNBORN, &create, now).map_err(|denial| {
                     Refusal::on_node("create_session", Some(creator), Reason::Session(Box::new(denial)))
                 })?;
@@ -290,7 +291,7 @@ impl Hypervisor {
         self.node
             .commit(|state, now| {
                 let slot = find(state, "activate_session", session)?;
-                let mut draft = state.draft().of(slot.stream);
+                let mut draft = Draft::begin().of(slot.stream);
                 let decided = draft.decide(&slot.session, &SessionCommand::Activate, now);
                 decided.map_err(|denial| slot.refuse_session("activate_session", None, denial))?;
                 Ok((draft, ()))
@@ -487,7 +488,7 @@ impl Hypervisor {
             let slot = find(state, "terminate_session", session)?;
             // What ends with it is told before.
             match slot.running_sagas().next() {
-                Some(_) => Ok(state.draft().session(slot.stream, finished(slot, now))),
+                Some(_) => Ok(Draft::begin().session(slot.stream, finished(slot, now))),
                 None => closed(state, slot, now),
             }
         };
@@ -529,7 +530,7 @@ fn closed(state: &State, slot: &Slot, now: Timestamp) -> Result<Draft, Box<Refus
         let reason = Reason::SagaUnfinished(saga.id.clone());
         return Err(slot.refuse("terminate_session", None, None, reason));
     }
-    let mut draft = state.draft().closing(slot.stream);
+    let mut draft = Draft::begin().closing(slot.stream);
     let decided = draft.decide(&slot.session, &SessionCommand::End, now);
     decided.map_err(|denial| slot.refuse_session("terminate_session", None, denial))?;
     // Mostly nobody vouched for anybody.
@@ -609,11 +610,10 @@ pub(crate) fn join(
         }
         _ => SessionCommand::Join { did: did.clone(), needs },
     };
-    let mut draft = state.draft().of(slot.stream);
+    let mut draft = Draft::begin().of(slot.stream);
     let joined = draft.decide(&slot.session, &join, now);
     joined.map_err(|denial| slot.refuse_session("join", Some(did), denial))?;
     let refuse_ledger = |denial| slot.refuse("join", Some(did), None, Reason::Ledger(Box::new(denial)));
-    let mut endowed = Vec::new();
     let mut sigma = UNKNOWN_SIGMA;
     let mut caps = caps.clone();
     let scored = slot.adapted.scored().then(|| match heard {
@@ -641,14 +641,15 @@ pub(crate) fn join(
         }
     } else if let Trust::Said(said, source) = said {
         let endow = LedgerCommand::Endow { agent: did.clone(), sigma: said, source };
-        endowed = state.ledger.decide(&endow, now).map_err(refuse_ledger)?;
-        for event in &endowed {
+        state.ledger.decide_into(&endow, now, &mut draft.ledger).map_err(refuse_ledger)?;
+        for event in &draft.ledger {
             if let LedgerEvent::Opened { sigma: opened, .. } = event {
                 sigma = *opened;
             }
         }
         // Whoever is new has no history that could be checked, unless another node has one.
         if elsewhere.is_none() {
+            caps.reserve_exact(1);
             caps.push(Cap::Probation);
         }
     }
@@ -682,5 +683,5 @@ pub(crate) fn join(
     if let Some(weighed) = weighed {
         said.push(weighed);
     }
-    Ok((draft.node(said).ledger(endowed), ring))
+    Ok((draft.node(said), ring))
 }

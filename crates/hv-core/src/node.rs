@@ -1,7 +1,7 @@
 //! The sequencer: under a short lock decide, append and apply; outside it sync; only then reveal.
 
 use crate::adapters::Ports;
-use crate::clock::Clock;
+use crate::clock::Time;
 use crate::early::Early;
 use crate::elsewhere::Elsewhere;
 use crate::error::{Denied, Error, Reason};
@@ -51,7 +51,7 @@ pub(crate) struct Node {
 #[derive(Debug)]
 struct Shared {
     log: Arc<dyn Log>,
-    clock: Arc<dyn Clock>,
+    clock: Time,
     /// The time of the last record; the next one is not before it. Written under the lock.
     last: AtomicU64,
     inner: Mutex<Inner>,
@@ -209,7 +209,7 @@ impl Node {
     /// themselves.
     pub(crate) fn open(
         OpenTrail { log, taken }: OpenTrail,
-        clock: Arc<dyn Clock>,
+        clock: Time,
         set: impl FnOnce(&Guards) -> Result<Option<Guards>, Error>,
     ) -> Result<Self, Error> {
         let mut inner = Inner::default();
@@ -357,7 +357,7 @@ impl Node {
             draft.node.extend(self.due(now)?);
         }
         self.record(inner, &mut draft, now, made)?;
-        inner.state.spare(draft);
+        draft.spare();
         Ok(())
     }
 

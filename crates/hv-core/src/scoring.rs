@@ -7,9 +7,10 @@ use hv_liability::{Demand, Outcome, Went};
 use hv_rings::class::Override;
 use hv_saga::{Machine, Saga, SagaState, StepState};
 use hv_types::{Did, Ring, Timestamp};
+use smallvec::SmallVec;
 
-/// The outcomes of a saga, by who worked, in the order of names.
-pub(crate) type Outcomes = Vec<(Did, Vec<Outcome>)>;
+/// The outcomes of a saga, by who worked, in the order of names; mostly one agent did a few steps.
+pub(crate) type Outcomes = SmallVec<[(Did, SmallVec<[Outcome; 3]>); 1]>;
 
 /// What the saga says that has ended: a step speaks for its agent where the whole saga was done, and against it
 /// where it failed for good. What was undone because somebody else failed says nothing, and for an undo that failed
@@ -18,7 +19,7 @@ pub(crate) fn outcomes(slot: &Slot, saga: &NamedSaga, ended: &Saga) -> Outcomes 
     if saga.rehearsal {
         return Outcomes::new();
     }
-    let mut outcomes = Outcomes::with_capacity(1);
+    let mut outcomes = Outcomes::new();
     let done = ended.state() == SagaState::Completed;
     for (ordinal, (step, run)) in (0u32..).zip(ended.steps().iter().zip(ended.runs())) {
         let went = match run.state {
@@ -38,7 +39,8 @@ pub(crate) fn outcomes(slot: &Slot, saga: &NamedSaga, ended: &Saga) -> Outcomes 
             Ok(None) => {}
             Err(at) => {
                 // Mostly the next steps are of the same agent.
-                let mut of_agent = Vec::with_capacity(ended.steps().len().saturating_sub(ordinal as usize));
+                let left = ended.steps().len().saturating_sub(ordinal as usize);
+                let mut of_agent = SmallVec::with_capacity(left);
                 of_agent.push(outcome);
                 outcomes.insert(at, (doer.clone(), of_agent));
             }

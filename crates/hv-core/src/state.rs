@@ -29,6 +29,7 @@ use hv_saga::reversibility::{Known as Undoing, Registry};
 use hv_saga::{Attempt, AttemptFacts, Saga, SagaState, StepDef};
 use hv_session::{MemberRef, Session};
 use hv_types::{ActionId, Did, Digest, Illegal, Machine, Ring, SagaId, SessionId, Sigma, Timestamp};
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
@@ -42,7 +43,6 @@ mod replay;
 mod rights;
 mod saga;
 mod sagas;
-mod spare;
 mod stance;
 
 use busy::Busy;
@@ -69,8 +69,6 @@ pub(crate) struct State {
     pub(crate) guards: Seldom<Guards>,
     /// What is not replayed: how often agents call, and how far above their ring.
     pub(crate) meters: Meters,
-    /// Nor is this.
-    spare: spare::Spare,
     /// What ended sagas say about those who worked in them.
     pub(crate) track: hv_liability::Scores,
     /// Until when the breakers of agents are open.
@@ -119,8 +117,8 @@ pub(crate) struct Slot {
     registry: Few<ActionId, Claims, RandomState>,
     /// What is known of undos beyond what steps declare.
     pub(crate) undos: Registry,
-    /// By ordinal of the member.
-    caps: Vec<Vec<Cap>>,
+    /// By ordinal of the member; whoever has one mostly has no other.
+    caps: SmallVec<[SmallVec<[Cap; 1]>; 1]>,
     notes: Seldom<BTreeMap<String, Digest>>,
     voters: Seldom<BTreeSet<Did>>,
     overrides: Seldom<BTreeMap<ActionId, Override>>,
@@ -427,7 +425,7 @@ impl Slot {
             escalated: Vec::new(),
             registry: Few::default(),
             undos: Registry::default(),
-            caps: Vec::new(),
+            caps: SmallVec::new(),
             notes: Seldom::default(),
             voters: Seldom::default(),
             overrides: Seldom::default(),
@@ -464,10 +462,10 @@ impl Slot {
                     return Err(Illegal::new("only members are assessed"));
                 }
                 if self.caps.len() <= index {
-                    self.caps.resize(index + 1, Vec::new());
+                    self.caps.resize_with(index + 1, SmallVec::new);
                 }
                 if let Some(kept) = self.caps.get_mut(index) {
-                    *kept = caps.clone();
+                    *kept = caps.as_slice().into();
                 }
                 Ok(())
             }
@@ -594,7 +592,7 @@ impl Slot {
 
     /// The same for one that was looked up.
     pub(crate) fn caps_of(&self, seat: Option<MemberRef<'_>>) -> &[Cap] {
-        seat.and_then(|seat| self.caps.get(seat.ordinal as usize)).map_or(&[], Vec::as_slice)
+        seat.and_then(|seat| self.caps.get(seat.ordinal as usize)).map_or(&[], SmallVec::as_slice)
     }
 
     /// A refusal that stands on this session's trail.

@@ -9,7 +9,12 @@ use crate::{
 };
 use hv_types::{Did, Digest, Sigma, Timestamp};
 
-pub(crate) fn decide(ledger: &Ledger, command: &Command, now: Timestamp) -> Result<Vec<Event>, Denial> {
+pub(crate) fn decide(
+    ledger: &Ledger,
+    command: &Command,
+    now: Timestamp,
+    events: &mut Vec<Event>,
+) -> Result<(), Denial> {
     let event = match command {
         Command::Configure(policy) => {
             policy.check().map_err(Denial::UnfitPolicy)?;
@@ -110,11 +115,16 @@ pub(crate) fn decide(ledger: &Ledger, command: &Command, now: Timestamp) -> Resu
     // Whatever has come due takes effect first, in the record as it did in the answers.
     let elapsed = ledger.overdue(now).then_some(Event::Elapsed { at: now });
     let needed = event.as_ref().map_or(matches!(command, Command::Settle), takes_time);
-    match elapsed.filter(|_| needed) {
-        Some(elapsed) => Ok([elapsed].into_iter().chain(event).collect()),
-        // As it mostly is, and with room for no more than there is.
-        None => Ok(event.into_iter().collect()),
+    if needed && let Some(elapsed) = elapsed {
+        events.reserve_exact(2);
+        events.push(elapsed);
     }
+    // Mostly this is all, so there is room for no more.
+    if let Some(event) = event {
+        events.reserve_exact(1);
+        events.push(event);
+    }
+    Ok(())
 }
 
 /// Whether an event has a time, so that nothing may be due before it.

@@ -159,7 +159,9 @@ impl Machine for Ledger {
     type Denial = Denial;
 
     fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Denial> {
-        crate::decide::decide(self, command, self.present(now))
+        let mut events = Vec::new();
+        self.decide_into(command, now, &mut events)?;
+        Ok(events)
     }
 
     fn apply(&mut self, event: &Event) -> Result<(), Illegal> {
@@ -172,6 +174,19 @@ impl Machine for Ledger {
 }
 
 impl Ledger {
+    /// What [`decide`](Machine::decide) answers, appended to what others decided; nothing where it is refused.
+    ///
+    /// # Errors
+    /// Those of [`decide`](Machine::decide).
+    pub fn decide_into(
+        &self,
+        command: &Command,
+        now: Timestamp,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Denial> {
+        crate::decide::decide(self, command, self.present(now), events)
+    }
+
     /// The policy in force.
     #[must_use]
     pub const fn policy(&self) -> &VouchPolicy {

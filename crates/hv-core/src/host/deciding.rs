@@ -106,7 +106,7 @@ impl SagaHost {
             Some(place) => slot.numbered(place.number),
             None => slot.saga(&self.saga),
         };
-        let mut draft = state.draft().of(slot.stream);
+        let mut draft = Draft::begin().of(slot.stream);
         let mut fresh = None;
         let (number, saga, said) = match (known, &*command) {
             (Some(Known::Running(number, saga)), _) => (number, saga, [].as_slice()),

@@ -9,7 +9,13 @@ use hv_audit::{Batch, Expect, LogError, PayloadRef, Reduction, StreamNo};
 use hv_saga::{Decided, SagaEvent};
 use hv_session::{ConsistencyMode, FileCommand, Session, SessionCommand, SessionDenial};
 use hv_types::{Did, Digest, Illegal, Ring, SessionId, Sigma, Timestamp};
+use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
+
+thread_local! {
+    /// A draft that says nothing: decisions come one after another, and each would make its own.
+    static SPARE: Cell<Option<Draft>> = const { Cell::new(None) };
+}
 
 /// What a decision wants recorded as one atomic batch: at most one record for each stream. It is handed on while it is
 /// put together, so its parts lie elsewhere.
@@ -19,7 +25,7 @@ pub(crate) struct Draft(Box<Parts>);
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
     pub(super) node: Vec<NodeEvent>,
-    pub(super) ledger: Vec<LedgerEvent>,
+    pub(crate) ledger: Vec<LedgerEvent>,
     session: Option<Target>,
     /// What the session's own machine says; it stands first in the record.
     pub(super) lifecycle: Vec<MembershipEvent>,
@@ -121,7 +127,7 @@ impl Target {
 impl Draft {
     #[inline(always)]
     pub(crate) fn node(mut self, mut node: Vec<NodeEvent>) -> Self {
-        if self.node.is_empty() {
+        if self.node.capacity() == 0 {
             self.node = node;
         } else {
             self.node.append(&mut node);
@@ -160,16 +166,24 @@ impl Draft {
         session.decide_file(agent, command, now, &mut self.lifecycle)
     }
 
-    /// With room for what is mostly said of a session, so that it does not grow.
-    pub(crate) fn roomy(mut self) -> Self {
-        if self.events.capacity() == 0 {
-            self.events.reserve_exact(SAID);
-        }
-        self
+    /// One that says nothing yet, with room for what is mostly said of a session.
+    pub(crate) fn begin() -> Self {
+        SPARE.try_with(Cell::take).ok().flatten().unwrap_or_else(|| {
+            let mut draft = Self::default();
+            draft.events.reserve_exact(SAID);
+            draft
+        })
+    }
+
+    /// Gives its room to the next decision on this thread. Nobody reads there what was before.
+    pub(super) fn spare(mut self) {
+        self.clear();
+        // A thread that ends keeps nothing.
+        let _ = SPARE.try_with(|spare| spare.set(Some(self)));
     }
 
     /// Says nothing any more. Long lists are given back.
-    pub(crate) fn clear(&mut self) {
+    fn clear(&mut self) {
         let Parts { node, ledger, session, lifecycle, events, attached, shows, ahead, more } = &mut *self.0;
         emptied(node);
         emptied(ledger);

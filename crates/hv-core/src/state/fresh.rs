@@ -10,7 +10,6 @@ impl Default for State {
             authority: Default::default(),
             guards: Default::default(),
             meters: Default::default(),
-            spare: Default::default(),
             track: Default::default(),
             breakers: Default::default(),
             ledger: Default::default(),

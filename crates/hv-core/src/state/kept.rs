@@ -5,9 +5,11 @@
 
 use super::{Slot, State, plans};
 use hv_audit::StreamNo;
+use hv_rings::standing::Cap;
 use hv_saga::SagaState;
 use hv_types::wire::{Reader, put_varint};
 use hv_types::{Machine, Timestamp, Undecodable, Wire};
+use smallvec::SmallVec;
 
 /// The version of the encoding. A state of another version is made again from the trail.
 const VERSION: u8 = 4;
@@ -39,7 +41,6 @@ impl Wire for State {
             guards,
             // Not a matter of the trail: every bucket is full again.
             meters: _,
-            spare: _,
             track,
             breakers,
             ledger,
@@ -150,7 +151,7 @@ impl Wire for Slot {
         saga_names.ends().put(out);
         registry.put(out);
         undos.put(out);
-        caps.put(out);
+        caps.iter().map(|of_member| of_member.to_vec()).collect::<Vec<_>>().put(out);
         notes.put(out);
         voters.put(out);
         overrides.put(out);
@@ -175,7 +176,7 @@ impl Wire for Slot {
             busy,
             registry: Wire::take(reader)?,
             undos: Wire::take(reader)?,
-            caps: Wire::take(reader)?,
+            caps: Vec::<Vec<Cap>>::take(reader)?.into_iter().map(SmallVec::from_vec).collect(),
             notes: Wire::take(reader)?,
             voters: Wire::take(reader)?,
             overrides: Wire::take(reader)?,
