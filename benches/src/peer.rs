@@ -12,7 +12,7 @@ use hv_core::rings::rate::{Limits, PerRing, Rate};
 use hv_core::saga::exec::Closures;
 use hv_core::saga::{Outcome, Plan, SagaCommand, SagaState, StepDef, Steps};
 use hv_core::session::{Content, Expect, FileEvent, FilePath, SessionConfig};
-use hv_core::{Clock, Entrant, Guards, Hypervisor, SystemClock};
+use hv_core::{Clock, Entrant, Guards, Hypervisor, SagaHost, SystemClock};
 use hv_liability::{Command, Ledger, SessionNo, Source, Stake, VouchOrder};
 use hv_rings::earned;
 use hv_types::{
@@ -251,7 +251,10 @@ impl Stage {
         for (n, path) in (0..).zip(["f0", "f1", "f2"]) {
             self.change(&hv, path, n).await?;
         }
-        self.saga(&hv, "saga", steps.clone(), vec![], look).await?;
+        // As whoever embeds hv writes it: a future that waits for another one holds it, and is moved with it.
+        let saga = self.host(&hv, "saga", vec![], look)?;
+        let end = saga.run(SagaCommand::begin(Plan::of(steps.clone())), |_| async { Outcome::done() }).await;
+        completed(end.map_err(text)?)?;
         hv.terminate_session(&self.session).await.map_err(text)
     }
 
@@ -312,12 +315,25 @@ impl Stage {
         unproven: Vec<u32>,
         claim: Claim,
     ) -> Result<SagaState, String> {
-        let saga = SagaId::new(name).map_err(text)?;
-        let host = hv.saga(&self.session, &saga).accepting(unproven).registering(self.action.clone(), claim);
-        let first = SagaCommand::begin(Plan::of(steps));
-        let end = host.run(first, |_| async { Outcome::done() }).await.map_err(text)?;
-        if end == SagaState::Completed { Ok(end) } else { Err(format!("the saga is {end}")) }
+        let host = self.host(hv, name, unproven, claim)?;
+        let end = host.run(SagaCommand::begin(Plan::of(steps)), |_| async { Outcome::done() }).await;
+        completed(end.map_err(text)?)
     }
+
+    fn host(
+        &self,
+        hv: &Hypervisor,
+        name: &str,
+        unproven: Vec<u32>,
+        claim: Claim,
+    ) -> Result<SagaHost, String> {
+        let saga = SagaId::new(name).map_err(text)?;
+        Ok(hv.saga(&self.session, &saga).accepting(unproven).registering(self.action.clone(), claim))
+    }
+}
+
+fn completed(end: SagaState) -> Result<SagaState, String> {
+    if end == SagaState::Completed { Ok(end) } else { Err(format!("the saga is {end}")) }
 }
 
 /// What changes something and can be taken back entirely.

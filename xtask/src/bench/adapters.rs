@@ -31,9 +31,11 @@ pub(crate) fn run(workspace: &Workspace, report: &mut Report, options: &Options)
     let built = report.part("build ours", || super::build(workspace, "hv-bench-adapters"));
     let (Some(venv), Passed::Yes) = (venv, built) else { return };
     report.part("compare", || {
-        let mut ours = Side::start(&mut Command::new(workspace.target.join("release/hv-bench-adapters")))?;
         let script = workspace.root.join("benches/peer/adapters.py");
-        let mut theirs = Side::start(Command::new(venv.join("bin/python")).arg("-I").arg(script))?;
-        compared(&mut ours, &mut theirs, &WORKLOADS, options)
+        let start = || {
+            let ours = Side::start(&mut Command::new(workspace.target.join("release/hv-bench-adapters")))?;
+            Ok((ours, Side::start(Command::new(venv.join("bin/python")).arg("-I").arg(&script))?))
+        };
+        compared(start, &WORKLOADS, options)
     });
 }

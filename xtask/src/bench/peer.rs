@@ -1,9 +1,10 @@
 //! Ours beside agent-hypervisor (Python), on the same work, in one run.
 //!
-//! Both programs stay alive and take turns: ours, theirs, theirs, ours, so that a slow moment of the machine meets
-//! both; each workload in turn and then all of them again, several times, so that a slow while does not meet all runs of
-//! one. A run does as many calls as the Python package's own benchmark and times them together. What counts is the
-//! fastest run of each side; the medians are shown beside it.
+//! Both programs take turns: ours, theirs, theirs, ours, so that a slow moment of the machine meets both; each workload in
+//! turn and then all of them again, several times, so that a slow while does not meet all runs of one. Each time both are
+//! started anew, because where a program's pages lie in the caches is settled once for a process, and is worth a twentieth
+//! of what some workloads take. A run does as many calls as the Python package's own benchmark and times them together.
+//! What counts is the fastest run of each side; the medians are shown beside it.
 
 use crate::report::{Passed, Report};
 use crate::supplies;
@@ -107,21 +108,22 @@ pub(crate) fn run(workspace: &Workspace, report: &mut Report, options: &Options)
     let built = report.part("build ours", || super::build(workspace, "hv-bench-peer"));
     let (Some(venv), Passed::Yes) = (venv, built) else { return };
     report.part("compare", || {
-        let mut ours = Side::start(&mut Command::new(workspace.target.join("release/hv-bench-peer")))?;
         let script = workspace.root.join("benches/peer/peer.py");
-        let mut theirs = Side::start(Command::new(venv.join("bin/python")).arg("-I").arg(script))?;
-        compared(&mut ours, &mut theirs, &WORKLOADS, options)
+        let start = || {
+            let ours = Side::start(&mut Command::new(workspace.target.join("release/hv-bench-peer")))?;
+            Ok((ours, Side::start(Command::new(venv.join("bin/python")).arg("-I").arg(&script))?))
+        };
+        compared(start, &WORKLOADS, options)
     });
 }
 
-/// Compares both sides and shows what came out.
+/// Compares both sides, ours and theirs as this starts them, and shows what came out.
 pub(super) fn compared(
-    ours: &mut Side,
-    theirs: &mut Side,
+    start: impl Fn() -> Result<(Side, Side), String>,
     workloads: &[Workload],
     options: &Options,
 ) -> Result<(), String> {
-    let rows = compare(ours, theirs, workloads, options)?;
+    let rows = compare(start, workloads, options)?;
     show(&rows);
     if options.shown == Shown::Json {
         println!("{:#}", Value::Array(rows.iter().map(Row::json).collect()));
@@ -189,12 +191,11 @@ fn hundredths(value: f64) -> f64 {
 }
 
 fn compare(
-    ours: &mut Side,
-    theirs: &mut Side,
+    start: impl Fn() -> Result<(Side, Side), String>,
     workloads: &[Workload],
     options: &Options,
 ) -> Result<Vec<Row>, String> {
-    let known = ours.ask("list")?;
+    let known = start()?.0.ask("list")?;
     let known: Vec<&str> = known.split_whitespace().collect();
     let wanted = |workload: &&Workload| options.only.as_ref().is_none_or(|only| only == workload.name);
     let (there, missing): (Vec<&Workload>, Vec<&Workload>) =
@@ -210,6 +211,7 @@ fn compare(
     };
     let mut rows: Vec<Row> = there.iter().map(row).collect();
     for round in 1..=options.rounds {
+        let (mut ours, mut theirs) = start()?;
         for (Workload { name, calls, .. }, row) in there.iter().zip(&mut rows) {
             ours.run(name, *calls, &mut row.ours)?;
             theirs.run(name, *calls, &mut row.theirs)?;
@@ -333,10 +335,10 @@ mod tests {
 
     #[test]
     fn only_what_ours_runs_is_compared_and_the_fastest_run_counts() {
-        let mut theirs = side("n=$((n+100)); echo $name $n two words");
-        let rows = compare(&mut side(OURS), &mut theirs, &WORKLOADS, &options("--rounds 2")).unwrap();
+        let start = || Ok((side(OURS), side("n=$((n+100)); echo $name $n two words")));
+        let rows = compare(start, &WORKLOADS, &options("--rounds 2")).unwrap();
         assert_eq!(rows.len(), 1);
-        assert_eq!(rows[0].theirs.nanoseconds, [100.0, 200.0, 300.0, 400.0]);
+        assert_eq!(rows[0].theirs.nanoseconds, [100.0, 200.0, 100.0, 200.0], "started anew");
         assert_eq!(rows[0].theirs.answer, "two words");
         assert_eq!(
             rows[0].json(),
@@ -348,7 +350,8 @@ mod tests {
     #[test]
     fn a_side_that_answers_something_else_or_nothing_is_an_error() {
         for script in ["echo error", "echo $name NaN 2", "echo $name 0 2", "echo other 1 2", "exit 0"] {
-            let all = compare(&mut side(OURS), &mut side(script), &WORKLOADS, &options("--rounds 1"));
+            let start = || Ok((side(OURS), side(script)));
+            let all = compare(start, &WORKLOADS, &options("--rounds 1"));
             assert!(all.is_err(), "{script}");
         }
     }
@@ -357,7 +360,7 @@ mod tests {
     fn who_has_to_answer_alike_and_does_not_is_an_error() {
         let compared = |theirs: &str| {
             let workloads = [workload("ring_computation", 10, None).alike()];
-            compare(&mut side(OURS), &mut side(theirs), &workloads, &options("--rounds 1"))
+            compare(|| Ok((side(OURS), side(theirs))), &workloads, &options("--rounds 1"))
         };
         assert!(compared("echo $name 100 2").is_ok());
         assert!(compared("echo $name 100 3").is_err());

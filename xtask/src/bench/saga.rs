@@ -39,8 +39,8 @@ pub(crate) fn run(workspace: &Workspace, report: &mut Report, options: &Options)
         std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         let side =
             |name: &str| Side::start(&mut program(workspace.target.join("release").join(name), &folder));
+        compared(|| Ok((side("hv-bench-saga")?, side("steno-bench")?)), &WORKLOADS, options)?;
         let mut ours = side("hv-bench-saga")?;
-        compared(&mut ours, &mut side("steno-bench")?, &WORKLOADS, options)?;
         for (name, calls) in BESIDE {
             eprintln!("{name}: {}", ours.answer(name, calls)?);
         }
