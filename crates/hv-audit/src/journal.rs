@@ -10,6 +10,7 @@ use crate::streams::{Stream, Streams};
 use crate::tree::TreeHash;
 use hv_types::wire::put_varint;
 use hv_types::{Digest, Timestamp};
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where every open stream ends, and the bytes of what was appended since an engine last took them.
@@ -45,7 +46,7 @@ struct Pending {
     start: usize,
     opened: u32,
     time: Timestamp,
-    touched: Vec<StreamNo>,
+    touched: SmallVec<[StreamNo; 4]>,
     attached: Vec<Digest>,
     purges: Vec<(u64, Vec<Digest>)>,
     reducing: Vec<(u64, StreamNo, Tier)>,
@@ -74,7 +75,7 @@ impl Journal {
     }
 
     /// The number of streams that the batch touches.
-    pub(crate) const fn pending(&self) -> usize {
+    pub(crate) fn pending(&self) -> usize {
         self.batch.touched.len()
     }
 
@@ -298,7 +299,6 @@ impl Journal {
     #[cold]
     fn make_room(&mut self) {
         self.content = Vec::with_capacity(CONTENT_BYTES);
-        self.batch.touched = Vec::with_capacity(4);
     }
 
     #[inline]

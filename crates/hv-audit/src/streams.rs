@@ -5,6 +5,7 @@ use crate::log::{Head, LogError, StreamNo};
 use crate::tree::CompactRange;
 use core::hash::{BuildHasherDefault, Hasher};
 use hv_types::Digest;
+use smallvec::SmallVec;
 use std::collections::HashMap;
 
 /// One stream: the records in the log, and those of the batch that is being filled.
@@ -25,73 +26,13 @@ pub(crate) struct Stream {
 const FRESH_MAX: usize = 64;
 
 /// Hashes in order. A few lie in place: all that the streams of the node and of the ledger get from one session.
-#[derive(Debug, Clone)]
-struct Fresh {
-    few: [Digest; FRESH_FEW],
-    /// How many of those there are; none where more lie in the list.
-    length: usize,
-    list: Vec<Digest>,
-}
-
-const FRESH_FEW: usize = 4;
+type Fresh = SmallVec<[Digest; 4]>;
 
 /// Room for so many where they are more: what a small session appends.
 const FRESH_FIRST: usize = 16;
 
-impl Fresh {
-    const fn new() -> Self {
-        Self { few: [Digest([0; 32]); FRESH_FEW], length: 0, list: Vec::new() }
-    }
-
-    #[inline]
-    const fn len(&self) -> usize {
-        self.length + self.list.len()
-    }
-
-    #[inline]
-    fn as_slice(&self) -> &[Digest] {
-        if self.list.is_empty() { self.few.get(..self.length).unwrap_or_default() } else { &self.list }
-    }
-
-    #[inline]
-    fn push(&mut self, leaf: Digest) {
-        if self.list.is_empty()
-            && let Some(free) = self.few.get_mut(self.length)
-        {
-            *free = leaf;
-            self.length += 1;
-        } else {
-            self.push_far(leaf);
-        }
-    }
-
-    /// Behind those of the list, or behind the few, which move there.
-    fn push_far(&mut self, leaf: Digest) {
-        if self.list.is_empty() {
-            self.list.reserve_exact(FRESH_FIRST.saturating_sub(self.list.capacity()));
-            self.list.extend_from_slice(&self.few);
-            self.length = 0;
-        }
-        self.list.push(leaf);
-    }
-
-    /// Keeps the first.
-    fn truncate(&mut self, length: usize) {
-        self.length = self.length.min(length);
-        self.list.truncate(length);
-    }
-
-    /// Forgets the first.
-    fn skip(&mut self, count: usize) {
-        let (few, left) = (count.min(self.length), self.length.saturating_sub(count));
-        self.few.copy_within(few..self.length, 0);
-        self.length = left;
-        self.list.drain(..count.min(self.list.len()));
-    }
-}
-
 impl Stream {
-    pub(crate) const fn new(stream: StreamNo) -> Self {
+    pub(crate) fn new(stream: StreamNo) -> Self {
         Self { tree: CompactRange::new(), tip: stream.origin(), fresh: Fresh::new(), kept: 0, closing: false }
     }
 
@@ -103,14 +44,14 @@ impl Stream {
 
     /// The number of records with those of the batch.
     #[inline]
-    pub(crate) const fn next_length(&self) -> u64 {
+    pub(crate) fn next_length(&self) -> u64 {
         self.tree.size() + self.fresh.len() as u64
     }
 
     /// What the next record of the batch names as its parent.
     #[inline]
     pub(crate) fn next_tip(&self) -> &Digest {
-        self.fresh.as_slice().last().unwrap_or(&self.tip)
+        self.fresh.last().unwrap_or(&self.tip)
     }
 
     /// Where the stream ends in the log; call it between batches.
@@ -121,7 +62,7 @@ impl Stream {
 
     /// Where the stream ends with the records of the batch.
     pub(crate) fn next_head(&self) -> Head {
-        let root = self.tree.root_with(self.fresh.as_slice());
+        let root = self.tree.root_with(&self.fresh);
         Head { length: self.next_length(), tip: *self.next_tip(), root }
     }
 
@@ -129,6 +70,9 @@ impl Stream {
     #[inline]
     pub(crate) fn push(&mut self, leaf: Digest) -> bool {
         let first = self.fresh.len() == self.kept;
+        if self.fresh.len() == self.fresh.inline_size() {
+            self.fresh.reserve(FRESH_FIRST - self.fresh.len());
+        }
         self.fresh.push(leaf);
         first
     }
@@ -178,11 +122,10 @@ impl Stream {
     }
 
     fn settle(&mut self) {
-        for leaf in self.fresh.as_slice().iter().take(self.kept) {
-            self.tree.push(*leaf);
-            self.tip = *leaf;
+        for leaf in self.fresh.drain(..self.kept) {
+            self.tree.push(leaf);
+            self.tip = leaf;
         }
-        self.fresh.skip(self.kept);
         self.kept = 0;
     }
 }
@@ -374,37 +317,5 @@ impl Hasher for NumberHasher {
 
     fn write_u32(&mut self, number: u32) {
         self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        /// However many they are, and wherever they lie, they are those of a plain list.
-        #[test]
-        fn fresh_hashes_are_a_list(steps in prop::collection::vec((0u8..8, 0usize..12), 0..60)) {
-            let (mut fresh, mut plain) = (Fresh::new(), Vec::new());
-            for (n, (what, count)) in (0u8..).zip(steps) {
-                match what {
-                    0 => {
-                        fresh.truncate(count);
-                        plain.truncate(count);
-                    }
-                    1 => {
-                        fresh.skip(count);
-                        plain.drain(..count.min(plain.len()));
-                    }
-                    _ => {
-                        fresh.push(Digest([n; 32]));
-                        plain.push(Digest([n; 32]));
-                    }
-                }
-                prop_assert_eq!(fresh.as_slice(), &*plain);
-                prop_assert_eq!(fresh.len(), plain.len());
-            }
-        }
     }
 }

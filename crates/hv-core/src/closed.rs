@@ -25,7 +25,7 @@ pub struct ClosedSession {
     pub root: Digest,
     /// Who was in it, in the order of first joins, and how they were when it ended.
     pub members: Vec<(Did, Standing)>,
-    /// Its sagas, in the order of their numbers.
+    /// Its sagas: those that ended, by name, and behind them those that did not, in the order of their numbers.
     pub sagas: Vec<SagaId>,
     /// The paths of the files that were there when it ended, in order.
     pub files: Vec<String>,

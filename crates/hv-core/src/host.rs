@@ -18,6 +18,7 @@ use hv_saga::{
     Saga, SagaCommand, SagaState, StepDef,
 };
 use hv_types::{ActionId, Did, SagaId, SessionId, Timestamp, Wire};
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::pin::pin;
@@ -42,7 +43,8 @@ pub struct SagaHost {
     saga: SagaId,
     unproven: Vec<u32>,
     principals: Vec<Did>,
-    actions: Vec<(ActionId, Claim)>,
+    /// Mostly one.
+    actions: SmallVec<[(ActionId, Claim); 1]>,
     /// Whether the saga begins as a rehearsal.
     rehearsal: bool,
     /// What is brought for steps, by ordinal.
@@ -72,7 +74,7 @@ struct Decided {
 
 impl SagaHost {
     pub(crate) fn new(node: Node, session: SessionId, saga: SagaId) -> Self {
-        let (unproven, principals, actions) = (Vec::new(), Vec::new(), Vec::new());
+        let (unproven, principals, actions) = (Vec::new(), Vec::new(), SmallVec::new());
         let (brought, place, refused) = (Seldom::default(), Found::nowhere(), LastRefused::default());
         let rehearsal = false;
         Self { node, session, saga, unproven, principals, actions, rehearsal, brought, place, refused }
@@ -106,10 +108,6 @@ impl SagaHost {
     /// The same saying this about an action, as the operator, where the saga begins through this host.
     #[must_use]
     pub fn registering(mut self, action: ActionId, claim: Claim) -> Self {
-        if self.actions.is_empty() {
-            // Mostly there is no other.
-            self.actions = Vec::with_capacity(1);
-        }
         self.actions.push((action, claim));
         self
     }
@@ -274,7 +272,7 @@ impl SagaHost {
                     let slot = state.open(place.stream);
                     let running = slot.and_then(|slot| slot.running_saga(number)).map(|saga| &saga.machine);
                     *next_wake = running.and_then(Saga::next_wake);
-                    let ended = || slot.and_then(|slot| slot.ended(number)).unwrap_or_default();
+                    let ended = || slot.and_then(|slot| slot.ended(&self.saga)).unwrap_or_default();
                     *stands = running.map_or_else(ended, Saga::state);
                     Ok((held, key))
                 })?;

@@ -435,7 +435,8 @@ impl Hypervisor {
         SagaHost::new(self.node.clone(), session.clone(), saga.clone())
     }
 
-    /// The names of a session's sagas, in the order in which they were created.
+    /// The names of a session's sagas: those that have ended, by name, and behind them those that run, in the order in which
+    /// they were created.
     ///
     /// # Errors
     /// [`Error::NoSession`], [`Error::Poisoned`].

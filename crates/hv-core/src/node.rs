@@ -454,7 +454,7 @@ impl Node {
         let command = Command::begin();
         let decide = |state: &State, now| decide(state, now).map(|draft| (draft, ()));
         let recorded = self.run(decide, |state, ()| ask(state))?;
-        let root = recorded.made.root.as_deref().copied();
+        let root = recorded.made.root;
         let durable = match self.durable(recorded.made.lsn) {
             Some(durable) => durable,
             None => self.synced(recorded.made.lsn).await?,
@@ -542,7 +542,7 @@ impl Node {
             return Err(Error::Illegal(illegal).into());
         }
         made.sums = draft.sums(&inner.state);
-        made.root = written.root.map(Box::new);
+        made.root = written.root;
         if let Some(notices) = self.shared.notices.get().filter(|notices| notices.anybody()) {
             notices.later(Notice::of(draft, (made.lsn, now), written.stream));
         }
@@ -563,8 +563,8 @@ struct Written {
 struct Made {
     lsn: Lsn,
     sums: Sums,
-    /// Of what it closes; most batches close nothing.
-    root: Option<Box<Digest>>,
+    /// Of what it closes.
+    root: Option<Digest>,
 }
 
 /// That everything up to a batch is durable: nothing is revealed without it, and only the log's word gives one.

@@ -34,7 +34,7 @@ const WEIGHTS: [(&str, Option<&str>, usize); 9] = [
     ("hv-liability", None, 8),
     ("hv-session", None, 12),
     ("hv-saga", Some("tokio"), 12),
-    ("hv-audit", None, 16),
+    ("hv-audit", None, 17),
     ("hv-identity", None, 25),
     ("hv-integrations", None, 12),
     ("hv-core", None, 40),

@@ -1,7 +1,7 @@
 //! How what a saga asks for is decided: until the gate has an answer for every start.
 
 use super::known::Place;
-use super::withheld::{Key, Withheld};
+use super::withheld::{Key, Starts, Withheld};
 use super::{Answerable, Decided, SagaHost, Start};
 use crate::consequence;
 use crate::error::Reason;
@@ -103,7 +103,7 @@ impl SagaHost {
             return Err(Refusal::no_session("saga", None, &self.session));
         };
         let known = match place {
-            Some(place) => slot.numbered(place.number),
+            Some(place) => slot.numbered(place.number, &self.saga),
             None => slot.saga(&self.saga),
         };
         let mut draft = Draft::begin().of(slot.stream);
@@ -206,7 +206,7 @@ impl Deciding<'_> {
         &self,
         command: &SagaCommand,
         events: &[SagaEvent],
-        passed: &mut Vec<Start>,
+        passed: &mut Starts,
         turnstile: &mut Turnstile<'_>,
         rare: &mut Option<Box<Rare>>,
     ) {

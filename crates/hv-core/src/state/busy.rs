@@ -3,10 +3,11 @@
 use hv_saga::{Saga, SagaEvent};
 use hv_session::Session;
 use hv_types::Did;
+use smallvec::SmallVec;
 
 /// By ordinal of the member. It is counted whenever a saga changes; replayed, it is the same.
 #[derive(Debug, Default)]
-pub(super) struct Busy(Vec<u32>);
+pub(super) struct Busy(SmallVec<[u32; 4]>);
 
 impl Busy {
     /// Counts what runs in a saga as it is now.

@@ -6,13 +6,12 @@
 use super::{Slot, State, plans};
 use hv_audit::StreamNo;
 use hv_rings::standing::Cap;
-use hv_saga::SagaState;
 use hv_types::wire::{Reader, put_varint};
 use hv_types::{Machine, Timestamp, Undecodable, Wire};
 use smallvec::SmallVec;
 
 /// The version of the encoding. A state of another version is made again from the trail.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 
 /// The bytes that a snapshot keeps of a node whose last record has this time.
 pub(crate) fn keep(state: &State, last: Timestamp) -> Vec<u8> {
@@ -148,7 +147,6 @@ impl Wire for Slot {
         length.put(out);
         session.compact().put(out);
         plans::put(saga_names, self.numbered_sagas(), out);
-        saga_names.ends().put(out);
         registry.put(out);
         undos.put(out);
         caps.iter().map(|of_member| of_member.to_vec()).collect::<Vec<_>>().put(out);
@@ -166,12 +164,10 @@ impl Wire for Slot {
         let length = Wire::take(reader)?;
         let session = machine(reader, "Session")?;
         let plans::Sagas { names, running, busy } = plans::take(reader, &session)?;
-        let ends = Vec::<Option<SagaState>>::take(reader)?;
-        let saga_names = names.with_ends(&ends).ok_or_else(|| reader.invalid("saga"))?;
         let slot = Self {
             length,
             session,
-            saga_names,
+            saga_names: names,
             running,
             busy,
             registry: Wire::take(reader)?,

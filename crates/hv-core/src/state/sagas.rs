@@ -25,14 +25,17 @@ impl Known<'_> {
 impl Slot {
     /// A saga by name.
     pub(crate) fn saga(&self, id: &SagaId) -> Option<Known<'_>> {
-        self.numbered(self.saga_names.number(id)?)
+        match self.saga_names.running(id) {
+            Some(number) => self.numbered(number, id),
+            None => self.ended(id).map(Known::Ended),
+        }
     }
 
-    /// A saga by number.
-    pub(crate) fn numbered(&self, number: u32) -> Option<Known<'_>> {
+    /// A saga by number and name.
+    pub(crate) fn numbered(&self, number: u32, id: &SagaId) -> Option<Known<'_>> {
         match self.running.get(&number) {
             Some(saga) => Some(Known::Running(number, saga)),
-            None => self.ended(number).map(Known::Ended),
+            None => self.ended(id).map(Known::Ended),
         }
     }
 
@@ -167,6 +170,7 @@ impl Slot {
             debug_assert!(worked.as_ref().is_none_or(|worked| *worked == fresh()));
             (at.since(ended.machine.created()), worked.unwrap_or_else(fresh))
         });
+        self.saga_names.end(&ended.id, state);
         let room = if state == SagaState::Escalated {
             self.escalated.push((number, ended));
             None
@@ -178,7 +182,6 @@ impl Slot {
             let certified: Vec<_> = certified.map(|(step, _)| *step).collect();
             certified.iter().for_each(|step| drop(self.certified.remove(step)));
         }
-        self.saga_names.end(number, state);
         (judged, room)
     }
 
@@ -192,14 +195,14 @@ impl Slot {
         ended
     }
 
-    /// The names of all sagas, in the order of their numbers.
+    /// The names of all sagas: those that have ended, and behind them those that run, in the order of their numbers.
     pub(crate) fn saga_ids(&self) -> Vec<SagaId> {
-        self.saga_names.all().filter_map(|name| SagaId::new(name).ok()).collect()
+        self.saga_names.all()
     }
 
     /// How a saga ended that has.
-    pub(crate) fn ended(&self, number: u32) -> Option<SagaState> {
-        self.saga_names.ended(number)
+    pub(crate) fn ended(&self, id: &SagaId) -> Option<SagaState> {
+        self.saga_names.ended(id)
     }
 
     /// The number that the next saga gets.
