@@ -10,6 +10,7 @@
 mod bench;
 mod check;
 mod command;
+mod guided;
 mod mutants;
 mod report;
 mod supplies;
@@ -32,8 +33,11 @@ Usage: cargo xtask COMMAND
   tidy [--root DIR]        the rules about the repository itself: floors, weights, invariants, and so on
                              --root DIR     of another checkout
   doc                      the documentation, warnings denied
-  bench peer [--json]      ours beside agent-hypervisor (Python), interleaved in one run
+  guided                   `hv` built guided by a profile: first with counters, then, once they have counted, as they say;
+                           three quarters of the time for a governed session, and three builds instead of one
+  bench peer [--json]      ours, built so, beside agent-hypervisor (Python), interleaved in one run
                              --json         the array alone on stdout
+                             --plain        ours as `cargo build --release` makes it
                              --rounds N     groups of four runs, ours, theirs, theirs, ours (default 5)
                              --only NAME    one workload
   bench saga [--json]      our sagas beside those of steno, interleaved in one run; options as of bench peer
@@ -89,6 +93,7 @@ enum Task {
     Lint,
     Tidy { root: Option<PathBuf> },
     Doc,
+    Guided,
     Peer(bench::peer::Options),
     Saga(bench::peer::Options),
     Log(bench::log::Options),
@@ -128,6 +133,7 @@ impl Task {
                 Some(other) => return Err(format!("`tidy` does not know `{other}`")),
             },
             Some("doc") => Self::Doc,
+            Some("guided") => Self::Guided,
             Some("bench") => match words.next() {
                 Some("peer") => Self::Peer(bench::peer::Options::parse(&mut words)?),
                 Some("saga") => Self::Saga(bench::saga::options(&mut words)?),
@@ -172,6 +178,7 @@ fn run(task: &Task) -> Result<Report, String> {
         Task::Lint => check::lint(&workspace, &mut report),
         Task::Tidy { .. } => tidy::run(&workspace, &mut report),
         Task::Doc => check::doc(&workspace, &mut report),
+        Task::Guided => guided::run(&workspace, &mut report),
         Task::Peer(options) => bench::peer::run(&workspace, &mut report, options),
         Task::Saga(options) => bench::saga::run(&workspace, &mut report, options),
         Task::Log(options) => bench::log::run(&workspace, &mut report, *options),

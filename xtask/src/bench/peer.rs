@@ -6,7 +6,8 @@
 //! of what some workloads take. A run does as many calls as the Python package's own benchmark and times them together.
 //! What counts is the fastest run of each side; the medians are shown beside it.
 
-use crate::report::{Passed, Report};
+use crate::guided;
+use crate::report::Report;
 use crate::supplies;
 use crate::workspace::Workspace;
 use serde_json::{Value, json};
@@ -55,6 +56,7 @@ pub(crate) struct Options {
     shown: Shown,
     /// Groups of four runs.
     rounds: u32,
+    built: Built,
     only: Option<String>,
 }
 
@@ -65,9 +67,27 @@ enum Shown {
     Json,
 }
 
+/// How ours is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Built {
+    /// [By a profile](guided).
+    Guided,
+    /// As everybody builds it.
+    Plain,
+}
+
 impl Options {
     pub(crate) fn parse<'a>(words: &mut impl Iterator<Item = &'a str>) -> Result<Self, String> {
-        Self::of("peer", &WORKLOADS, words)
+        let mut built = Built::Guided;
+        let mut others = words.filter(|word| {
+            let plain = *word == "--plain";
+            if plain {
+                built = Built::Plain;
+            }
+            !plain
+        });
+        let options = Self::of("peer", &WORKLOADS, &mut others)?;
+        Ok(Self { built, ..options })
     }
 
     /// For one benchmark with these workloads.
@@ -76,7 +96,7 @@ impl Options {
         workloads: &[Workload],
         words: &mut impl Iterator<Item = &'a str>,
     ) -> Result<Self, String> {
-        let mut options = Self { shown: Shown::Table, rounds: 5, only: None };
+        let mut options = Self { shown: Shown::Table, rounds: 5, built: Built::Plain, only: None };
         while let Some(word) = words.next() {
             match word {
                 "--json" => options.shown = Shown::Json,
@@ -105,12 +125,31 @@ pub(crate) fn run(workspace: &Workspace, report: &mut Report, options: &Options)
         venv = Some(supplies::PEER.prepare(workspace)?);
         Ok(())
     });
-    let built = report.part("build ours", || super::build(workspace, "hv-bench-peer"));
-    let (Some(venv), Passed::Yes) = (venv, built) else { return };
+    let profile = match options.built {
+        Built::Guided => guided::profile(workspace, report),
+        Built::Plain => None,
+    };
+    let mut ours = None;
+    report.part("build ours", || {
+        let built = match (options.built, profile) {
+            (Built::Plain, _) => {
+                super::build(workspace, "hv-bench-peer")?;
+                workspace.target.join("release")
+            }
+            (Built::Guided, Some(profile)) => {
+                guided::build(workspace, &profile, &["--package", "hv-benches", "--bin", "hv-bench-peer"])?
+            }
+            (Built::Guided, None) => return Err("there is no profile; see above, or `--plain`".to_owned()),
+        };
+        ours = Some(built.join("hv-bench-peer"));
+        Ok(())
+    });
+    let (Some(venv), Some(ours)) = (venv, ours) else { return };
     report.part("compare", || {
         let script = workspace.root.join("benches/peer/peer.py");
+        eprintln!("ours is {}", ours.display());
         let start = || {
-            let ours = Side::start(&mut Command::new(workspace.target.join("release/hv-bench-peer")))?;
+            let ours = Side::start(&mut Command::new(&ours))?;
             Ok((ours, Side::start(Command::new(venv.join("bin/python")).arg("-I").arg(&script))?))
         };
         compared(start, &WORKLOADS, options)
@@ -256,14 +295,14 @@ fn show(rows: &[Row]) {
 }
 
 /// A program that waits for a line, does what it says and answers in a line.
-pub(super) struct Side {
+pub(crate) struct Side {
     child: Child,
     to: Option<ChildStdin>,
     from: BufReader<ChildStdout>,
 }
 
 impl Side {
-    pub(super) fn start(command: &mut Command) -> Result<Self, String> {
+    pub(crate) fn start(command: &mut Command) -> Result<Self, String> {
         let shown = Path::new(command.get_program()).display().to_string();
         let mut child = command
             .stdin(Stdio::piped())
@@ -287,7 +326,7 @@ impl Side {
     }
 
     /// What one run answers.
-    pub(super) fn answer(&mut self, name: &str, calls: u64) -> Result<String, String> {
+    pub(crate) fn answer(&mut self, name: &str, calls: u64) -> Result<String, String> {
         let mut runs = Runs::default();
         self.run(name, calls, &mut runs)?;
         Ok(runs.answer)
@@ -345,6 +384,14 @@ mod tests {
             json!({"name": "ring_computation", "ours_ns": 2.5, "peer_ns": 100.0, "ratio": 40.0,
                    "budget": 100.0, "met": false})
         );
+    }
+
+    #[test]
+    fn ours_is_built_by_a_profile_where_nothing_else_is_asked_for() {
+        assert_eq!((options("").built, options("--rounds 3 --plain").built), (Built::Guided, Built::Plain));
+        assert_eq!(options("--rounds 3 --plain").rounds, 3);
+        let saga = Options::of("saga", &WORKLOADS, &mut "--plain".split_whitespace());
+        assert!(saga.unwrap_err().contains("--plain"));
     }
 
     #[test]
