@@ -159,7 +159,21 @@ pub(crate) fn lint(workspace: &Workspace, report: &mut Report) {
         stream(cargo(root).args(arguments).args(["--", "-D", "warnings"]))
     });
     report.part("features", || features(workspace));
+    report.part("lock files", || lock_files(workspace));
     no_std(workspace, report);
+}
+
+/// What stands outside the workspace has a lock file of its own, which no command above looks at.
+fn lock_files(workspace: &Workspace) -> Result<(), String> {
+    for lock in workspace.files.iter().filter(|file| file.ends_with("/Cargo.lock")) {
+        eprintln!("{lock}");
+        let manifest = lock.replace(".lock", ".toml");
+        let update = ["update", "--workspace", "--locked", "--quiet", "--manifest-path", &manifest];
+        stream(cargo(&workspace.root).args(update)).map_err(|why| {
+            format!("{lock} is not of the manifests as they are ({why}): `cargo update --workspace --manifest-path {manifest}`")
+        })?;
+    }
+    Ok(())
 }
 
 /// What takes a tool or a target that is not on every machine: bare metal, licences, fuzzing.

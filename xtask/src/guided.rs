@@ -81,8 +81,15 @@ pub(crate) fn build(workspace: &Workspace, profile: &Path, what: &[&str]) -> Res
     // Cargo looks at the flags, not at the file: another profile has another name.
     let changed = changed(profile).and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
     let changed = changed.ok_or_else(|| format!("{}: it is not there", profile.display()))?;
-    let named = profile.with_file_name(format!("{}.profdata", changed.as_nanos()));
-    fs::copy(profile, &named).map_err(|e| format!("{}: {e}", named.display()))?;
+    let profiles = folder(workspace).join("profiles");
+    let named = profiles.join(format!("{}.profdata", changed.as_nanos()));
+    if !named.is_file() {
+        // Those before it are nobody's any more.
+        let emptied = if profiles.exists() { fs::remove_dir_all(&profiles) } else { Ok(()) };
+        let kept =
+            emptied.and_then(|()| fs::create_dir_all(&profiles)).and_then(|()| fs::copy(profile, &named));
+        kept.map_err(|e| format!("{}: {e}", named.display()))?;
+    }
     compile(workspace, "built", &flag("profile-use", &named), what)
 }
 
