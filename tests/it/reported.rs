@@ -198,6 +198,8 @@ fn the_time_for_the_work_ends_no_step_that_runs() {
         "{}",
         said(&output)
     );
+    let summary = String::from_utf8(output.stdout).unwrap();
+    assert!(summary.contains("\n  because its time was over\n"), "{summary}");
     let listed = ran(hv().args(["saga", "list"]).arg(run.data()));
     let listed = String::from_utf8(listed.stdout).unwrap();
     assert!(listed.contains("compensated, 0 of 2 steps stand, because its time was over"), "{listed}");

@@ -257,7 +257,7 @@ fn the_time_of_the_work_begins_behind_the_rehearsal() {
 fn what_is_to_be_undone_on_demand_is_rehearsed_before_the_work() {
     let place = Place::of("rehearsal.toml", |text| text);
     let (code, report) = place.run();
-    assert_eq!(code, Some(0), "{report}");
+    assert_eq!((code, &report["cause"]), (Some(0), &Value::Null), "{report}");
     assert_eq!(states(&report, "rehearsal"), ["people compensated", "people.look committed"]);
     assert_eq!(states(&report, "steps"), ["people committed", "ada committed"]);
     assert_eq!(report["steps"][0]["ring"], 2);
@@ -286,6 +286,7 @@ fn what_is_to_be_undone_on_demand_is_rehearsed_before_the_work() {
     let (code, report) = fails.run();
     assert_eq!(code, Some(3), "{report}");
     assert_eq!(states(&report, "steps"), Vec::<String>::new());
+    assert_eq!(report["cause"], "in the rehearsal step people failed");
     assert!(said(&fails.hv(&["saga", "list", "data"])).contains("because step people failed"));
     fails.verify();
 

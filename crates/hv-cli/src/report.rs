@@ -22,6 +22,8 @@ pub struct Report {
     pub exit_code: u8,
     /// The session; none where the run was interrupted before there was one.
     pub session: Option<SessionId>,
+    /// Why it turned back; none where it did not.
+    pub cause: Option<String>,
     /// The root over the session's records; none while it is open.
     pub root: Option<Digest>,
     /// The folder of the trail, absolute.
@@ -436,6 +438,9 @@ impl fmt::Display for Report {
         let mut line = |text: String| writeln!(f, "{}", one_line(&text));
         let session = self.session.as_ref().map_or("no session", SessionId::as_str);
         line(format!("session {session}: {}", self.outcome.sentence()))?;
+        if let Some(cause) = &self.cause {
+            line(format!("  because {cause}"))?;
+        }
         for agent in &self.agents {
             let AgentReport { did, sigma, ring, put_out } = agent;
             let out = put_out.as_ref().map(|why| format!("; put out: {why}")).unwrap_or_default();
@@ -535,6 +540,7 @@ mod tests {
             outcome: Outcome::RolledBack,
             exit_code: Outcome::RolledBack.exit().code(),
             session: Some(SessionId::new("s").unwrap()),
+            cause: Some("step tag failed".into()),
             root: Some(Digest([0xab; 32])),
             data: "/d".into(),
             work: "/w".into(),
@@ -591,6 +597,7 @@ mod tests {
         assert_eq!(json["root"].as_str().unwrap(), "ab".repeat(32));
         assert_eq!(json["agents"][0]["sigma"], 0.85);
         assert_eq!(json["agents"][0]["ring"], 2);
+        assert_eq!(json["cause"], "step tag failed");
         assert_eq!(json["steps"][0]["state"], "compensated");
         assert_eq!(json["steps"][0]["attempts"][1]["purpose"], "undo");
         assert_eq!(json["steps"][0]["attempts"][0]["started"], "1970-01-01T00:00:01.000Z");
@@ -604,7 +611,7 @@ mod tests {
     fn the_summary_is_readable_and_holds_no_control_character() {
         let text = sample().to_string();
         for part in [
-            "session s: failed; everything is undone",
+            "session s: failed; everything is undone\n  because step tag failed\n",
             "tag              compensated         Ring 2  did:mesh:a (1 executed, 1 undone)",
             "undone in the order tag",
             "denied: step of did:mesh:a for git.tag: no; enough would be a quorum",

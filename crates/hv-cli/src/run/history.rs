@@ -8,7 +8,9 @@ use crate::report::{
 use hv_core::audit::{Log, Lsn, StreamNo};
 use hv_core::event::{Denial, LedgerEvent, MembershipEvent, NodeEvent, SagaEvent, SessionEvent};
 use hv_core::liability::{AgentNo, BondNo};
-use hv_core::saga::{Class, Failure, Move, Output, Purpose, Reason, SagaState, StepDef, StepState, Task};
+use hv_core::saga::{
+    Cause, Class, Failure, Move, Output, Purpose, Reason, SagaState, StepDef, StepState, Task,
+};
 use hv_core::types::{Did, Digest, Illegal, Ring, SagaId, SessionId, Sigma, StepId, Timestamp, Wire};
 use hv_core::{Retried, Settlement, TrailEvent, TrailRecord, read_record};
 use std::collections::BTreeMap;
@@ -45,6 +47,8 @@ pub(crate) struct History {
 pub(crate) struct SagaHistory {
     pub(crate) id: SagaId,
     pub(crate) state: SagaState,
+    /// Why it turned back.
+    pub(crate) cause: Option<Cause>,
     pub(crate) steps: Vec<StepHistory>,
     pub(crate) committed: Vec<StepId>,
     pub(crate) undone: Vec<StepId>,
@@ -284,7 +288,7 @@ impl History {
             SessionEvent::SagaOpened { id, .. } => {
                 let state = SagaState::New;
                 let (steps, committed, undone) = (Vec::new(), Vec::new(), Vec::new());
-                self.sagas.push(SagaHistory { id, state, steps, committed, undone });
+                self.sagas.push(SagaHistory { id, state, cause: None, steps, committed, undone });
             }
             SessionEvent::Noted { key } => self.notes.extend(attached.map(|id| (key, id))),
             SessionEvent::Session { .. }
@@ -397,7 +401,9 @@ impl SagaHistory {
                     _ => {}
                 }
             }
-            SagaEvent::Turned { .. } => self.state = SagaState::Compensating,
+            SagaEvent::Turned { cause, .. } => {
+                (self.state, self.cause) = (SagaState::Compensating, Some(*cause))
+            }
             SagaEvent::Finished { state, .. } => self.state = *state,
             SagaEvent::HandedOver { step, .. } => {
                 if let Some(step) = self.steps.get_mut(*step as usize) {
@@ -428,6 +434,11 @@ impl StepHistory {
 
     pub(crate) fn id(&self) -> &StepId {
         &self.def.id
+    }
+
+    /// Whether a probe found its effect, though it had failed.
+    pub(crate) fn was_seen(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.outcome == AttemptOutcome::Present)
     }
 
     fn time_left(&self, now: Timestamp) -> Option<Duration> {

@@ -19,6 +19,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
+pub(crate) use told::turned_at;
 use trail::{Trail, Watched};
 
 /// How often a trail is looked at anew.

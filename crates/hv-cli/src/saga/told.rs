@@ -7,7 +7,7 @@ use crate::output;
 use hv_core::event::SagaEvent;
 use hv_core::saga::reversibility::{Failed, LOOK};
 use hv_core::saga::{Cause, Join, Move, Reason, SagaState, StepDef, StepState};
-use hv_core::types::ActionId;
+use hv_core::types::{ActionId, StepId};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -154,13 +154,18 @@ fn cause(told: &Told) -> Option<String> {
             let of = names(told, def);
             format!("the probe of step {} did not see what it did", of.join(", "))
         }
-        Cause::Denied { .. } => format!("step {} was denied", def.id),
-        Cause::InDoubt { step } if was_seen(told, step) => {
-            format!("step {} failed and left its effect behind", def.id)
-        }
-        Cause::InDoubt { .. } => format!("nobody can tell what step {} did", def.id),
-        _ => format!("step {} failed", def.id),
+        _ => turned_at(cause, &def.id, was_seen(told, step)),
     })
+}
+
+/// Why a saga turned back at this step, whose effect a probe has `seen` or not.
+pub(crate) fn turned_at(cause: Cause, step: &StepId, seen: bool) -> String {
+    match cause {
+        Cause::Denied { .. } => format!("step {step} was denied"),
+        Cause::InDoubt { .. } if seen => format!("step {step} failed and left its effect behind"),
+        Cause::InDoubt { .. } => format!("nobody can tell what step {step} did"),
+        _ => format!("step {step} failed"),
+    }
 }
 
 /// Why a rehearsal turned back of which every step was done: that is its way.

@@ -5,8 +5,9 @@ use crate::plan::{Bound, BoundStep};
 use crate::report::{self, Done, ObservationReport, Outcome, Report, StepReport};
 use crate::run::RunFailure;
 use crate::run::history::{History, SagaHistory, printed};
+use crate::saga::turned_at;
 use hv_core::audit::Log;
-use hv_core::saga::SagaState;
+use hv_core::saga::{Cause, SagaState};
 use hv_core::types::SessionId;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,6 +30,21 @@ pub(super) fn ended(history: &History) -> Outcome {
     }
 }
 
+/// Why the run turned back: the first of its sagas that did. A rehearsal is called off when it is done, so that is no reason.
+fn cause(history: &History) -> Option<String> {
+    let sagas = [SETUP, REHEARSAL, WORK].into_iter().filter_map(|name| Some((name, history.saga(name)?)));
+    let turned = sagas.filter(|(name, saga)| *name != REHEARSAL || saga.cause != Some(Cause::Cancelled {}));
+    let (name, saga, cause) = turned.filter_map(|(name, saga)| Some((name, saga, saga.cause?))).next()?;
+    let why = match cause {
+        Cause::Failed { step } | Cause::Denied { step } | Cause::InDoubt { step } => {
+            let step = saga.steps.get(step as usize)?;
+            turned_at(cause, step.id(), step.was_seen())
+        }
+        Cause::Cancelled {} | Cause::Unfinished {} | Cause::OutOfTime {} => cause.to_string(),
+    };
+    Some(if name == WORK { why } else { format!("in the {name} {why}") })
+}
+
 /// A report of a session in which nothing was done.
 pub(super) fn blank(session: Option<SessionId>, data: &Path) -> Report {
     let outcome = Outcome::RolledBack;
@@ -37,6 +53,7 @@ pub(super) fn blank(session: Option<SessionId>, data: &Path) -> Report {
         outcome,
         exit_code: outcome.exit().code(),
         session,
+        cause: None,
         root: None,
         data: data.display().to_string(),
         work: String::new(),
@@ -93,6 +110,7 @@ pub(super) fn report(
     Ok(Report {
         outcome,
         exit_code: outcome.exit().code(),
+        cause: cause(history),
         root: history.root,
         work: bound.work.clone(),
         paths: bound.paths.clone(),
