@@ -22,6 +22,11 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// With rules of its own for intents.
+    fn with(rules: &[&str]) -> Self {
         let office = Office::new();
         let key = office.path("a.key");
         let made = hv().args(["id", "new", "--key"]).arg(&key).output().unwrap();
@@ -29,7 +34,7 @@ impl Desk {
         let agent = String::from_utf8(made.stdout).unwrap().trim().to_owned();
         let strict = ["--intents", "required", "--on-violation", "deny"];
         let open = ["session", "open", "--id", "desk", "--allow", "make=full", "--allow", "look=read-only"];
-        office.ok(&open, &strict);
+        office.ok(&open, &[&strict[..], rules].concat());
         office.ok(&["session", "join", "--session", "desk", "--sigma", "0.9", "--agent"], &[&agent]);
         office.ok(&["session", "activate", "--session", "desk"], &[]);
         Self { office, agent }
@@ -37,9 +42,13 @@ impl Desk {
 
     /// What `hv session exec` comes to.
     fn exec(&self, action: &str, argv: &[&str]) -> (i32, String) {
+        self.exec_with(("rm -f made", "test -e made"), action, argv)
+    }
+
+    fn exec_with(&self, (undo, probe): (&str, &str), action: &str, argv: &[&str]) -> (i32, String) {
         let mut command = hv();
         command.args(["session", "exec", "--session", "desk", "--agent", &self.agent, "--action", action]);
-        command.args(["--undo", "rm -f made", "--probe", "test -e made"]);
+        command.args(["--undo", undo, "--probe", probe]);
         command.arg("--data").arg(self.office.path("trail")).arg("--").args(argv);
         let output = command.current_dir(self.office.path("")).output().unwrap();
         assert_calm(&output);
@@ -100,6 +109,46 @@ fn an_agent_with_a_shell_is_held_to_what_it_signed() {
     let (code, _, why) = desk.declare(&signed, &[]);
     assert_eq!(code, 5);
     assert!(why.contains("used before"), "{why}");
+}
+
+/// Where the session says so, the lines of undo and probe are among what the agent signed.
+#[test]
+fn the_lines_that_an_agent_gives_for_undo_and_probe_can_be_held_against_its_intent() {
+    let desk = Desk::with(&["--undo-lines", "held"]);
+    let named = BOUNDS.replace(
+        r#"{ argv = ["touch", "made"] }"#,
+        r#"{ argv = ["touch", "made"] }, { argv = ["/bin/sh", "-c", "rm -f made"] }, { argv = ["/bin/sh", "-c", "test -e made"] }"#,
+    );
+    assert_eq!(desk.declare(&desk.signed("first", &named), &[]).0, 0);
+    for (lines, of) in [(("touch stolen", "test -e made"), "undo"), (("rm -f made", "touch stolen"), "probe")]
+    {
+        let (code, why) = desk.exec_with(lines, "make", &["touch", "made"]);
+        assert_eq!(code, 5, "{why}");
+        assert!(
+            why.contains(&format!("of its {of}, the command `/bin/sh -c touch stolen` is outside")),
+            "{why}"
+        );
+        assert!(!desk.office.path("made").exists() && !desk.office.path("stolen").exists());
+    }
+    // Neither is counted.
+    for _ in 0..3 {
+        let (code, why) = desk.exec("make", &["touch", "made"]);
+        assert_eq!(code, 0, "{why}");
+    }
+    assert_eq!(desk.exec("make", &["touch", "made"]).0, 5, "three calls, and no more");
+    let undone = desk.office.hv(&["session", "undo", "--session", "desk"], &["--all"]);
+    assert_eq!(undone.0, 0, "{}", undone.2);
+    assert!(!desk.office.path("made").exists());
+    let shown = desk.office.ok(&["intent", "--session", "desk"], &[]);
+    assert_eq!(shown["undo"], "held");
+    let verified = hv().args(["audit", "verify"]).arg(desk.office.path("trail")).output().unwrap();
+    assert_eq!(verified.status.code(), Some(0), "{}", said(&verified));
+
+    // Where it does not, they are not.
+    let free = Desk::new();
+    assert_eq!(free.declare(&free.signed("first", BOUNDS), &[]).0, 0);
+    assert_eq!(free.exec_with(("touch other", "test -e made"), "make", &["touch", "made"]).0, 0);
+    assert_eq!(free.office.ok(&["intent", "--session", "desk"], &[])["undo"], "free");
 }
 
 /// What a rehearsal looks by is hv's own idea: an agent that signed what it does may rehearse exactly that.

@@ -233,6 +233,8 @@ pub struct Policy {
     pub outside: Rule,
     /// What becomes of an agent that calls outside it.
     pub violation: Violation,
+    /// Whether what undoes a call and asks about it is held against it, too.
+    pub undo: UndoRule,
 }
 
 /// Whether agents need an intent.
@@ -265,7 +267,38 @@ pub enum Violation {
     Slash,
 }
 
-hv_types::wire_struct!(Policy { demand, outside, violation });
+/// Whether the undo and the probe of a call are held against the intent of its agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UndoRule {
+    /// They are not: somebody else writes them than the agent.
+    #[default]
+    Free,
+    /// They are, as calls of the same action that are not counted: the agent writes them.
+    Held,
+}
+
+/// What belongs to a call and is carried out another time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+pub enum Beside {
+    /// What takes it back.
+    Undo,
+    /// What asks whether its effect is there.
+    Probe,
+}
+
+impl fmt::Display for Beside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Undo => "undo",
+            Self::Probe => "probe",
+        })
+    }
+}
+
+hv_types::wire_struct!(Policy { demand, outside, violation, undo });
+hv_types::wire_enum!(UndoRule { 0 => Free {}, 1 => Held {} });
+hv_types::wire_enum!(Beside { 0 => Undo {}, 1 => Probe {} });
 hv_types::wire_enum!(Demand { 0 => Optional {}, 1 => Required {} });
 hv_types::wire_enum!(Rule { 0 => Deny {}, 1 => Consent {} });
 hv_types::wire_enum!(Violation { 0 => Deny {}, 1 => Slash {} });
@@ -312,6 +345,13 @@ pub enum Unintended {
         /// What of it.
         outside: Outside,
     },
+    /// It is within, and what undoes it or asks about it is outside; nothing lets that through.
+    Beside {
+        /// Which of the two.
+        what: Beside,
+        /// What of it.
+        outside: Outside,
+    },
 }
 
 hv_types::wire_enum!(Unintended {
@@ -319,6 +359,7 @@ hv_types::wire_enum!(Unintended {
     1 => Outside { outside },
     2 => Unconsented { outside },
     3 => OnBehalfOf { principal, outside },
+    4 => Beside { what, outside },
 });
 
 impl Unintended {
@@ -330,6 +371,7 @@ impl Unintended {
             Self::Outside { .. } => "outside",
             Self::Unconsented { .. } => "unconsented",
             Self::OnBehalfOf { .. } => "on_behalf_of",
+            Self::Beside { .. } => "beside",
         }
     }
 
@@ -349,6 +391,9 @@ impl Unintended {
                 outside.part,
                 outside.limit
             ),
+            Self::Beside { what, outside } => {
+                alloc::format!("the {} of the {what} within {}", outside.part, outside.limit)
+            }
         }
     }
 
@@ -357,7 +402,9 @@ impl Unintended {
     pub const fn outside(&self) -> Option<&Outside> {
         match self {
             Self::Undeclared | Self::OnBehalfOf { .. } => None,
-            Self::Outside { outside } | Self::Unconsented { outside } => Some(outside),
+            Self::Outside { outside } | Self::Unconsented { outside } | Self::Beside { outside, .. } => {
+                Some(outside)
+            }
         }
     }
 }
@@ -370,6 +417,7 @@ impl fmt::Display for Unintended {
             }
             Self::Outside { outside } => write!(f, "{outside}"),
             Self::Unconsented { outside } => write!(f, "{outside}, and no witness has consented"),
+            Self::Beside { what, outside } => write!(f, "of its {what}, {outside}"),
             Self::OnBehalfOf { principal, outside: Outside { part, given, .. } } => {
                 write!(
                     f,
@@ -414,6 +462,26 @@ impl Policy {
             (Ok(()), _) => Decision::Within,
             (Err(outside), Rule::Consent) => Decision::NeedsConsent { outside },
             (Err(outside), Rule::Deny) => Decision::Denied { why: Unintended::Outside { outside } },
+        }
+    }
+
+    /// Decides about what belongs to a call that these bounds let through. It is not counted, and nobody can consent to it:
+    /// a witness sees the call.
+    ///
+    /// # Errors
+    /// What of it is outside, where it is held against them.
+    pub fn decide_beside(
+        &self,
+        bounds: &Bounds,
+        action: &ActionId,
+        what: Beside,
+        deed: &Deed<'_>,
+    ) -> Result<(), Unintended> {
+        match self.undo {
+            UndoRule::Free => Ok(()),
+            UndoRule::Held => bounds
+                .hold(action, deed, Used::default())
+                .map_err(|outside| Unintended::Beside { what, outside }),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::session::args::At;
 use crate::session::{Answer, Folder, LiveFailure, runtime};
 use clap::{Args, ValueEnum};
 use hv_core::identity::Content;
-use hv_core::rings::intent::{Bounds, Demand, Policy, Rule, Violation};
+use hv_core::rings::intent::{Bounds, Demand, Policy, Rule, UndoRule, Violation};
 use hv_core::types::{ActionId, Did, SessionId, Timestamp};
 use hv_core::{Clock, Intent, Presented, SystemClock, bounds_digest, intent_call};
 use serde_json::{Value, json};
@@ -59,6 +59,18 @@ pub struct PolicyArgs {
     /// What becomes of an agent that calls outside its intent
     #[arg(long = "on-violation", value_name = "WHAT", value_enum, default_value = "deny")]
     pub violation: ViolationArg,
+    /// Whether the lines of --undo and --probe are held against an intent, too
+    #[arg(long = "undo-lines", value_name = "WHAT", value_enum, default_value = "free")]
+    pub undo: UndoArg,
+}
+
+/// Whether the lines of undo and probe are held against an intent.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum UndoArg {
+    /// They are not
+    Free,
+    /// They are, as calls that are not counted: the intent names `/bin/sh`, `-c` and the line
+    Held,
 }
 
 /// Whether agents need an intent.
@@ -104,6 +116,10 @@ impl PolicyArgs {
             violation: match self.violation {
                 ViolationArg::Deny => Violation::Deny,
                 ViolationArg::Slash => Violation::Slash,
+            },
+            undo: match self.undo {
+                UndoArg::Free => UndoRule::Free,
+                UndoArg::Held => UndoRule::Held,
             },
         }
     }
@@ -224,8 +240,10 @@ pub(crate) fn fields(intent: &Intent) -> Value {
 }
 
 fn shown(folder: &Folder, session: &SessionId) -> Result<Answer, LiveFailure> {
-    let [demand, outside, violation] = policy_words(&folder.hv.intent_policy(session)?);
-    let mut words = format!("intents are {demand}; outside: {outside}; who acts outside: {violation}\n");
+    let [demand, outside, violation, undo] = policy_words(&folder.hv.intent_policy(session)?);
+    let mut words = format!(
+        "intents are {demand}; outside: {outside}; who acts outside: {violation}; undo and probe: {undo}\n"
+    );
     let mut members = Vec::new();
     for member in folder.hv.session_view(session)?.members {
         let Some(intent) = member.intent else { continue };
@@ -246,7 +264,7 @@ fn shown(folder: &Folder, session: &SessionId) -> Result<Answer, LiveFailure> {
         members.push(json!({ "agent": member.did, "intent": fields(&intent) }));
     }
     let document = json!({
-        "session": session.as_str(), "intent": demand, "outside": outside, "violation": violation, "agents": members,
+        "session": session.as_str(), "intent": demand, "outside": outside, "violation": violation, "undo": undo, "agents": members,
     });
     Ok(Answer::new(Exit::Done, words, document))
 }

@@ -1,10 +1,11 @@
 //! Intents for people.
 
 use crate::output::counted;
-use hv_core::rings::intent::{Bounds, CommandLine, Demand, Policy, Rest, Rule, Violation, What};
+use hv_core::rings::intent::{Bounds, CommandLine, Demand, Policy, Rest, Rule, UndoRule, Violation, What};
 
-/// What a session makes of intents: whether it asks for them, what becomes of a call outside, and of its agent.
-pub(crate) const fn policy_words(policy: &Policy) -> [&'static str; 3] {
+/// What a session makes of intents: whether it asks for them, what becomes of a call outside, and of its agent,
+/// and whether undo and probe are held against them.
+pub(crate) const fn policy_words(policy: &Policy) -> [&'static str; 4] {
     [
         match policy.demand {
             Demand::Optional => "optional",
@@ -17,6 +18,10 @@ pub(crate) const fn policy_words(policy: &Policy) -> [&'static str; 3] {
         match policy.violation {
             Violation::Deny => "deny",
             Violation::Slash => "slash",
+        },
+        match policy.undo {
+            UndoRule::Free => "free",
+            UndoRule::Held => "held",
         },
     ]
 }

@@ -296,6 +296,20 @@ pub(super) struct RawIntents {
     /// What becomes of an agent that calls outside its intent.
     #[serde(default)]
     pub(super) violation: RawViolation,
+    /// Whether the undo and the probe of a step are held against the intent of its agent, too.
+    #[serde(default)]
+    pub(super) undo: RawUndoRule,
+}
+
+/// Whether undo and probe are held against an intent.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawUndoRule {
+    /// They are not: whoever writes the file writes them.
+    #[default]
+    Free,
+    /// They are, as calls of the step's action that are not counted.
+    Held,
 }
 
 /// What becomes of a call outside an intent.

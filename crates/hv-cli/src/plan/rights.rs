@@ -1,10 +1,10 @@
 //! For whom agents act, how often they may call, and what becomes of what they did not intend.
 
 use super::fault::{Fault, Located};
-use super::file::{RawAgent, RawIntents, RawOutside, RawRate, RawRates, RawViolation};
+use super::file::{RawAgent, RawIntents, RawOutside, RawRate, RawRates, RawUndoRule, RawViolation};
 use super::tree::At;
 use super::{Agent, value};
-use hv_core::rings::intent::{Demand, Policy, Rule, Violation};
+use hv_core::rings::intent::{Demand, Policy, Rule, UndoRule, Violation};
 use hv_core::rings::rate::{Limits, Rate};
 use hv_types::Did;
 
@@ -49,7 +49,7 @@ pub(super) fn rates(raw: &RawRates) -> Result<Limits, Located> {
 }
 
 /// What the session makes of intents.
-pub(super) const fn intents(RawIntents { required, outside, violation }: RawIntents) -> Policy {
+pub(super) const fn intents(RawIntents { required, outside, violation, undo }: RawIntents) -> Policy {
     Policy {
         demand: if required { Demand::Required } else { Demand::Optional },
         outside: match outside {
@@ -59,6 +59,10 @@ pub(super) const fn intents(RawIntents { required, outside, violation }: RawInte
         violation: match violation {
             RawViolation::Deny => Violation::Deny,
             RawViolation::Slash => Violation::Slash,
+        },
+        undo: match undo {
+            RawUndoRule::Free => UndoRule::Free,
+            RawUndoRule::Held => UndoRule::Held,
         },
     }
 }

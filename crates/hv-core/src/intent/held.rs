@@ -11,7 +11,7 @@ use crate::state::{Slot, State};
 use hv_liability::{SlashOrder, SlashReason};
 use hv_rings::class::Terms;
 use hv_rings::gate::GateDenial;
-use hv_rings::intent::{Body, Decision, Deed, Outside, Places, Unintended, Used, Violation};
+use hv_rings::intent::{Beside, Body, Decision, Deed, Outside, Places, Unintended, Used, Violation};
 use hv_rings::{Basis, Evidence};
 use hv_saga::{Attempt, Purpose, Task, Value};
 use hv_session::{FilePath, MemberRef};
@@ -76,7 +76,9 @@ impl Intended {
     fn and(self, other: Self, principal: &Did) -> Self {
         // Who acts for somebody has not broken that one's word, but what that one could not do, it does not do either.
         let theirs = |why| match why {
-            Unintended::Outside { outside } | Unintended::Unconsented { outside } => {
+            Unintended::Outside { outside }
+            | Unintended::Unconsented { outside }
+            | Unintended::Beside { outside, .. } => {
                 Unintended::OnBehalfOf { principal: principal.clone(), outside }
             }
             why => why,
@@ -112,6 +114,7 @@ impl Intents {
         (seat, principals): (Option<MemberRef<'_>>, &[Did]),
         (action, task): (&ActionId, &Task),
         only_reads: bool,
+        beside: [(Beside, Option<&Task>); 2],
         (passed, real): (&[Start], &Places),
     ) -> Intended {
         let used = |seat: Option<MemberRef<'_>>, intent: Option<&Intent>| {
@@ -125,14 +128,36 @@ impl Intents {
             }
             used
         };
-        with_deed(task, real, |deed| {
+        let intended = with_deed(task, real, |deed| {
             let held =
                 |seat, intent| self.decided(intent, seat, (action, deed), used(seat, intent), only_reads);
             let own = held(seat, self.of(seat, now));
             let others = self.others((slot, now), seat, principals).into_iter();
             others.fold(own, |held_before, (principal, intent)| {
-                held_before.and(held(Some(principal), Some(intent)), principal.did)
+                let theirs = match self.beside(intent, action, beside, real) {
+                    Ok(()) => held(Some(principal), Some(intent)),
+                    Err(why) => Intended::Denied(why),
+                };
+                held_before.and(theirs, principal.did)
             })
+        });
+        match self.of(seat, now).map_or(Ok(()), |intent| self.beside(intent, action, beside, real)) {
+            Err(why) if !matches!(intended, Intended::Denied(_)) => Intended::Denied(why),
+            _ => intended,
+        }
+    }
+
+    /// Holds what undoes a call and asks about it against an intent, where the session says so. Of their paths only those
+    /// are known that the call names, too; any other is outside.
+    fn beside(
+        &self,
+        intent: &Intent,
+        action: &ActionId,
+        beside: [(Beside, Option<&Task>); 2],
+        real: &Places,
+    ) -> Result<(), Unintended> {
+        beside.into_iter().filter_map(|(what, task)| Some((what, task?))).try_for_each(|(what, task)| {
+            with_deed(task, real, |deed| self.policy.decide_beside(intent.bounds(), action, what, deed))
         })
     }
 

@@ -1,8 +1,8 @@
 //! Strategies for intents: few words, so that what is drawn is often within one another.
 
 use super::{
-    Allowed, Amount, AmountBound, Bounds, CommandBounds, CommandLine, Demand, HttpBounds, LASTS_AT_MOST,
-    Outside, Part, Policy, Rest, Rule, Unintended, Unit, Violation, What, Wider,
+    Allowed, Amount, AmountBound, Beside, Bounds, CommandBounds, CommandLine, Demand, HttpBounds,
+    LASTS_AT_MOST, Outside, Part, Policy, Rest, Rule, UndoRule, Unintended, Unit, Violation, What, Wider,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
@@ -99,6 +99,8 @@ pub fn unintended() -> impl Strategy<Value = Unintended> {
         outside().prop_map(|outside| Unintended::Outside { outside }),
         outside().prop_map(|outside| Unintended::Unconsented { outside }),
         (did(), outside()).prop_map(|(principal, outside)| Unintended::OnBehalfOf { principal, outside }),
+        (select(&[Beside::Undo, Beside::Probe][..]), outside())
+            .prop_map(|(what, outside)| Unintended::Beside { what, outside }),
     ]
 }
 
@@ -113,7 +115,10 @@ pub fn policy() -> impl Strategy<Value = Policy> {
         .into_iter()
         .flat_map(|demand| [Rule::Deny, Rule::Consent].map(|outside| (demand, outside)))
         .flat_map(|(demand, outside)| {
-            [Violation::Deny, Violation::Slash].map(|violation| Policy { demand, outside, violation })
+            [Violation::Deny, Violation::Slash].map(|violation| (demand, outside, violation))
+        })
+        .flat_map(|(demand, outside, violation)| {
+            [UndoRule::Free, UndoRule::Held].map(|undo| Policy { demand, outside, violation, undo })
         })
         .collect();
     select(every)

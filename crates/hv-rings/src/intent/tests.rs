@@ -279,10 +279,18 @@ fn a_reason_says_what_and_what_would_be_within() {
         "the session asks for an intent, and the agent has none in force; a signed intent in force, or a call that \
          only reads"
     );
-    let names =
-        [Unintended::Undeclared, Unintended::Outside { outside: outside.clone() }, unconsented.clone()];
-    assert_eq!(names.each_ref().map(Unintended::name), ["undeclared", "outside", "unconsented"]);
-    assert_eq!(names.each_ref().map(|why| why.outside().is_some()), [false, true, true]);
+    let names = [
+        Unintended::Undeclared,
+        Unintended::Outside { outside: outside.clone() },
+        unconsented.clone(),
+        Unintended::OnBehalfOf { principal: Did::new("did:mesh:a").unwrap(), outside: outside.clone() },
+        Unintended::Beside { what: Beside::Undo, outside: outside.clone() },
+    ];
+    assert_eq!(
+        names.each_ref().map(Unintended::name),
+        ["undeclared", "outside", "unconsented", "on_behalf_of", "beside"]
+    );
+    assert_eq!(names.each_ref().map(|why| why.outside().is_some()), [false, true, true, false, true]);
     for (tag, why) in (0u8..).zip(names) {
         assert_eq!(why.to_bytes()[0], tag);
         assert_eq!(Unintended::from_bytes(&why.to_bytes()), Ok(why));
@@ -298,7 +306,7 @@ fn the_policy_decides() {
     let outside = || Outside { part: Part::Function, given: "x".into(), limit: "work".into() };
     for demand in [Demand::Optional, Demand::Required] {
         for rule in [Rule::Deny, Rule::Consent] {
-            let policy = Policy { demand, outside: rule, violation: Violation::Slash };
+            let policy = Policy { demand, outside: rule, violation: Violation::Slash, ..Policy::default() };
             for only_reads in [false, true] {
                 assert_eq!(decide(policy, Some(&bounds), "work", only_reads), Decision::Within);
                 let expected = match rule {
@@ -313,9 +321,31 @@ fn the_policy_decides() {
             }
         }
     }
-    let policy = Policy { demand: Demand::Required, outside: Rule::Consent, violation: Violation::Slash };
-    assert_eq!(policy.to_bytes(), [1, 1, 1]);
-    assert_eq!(Policy::default().to_bytes(), [0, 0, 0]);
+    let (demand, outside, violation) = (Demand::Required, Rule::Consent, Violation::Slash);
+    let policy = Policy { demand, outside, violation, undo: UndoRule::Held };
+    assert_eq!(policy.to_bytes(), [1, 1, 1, 1]);
+    assert_eq!(Policy::default().to_bytes(), [0, 0, 0, 0]);
+}
+
+#[test]
+fn what_undoes_a_call_is_held_where_the_policy_says_so_and_not_counted() {
+    let bounds = bounds_of(What::Functions { names: set(&["work"]) });
+    let decide = |undo, what, name| {
+        let policy = Policy { undo, outside: Rule::Consent, ..Policy::default() };
+        policy.decide_beside(&bounds, &action("act"), what, &Deed::Function { name })
+    };
+    for what in [Beside::Undo, Beside::Probe] {
+        assert_eq!(decide(UndoRule::Free, what, "x"), Ok(()));
+        assert_eq!(decide(UndoRule::Held, what, "work"), Ok(()));
+        let why = decide(UndoRule::Held, what, "x").unwrap_err();
+        assert!(matches!(&why, Unintended::Beside { what: of, .. } if *of == what), "{why:?}");
+        assert_eq!(
+            format!("{why}; {}", why.needs()),
+            format!(
+                "of its {what}, the function `x` is outside the agent's intent; the function of the {what} within work"
+            )
+        );
+    }
 }
 
 /// Each change of the bounds, with the part of which it makes them wider; nothing where it does not.

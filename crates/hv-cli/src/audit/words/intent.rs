@@ -10,14 +10,16 @@ use hv_core::types::{ActionId, Timestamp};
 
 /// What the session makes of intents.
 pub(super) fn ruled(policy: &Policy) -> Told {
-    let [demand, outside, violation] = policy_words(policy);
+    let [demand, outside, violation, undo] = policy_words(policy);
     let words = format!(
-        "intents are {demand} here; what is outside one: {outside}; who acts outside one: {violation}"
+        "intents are {demand} here; what is outside one: {outside}; who acts outside one: {violation}; undo and \
+         probe: {undo}"
     );
     Told::new("session.intent_ruled", words)
         .with("intent", demand)
         .with("outside", outside)
         .with("violation", violation)
+        .with("undo", undo)
 }
 
 impl Scene<'_> {

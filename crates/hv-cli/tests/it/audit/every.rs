@@ -20,7 +20,7 @@ use hv_core::rings::class::{Claim, Override, Source as Speaker};
 use hv_core::rings::elevation::{Elevation, LASTS, Request};
 use hv_core::rings::intent::{
     Allowed, AmountBound, Bounds, CommandBounds, CommandLine, Demand, HttpBounds, LASTS as LASTS_OF_INTENTS,
-    Policy, Rest, Rule, Unit, Violation, What,
+    Policy, Rest, Rule, UndoRule, Unit, Violation, What,
 };
 use hv_core::rings::standing::Cap;
 use hv_core::rings::{Basis, Nonce};
@@ -461,7 +461,12 @@ fn session() -> Vec<SessionEvent> {
     });
     events.push(SessionEvent::Elevated { elevation: Box::new(elevation()), voices: vec![voice(9)] });
     events.push(SessionEvent::IntentRuled {
-        policy: Policy { demand: Demand::Required, outside: Rule::Consent, violation: Violation::Slash },
+        policy: Policy {
+            demand: Demand::Required,
+            outside: Rule::Consent,
+            violation: Violation::Slash,
+            undo: UndoRule::Held,
+        },
     });
     let declared =
         |voices| SessionEvent::IntentDeclared { member: 0, bounds: bounds(), since: later(1), voices };
