@@ -4,8 +4,10 @@
 //! not name. What cannot be read, is of another kind or is not there is outside.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
-use hv_types::{ActionId, Did};
+use hv_types::wire::{Reader, Undecodable};
+use hv_types::{ActionId, Did, Wire};
 
 mod amount;
 mod bounds;
@@ -296,12 +298,35 @@ impl fmt::Display for Beside {
     }
 }
 
-hv_types::wire_struct!(Policy { demand, outside, violation, undo });
-hv_types::wire_enum!(UndoRule { 0 => Free {}, 1 => Held {} });
+/// The last byte says two things, because the first of them stood there alone once.
+impl Wire for Policy {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.demand.put(out);
+        self.outside.put(out);
+        out.push(match (self.violation, self.undo) {
+            (Violation::Deny, UndoRule::Free) => 0,
+            (Violation::Slash, UndoRule::Free) => 1,
+            (Violation::Deny, UndoRule::Held) => 2,
+            (Violation::Slash, UndoRule::Held) => 3,
+        });
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
+        let (demand, outside) = (Wire::take(reader)?, Wire::take(reader)?);
+        let (violation, undo) = match u8::take(reader)? {
+            0 => (Violation::Deny, UndoRule::Free),
+            1 => (Violation::Slash, UndoRule::Free),
+            2 => (Violation::Deny, UndoRule::Held),
+            3 => (Violation::Slash, UndoRule::Held),
+            _ => return Err(reader.invalid("Policy")),
+        };
+        Ok(Self { demand, outside, violation, undo })
+    }
+}
+
 hv_types::wire_enum!(Beside { 0 => Undo {}, 1 => Probe {} });
 hv_types::wire_enum!(Demand { 0 => Optional {}, 1 => Required {} });
 hv_types::wire_enum!(Rule { 0 => Deny {}, 1 => Consent {} });
-hv_types::wire_enum!(Violation { 0 => Deny {}, 1 => Slash {} });
 
 /// What the rules say of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -321,10 +321,19 @@ fn the_policy_decides() {
             }
         }
     }
-    let (demand, outside, violation) = (Demand::Required, Rule::Consent, Violation::Slash);
-    let policy = Policy { demand, outside, violation, undo: UndoRule::Held };
-    assert_eq!(policy.to_bytes(), [1, 1, 1, 1]);
-    assert_eq!(Policy::default().to_bytes(), [0, 0, 0, 0]);
+    let (demand, outside) = (Demand::Required, Rule::Consent);
+    for (violation, undo, byte) in [
+        (Violation::Deny, UndoRule::Free, 0),
+        (Violation::Slash, UndoRule::Free, 1),
+        (Violation::Deny, UndoRule::Held, 2),
+        (Violation::Slash, UndoRule::Held, 3),
+    ] {
+        let policy = Policy { demand, outside, violation, undo };
+        assert_eq!(policy.to_bytes(), [1, 1, byte]);
+        assert_eq!(Policy::from_bytes(&[1, 1, byte]), Ok(policy));
+    }
+    assert!(Policy::from_bytes(&[1, 1, 4]).is_err());
+    assert_eq!(Policy::default().to_bytes(), [0, 0, 0]);
 }
 
 #[test]

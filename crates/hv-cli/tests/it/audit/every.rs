@@ -460,14 +460,10 @@ fn session() -> Vec<SessionEvent> {
         voices: vec![voice(9)],
     });
     events.push(SessionEvent::Elevated { elevation: Box::new(elevation()), voices: vec![voice(9)] });
-    events.push(SessionEvent::IntentRuled {
-        policy: Policy {
-            demand: Demand::Required,
-            outside: Rule::Consent,
-            violation: Violation::Slash,
-            undo: UndoRule::Held,
-        },
-    });
+    events.extend([UndoRule::Free, UndoRule::Held].map(|undo| {
+        let (demand, outside, violation) = (Demand::Required, Rule::Consent, Violation::Slash);
+        SessionEvent::IntentRuled { policy: Policy { demand, outside, violation, undo } }
+    }));
     let declared =
         |voices| SessionEvent::IntentDeclared { member: 0, bounds: bounds(), since: later(1), voices };
     events.extend([vec![voice(9), voice(10)], vec![]].map(declared));
