@@ -5,8 +5,10 @@ use crate::evidence::{Court, denied, did, sigma};
 use crate::intent::{allowed, bounds_of, court, declare, push, session_events, set, starts};
 use hv_core::event::{LedgerEvent, SessionEvent};
 use hv_core::rings::gate::GateDenial;
-use hv_core::rings::intent::{CommandBounds, CommandLine, Policy, Rest, Rule, Unintended, Violation, What};
-use hv_core::saga::{Host, Plan, SagaCommand};
+use hv_core::rings::intent::{
+    CommandBounds, CommandLine, Policy, Rest, Rule, UndoRule, Unintended, Violation, What,
+};
+use hv_core::saga::{Host, Plan, SagaCommand, Task};
 use hv_core::session::Expect;
 use hv_core::types::SagaId;
 use hv_core::{Entrant, Presented, Reason, TrailEvent};
@@ -75,6 +77,32 @@ async fn i1_a_child_does_nothing_that_its_parent_has_signed_not_to_do() {
     assert!(!court.events().iter().any(slashed));
     let digest = court.hv.state_digest().unwrap();
     assert_eq!(court.reopened().hv.state_digest().unwrap(), digest);
+}
+
+/// What undoes a call is held as the call is, where the session says so: against the parent's intent too, and as evidence
+/// against whoever broke its own word, and nobody else.
+#[tokio::test]
+async fn i1_what_undoes_a_call_is_within_the_intents_of_both() {
+    let policy = Policy { violation: Violation::Slash, undo: UndoRule::Held, ..Policy::default() };
+    let court = family(policy, None).await;
+    let undone_by = |agent, argv| by(agent, IN).with_undo(Task::clone(&by(agent, argv).execute));
+    let slashed = || {
+        let offender = |event| match event {
+            TrailEvent::Ledger(LedgerEvent::Slashed { slashed }) => Some(slashed.offence.evidence),
+            _ => None,
+        };
+        court.events().into_iter().filter_map(offender).count()
+    };
+    for (n, agent) in ["child-c", "a"].into_iter().enumerate() {
+        assert_eq!(starts(&court, &format!("in{n}"), undone_by(agent, IN)).await, Ok(()), "{agent}");
+    }
+    assert_eq!(used_by(&court), [0; 2], "the call is counted, and not what undoes it");
+    let why = starts(&court, "child", undone_by("child-c", OUT)).await.unwrap_err();
+    assert!(why.contains("the command `git push evil` is outside the intent of"), "{why}");
+    assert_eq!(slashed(), 0, "it gave no word");
+    let why = starts(&court, "parent", undone_by("a", OUT)).await.unwrap_err();
+    assert!(why.contains("of its undo, the command `git push evil` is outside"), "{why}");
+    assert_eq!(slashed(), 1);
 }
 
 #[tokio::test]

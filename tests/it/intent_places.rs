@@ -6,7 +6,7 @@ use crate::intent::{
     allowed, bounds_of, court, declare, pays, push, session_events, set, starts, uses, usual,
 };
 use hv_core::event::SessionEvent;
-use hv_core::rings::intent::{Bounds, CommandBounds, CommandLine, Policy, Rest, What};
+use hv_core::rings::intent::{Bounds, CommandBounds, CommandLine, Policy, Rest, UndoRule, What};
 use hv_core::saga::{StepDef, Value};
 use std::collections::BTreeSet;
 use std::fs;
@@ -37,6 +37,29 @@ fn tidy(folder: &Path) -> Bounds {
 
 fn denials(court: &Court) -> usize {
     session_events(court).iter().filter(|event| matches!(event, SessionEvent::Denied { .. })).count()
+}
+
+/// What undoes a call names a path that the call does not.
+#[tokio::test]
+async fn what_undoes_a_call_is_held_to_where_its_files_really_are() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = tree(&fs::canonicalize(temp.path()).unwrap());
+    let court = court(Policy { undo: UndoRule::Held, ..Policy::default() }).await;
+    declare(&court, "a", &tidy(&folder)).await.unwrap();
+    let rm = |of: &str| push(&["rm", of], folder.to_str().unwrap());
+    let undone_by = |of: &str| {
+        let step = rm("file");
+        let by = rm(of).execute;
+        StepDef { undo: step.undo.map(|_| by), ..step }
+    };
+    assert!(undone_by("x").undo.is_some());
+    for (n, within) in ["sub/x", "back/x"].into_iter().enumerate() {
+        assert_eq!(starts(&court, &format!("in{n}"), undone_by(within)).await, Ok(()), "{within}");
+    }
+    for (n, outside) in ["away/x", "../out/x"].into_iter().enumerate() {
+        let why = starts(&court, &format!("out{n}"), undone_by(outside)).await.unwrap_err();
+        assert!(why.contains("of its undo, the argument"), "{outside}: {why}");
+    }
 }
 
 #[tokio::test]

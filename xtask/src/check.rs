@@ -165,12 +165,15 @@ pub(crate) fn lint(workspace: &Workspace, report: &mut Report) {
 
 /// What stands outside the workspace has a lock file of its own, which no command above looks at.
 fn lock_files(workspace: &Workspace) -> Result<(), String> {
-    for lock in workspace.files.iter().filter(|file| file.ends_with("/Cargo.lock")) {
-        eprintln!("{lock}");
-        let manifest = lock.replace(".lock", ".toml");
+    for folder in workspace.files.iter().filter_map(|file| file.strip_suffix("/Cargo.lock")) {
+        eprintln!("{folder}/Cargo.lock");
+        let manifest = format!("{folder}/Cargo.toml");
         let update = ["update", "--workspace", "--locked", "--quiet", "--manifest-path", &manifest];
         stream(cargo(&workspace.root).args(update)).map_err(|why| {
-            format!("{lock} is not of the manifests as they are ({why}): `cargo update --workspace --manifest-path {manifest}`")
+            format!(
+                "{folder}/Cargo.lock was not made for the manifest beside it ({why}); make it anew with `cargo update \
+                 --workspace --manifest-path {manifest}`"
+            )
         })?;
     }
     Ok(())

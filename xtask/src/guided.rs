@@ -83,13 +83,10 @@ pub(crate) fn build(workspace: &Workspace, profile: &Path, what: &[&str]) -> Res
     let changed = changed.ok_or_else(|| format!("{}: it is not there", profile.display()))?;
     let profiles = folder(workspace).join("profiles");
     let named = profiles.join(format!("{}.profdata", changed.as_nanos()));
-    if !named.is_file() {
-        // Those before it are nobody's any more.
-        let emptied = if profiles.exists() { fs::remove_dir_all(&profiles) } else { Ok(()) };
-        let kept =
-            emptied.and_then(|()| fs::create_dir_all(&profiles)).and_then(|()| fs::copy(profile, &named));
-        kept.map_err(|e| format!("{}: {e}", named.display()))?;
-    }
+    // Those before it are nobody's any more.
+    let emptied = if profiles.exists() { fs::remove_dir_all(&profiles) } else { Ok(()) };
+    let kept = emptied.and_then(|()| fs::create_dir_all(&profiles)).and_then(|()| fs::copy(profile, &named));
+    kept.map_err(|e| format!("{}: {e}", named.display()))?;
     compile(workspace, "built", &flag("profile-use", &named), what)
 }
 

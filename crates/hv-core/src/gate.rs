@@ -16,13 +16,13 @@ use hv_rings::class::{Claims, Class, Terms};
 use hv_rings::gate::{
     Acquaintance, Entry, Facts, GateDenial, Identity, Life, Membership, Phase, Principal, Quarantine, Unfit,
 };
-use hv_rings::intent::{Beside, Places, Unintended};
+use hv_rings::intent::{Places, Unintended};
 use hv_rings::rate::Limited;
 use hv_rings::standing::Standing;
 use hv_rings::{Basis, Evidence, Shown};
 use hv_saga::reversibility::Known;
 use hv_saga::reversibility::{LOOK, is_look};
-use hv_saga::{Attempt, Purpose, StepDef};
+use hv_saga::{Attempt, StepDef};
 use hv_session::SessionState;
 use hv_types::{ActionId, ActionKind, Call, Did, Digest, Reversibility, Ring, SessionId, Sigma, Timestamp};
 
@@ -160,9 +160,7 @@ pub(crate) fn check(
         Some(intents) => {
             let only_reads = class_now.is_some_and(|class| class.kind == ActionKind::ReadOnly);
             let (who, what) = ((party.seat, saga.principals()), (&attempt.action, &*attempt.task));
-            let task = |of| step.task(of).map(|task| &**task);
-            let beside = [(Beside::Undo, task(Purpose::Undo)), (Beside::Probe, task(Purpose::Probe))];
-            intents.hold((slot, now), who, what, only_reads, beside, (passed, real))
+            intents.hold((slot, now), who, (what, step), only_reads, (passed, real))
         }
     };
     let asks_witness = matches!(intended, Intended::Asks(..));

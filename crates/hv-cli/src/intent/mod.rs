@@ -264,7 +264,8 @@ fn shown(folder: &Folder, session: &SessionId) -> Result<Answer, LiveFailure> {
         members.push(json!({ "agent": member.did, "intent": fields(&intent) }));
     }
     let document = json!({
-        "session": session.as_str(), "intent": demand, "outside": outside, "violation": violation, "undo": undo, "agents": members,
+        "session": session.as_str(), "intent": demand, "outside": outside, "violation": violation, "undo": undo,
+        "agents": members,
     });
     Ok(Answer::new(Exit::Done, words, document))
 }

@@ -67,6 +67,8 @@ pub(crate) struct StepHistory {
     not_undone: Option<String>,
     /// What a person made of that.
     settled: Option<Settled>,
+    /// Whether it turned its saga back because a probe found what it had left, though it had failed.
+    pub(crate) was_seen: bool,
 }
 
 impl History {
@@ -429,16 +431,20 @@ impl StepHistory {
 
     fn of(def: Arc<StepDef>) -> Self {
         let (state, attempts) = (StepState::Pending, Vec::new());
-        Self { def, state, ring: None, attempts, output: None, not_undone: None, settled: None }
+        Self {
+            def,
+            state,
+            ring: None,
+            attempts,
+            output: None,
+            not_undone: None,
+            settled: None,
+            was_seen: false,
+        }
     }
 
     pub(crate) fn id(&self) -> &StepId {
         &self.def.id
-    }
-
-    /// Whether a probe found its effect, though it had failed.
-    pub(crate) fn was_seen(&self) -> bool {
-        self.attempts.iter().any(|attempt| attempt.outcome == AttemptOutcome::Present)
     }
 
     fn time_left(&self, now: Timestamp) -> Option<Duration> {
@@ -488,8 +494,10 @@ impl StepHistory {
 
     fn moved(&mut self, to: &Move, time: Timestamp, attached: Option<Digest>) {
         self.state = self.state.transition(to.signal()).unwrap_or(self.state);
-        if let Move::UndoFailed { failure } = to {
-            self.not_undone = Some(failure.to_string());
+        match to {
+            Move::UndoFailed { failure } => self.not_undone = Some(failure.to_string()),
+            Move::Assumed { failure } => self.was_seen |= failure.reason == Reason::Present,
+            _ => {}
         }
         let running = self.attempts.last_mut().filter(|attempt| attempt.outcome == AttemptOutcome::Running);
         let Some(attempt) = running else { return };

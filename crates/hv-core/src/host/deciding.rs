@@ -124,7 +124,13 @@ impl SagaHost {
             let denied = |denial| deciding.denied(denial);
             saga.machine.decide_in(&mut draft.ahead.decided, command, holding, now).map_err(denied)?;
             let events = draft.ahead.decided.events.as_slice();
-            let attempts = || saga.machine.started(&self.session, &self.saga, events);
+            let attempts = || {
+                let started = saga.machine.started(&self.session, &self.saga, events);
+                started.map(|attempt| {
+                    let step = step_of(saga, command, attempt.ordinal);
+                    (attempt, step)
+                })
+            };
             if let Some(paths) = intent::unknown((slot, now), saga.principals(), attempts, looked) {
                 // Nothing is recorded.
                 return Ok((Draft::default(), Err(paths)));

@@ -11,9 +11,11 @@ use crate::state::{Slot, State};
 use hv_liability::{SlashOrder, SlashReason};
 use hv_rings::class::Terms;
 use hv_rings::gate::GateDenial;
-use hv_rings::intent::{Beside, Body, Decision, Deed, Outside, Places, Unintended, Used, Violation};
+use hv_rings::intent::{
+    Beside, Body, Decision, Deed, Outside, Places, UndoRule, Unintended, Used, Violation,
+};
 use hv_rings::{Basis, Evidence};
-use hv_saga::{Attempt, Purpose, Task, Value};
+use hv_saga::{Attempt, Purpose, StepDef, Task, Value};
 use hv_session::{FilePath, MemberRef};
 use hv_types::{ActionId, Did, Digest, Machine, SessionId, Share, Timestamp, Wire};
 use std::collections::{BTreeMap, BTreeSet};
@@ -106,15 +108,14 @@ impl Intended {
 }
 
 impl Intents {
-    /// Holds a start against the intent of its agent, and of those for whom that acts; `passed` starts with it, and
-    /// `real` says where its paths are.
+    /// Holds a start of a step against the intent of its agent, and of those for whom that acts; `passed` starts with it,
+    /// and `real` says where its paths are.
     pub(crate) fn hold(
         &self,
         (slot, now): (&Slot, Timestamp),
         (seat, principals): (Option<MemberRef<'_>>, &[Did]),
-        (action, task): (&ActionId, &Task),
+        ((action, task), step): ((&ActionId, &Task), &StepDef),
         only_reads: bool,
-        beside: [(Beside, Option<&Task>); 2],
         (passed, real): (&[Start], &Places),
     ) -> Intended {
         let used = |seat: Option<MemberRef<'_>>, intent: Option<&Intent>| {
@@ -134,29 +135,35 @@ impl Intents {
             let own = held(seat, self.of(seat, now));
             let others = self.others((slot, now), seat, principals).into_iter();
             others.fold(own, |held_before, (principal, intent)| {
-                let theirs = match self.beside(intent, action, beside, real) {
+                let theirs = match self.hold_beside(intent, action, step, real) {
                     Ok(()) => held(Some(principal), Some(intent)),
                     Err(why) => Intended::Denied(why),
                 };
                 held_before.and(theirs, principal.did)
             })
         });
-        match self.of(seat, now).map_or(Ok(()), |intent| self.beside(intent, action, beside, real)) {
+        match self.of(seat, now).map_or(Ok(()), |intent| self.hold_beside(intent, action, step, real)) {
             Err(why) if !matches!(intended, Intended::Denied(_)) => Intended::Denied(why),
             _ => intended,
         }
     }
 
-    /// Holds what undoes a call and asks about it against an intent, where the session says so. Of their paths only those
-    /// are known that the call names, too; any other is outside.
-    fn beside(
+    /// What undoes a step and asks about it, where the session holds that against intents, too.
+    fn beside<'a>(&self, step: &'a StepDef) -> impl Iterator<Item = (Beside, &'a Task)> + use<'a> {
+        let both = [(Beside::Undo, Purpose::Undo), (Beside::Probe, Purpose::Probe)];
+        let held = both.into_iter().take(if self.policy.undo == UndoRule::Held { 2 } else { 0 });
+        held.filter_map(|(what, of)| Some((what, &**step.task(of)?)))
+    }
+
+    /// Holds it against an intent.
+    fn hold_beside(
         &self,
         intent: &Intent,
         action: &ActionId,
-        beside: [(Beside, Option<&Task>); 2],
+        step: &StepDef,
         real: &Places,
     ) -> Result<(), Unintended> {
-        beside.into_iter().filter_map(|(what, task)| Some((what, task?))).try_for_each(|(what, task)| {
+        self.beside(step).try_for_each(|(what, task)| {
             with_deed(task, real, |deed| self.policy.decide_beside(intent.bounds(), action, what, deed))
         })
     }
@@ -240,7 +247,7 @@ fn with_deed<T>(task: &Task, real: &Places, look: impl FnOnce(&Deed<'_>) -> T) -
 }
 
 /// The paths of these starts of which it is to be known where they really are, before they are held against intents.
-pub(crate) fn unknown<I: Iterator<Item = Attempt>>(
+pub(crate) fn unknown<'a, I: Iterator<Item = (Attempt, Option<&'a StepDef>)>>(
     (slot, now): (&Slot, Timestamp),
     principals: &[Did],
     starts: impl FnOnce() -> I,
@@ -248,12 +255,15 @@ pub(crate) fn unknown<I: Iterator<Item = Attempt>>(
 ) -> Option<BTreeSet<String>> {
     let intents = slot.intents()?;
     let mut unknown = BTreeSet::new();
-    for start in starts().filter(|start| start.purpose == Purpose::Execute) {
+    for (start, step) in starts().filter(|(start, _)| start.purpose == Purpose::Execute) {
         let seat = slot.session.known(&start.agent);
         let others = intents.others((slot, now), seat, principals).into_iter().map(|(_, intent)| intent);
         for intent in intents.of(seat, now).into_iter().chain(others) {
             let paths = |deed: &Deed<'_>| intent.bounds.paths(&start.action, deed);
-            unknown.append(&mut looked.without(with_deed(&start.task, looked.real(), paths)));
+            let beside = step.into_iter().flat_map(|step| intents.beside(step)).map(|(_, task)| task);
+            for task in std::iter::once(&*start.task).chain(beside) {
+                unknown.append(&mut looked.without(with_deed(task, looked.real(), paths)));
+            }
         }
     }
     (!unknown.is_empty()).then_some(unknown)

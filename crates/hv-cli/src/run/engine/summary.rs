@@ -30,15 +30,16 @@ pub(super) fn ended(history: &History) -> Outcome {
     }
 }
 
-/// Why the run turned back: the first of its sagas that did. A rehearsal is called off when it is done, so that is no reason.
+/// Why the run turned back: the first of its sagas that did. A rehearsal is called off when it is done, so that is no
+/// reason.
 fn cause(history: &History) -> Option<String> {
     let sagas = [SETUP, REHEARSAL, WORK].into_iter().filter_map(|name| Some((name, history.saga(name)?)));
     let turned = sagas.filter(|(name, saga)| *name != REHEARSAL || saga.cause != Some(Cause::Cancelled {}));
     let (name, saga, cause) = turned.filter_map(|(name, saga)| Some((name, saga, saga.cause?))).next()?;
     let why = match cause {
         Cause::Failed { step } | Cause::Denied { step } | Cause::InDoubt { step } => {
-            let step = saga.steps.get(step as usize)?;
-            turned_at(cause, step.id(), step.was_seen())
+            let step = saga.steps.get(step as usize);
+            step.map_or_else(|| cause.to_string(), |step| turned_at(cause, step.id(), step.was_seen))
         }
         Cause::Cancelled {} | Cause::Unfinished {} | Cause::OutOfTime {} => cause.to_string(),
     };
