@@ -38,6 +38,7 @@ mod fresh;
 mod gone;
 mod kept;
 mod names;
+mod numbers;
 mod plans;
 mod replay;
 mod rights;

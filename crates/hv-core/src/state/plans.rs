@@ -7,6 +7,7 @@
 use super::NamedSaga;
 use super::busy::Busy;
 use super::names::Names;
+use super::numbers::ByNumber;
 use crate::few::Few;
 use foldhash::fast::FixedState;
 use foldhash::quality::RandomState;
@@ -19,7 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// Sagas by number.
-pub(super) type Numbered = Few<u32, Box<NamedSaga>, FixedState>;
+pub(super) type Numbered = Few<u32, Box<NamedSaga>, ByNumber>;
 
 /// So many sagas stand in a part, and in the last one as many as are left.
 const PART: usize = 2048;
