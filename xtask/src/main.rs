@@ -38,7 +38,7 @@ Usage: cargo xtask COMMAND
   bench peer [--json]      ours, built so, beside agent-hypervisor (Python), interleaved in one run
                              --json         the array alone on stdout
                              --plain        ours as `cargo build --release` makes it
-                             --rounds N     groups of four runs, ours, theirs, theirs, ours (default 5)
+                             --rounds N     groups of four runs, ours, theirs, theirs, ours (default 10)
                              --only NAME    one workload
   bench saga [--json]      our sagas beside those of steno, interleaved in one run; options as of bench peer
   bench log [--json]       the log beside a bare sync, SQLite and agent-hypervisor; what checks and memory cost

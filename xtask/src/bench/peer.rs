@@ -50,6 +50,10 @@ const WORKLOADS: [Workload; 10] = [
     workload("full_governance_pipeline", 2_000, Some(20.0)),
 ];
 
+/// So many groups of four runs, where nothing else is said. A machine that others work on too is slow for half a minute at a
+/// time: with five groups it happened that every run of a workload that takes 12 milliseconds met such a while.
+const ROUNDS: u32 = 10;
+
 /// How the comparison is done and shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Options {
@@ -96,7 +100,7 @@ impl Options {
         workloads: &[Workload],
         words: &mut impl Iterator<Item = &'a str>,
     ) -> Result<Self, String> {
-        let mut options = Self { shown: Shown::Table, rounds: 5, built: Built::Plain, only: None };
+        let mut options = Self { shown: Shown::Table, rounds: ROUNDS, built: Built::Plain, only: None };
         while let Some(word) = words.next() {
             match word {
                 "--json" => options.shown = Shown::Json,
