@@ -50,7 +50,7 @@ const WORKLOADS: [Workload; 10] = [
     workload("full_governance_pipeline", 2_000, Some(20.0)),
 ];
 
-/// So many groups of four runs, where nothing else is said. A machine that others work on too is slow for half a minute at a
+/// So many groups of four runs, where nothing else is said. A machine that others work on too is slow for a while at a
 /// time: with five groups it happened that every run of a workload that takes 12 milliseconds met such a while.
 const ROUNDS: u32 = 10;
 
