@@ -29,7 +29,9 @@ use tokio::sync::broadcast::Receiver;
 pub const WORKLOADS: &[Workload] = &[
     Workload { name: "saga_in_memory", run: saga_in_memory },
     Workload { name: "saga_on_log", run: saga_on_log },
-    Workload { name: "saga_on_log_64", run: saga_on_log_64 },
+    Workload { name: "saga_on_log_4", run: |calls| side_by_side(4, calls) },
+    Workload { name: "saga_on_log_16", run: |calls| side_by_side(16, calls) },
+    Workload { name: "saga_on_log_64", run: |calls| side_by_side(AT_ONCE, calls) },
     Workload { name: "saga_recovery", run: saga_recovery },
     Workload { name: "saga_recovery_whole", run: saga_recovery_whole },
     Workload { name: "saga_left", run: saga_left },
@@ -38,7 +40,7 @@ pub const WORKLOADS: &[Workload] = &[
     Workload { name: "saga_beside_future", run: saga_beside_future },
 ];
 
-/// So many sagas run side by side.
+/// So many sagas run side by side at most.
 const AT_ONCE: u64 = 64;
 
 fn saga_in_memory(calls: u64) -> Result<Timed, String> {
@@ -54,7 +56,7 @@ fn saga_on_log(calls: u64) -> Result<Timed, String> {
 }
 
 /// The same, so many of them side by side on one thread.
-fn saga_on_log_64(calls: u64) -> Result<Timed, String> {
+fn side_by_side(at_once: u64, calls: u64) -> Result<Timed, String> {
     let stage = Arc::new(Stage::new()?);
     let steps = stage.three_steps()?;
     let folder = Path::new("hv.log");
@@ -64,7 +66,7 @@ fn saga_on_log_64(calls: u64) -> Result<Timed, String> {
         let next = Arc::new(AtomicU64::new(0));
         let started = Instant::now();
         let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..AT_ONCE {
+        for _ in 0..at_once {
             let (stage, hv, steps, next) = (Arc::clone(&stage), hv.clone(), steps.clone(), Arc::clone(&next));
             tasks.spawn(async move {
                 loop {
@@ -84,7 +86,7 @@ fn saga_on_log_64(calls: u64) -> Result<Timed, String> {
         Ok::<_, String>(started.elapsed())
     })?;
     fs::remove_dir_all(folder).map_err(text)?;
-    let answer = format!("{} at once completed", AT_ONCE.min(calls));
+    let answer = format!("{} at once completed", at_once.min(calls));
     Ok(Timed { ns_per_call: each(took, calls)?, answer })
 }
 

@@ -20,11 +20,15 @@ struct Aftermath {
 
 impl Aftermath {
     fn of(undo: &str) -> Self {
+        Self::of_step(change("one", sh("touch ONE"), sh(undo)))
+    }
+
+    fn of_step(one: Value) -> Self {
         let keys = tempfile::tempdir().unwrap();
         let key = keys.path().join("human.key");
         let made = ran(hv().args(["id", "new", "--key"]).arg(&key));
         let human = String::from_utf8(made.stdout).unwrap().trim().to_owned();
-        let steps = vec![change("one", sh("touch ONE"), sh(undo)), look("fails", sh("exit 1"))];
+        let steps = vec![one, look("fails", sh("exit 1"))];
         let node = json!({ "did": NODE, "witnesses": [human] });
         let run = scene(&with(file(0.9, steps), json!({ "node": node })));
         let output = ran(&mut run.start());
@@ -102,4 +106,43 @@ fn a_retry_is_interrupted_in_order() {
         assert_eq!(again.status.code(), Some(0), "{}", said(&again));
         assert_complete(&after.run);
     }
+}
+
+/// The undo that a killed retry has left is stopped before anybody tries again or says what became of it, once its time is
+/// over; before that the item is busy. What the step itself has begun, as a service, goes on.
+#[test]
+fn what_a_killed_retry_left_is_stopped_before_the_next() {
+    let service = "setsid sh -c 'echo $$ > SERVICE; exec sleep 600' < /dev/null > /dev/null 2>&1 & \
+                   until test -s SERVICE; do sleep 0.02; done";
+    let undo = "test -e HANG || exit 1; echo $$ > TRYING; exec sleep 600";
+    let one = with(change("one", sh(service), sh(undo)), json!({ "undo_timeout": "4s" }));
+    let after = Aftermath::of_step(one);
+    let work = |name: &str| after.run.work().join(name);
+    let process = |name: &str| std::fs::read_to_string(work(name)).unwrap().trim().to_owned();
+    // Who has ended and waits to be collected has no command line any more.
+    let runs =
+        |process: &str| std::fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|line| !line.is_empty());
+    std::fs::write(work("HANG"), "").unwrap();
+    for verb in ["retry", "resolve"] {
+        let mut retry = spawn(&mut after.settling("retry"));
+        wait_for("the undo to begin", || work("TRYING").exists() && !process("TRYING").is_empty());
+        let left = process("TRYING");
+        retry.kill().unwrap();
+        retry.wait().unwrap();
+        let busy = ran(&mut after.settling(verb));
+        assert_eq!(busy.status.code(), Some(5), "{}", said(&busy));
+        assert!(said(&busy).contains("may be going on until"), "{}", said(&busy));
+        assert!(runs(&left), "it has time until then");
+        std::fs::remove_file(work("TRYING")).unwrap();
+        std::fs::remove_file(work("HANG")).unwrap();
+        std::thread::sleep(std::time::Duration::from_secs(4));
+        let settled = ran(&mut after.settling(verb));
+        assert!(said(&settled).contains("and was stopped"), "{}", said(&settled));
+        assert!(!runs(&left), "{verb} goes on beside it");
+        assert_eq!(settled.status.code(), Some(if verb == "retry" { 4 } else { 0 }), "{}", said(&settled));
+        std::fs::write(work("HANG"), "").unwrap();
+    }
+    assert!(runs(&process("SERVICE")), "it is none of the undo's programs");
+    assert!(Command::new("kill").arg(process("SERVICE")).status().unwrap().success());
+    assert_complete(&after.run);
 }

@@ -35,25 +35,28 @@ fn main() -> Result<(), Failed> {
     Ok(())
 }
 
+const WORKLOADS: [&str; 7] = [
+    "saga_in_memory",
+    "saga_on_log",
+    "saga_on_log_4",
+    "saga_on_log_16",
+    "saga_on_log_64",
+    "saga_recovery",
+    "saga_recovery_whole",
+];
+
 fn answer(line: &str) -> Result<String, Failed> {
     match line.split_whitespace().collect::<Vec<_>>().as_slice() {
-        ["list"] => Ok("saga_in_memory saga_on_log saga_on_log_64 saga_recovery saga_recovery_whole".to_owned()),
+        ["list"] => Ok(WORKLOADS.join(" ")),
         ["run", name, calls] => {
             let calls = calls.parse()?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
             let (nanoseconds, answer) = match *name {
                 "saga_in_memory" => runtime.block_on(sagas(calls, Arc::new(InMemorySecStore::new()))),
-                "saga_on_log" | "saga_on_log_64" => {
-                    let path = Path::new("steno.log");
-                    let store = Arc::new(LogStore::create(path, calls)?);
-                    let done = if *name == "saga_on_log" {
-                        runtime.block_on(sagas(calls, store))
-                    } else {
-                        runtime.block_on(side_by_side(calls, store))
-                    };
-                    std::fs::remove_file(path)?;
-                    done
-                }
+                "saga_on_log" => on_log(calls, |store| runtime.block_on(sagas(calls, store))),
+                "saga_on_log_4" => on_log(calls, |store| runtime.block_on(side_by_side(4, calls, store))),
+                "saga_on_log_16" => on_log(calls, |store| runtime.block_on(side_by_side(16, calls, store))),
+                "saga_on_log_64" => on_log(calls, |store| runtime.block_on(side_by_side(64, calls, store))),
                 // It keeps no snapshots.
                 "saga_recovery" | "saga_recovery_whole" => runtime.block_on(recovery(calls)),
                 other => Err(format!("there is no workload `{other}`").into()),
@@ -62,6 +65,14 @@ fn answer(line: &str) -> Result<String, Failed> {
         }
         _ => Err(format!("`{line}` is neither `list` nor `run NAME CALLS`").into()),
     }
+}
+
+/// Runs this on a new log, and removes that.
+fn on_log<T>(calls: u32, run: impl FnOnce(Arc<LogStore>) -> Result<T, Failed>) -> Result<T, Failed> {
+    let path = Path::new("steno.log");
+    let done = run(Arc::new(LogStore::create(path, calls)?));
+    std::fs::remove_file(path)?;
+    done
 }
 
 #[derive(Debug)]
@@ -117,17 +128,14 @@ async fn sagas(calls: u32, store: Arc<dyn SecStore>) -> Result<(f64, String), Fa
     Ok((each, "completed".to_owned()))
 }
 
-/// So many sagas run side by side.
-const AT_ONCE: u32 = 64;
-
 /// As [`sagas`], so many of them side by side on one thread; without a warm-up.
-async fn side_by_side(calls: u32, store: Arc<dyn SecStore>) -> Result<(f64, String), Failed> {
+async fn side_by_side(at_once: u32, calls: u32, store: Arc<dyn SecStore>) -> Result<(f64, String), Failed> {
     let (dag, registry) = definition()?;
     let engine = Arc::new(engine(store));
     let next = Arc::new(AtomicU32::new(0));
     let started = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..AT_ONCE {
+    for _ in 0..at_once {
         let (engine, dag, registry, next) = (engine.clone(), dag.clone(), registry.clone(), next.clone());
         tasks.spawn(async move {
             while next.fetch_add(1, Ordering::Relaxed) < calls {
@@ -148,7 +156,7 @@ async fn side_by_side(calls: u32, store: Arc<dyn SecStore>) -> Result<(f64, Stri
     if let Ok(engine) = Arc::try_unwrap(engine) {
         engine.shutdown().await;
     }
-    Ok((each, format!("{} at once completed", AT_ONCE.min(calls))))
+    Ok((each, format!("{} at once completed", at_once.min(calls))))
 }
 
 /// What a log holds.

@@ -26,7 +26,7 @@ pub(crate) struct Begun {
     pub(super) text: String,
     pub(crate) work: String,
     /// By which programs of this run are known.
-    pub(super) token: String,
+    pub(crate) token: String,
 }
 
 impl Begun {

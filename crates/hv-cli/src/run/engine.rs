@@ -9,6 +9,7 @@ use super::findings::Findings;
 use super::history::History;
 use super::interrupts::Interrupts;
 use super::killable::{halted, killable};
+use super::left::settled_left;
 use super::marks::{Marks, marker};
 use super::verified::verified;
 use super::watch::{show, watch};
@@ -385,9 +386,7 @@ impl Run {
                 format!("{survivor} goes on since the interruption; it has {} s to end", wait.as_secs());
             self.tell(&Event::Notice { text });
         }
-        let settled = tokio::task::spawn_blocking(move || settle(&token, wait)).await;
-        let io = |error| RunFailure::Io { path: PathBuf::from("/proc"), doing: "read", error };
-        let settled = settled.map_err(|error| io(std::io::Error::other(error)))?.map_err(io)?;
+        let settled = settled_left(move || settle(&token, wait)).await?;
         for (survivors, what) in [
             (&settled.ended, "went on after the interruption and has ended"),
             (&settled.stopped, "went on after the interruption and was stopped"),
@@ -396,12 +395,7 @@ impl Run {
                 self.tell(&Event::Notice { text: format!("{survivor} {what}") });
             }
         }
-        match settled.left.first() {
-            None => Ok(()),
-            Some(left) => Err(io(std::io::Error::other(format!(
-                "{left} of the interrupted run cannot be stopped; stop it, then resume again"
-            )))),
-        }
+        Ok(())
     }
 
     /// From wherever it stands to the end.

@@ -11,6 +11,7 @@ mod findings;
 pub(crate) mod history;
 mod interrupts;
 mod killable;
+mod left;
 mod marks;
 pub(crate) mod place;
 mod verified;
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use begun::{NOTE, begun, undoing};
 pub(crate) use engine::{SETUP, WORK};
 pub(crate) use interrupts::{MOMENT, PATIENCE};
+pub(crate) use left::settled_left;
 
 /// Runs or resumes a session file and prints the report.
 ///

@@ -6,11 +6,12 @@ use super::trail::Trail;
 use crate::call::CallText;
 use crate::config::args::ConfigArgs;
 use crate::output;
-use crate::run::{begun, undoing};
+use crate::run::{begun, settled_left, undoing};
 use crate::{Exit, plan::Plan};
 use hv_core::audit::FileOptions;
 use hv_core::identity::{Content, Envelope, Kind, Statement};
 use hv_core::saga::drive::Control;
+use hv_core::saga::exec::survivors::settle_attempt;
 use hv_core::types::{ActionId, Did, SagaId, SessionId, StepId, Timestamp};
 use hv_core::{
     Clock, Hypervisor, ItemRef, OpenTrail, Presented, Request, Retried, Settlement, SystemClock, entropy,
@@ -32,34 +33,33 @@ pub(super) fn settle(args: &SettleArgs, how: Settlement) -> Result<Exit, Failure
     let named = item.to_string();
     let note = trail.waiting().into_iter().find(|(_, waits)| *waits == named);
     let note = note.and_then(|(session, _)| session.note);
+    let begun = note
+        .ok_or_else(|| "no session file is kept with its session".to_owned())
+        .and_then(|note| begun(&args.data, &note));
     let hv = opened(&args.data)?;
     runtime()?.block_on(async {
-        let done = match how {
-            Settlement::Resolved {} | Settlement::Skipped {} => {
-                hv.govern(&by, &request, &presented).await.map(|_| None).map_err(Failure::from)
+        let done = async {
+            if let Ok(begun) = &begun {
+                stop_cut_off(&hv, &item, &begun.token).await?;
             }
-            Settlement::Retried {} => {
-                let control = Control::new();
-                let executor = note
-                    .ok_or_else(|| "no session file is kept with its session".to_owned())
-                    .and_then(|note| begun(&args.data, &note))
-                    .map_err(Failure::Hv)
-                    .and_then(|begun| {
-                        let plan = Plan::parse(&begun.source().map_err(Failure::Hv)?)?;
-                        let bound = plan.bind(Path::new(&begun.work))?;
-                        undoing(&plan, &bound, &begun, &control)
-                            .map_err(|failure| Failure::Hv(failure.to_string()))
-                    });
-                match executor.and_then(|executor| Ok((executor, Interrupted::listen(&item, control)?))) {
-                    Ok((executor, _heard)) => hv
-                        .retry_undo(&by, &item, &presented, &executor)
-                        .await
-                        .map(Some)
-                        .map_err(Failure::from),
-                    Err(failure) => Err(failure),
+            match how {
+                Settlement::Resolved {} | Settlement::Skipped {} => {
+                    hv.govern(&by, &request, &presented).await?;
+                    Ok(None)
+                }
+                Settlement::Retried {} => {
+                    let begun = begun.map_err(Failure::Hv)?;
+                    let plan = Plan::parse(&begun.source().map_err(Failure::Hv)?)?;
+                    let bound = plan.bind(Path::new(&begun.work))?;
+                    let control = Control::new();
+                    let executor = undoing(&plan, &bound, &begun, &control);
+                    let executor = executor.map_err(|failure| Failure::Hv(failure.to_string()))?;
+                    let _heard = Interrupted::listen(&item, control)?;
+                    Ok(Some(hv.retry_undo(&by, &item, &presented, &executor).await?))
                 }
             }
         };
+        let done: Result<_, Failure> = done.await;
         // Behind what was added, the trail is ended again.
         hv.seal().await?;
         match done? {
@@ -72,6 +72,20 @@ pub(super) fn settle(args: &SettleArgs, how: Settlement) -> Result<Exit, Failure
         }
         Ok(Exit::Done)
     })
+}
+
+/// Stops what an attempt to undo has left that was cut off, as by a kill of hv, once its time is over: whoever tries again,
+/// or says what became of it, does so behind its end. Until then the item is busy.
+async fn stop_cut_off(hv: &Hypervisor, item: &ItemRef, token: &str) -> Result<(), Failure> {
+    let mut open = hv.open_items()?.into_iter().filter(|open| open.item == *item);
+    let trying = open.next().and_then(|open| open.trying);
+    let Some(over) = trying.filter(|trying| trying.until < SystemClock.now()) else { return Ok(()) };
+    let token = token.to_owned();
+    let settled = settled_left(move || settle_attempt(&token, &over.key, Duration::ZERO)).await;
+    for stopped in settled.map_err(|failure| Failure::Hv(failure.to_string()))?.stopped {
+        output::error(&format!("hv: {stopped} went on after an earlier try and was stopped"));
+    }
+    Ok(())
 }
 
 /// Listens to who interrupts an undo, until it is dropped.

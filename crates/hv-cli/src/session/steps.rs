@@ -13,7 +13,7 @@ use crate::output;
 use crate::outside::trail_of;
 use crate::report::AttemptOutcome;
 use crate::run::history::History;
-use crate::run::{MOMENT, PATIENCE, RunFailure};
+use crate::run::{MOMENT, PATIENCE, RunFailure, settled_left};
 use hv_core::Grant;
 use hv_core::event::Denial;
 use hv_core::rings::class::{Claim, Undo, Unproven};
@@ -248,14 +248,7 @@ pub(super) async fn recover(folder: &Folder, session: &SessionId, live: &Live) -
         return Ok(());
     }
     let token = live.token.clone();
-    let settled = tokio::task::spawn_blocking(move || settle(&token, SURVIVORS)).await;
-    let io = |error| RunFailure::Io { path: PathBuf::from("/proc"), doing: "read", error };
-    let settled = settled.map_err(|error| io(std::io::Error::other(error)))?.map_err(io)?;
-    if let Some(left) = settled.left.first() {
-        let why =
-            format!("{left} of a command that was interrupted cannot be stopped; stop it, then try again");
-        return Err(io(std::io::Error::other(why)).into());
-    }
+    settled_left(move || settle(&token, SURVIVORS)).await?;
     for saga in left {
         let host = folder.hv.saga(session, &saga);
         let executor = Kept::new(live, &[]);

@@ -58,14 +58,94 @@ pub struct Settled {
 /// # Errors
 /// Where `/proc` cannot be read.
 pub fn survivors(run: &str) -> io::Result<Vec<Survivor>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let Ok(entry) = entry else { continue };
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        found.extend(look(pid, run));
+    Sought { run, key: None }.found()
+}
+
+/// Which programs are looked for.
+#[derive(Debug, Clone, Copy)]
+struct Sought<'a> {
+    run: &'a str,
+    /// Those of all attempts where nothing is said.
+    key: Option<&'a str>,
+}
+
+impl Sought<'_> {
+    fn found(self) -> io::Result<Vec<Survivor>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc")? {
+            let Ok(entry) = entry else { continue };
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            found.extend(self.look(pid));
+        }
+        found.sort_by_key(|survivor| survivor.pid);
+        Ok(found)
     }
-    found.sort_by_key(|survivor| survivor.pid);
-    Ok(found)
+
+    fn settle(self, wait: Duration) -> io::Result<Settled> {
+        std::thread::sleep(LEAST);
+        let first = self.found()?;
+        let (mut seen, mut left) = (first.clone(), self.until_none(wait, first)?);
+        let mut asked: Vec<Survivor> = Vec::new();
+        for signal in [Signal::TERM, Signal::KILL] {
+            if left.is_empty() {
+                break;
+            }
+            for survivor in &left {
+                if !asked.contains(survivor) {
+                    asked.push(survivor.clone());
+                }
+                if !seen.contains(survivor) {
+                    seen.push(survivor.clone());
+                }
+                self.send(survivor.pid, signal);
+            }
+            left = self.until_none(GRACE, left)?;
+        }
+        let (stopped, ended) =
+            seen.into_iter().filter(|s| !left.contains(s)).partition(|s| asked.contains(s));
+        Ok(Settled { ended, stopped, left })
+    }
+
+    /// Looks again and again until there are none or the time is over. Who starts others while being watched is
+    /// found with them.
+    fn until_none(self, wait: Duration, mut left: Vec<Survivor>) -> io::Result<Vec<Survivor>> {
+        let until = Instant::now() + wait;
+        while !left.is_empty() && Instant::now() < until {
+            std::thread::sleep(INTERVAL);
+            left = self.found()?;
+        }
+        Ok(left)
+    }
+
+    /// The process if it carries the token.
+    fn look(self, pid: i32) -> Option<Survivor> {
+        let folder = Path::new("/proc").join(pid.to_string());
+        let environment = environment(&folder)?;
+        let value = |name: &str| {
+            let mut entries = environment.split(|&byte| byte == 0);
+            entries.find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+        };
+        if pid == i32::try_from(std::process::id()).ok()? || value("HV_RUN")? != self.run.as_bytes() {
+            return None;
+        }
+        let (_, pgid) = standing(&folder)?;
+        let key = String::from_utf8_lossy(value("HV_IDEMPOTENCY_KEY").unwrap_or_default()).into_owned();
+        if self.key.is_some_and(|wanted| wanted != key) {
+            return None;
+        }
+        Some(Survivor { pid, pgid, key })
+    }
+
+    /// Signals a process through a handle that is taken before the process is looked at once more, so that
+    /// another one with the same id is never hit.
+    fn send(self, pid: i32, signal: Signal) {
+        let handle = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        if let Some(handle) = handle
+            && self.look(pid).is_some()
+        {
+            let _ = pidfd_send_signal(handle, signal);
+        }
+    }
 }
 
 /// Waits this long for the programs of a run to end by themselves, then stops them.
@@ -75,54 +155,16 @@ pub fn survivors(run: &str) -> io::Result<Vec<Survivor>> {
 /// # Errors
 /// Where `/proc` cannot be read.
 pub fn settle(run: &str, wait: Duration) -> io::Result<Settled> {
-    std::thread::sleep(LEAST);
-    let first = survivors(run)?;
-    let (mut seen, mut left) = (first.clone(), until_none(run, wait, first)?);
-    let mut asked: Vec<Survivor> = Vec::new();
-    for signal in [Signal::TERM, Signal::KILL] {
-        if left.is_empty() {
-            break;
-        }
-        for survivor in &left {
-            if !asked.contains(survivor) {
-                asked.push(survivor.clone());
-            }
-            if !seen.contains(survivor) {
-                seen.push(survivor.clone());
-            }
-            send(survivor.pid, run, signal);
-        }
-        left = until_none(run, GRACE, left)?;
-    }
-    let (stopped, ended) = seen.into_iter().filter(|s| !left.contains(s)).partition(|s| asked.contains(s));
-    Ok(Settled { ended, stopped, left })
+    Sought { run, key: None }.settle(wait)
 }
 
-/// Looks again and again until there are none or the time is over. Who starts others while being watched is
-/// found with them.
-fn until_none(run: &str, wait: Duration, mut left: Vec<Survivor>) -> io::Result<Vec<Survivor>> {
-    let until = Instant::now() + wait;
-    while !left.is_empty() && Instant::now() < until {
-        std::thread::sleep(INTERVAL);
-        left = survivors(run)?;
-    }
-    Ok(left)
-}
-
-/// The process if it carries the token.
-fn look(pid: i32, run: &str) -> Option<Survivor> {
-    let folder = Path::new("/proc").join(pid.to_string());
-    let environment = environment(&folder)?;
-    let value = |name: &str| {
-        let mut entries = environment.split(|&byte| byte == 0);
-        entries.find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
-    };
-    if pid == i32::try_from(std::process::id()).ok()? || value("HV_RUN")? != run.as_bytes() {
-        return None;
-    }
-    let (_, pgid) = standing(&folder)?;
-    let key = String::from_utf8_lossy(value("HV_IDEMPOTENCY_KEY").unwrap_or_default()).into_owned();
-    Some(Survivor { pid, pgid, key })
+/// The same of the programs of one attempt, by its [idempotency key](crate::Attempt::key): what others left, as a service
+/// that a step has begun, goes on.
+///
+/// # Errors
+/// Those of [`settle`].
+pub fn settle_attempt(run: &str, key: &str, wait: Duration) -> io::Result<Settled> {
+    Sought { run, key: Some(key) }.settle(wait)
 }
 
 /// What a process was begun with; nothing where there is nothing. While a process puts one program in place of another
@@ -183,15 +225,4 @@ pub(super) fn any_alive(group: Pid) -> bool {
     let Ok(processes) = fs::read_dir("/proc") else { return true };
     let mut standings = processes.flatten().filter_map(|entry| standing(&entry.path()));
     standings.any(|(state, pgid)| pgid == group.as_raw_nonzero().get() && !matches!(state, 'Z' | 'X'))
-}
-
-/// Signals a process through a handle that is taken before the process is looked at once more, so that
-/// another one with the same id is never hit.
-fn send(pid: i32, run: &str, signal: Signal) {
-    let handle = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-    if let Some(handle) = handle
-        && look(pid, run).is_some()
-    {
-        let _ = pidfd_send_signal(handle, signal);
-    }
 }
