@@ -1,7 +1,7 @@
 //! What a run says of itself once a person has seen to what it could not undo.
 
 use crate::scene::{
-    assert_complete, change, ended, file, look, ran, said, scene, sh, signal, spawn, wait_for, with,
+    assert_complete, change, ended, file, look, ran, runs, said, scene, sh, signal, spawn, wait_for, with,
 };
 use crate::support::{Run, hv, json as report_of};
 use serde_json::{Value, json};
@@ -119,9 +119,6 @@ fn what_a_killed_retry_left_is_stopped_before_the_next() {
     let after = Aftermath::of_step(one);
     let work = |name: &str| after.run.work().join(name);
     let process = |name: &str| std::fs::read_to_string(work(name)).unwrap().trim().to_owned();
-    // Who has ended and waits to be collected has no command line any more.
-    let runs =
-        |process: &str| std::fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|line| !line.is_empty());
     std::fs::write(work("HANG"), "").unwrap();
     for verb in ["retry", "resolve"] {
         let mut retry = spawn(&mut after.settling("retry"));

@@ -311,6 +311,31 @@ fn children_of_a_step_that_outlived_hv_are_found_when_the_step_itself_has_ended(
     assert!(!runs(&written(&run.work().join("child.pid"))));
 }
 
+/// What a step begins in a session of its own and leaves, with its process in SERVICE.
+const SERVICE: &str = "setsid sh -c 'echo $$ > SERVICE; exec sleep 600' < /dev/null > /dev/null 2>&1 & \
+                       until test -s SERVICE; do sleep 0.02; done";
+
+/// A service that a step which is done has begun is what it did: a crash in a later step does not take it. Its own undo does.
+#[test]
+fn what_a_step_that_is_done_has_begun_outlives_a_crash() {
+    let serves = change("serves", sh(SERVICE), sh("kill $(cat SERVICE)"));
+    let one = with(
+        change(
+            "one",
+            sh("echo $$ > one.pid; exec sleep 600"),
+            sh("grep -q sleep /proc/$(cat SERVICE)/cmdline && echo there >> LOG"),
+        ),
+        json!({ "timeout": "1s" }),
+    );
+    let run = scene(&file(0.9, vec![serves, one]));
+    let output = killed_and_resumed(&run, "one");
+    assert_eq!(code(&output), 3, "{}", said(&output));
+    assert_eq!(log(&run), ["there"], "{}", said(&output));
+    assert!(!runs(&written(&run.work().join("one.pid"))), "that one was not done");
+    wait_for("the end of the service", || !runs(&written(&run.work().join("SERVICE"))));
+    assert_complete(&run);
+}
+
 #[test]
 fn in_doubt_without_a_probe_an_idempotent_step_is_run_again_under_the_same_key() {
     let keyed = |id: &str| {

@@ -103,12 +103,17 @@ impl Wire for Attempt {
     }
 }
 
+/// The idempotency key of the attempts at one purpose of a step.
+pub(crate) fn key(session: &SessionId, saga: &SagaId, step: &StepId, purpose: Purpose) -> String {
+    format!("{session}/{saga}/{step}/{purpose}")
+}
+
 impl Attempt {
     /// The idempotency key, `<session>/<saga>/<step>/<purpose>`: the same for every attempt at that purpose,
     /// and for no other, because no identifier holds a `/`.
     #[must_use]
     pub fn key(&self) -> String {
-        format!("{}/{}/{}/{}", self.session, self.saga, self.step, self.purpose)
+        key(&self.session, &self.saga, &self.step, self.purpose)
     }
 
     /// Canonical bytes of what is done: saga, step, purpose and task, without the number and the deadline,

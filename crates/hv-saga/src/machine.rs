@@ -6,6 +6,7 @@ mod snapshot;
 mod table;
 mod undo;
 
+use crate::attempt::{Purpose, key};
 use crate::command::{SagaCommand, SagaDenial};
 use crate::definition::{Growth, Limits, Pace, StepDef};
 use crate::event::{Cause, Micros, SagaEvent, StepRun};
@@ -174,6 +175,21 @@ impl Saga {
         (0u32..).zip(slots).filter_map(|(step, Slot { run, .. })| {
             let purpose = run.state.purpose()?;
             Some(AttemptRef { step, purpose, number: run.attempts(purpose) })
+        })
+    }
+
+    /// The idempotency keys of what may still be at work if whoever drove the saga was cut off: of the steps of which an
+    /// attempt runs or is to be repeated, or of which nobody knows what they did. A program of any other step is part of
+    /// what that step did and stands for, as a service that it has begun. Costs time in proportion to the number of steps.
+    pub fn unsettled_keys<'a>(
+        &'a self,
+        session: &'a SessionId,
+        saga: &'a SagaId,
+    ) -> impl Iterator<Item = String> + 'a {
+        let unsettled = self.steps().iter().zip(self.runs()).filter(|(_, run)| !run.state.is_settled());
+        unsettled.flat_map(move |(def, _)| {
+            [Purpose::Execute, Purpose::Probe, Purpose::Undo]
+                .map(|purpose| key(session, saga, &def.id, purpose))
         })
     }
 
@@ -413,7 +429,7 @@ fn elapsed(created: Timestamp, now: Timestamp) -> Micros {
 }
 
 /// A wait drawn evenly from nothing to the ceiling, the same for the same numbers.
-fn drawn(ceiling: Duration, seed: u64, step: u32, purpose: crate::Purpose, number: u32) -> Micros {
+fn drawn(ceiling: Duration, seed: u64, step: u32, purpose: Purpose, number: u32) -> Micros {
     let mixed = [u64::from(step), purpose as u64, u64::from(number)].into_iter().fold(seed, |state, word| {
         // One step of SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
         let state = (state ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);

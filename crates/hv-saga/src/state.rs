@@ -106,6 +106,30 @@ impl StepState {
         Self::CompensationFailed,
     ];
 
+    /// Whether nothing is at work for the step, and what it did is known: untouched, done, undone, or given up.
+    #[must_use]
+    pub const fn is_settled(self) -> bool {
+        match self {
+            Self::Pending
+            | Self::Committed
+            | Self::Failed
+            | Self::Denied
+            | Self::Compensated
+            | Self::CompensationFailed => true,
+            Self::Executing
+            | Self::Waiting
+            | Self::InDoubt
+            | Self::Probing
+            | Self::Suspect
+            | Self::Inspecting
+            | Self::Assumed
+            | Self::Undoing
+            | Self::UndoWaiting
+            | Self::Unconfirmed
+            | Self::Confirming => false,
+        }
+    }
+
     /// The state after the signal; nothing where the signal has no place. The only way a step moves.
     #[must_use]
     pub const fn transition(self, signal: StepSignal) -> Option<Self> {

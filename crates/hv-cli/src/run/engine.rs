@@ -26,7 +26,7 @@ use hv_core::liability::Stake;
 use hv_core::rings::class::Claim;
 use hv_core::rings::intent::Policy;
 use hv_core::saga::drive::drive;
-use hv_core::saga::exec::survivors::{settle, survivors};
+use hv_core::saga::exec::survivors::{Survivor, settle_those, survivors};
 use hv_core::saga::exec::{CommandExecutor, HttpExecutor, Router};
 use hv_core::saga::{self, Limits, SagaCommand, SagaState, StepDef};
 use hv_core::types::{ActionKind, Reversibility, SagaId, SessionId};
@@ -378,15 +378,23 @@ impl Run {
         });
     }
 
-    /// Waits for what a killed supervisor left running as long as it has time, and stops what does not end.
+    /// Waits for what a killed supervisor left running of steps that are not settled, as long as it has time, and stops what
+    /// does not end. What a step that is done has begun is part of what it did, and goes on.
     async fn settle_survivors(&self, token: &str, left: Duration) -> Result<(), RunFailure> {
         let (token, wait) = (token.to_owned(), left.min(SURVIVORS));
-        for survivor in survivors(&token).unwrap_or_default() {
+        let mut keys = Vec::new();
+        for saga in self.hv.sagas(&self.session)? {
+            if let Some(machine) = self.hv.saga_machine(&self.session, &saga)? {
+                keys.extend(machine.unsettled_keys(&self.session, &saga));
+            }
+        }
+        let unsettled = |survivor: &Survivor| keys.contains(&survivor.key);
+        for survivor in survivors(&token).unwrap_or_default().into_iter().filter(unsettled) {
             let text =
                 format!("{survivor} goes on since the interruption; it has {} s to end", wait.as_secs());
             self.tell(&Event::Notice { text });
         }
-        let settled = settled_left(move || settle(&token, wait)).await?;
+        let settled = settled_left(move || settle_those(&token, &keys, wait)).await?;
         for (survivors, what) in [
             (&settled.ended, "went on after the interruption and has ended"),
             (&settled.stopped, "went on after the interruption and was stopped"),

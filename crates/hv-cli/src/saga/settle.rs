@@ -11,7 +11,7 @@ use crate::{Exit, plan::Plan};
 use hv_core::audit::FileOptions;
 use hv_core::identity::{Content, Envelope, Kind, Statement};
 use hv_core::saga::drive::Control;
-use hv_core::saga::exec::survivors::settle_attempt;
+use hv_core::saga::exec::survivors::settle_those;
 use hv_core::types::{ActionId, Did, SagaId, SessionId, StepId, Timestamp};
 use hv_core::{
     Clock, Hypervisor, ItemRef, OpenTrail, Presented, Request, Retried, Settlement, SystemClock, entropy,
@@ -81,7 +81,7 @@ async fn stop_cut_off(hv: &Hypervisor, item: &ItemRef, token: &str) -> Result<()
     let trying = open.next().and_then(|open| open.trying);
     let Some(over) = trying.filter(|trying| trying.until < SystemClock.now()) else { return Ok(()) };
     let token = token.to_owned();
-    let settled = settled_left(move || settle_attempt(&token, &over.key, Duration::ZERO)).await;
+    let settled = settled_left(move || settle_those(&token, &[over.key], Duration::ZERO)).await;
     for stopped in settled.map_err(|failure| Failure::Hv(failure.to_string()))?.stopped {
         output::error(&format!("hv: {stopped} went on after an earlier try and was stopped"));
     }

@@ -19,7 +19,7 @@ use hv_core::event::Denial;
 use hv_core::rings::class::{Claim, Undo, Unproven};
 use hv_core::saga::drive::{Control, drive};
 use hv_core::saga::exec::CommandExecutor;
-use hv_core::saga::exec::survivors::settle;
+use hv_core::saga::exec::survivors::settle_those;
 use hv_core::saga::{
     Attempt, BoxFuture, CommandTask, Executor, Growth, Halt, Outcome, Output, Plan, Purpose, Retry, Saga,
     SagaCommand, SagaState, StepDef, StepState, Task, Value,
@@ -235,11 +235,12 @@ async fn undo_each(
 
 /// Takes up what an earlier command left in the middle, because it was killed.
 pub(super) async fn recover(folder: &Folder, session: &SessionId, live: &Live) -> Result<(), LiveFailure> {
-    let mut left = Vec::new();
+    let (mut left, mut keys) = (Vec::new(), Vec::new());
     for saga in folder.hv.sagas(session)? {
         let machine = folder.hv.saga_machine(session, &saga)?;
         let open = |machine: Saga| machine.running().next().is_some() || unsettled(&machine);
         // A rehearsal that was cut off stands on what it did until it is undone.
+        keys.extend(machine.iter().flat_map(|machine| machine.unsettled_keys(session, &saga)));
         if machine.is_some_and(open) || folder.hv.is_rehearsal(session, &saga)? {
             left.push(saga);
         }
@@ -248,7 +249,8 @@ pub(super) async fn recover(folder: &Folder, session: &SessionId, live: &Live) -
         return Ok(());
     }
     let token = live.token.clone();
-    settled_left(move || settle(&token, SURVIVORS)).await?;
+    // What a command that is done has begun goes on.
+    settled_left(move || settle_those(&token, &keys, SURVIVORS)).await?;
     for saga in left {
         let host = folder.hv.saga(session, &saga);
         let executor = Kept::new(live, &[]);

@@ -1,7 +1,7 @@
 //! Programs that outlived the supervisor that started them: finding them, waiting for them, ending them.
 //!
 //! A supervisor that is killed takes nothing with it: its programs go on, and would have their effects while
-//! a resumed run asks its probes. So a resumed run first calls [`settle`] with the token of the old one.
+//! a resumed run asks its probes. So a resumed run first calls [`settle_those`] with the token of the old one.
 //!
 //! What this cannot see: a program that has cleared or replaced its environment, one that runs as another
 //! user, and one on another machine (a remote job that a program started). Linux only.
@@ -58,7 +58,7 @@ pub struct Settled {
 /// # Errors
 /// Where `/proc` cannot be read.
 pub fn survivors(run: &str) -> io::Result<Vec<Survivor>> {
-    Sought { run, key: None }.found()
+    Sought { run, keys: None }.found()
 }
 
 /// Which programs are looked for.
@@ -66,7 +66,7 @@ pub fn survivors(run: &str) -> io::Result<Vec<Survivor>> {
 struct Sought<'a> {
     run: &'a str,
     /// Those of all attempts where nothing is said.
-    key: Option<&'a str>,
+    keys: Option<&'a [String]>,
 }
 
 impl Sought<'_> {
@@ -130,7 +130,7 @@ impl Sought<'_> {
         }
         let (_, pgid) = standing(&folder)?;
         let key = String::from_utf8_lossy(value("HV_IDEMPOTENCY_KEY").unwrap_or_default()).into_owned();
-        if self.key.is_some_and(|wanted| wanted != key) {
+        if self.keys.is_some_and(|keys| !keys.contains(&key)) {
             return None;
         }
         Some(Survivor { pid, pgid, key })
@@ -155,16 +155,19 @@ impl Sought<'_> {
 /// # Errors
 /// Where `/proc` cannot be read.
 pub fn settle(run: &str, wait: Duration) -> io::Result<Settled> {
-    Sought { run, key: None }.settle(wait)
+    Sought { run, keys: None }.settle(wait)
 }
 
-/// The same of the programs of one attempt, by its [idempotency key](crate::Attempt::key): what others left, as a service
-/// that a step has begun, goes on.
+/// The same of the programs that belong to these [idempotency keys](crate::Attempt::key) alone: what others left, as a
+/// service that a step has begun, goes on. Without a key nothing is waited for.
 ///
 /// # Errors
 /// Those of [`settle`].
-pub fn settle_attempt(run: &str, key: &str, wait: Duration) -> io::Result<Settled> {
-    Sought { run, key: Some(key) }.settle(wait)
+pub fn settle_those(run: &str, keys: &[String], wait: Duration) -> io::Result<Settled> {
+    match keys {
+        [] => Ok(Settled::default()),
+        keys => Sought { run, keys: Some(keys) }.settle(wait),
+    }
 }
 
 /// What a process was begun with; nothing where there is nothing. While a process puts one program in place of another

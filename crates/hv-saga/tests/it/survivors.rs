@@ -1,6 +1,6 @@
 //! Programs that outlive their supervisor.
 
-use hv_saga::exec::survivors::{settle, survivors};
+use hv_saga::exec::survivors::{Settled, settle, settle_those, survivors};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -51,6 +51,26 @@ fn survivors_may_end_by_themselves() {
     let child = adopt(orphan(&run, "exec sleep 0.5"));
     let settled = settle(&run, Duration::from_secs(10)).unwrap();
     assert_eq!((settled.ended.len(), settled.stopped.len(), settled.left.len()), (1, 0, 0), "{settled:?}");
+    child.join().unwrap();
+}
+
+/// Those of other keys are neither waited for nor stopped.
+#[test]
+fn only_the_programs_of_these_keys_are_settled() {
+    let run = token("keys");
+    let child = adopt(orphan(&run, "exec sleep 20"));
+    let key = format!("s/g/{run}/execute");
+    let began = Instant::now();
+    while survivors(&run).unwrap().is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(5), "it did not start");
+    }
+    for others in [vec![], vec![format!("{key}d"), format!("s/g/{run}/undo")]] {
+        let settled = settle_those(&run, &others, Duration::from_secs(10)).unwrap();
+        assert_eq!(settled, Settled::default());
+    }
+    assert_eq!(survivors(&run).unwrap().len(), 1);
+    let settled = settle_those(&run, &[key], Duration::ZERO).unwrap();
+    assert_eq!((settled.ended.len(), settled.stopped.len(), settled.left.len()), (0, 1, 0), "{settled:?}");
     child.join().unwrap();
 }
 
