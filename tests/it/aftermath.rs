@@ -1,7 +1,8 @@
 //! What a run says of itself once a person has seen to what it could not undo.
 
 use crate::scene::{
-    assert_complete, change, ended, file, look, ran, runs, said, scene, sh, signal, spawn, wait_for, with,
+    SERVICE, assert_complete, change, ended, file, look, ran, runs, said, scene, sh, signal, spawn, wait_for,
+    with,
 };
 use crate::support::{Run, hv, json as report_of};
 use serde_json::{Value, json};
@@ -112,10 +113,8 @@ fn a_retry_is_interrupted_in_order() {
 /// over; before that the item is busy. What the step itself has begun, as a service, goes on.
 #[test]
 fn what_a_killed_retry_left_is_stopped_before_the_next() {
-    let service = "setsid sh -c 'echo $$ > SERVICE; exec sleep 600' < /dev/null > /dev/null 2>&1 & \
-                   until test -s SERVICE; do sleep 0.02; done";
     let undo = "test -e HANG || exit 1; echo $$ > TRYING; exec sleep 600";
-    let one = with(change("one", sh(service), sh(undo)), json!({ "undo_timeout": "4s" }));
+    let one = with(change("one", sh(SERVICE), sh(undo)), json!({ "undo_timeout": "4s" }));
     let after = Aftermath::of_step(one);
     let work = |name: &str| after.run.work().join(name);
     let process = |name: &str| std::fs::read_to_string(work(name)).unwrap().trim().to_owned();

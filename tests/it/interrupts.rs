@@ -2,8 +2,8 @@
 //! twice at once, and no process is left behind.
 
 use crate::scene::{
-    assert_complete, attempts, change, ended, file, look, names, ran, runs, said, scene, sh, signal, spawn,
-    step, wait_for, with, written,
+    SERVICE, assert_complete, attempts, change, ended, file, look, names, ran, runs, said, scene, sh, signal,
+    spawn, step, wait_for, with, written,
 };
 use crate::support::{Run, json as report_of, look as look_at};
 use hv_audit::{Verdict, verify};
@@ -310,10 +310,6 @@ fn children_of_a_step_that_outlived_hv_are_found_when_the_step_itself_has_ended(
     assert_eq!(log(&run), ["begin", "end child", "undo"], "nothing is undone while it still works");
     assert!(!runs(&written(&run.work().join("child.pid"))));
 }
-
-/// What a step begins in a session of its own and leaves, with its process in SERVICE.
-const SERVICE: &str = "setsid sh -c 'echo $$ > SERVICE; exec sleep 600' < /dev/null > /dev/null 2>&1 & \
-                       until test -s SERVICE; do sleep 0.02; done";
 
 /// A service that a step which is done has begun is what it did: a crash in a later step does not take it. Its own undo does.
 #[test]

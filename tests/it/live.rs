@@ -1,6 +1,6 @@
 //! Agents that live outside hv, with a shell in their hands: `hv session` and `hv kill` with the real program.
 
-use crate::scene::{assert_calm, denials, runs, said, wait_for};
+use crate::scene::{SERVICE, assert_calm, denials, runs, said, wait_for};
 use crate::support::{hv, json};
 use hv_audit::{Verdict, verify};
 use serde_json::Value;
@@ -340,10 +340,8 @@ fn what_a_killed_command_left_is_settled_by_the_next_one() {
 #[test]
 fn what_a_command_that_is_done_has_begun_outlives_another_that_is_killed() {
     let desk = Desk::new(&["change=full-unproven"]);
-    let service = "setsid sh -c 'echo $$ > service; exec sleep 600' < /dev/null > /dev/null 2>&1 & \
-                   until test -s service; do sleep 0.02; done";
     let begun =
-        ran(desk.exec("did:mesh:coder", "change").args(["--undo", "true", "--", "sh", "-c", service]));
+        ran(desk.exec("did:mesh:coder", "change").args(["--undo", "true", "--", "sh", "-c", SERVICE]));
     assert_eq!(begun.status.code(), Some(0), "{}", said(&begun));
     let mut running = slow(&desk, "did:mesh:coder");
     running.kill().unwrap();
@@ -351,7 +349,7 @@ fn what_a_command_that_is_done_has_begun_outlives_another_that_is_killed() {
     let next = ran(desk.exec("did:mesh:coder", "change").args(["--undo", "true", "--", "true"]));
     assert_eq!(next.status.code(), Some(0), "{}", said(&next));
     assert_eq!(desk.text("log"), "begun\nundone\n");
-    let service = desk.text("service");
+    let service = desk.text("SERVICE");
     assert!(runs(&service), "{}", said(&next));
     assert!(Command::new("kill").arg(service.trim()).status().unwrap().success());
 }

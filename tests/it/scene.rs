@@ -35,6 +35,10 @@ pub fn change(id: &str, execute: Value, undo: Value) -> Value {
     })
 }
 
+/// A line of shell that begins a service in a session of its own and leaves it, with its process in the file SERVICE.
+pub const SERVICE: &str = "setsid sh -c 'echo $$ > SERVICE; exec sleep 600' < /dev/null > /dev/null 2>&1 & \
+                           until test -s SERVICE; do sleep 0.02; done";
+
 /// A step that changes nothing.
 pub fn look(id: &str, execute: Value) -> Value {
     json!({ "id": id, "agent": AGENT, "action": "look", "execute": execute })

@@ -55,17 +55,6 @@ pub struct OpenItem {
     pub since: Timestamp,
     /// Attempts to undo it so far.
     pub undos: u32,
-    /// One more attempt, whose end is not recorded.
-    pub trying: Option<Trying>,
-}
-
-/// An attempt to undo that goes on, or that was cut off: then its program may go on by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trying {
-    /// Its idempotency key.
-    pub key: String,
-    /// So long it has time, its probe included; nobody else may try meanwhile.
-    pub until: Timestamp,
 }
 
 /// What came of one more attempt to undo.
@@ -272,10 +261,6 @@ impl Hypervisor {
                 action: item.def.action.clone(),
                 since: item.since,
                 undos: item.undos,
-                trying: item.trying.and_then(|until| {
-                    let undo = item.attempt(item.undos, Purpose::Undo, until)?;
-                    Some(Trying { key: undo.key(), until })
-                }),
             };
             state.items.0.values().map(|item| open(item)).collect()
         })

@@ -100,7 +100,7 @@ pub use hv_session::{ConsistencyMode, SessionConfig};
 pub use hv_types::Ring as ExecutionRing;
 pub use hypervisor::{Entrant, Hypervisor};
 pub use intent::{Intent, NotDeclared, bounds_digest, intent_call, intent_evidence};
-pub use item::{ItemRef, OpenItem, Retried, Settlement, Trying};
+pub use item::{ItemRef, OpenItem, Retried, Settlement};
 pub use kill::{KILL_CALLBACK, KILLS_MAX, KillOrder};
 pub use members::QUARANTINE;
 pub use node::{Kept, Notice, Said, Told};

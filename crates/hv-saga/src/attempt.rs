@@ -21,6 +21,13 @@ pub enum Purpose {
 }
 
 impl Purpose {
+    /// The idempotency key, `<session>/<saga>/<step>/<purpose>`: the same for every attempt of the step at this purpose, and
+    /// for no other, because no identifier holds a `/`.
+    #[must_use]
+    pub fn key(self, session: &SessionId, saga: &SagaId, step: &StepId) -> String {
+        format!("{session}/{saga}/{step}/{self}")
+    }
+
     /// As it is shown and as it stands in keys: `execute`, `undo`, `probe`.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -103,17 +110,11 @@ impl Wire for Attempt {
     }
 }
 
-/// The idempotency key of the attempts at one purpose of a step.
-pub(crate) fn key(session: &SessionId, saga: &SagaId, step: &StepId, purpose: Purpose) -> String {
-    format!("{session}/{saga}/{step}/{purpose}")
-}
-
 impl Attempt {
-    /// The idempotency key, `<session>/<saga>/<step>/<purpose>`: the same for every attempt at that purpose,
-    /// and for no other, because no identifier holds a `/`.
+    /// The [idempotency key](Purpose::key).
     #[must_use]
     pub fn key(&self) -> String {
-        key(&self.session, &self.saga, &self.step, self.purpose)
+        self.purpose.key(&self.session, &self.saga, &self.step)
     }
 
     /// Canonical bytes of what is done: saga, step, purpose and task, without the number and the deadline,

@@ -6,7 +6,7 @@ mod snapshot;
 mod table;
 mod undo;
 
-use crate::attempt::{Purpose, key};
+use crate::attempt::Purpose;
 use crate::command::{SagaCommand, SagaDenial};
 use crate::definition::{Growth, Limits, Pace, StepDef};
 use crate::event::{Cause, Micros, SagaEvent, StepRun};
@@ -179,8 +179,8 @@ impl Saga {
     }
 
     /// The idempotency keys of what may still be at work if whoever drove the saga was cut off: of the steps of which an
-    /// attempt runs or is to be repeated, or of which nobody knows what they did. A program of any other step is part of
-    /// what that step did and stands for, as a service that it has begun. Costs time in proportion to the number of steps.
+    /// attempt runs or is to be repeated, or of which nobody knows what they did. A program of a step that is done, as a
+    /// service that it has begun, is part of what it did. Costs time in proportion to the number of steps.
     pub fn unsettled_keys<'a>(
         &'a self,
         session: &'a SessionId,
@@ -189,7 +189,7 @@ impl Saga {
         let unsettled = self.steps().iter().zip(self.runs()).filter(|(_, run)| !run.state.is_settled());
         unsettled.flat_map(move |(def, _)| {
             [Purpose::Execute, Purpose::Probe, Purpose::Undo]
-                .map(|purpose| key(session, saga, &def.id, purpose))
+                .map(|purpose| purpose.key(session, saga, &def.id))
         })
     }
 

@@ -3,10 +3,10 @@
 //!
 //! Both write their logs in one folder under the target folder, so that they meet the same disk: one saga after another
 //! (`saga_on_log`), and 4, 16 and 64 side by side. Alone, ours waits for the disk 4 times and steno 11 times, so that
-//! 2.75 times is what there is where the disk costs all; the goal is that of a rate, and the same for one and for 64. Sagas in flight
-//! are taken up again from a snapshot and what lies behind it, as a node leaves them (`saga_recovery`), and from the whole
-//! log (`saga_recovery_whole`). A goal that is missed fails nothing. Behind the comparison stands what ours costs beside a
-//! bare disk, and beside a bare future.
+//! 2.75 times is what there is where the disk costs all; the goal is that of a rate, and the same for one and for 64.
+//! Sagas in flight are taken up again from a snapshot and what lies behind it, as a node leaves them (`saga_recovery`), and
+//! from the whole log (`saga_recovery_whole`). A goal that is missed fails nothing. Behind the comparison stands what ours
+//! costs beside a bare disk, and beside a bare future.
 
 use super::peer::{Options, Side, Workload, compared, workload};
 use crate::command::{cargo, program, stream};
@@ -44,10 +44,6 @@ pub(crate) fn run(workspace: &Workspace, report: &mut Report, options: &Options)
         let side =
             |name: &str| Side::start(&mut program(workspace.target.join("release").join(name), &folder));
         compared(|| Ok((side("hv-bench-saga")?, side("steno-bench")?)), &WORKLOADS, options)?;
-        eprintln!(
-            "saga_on_log: alone, ours waits for the disk 4 times and steno 11 times; 2.75 times is what there is where the \
-             disk costs all"
-        );
         let mut ours = side("hv-bench-saga")?;
         for (name, calls) in BESIDE {
             eprintln!("{name}: {}", ours.answer(name, calls)?);

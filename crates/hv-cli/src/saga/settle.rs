@@ -6,15 +6,17 @@ use super::trail::Trail;
 use crate::call::CallText;
 use crate::config::args::ConfigArgs;
 use crate::output;
-use crate::run::{begun, settled_left, undoing};
+use crate::run::{RunFailure, begun, settled_left, undoing};
 use crate::{Exit, plan::Plan};
 use hv_core::audit::FileOptions;
 use hv_core::identity::{Content, Envelope, Kind, Statement};
 use hv_core::saga::drive::Control;
 use hv_core::saga::exec::survivors::settle_those;
+use hv_core::saga::{Attempt, BoxFuture, Class, Executor, Outcome, Purpose, Reason};
 use hv_core::types::{ActionId, Did, SagaId, SessionId, StepId, Timestamp};
 use hv_core::{
-    Clock, Hypervisor, ItemRef, OpenTrail, Presented, Request, Retried, Settlement, SystemClock, entropy,
+    Clock, Grant, Hypervisor, ItemRef, OpenTrail, Presented, Request, Retried, Settlement, SystemClock,
+    entropy,
 };
 use serde_json::json;
 use std::path::Path;
@@ -39,12 +41,16 @@ pub(super) fn settle(args: &SettleArgs, how: Settlement) -> Result<Exit, Failure
     let hv = opened(&args.data)?;
     runtime()?.block_on(async {
         let done = async {
-            if let Ok(begun) = &begun {
-                stop_cut_off(&hv, &item, &begun.token).await?;
-            }
             match how {
                 Settlement::Resolved {} | Settlement::Skipped {} => {
                     hv.govern(&by, &request, &presented).await?;
+                    if let Ok(begun) = &begun {
+                        let key = |purpose: Purpose| purpose.key(&item.session, &item.saga, &item.step);
+                        let keys = [Purpose::Undo, Purpose::Probe].map(key);
+                        if let Err(failure) = stop_left(&begun.token, keys.into()).await {
+                            output::error(&format!("hv: {failure}"));
+                        }
+                    }
                     Ok(None)
                 }
                 Settlement::Retried {} => {
@@ -52,8 +58,9 @@ pub(super) fn settle(args: &SettleArgs, how: Settlement) -> Result<Exit, Failure
                     let plan = Plan::parse(&begun.source().map_err(Failure::Hv)?)?;
                     let bound = plan.bind(Path::new(&begun.work))?;
                     let control = Control::new();
-                    let executor = undoing(&plan, &bound, &begun, &control);
-                    let executor = executor.map_err(|failure| Failure::Hv(failure.to_string()))?;
+                    let inner = undoing(&plan, &bound, &begun, &control);
+                    let inner = inner.map_err(|failure| Failure::Hv(failure.to_string()))?;
+                    let executor = Behind { inner, token: begun.token };
                     let _heard = Interrupted::listen(&item, control)?;
                     Ok(Some(hv.retry_undo(&by, &item, &presented, &executor).await?))
                 }
@@ -74,18 +81,36 @@ pub(super) fn settle(args: &SettleArgs, how: Settlement) -> Result<Exit, Failure
     })
 }
 
-/// Stops what an attempt to undo has left that was cut off, as by a kill of hv, once its time is over: whoever tries again,
-/// or says what became of it, does so behind its end. Until then the item is busy.
-async fn stop_cut_off(hv: &Hypervisor, item: &ItemRef, token: &str) -> Result<(), Failure> {
-    let mut open = hv.open_items()?.into_iter().filter(|open| open.item == *item);
-    let trying = open.next().and_then(|open| open.trying);
-    let Some(over) = trying.filter(|trying| trying.until < SystemClock.now()) else { return Ok(()) };
+/// Stops what an attempt at these keys has left that was cut off, because hv was killed. Whoever asks holds the folder, and
+/// was granted what it is about to do: so nobody else is at it, and the time of what was cut off is over.
+async fn stop_left(token: &str, keys: Vec<String>) -> Result<(), RunFailure> {
     let token = token.to_owned();
-    let settled = settled_left(move || settle_those(&token, &[over.key], Duration::ZERO)).await;
-    for stopped in settled.map_err(|failure| Failure::Hv(failure.to_string()))?.stopped {
+    let settled = settled_left(move || settle_those(&token, &keys, Duration::ZERO)).await?;
+    for stopped in settled.stopped {
         output::error(&format!("hv: {stopped} went on after an earlier try and was stopped"));
     }
     Ok(())
+}
+
+/// An executor that begins nothing before what an earlier attempt at the same has left is stopped.
+struct Behind<E> {
+    inner: E,
+    token: String,
+}
+
+impl<E: Executor<Grant>> Executor<Grant> for Behind<E> {
+    fn run<'a>(&'a self, permit: Grant, attempt: &'a Attempt) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            match stop_left(&self.token, vec![attempt.key()]).await {
+                Ok(()) => self.inner.run(permit, attempt).await,
+                Err(failure) => Outcome::failed(Class::Retryable, Reason::other(&failure.to_string())),
+            }
+        })
+    }
+
+    fn stops_within(&self) -> Duration {
+        self.inner.stops_within()
+    }
 }
 
 /// Listens to who interrupts an undo, until it is dropped.
