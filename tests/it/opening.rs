@@ -4,9 +4,14 @@
 use crate::disks::{Mood, unhurried};
 use hv_core::audit::{FileLog, FileOptions, Verdict, verify};
 use hv_core::rings::class::Claim;
+use hv_core::saga::SagaState;
 use hv_core::session::{Content, Expect, Standing};
-use hv_core::types::{ActionId, ActionKind, Did, Digest, Reversibility, SessionId};
-use hv_core::{Clock, ConsistencyMode, Entrant, Hypervisor, OpenTrail, SessionConfig, SystemClock, entropy};
+use hv_core::types::{ActionId, ActionKind, Did, Digest, Reversibility, SagaId, SessionId};
+use hv_core::{
+    Clock, ConsistencyMode, Entrant, Error, Hypervisor, OpenTrail, Reason, SessionConfig, SystemClock,
+    entropy,
+};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -184,4 +189,67 @@ async fn a_session_that_is_over_is_read_back_from_its_trail() {
         assert!(closed.began <= closed.ended && closed.records > 4);
     }
     assert_eq!(hv.closed_sessions(&SessionId::new("other0").unwrap()).unwrap(), [], "it is open");
+}
+
+/// A name of which nothing can be said from others.
+fn single(n: u64) -> SagaId {
+    SagaId::new(&format!("{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).unwrap()
+}
+
+#[tokio::test]
+async fn the_names_of_ended_sagas_are_read_back_and_taken_however_the_node_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trail, copy) = (folder.path().join("trail"), folder.path().join("copy"));
+    let log = FileLog::create(&trail, SystemClock.now(), options()).unwrap();
+    let hv = Hypervisor::open_guarded(Arc::new(log), Arc::new(SystemClock), unhurried()).unwrap();
+    let mut expected = BTreeSet::new();
+    // A session of the same name that is over has names of its own.
+    for round in [0, 1_500] {
+        let session = begun(&hv, "s").await;
+        let sagas = hv.session(&session).unwrap();
+        for n in round..round + 1_500 {
+            let saga = sagas.create_saga(&single(n)).await.unwrap();
+            assert_eq!(saga.finish().await.unwrap(), SagaState::Completed);
+            if n == round + 1_400 {
+                hv.keep_snapshot().await.unwrap();
+            }
+        }
+        let running = [
+            sagas.create_saga(&single(7_001)).await.unwrap(),
+            sagas.create_saga(&single(7_000)).await.unwrap(),
+        ];
+        expected = (round..round + 1_500).map(single).collect();
+        let check = |hv: &Hypervisor| {
+            let names = hv.sagas(&session).unwrap();
+            let (ended, running) = names.split_at(expected.len());
+            assert_eq!(running, [single(7_001), single(7_000)]);
+            assert_eq!(ended.iter().cloned().collect::<BTreeSet<_>>(), expected);
+        };
+        check(&hv);
+        for twice in [false, true] {
+            copied(&trail, &copy);
+            let again = if twice { opened_twice(options(), &copy) } else { opened(options(), &copy).0 };
+            assert_eq!(again.state_digest().unwrap(), hv.state_digest().unwrap());
+            check(&again);
+            for n in [round, round + 700, round + 1_499, 7_000] {
+                let refused = again.session(&session).unwrap().create_saga(&single(n)).await.unwrap_err();
+                assert!(
+                    matches!(&refused, Error::Denied(denial) if matches!(denial.reason, Reason::Saga(_))),
+                    "{refused}"
+                );
+            }
+            let fresh = again.session(&session).unwrap().create_saga(&single(9_000)).await.unwrap();
+            assert_eq!(fresh.finish().await.unwrap(), SagaState::Completed);
+            drop(again);
+            std::fs::remove_dir_all(&copy).unwrap();
+        }
+        for saga in running {
+            saga.finish().await.unwrap();
+        }
+        hv.terminate_session(&session).await.unwrap();
+    }
+    let closed = hv.closed_sessions(&SessionId::new("s").unwrap()).unwrap();
+    let [_, last] = closed.as_slice() else { panic!("{closed:?}") };
+    expected.extend([single(7_000), single(7_001)]);
+    assert_eq!(last.sagas.iter().cloned().collect::<BTreeSet<_>>(), expected);
 }

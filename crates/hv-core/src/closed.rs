@@ -2,11 +2,12 @@
 
 use crate::error::Error;
 use crate::hypervisor::Hypervisor;
-use crate::state::State;
+use crate::state::{State, sagas_opened};
 use hv_audit::{Entry, Kind, StreamNo};
 use hv_session::Standing;
 use hv_types::{Did, Digest, SagaId, SessionId, Timestamp};
 use std::collections::BTreeMap;
+use std::mem;
 
 /// A session that is over, as its trail tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,19 +42,20 @@ impl Hypervisor {
     /// [`Error::Log`].
     pub fn closed_sessions(&self, session: &SessionId) -> Result<Vec<ClosedSession>, Error> {
         let mut closed = Vec::new();
-        let mut reading: Option<(StreamNo, Timestamp, State)> = None;
+        let mut reading: Option<(StreamNo, Timestamp, State, Vec<SagaId>)> = None;
         let mut gone = Gone::default();
         self.log().replay(&mut |entry| {
             closed.extend(gone.take(&entry, session));
             if let Kind::Genesis { label } = entry.kind
                 && label == session.as_str()
             {
-                reading = Some((entry.stream, entry.time, State::default()));
+                reading = Some((entry.stream, entry.time, State::default(), Vec::new()));
             }
-            let Some((stream, began, state)) = &mut reading else { return Ok(()) };
+            let Some((stream, began, state, sagas)) = &mut reading else { return Ok(()) };
             if *stream != entry.stream {
                 return Ok(());
             }
+            sagas_opened(&entry, |id| sagas.push(id.clone()))?;
             let Kind::Close { root, size } = entry.kind else { return state.replay(&entry) };
             if let Some(slot) = state.open(*stream) {
                 let of = &slot.session;
@@ -65,7 +67,7 @@ impl Hypervisor {
                     records: size,
                     root,
                     members: of.roster().map(|member| (member.did.clone(), member.standing)).collect(),
-                    sagas: slot.saga_ids(),
+                    sagas: slot.saga_ids().names(|| Ok(mem::take(sagas)))?,
                     files: of.files().list().map(|(path, _)| path.as_str().to_owned()).collect(),
                     purged: false,
                 });

@@ -1,4 +1,4 @@
-//! A session, held by the program that created it.
+//! A session, held by a program that creates sagas in it.
 
 use crate::error::Error;
 use crate::hypervisor::Hypervisor;
@@ -33,5 +33,20 @@ impl SessionHandle {
     /// [`Error::Poisoned`].
     pub async fn create_saga(&self, saga: &SagaId) -> Result<OpenSaga, Error> {
         OpenSaga::begin(self.hv.clone(), self.id.clone(), saga).await
+    }
+}
+
+impl Hypervisor {
+    /// A session that has not ended, also one that was there when the node was opened.
+    ///
+    /// # Errors
+    /// [`Error::NoSession`], [`Error::Poisoned`].
+    pub fn session(&self, id: &SessionId) -> Result<SessionHandle, Error> {
+        let there = self.node().read(|state, _| state.slot(id).is_some())?;
+        if there {
+            Ok(SessionHandle::new(self.clone(), id.clone()))
+        } else {
+            Err(Error::NoSession(id.clone()))
+        }
     }
 }

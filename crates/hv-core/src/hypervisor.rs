@@ -16,7 +16,7 @@ use crate::node::{Draft, Node, Notice, Refusal};
 use crate::open_trail::OpenTrail;
 use crate::origin::Origin;
 use crate::said::said;
-use crate::state::{Slot, State, UNKNOWN_SIGMA};
+use crate::state::{Slot, State, UNKNOWN_SIGMA, sagas_opened};
 use hv_audit::{Log, MemoryLog};
 use hv_liability::{
     Command as LedgerCommand, Event as LedgerEvent, Source as TrustSource, Stake, VouchOrder,
@@ -436,15 +436,24 @@ impl Hypervisor {
     }
 
     /// The names of a session's sagas: those that have ended, by name, and behind them those that run, in the order in which
-    /// they were created.
+    /// they were created. From memory where a counter names them, or where there are few; of many others the whole trail is
+    /// read.
     ///
     /// # Errors
-    /// [`Error::NoSession`], [`Error::Poisoned`].
+    /// [`Error::NoSession`], [`Error::Log`], [`Error::Poisoned`].
     pub fn sagas(&self, session: &SessionId) -> Result<Vec<SagaId>, Error> {
-        self.node.read(|state, _| {
+        let (stream, sagas) = self.node.read(|state, _| {
             let slot = state.slot(session).ok_or_else(|| Error::NoSession(session.clone()))?;
-            Ok(slot.saga_ids())
-        })?
+            Ok::<_, Error>((slot.stream, slot.saga_ids()))
+        })??;
+        sagas.names(|| {
+            let mut opened = Vec::new();
+            self.log().replay(&mut |entry| match entry.stream == stream {
+                true => sagas_opened(&entry, |id| opened.push(id.clone())),
+                false => Ok(()),
+            })?;
+            Ok(opened)
+        })
     }
 
     /// Keeps bytes with a session under a name, outside its records and so purgeable; a later note of the same

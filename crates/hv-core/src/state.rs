@@ -49,6 +49,7 @@ mod stance;
 use busy::Busy;
 pub(crate) use kept::{keep, restore};
 use names::Names;
+pub(crate) use replay::sagas_opened;
 pub(crate) use saga::Room;
 pub(crate) use sagas::Known;
 pub(crate) use stance::Party;

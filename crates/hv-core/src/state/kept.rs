@@ -11,7 +11,7 @@ use hv_types::{Machine, Timestamp, Undecodable, Wire};
 use smallvec::SmallVec;
 
 /// The version of the encoding. A state of another version is made again from the trail.
-const VERSION: u8 = 5;
+const VERSION: u8 = 6;
 
 /// The bytes that a snapshot keeps of a node whose last record has this time.
 pub(crate) fn keep(state: &State, last: Timestamp) -> Vec<u8> {

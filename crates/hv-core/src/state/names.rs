@@ -1,17 +1,22 @@
 //! The names of a session's sagas: the numbers of those that run, and how those ended that have. What has ended is kept by
-//! what names that count up have in common, and by the numbers with which they end: so however many sagas have ended, they
-//! hold nothing where a counter names them.
+//! what names that count up have in common, and by their numbers: so however many sagas have ended, they hold nothing where
+//! a counter names them. Of a name that none counts, eight bytes stay.
 
+mod counted;
+mod digests;
+
+use self::counted::{Counted, Span, Split};
+use self::digests::Digests;
 use super::CROWD;
 use crate::few::Few;
 use foldhash::quality::RandomState;
-use hashbrown::HashTable;
 use hv_saga::SagaState;
-use hv_types::wire::{Reader, put_bytes, put_varint};
+use hv_types::wire::{Reader, put_varint};
 use hv_types::{SagaId, Undecodable, Wire};
-use smallvec::SmallVec;
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::hash::BuildHasher;
+use std::mem;
+use std::sync::LazyLock;
 
 /// Names that are there once each, numbered from 0 in the order in which they came.
 #[derive(Debug, Default)]
@@ -57,14 +62,15 @@ impl Names {
     pub(super) fn end(&mut self, name: &SagaId, state: SagaState) {
         if self.running.remove(name).is_some() {
             self.running.fit(CROWD);
-            self.ended.insert(name.as_str().as_bytes(), state);
+            // Between those that run there is room for as many spans and one more.
+            self.ended.insert(name.as_str().as_bytes(), state, RECENT + self.running.len());
         }
     }
 
-    /// Those that have ended, by name, and behind them those that run, in the order of their numbers.
-    pub(super) fn all(&self) -> Vec<SagaId> {
-        let running = self.numbered().into_iter().map(|(_, name)| name.clone());
-        self.ended.names().chain(running).collect()
+    /// What is known of all of them.
+    pub(super) fn all(&self) -> All {
+        let running = self.numbered().into_iter().map(|(_, name)| name.clone()).collect();
+        All { opened: self.next, ended: self.ended.names(), running }
     }
 
     fn numbered(&self) -> Vec<(u32, &SagaId)> {
@@ -108,255 +114,170 @@ impl Wire for Names {
     }
 }
 
-/// A name in two parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Split<'a> {
-    kind: Kind<'a>,
-    /// The number that its digits are; 0 without any.
-    value: u64,
+/// The names of sagas, as far as they are known.
+#[derive(Debug)]
+pub(crate) struct All {
+    /// How many were opened.
+    opened: u32,
+    /// Those that have ended, where their names are kept.
+    ended: Option<Vec<SagaId>>,
+    /// Those that run, in the order of their numbers.
+    running: Vec<SagaId>,
 }
 
-/// What names have in common that differ by their number alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Kind<'a> {
-    stem: &'a [u8],
-    /// How many digits follow.
-    width: u8,
-}
-
-/// So many digits count at most: whatever number they are, there is one behind it.
-const DIGITS: usize = 18;
-
-impl<'a> Split<'a> {
-    #[inline]
-    fn of(name: &'a [u8]) -> Self {
-        let width = name.iter().rev().take(DIGITS).take_while(|byte| byte.is_ascii_digit()).count();
-        let (stem, digits) = name.split_at_checked(name.len() - width).unwrap_or((name, &[]));
-        let value = digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit.wrapping_sub(b'0')));
-        // No more than there are counted.
-        let width = u8::try_from(width).unwrap_or_default();
-        Self { kind: Kind { stem, width }, value }
-    }
-}
-
-impl Kind<'_> {
-    /// The name that ends with this number.
-    fn name(self, value: u64) -> Option<SagaId> {
-        let Kind { stem, width } = self;
-        let digits =
-            if width == 0 { String::new() } else { format!("{value:0width$}", width = width.into()) };
-        SagaId::new(&format!("{}{digits}", std::str::from_utf8(stem).ok()?)).ok()
+impl All {
+    /// Those that have ended, by name, and behind them those that run, in the order of their numbers. `opened` gives the
+    /// names with which sagas were opened, in that order, and maybe more of them by now; it is asked where they are not
+    /// all kept.
+    pub(crate) fn names<E>(self, opened: impl FnOnce() -> Result<Vec<SagaId>, E>) -> Result<Vec<SagaId>, E> {
+        let Self { opened: count, ended, mut running } = self;
+        let mut names = if let Some(ended) = ended {
+            ended
+        } else {
+            let mut names = opened()?;
+            names.truncate(count as usize);
+            let running: HashSet<&SagaId, RandomState> = running.iter().collect();
+            names.retain(|name| !running.contains(name));
+            names
+        };
+        names.sort_unstable_by(|one, other| {
+            Split::of(one.as_str().as_bytes()).cmp(&Split::of(other.as_str().as_bytes()))
+        });
+        names.append(&mut running);
+        Ok(names)
     }
 }
 
 /// How sagas ended, by name.
 #[derive(Debug, Default)]
 struct Ended<S = RandomState> {
-    kinds: Kinds,
-    /// Where there are more than a [few](FEW).
-    index: Option<Box<Index<S>>>,
+    /// Of those that ended last, all that is known.
+    recent: Counted<S>,
+    settled: Option<Box<Settled<S>>>,
 }
 
-/// Kinds, to be found by what their names have in common. Whoever chooses names does not know their hashes.
+/// What is kept of those that ended before.
 #[derive(Debug, Default)]
-struct Index<S> {
-    table: HashTable<u32>,
-    hasher: S,
+struct Settled<S> {
+    /// Where so many follow each other that they take less together than their digests.
+    counted: Counted<S>,
+    /// The [digests](digest) of all others, by how they ended.
+    others: Vec<(SagaState, Digests)>,
 }
 
-/// So many kinds are compared one by one.
-const FEW: usize = 8;
+/// So many spans are kept as they are, whatever their length, and one more for each saga that runs.
+const RECENT: usize = 512;
 
-/// In the order in which they came.
-#[derive(Debug, Default)]
-struct Kinds {
-    /// The first name of each, one behind another.
-    firsts: SmallVec<[u8; 16]>,
-    each: SmallVec<[OfKind; 1]>,
+/// So many names take less as a span than by their digests.
+const LONG: u64 = 64;
+
+static NAME_KEY: LazyLock<[u8; 32]> =
+    LazyLock::new(|| blake3::derive_key("hv 2026 name of an ended saga v1", &[]));
+
+/// What stays of a name. Where two have the same, as one in 2⁶⁴ has that of a given name, the second cannot be taken.
+fn digest(name: &[u8]) -> u64 {
+    let digest = blake3::keyed_hash(&NAME_KEY, name);
+    digest.as_bytes().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// Those whose names are of one kind.
-#[derive(Debug)]
-struct OfKind {
-    /// Where the first name ends.
-    end: usize,
-    /// With how many digits.
-    width: u8,
-    /// How that one ended.
-    state: SagaState,
-    /// All of them, where there are more.
-    spans: Option<Box<Spans>>,
-}
-
-/// Names that count up and ended alike, by the number of the first; the number of the last.
-type Spans = BTreeMap<u64, (u64, SagaState)>;
-
-impl Kinds {
-    fn first_name(&self, at: usize) -> &[u8] {
-        let end = |at: usize| self.each.get(at).map_or(0, |of| of.end);
-        let start = at.checked_sub(1).map_or(0, end);
-        self.firsts.get(start..end(at)).unwrap_or_default()
-    }
-
-    fn first(&self, at: usize) -> Split<'_> {
-        Split::of(self.first_name(at))
-    }
-
-    /// What those of a kind have in common; nothing has what is not there.
-    #[inline]
-    fn kind(&self, at: usize) -> Option<Kind<'_>> {
-        let of = self.each.get(at)?;
-        let start = at.checked_sub(1).and_then(|at| self.each.get(at)).map_or(0, |of| of.end);
-        let stem = self.firsts.get(start..of.end.checked_sub(of.width.into())?)?;
-        Some(Kind { stem, width: of.width })
-    }
-
-    /// Numbers and how they ended, in ascending order.
-    fn spans(&self, at: usize) -> impl Iterator<Item = (u64, (u64, SagaState))> {
-        let spans = self.each.get(at).map(|of| of.spans.as_deref().ok_or(of.state));
-        let value = self.first(at).value;
-        let alone = spans.and_then(Result::err).map(|state| (value, (value, state)));
-        let all = spans.and_then(Result::ok).into_iter().flatten();
-        alone.into_iter().chain(all.map(|(first, span)| (*first, *span)))
+impl<S> Settled<S> {
+    /// How the one with this digest ended.
+    fn other(&self, digest: u64) -> Option<SagaState> {
+        self.others.iter().find(|(_, digests)| digests.contains(digest)).map(|(state, _)| *state)
     }
 }
 
-impl<S: BuildHasher> Index<S> {
-    fn find(&self, kinds: &Kinds, kind: Kind<'_>) -> Option<usize> {
-        let same = |at: &u32| kinds.kind(*at as usize) == Some(kind);
-        self.table.find(self.hasher.hash_one(Some(kind)), same).map(|at| *at as usize)
+impl<S: BuildHasher + Default> Settled<S> {
+    fn get(&self, name: &[u8]) -> Option<SagaState> {
+        let other = || if self.others.is_empty() { None } else { self.other(digest(name)) };
+        self.counted.get(name).or_else(other)
     }
 
-    fn enter(&mut self, kinds: &Kinds, at: usize) {
-        let Self { table, hasher } = self;
-        let hash = |at: usize| hasher.hash_one(kinds.kind(at));
-        if let Ok(entry) = u32::try_from(at) {
-            table.insert_unique(hash(at), entry, |at| hash(*at as usize));
+    fn insert(&mut self, span: Span<'_>) {
+        if span.more() >= LONG {
+            return self.counted.insert_span(span);
+        }
+        for name in span.names() {
+            let digest = digest(name.as_str().as_bytes());
+            if self.other(digest).is_some() {
+                continue;
+            }
+            match self.others.iter_mut().find(|(state, _)| *state == span.state) {
+                Some((_, digests)) => digests.insert(digest),
+                None => {
+                    let mut digests = Digests::default();
+                    digests.insert(digest);
+                    self.others.push((span.state, digests));
+                }
+            }
         }
     }
 }
 
 impl<S: BuildHasher + Default> Ended<S> {
-    fn find(&self, kind: Kind<'_>) -> Option<usize> {
-        match &self.index {
-            None => (0..self.kinds.each.len()).find(|at| self.kinds.kind(*at) == Some(kind)),
-            Some(index) => index.find(&self.kinds, kind),
-        }
-    }
-
     #[inline]
     fn get(&self, name: &[u8]) -> Option<SagaState> {
-        if self.kinds.each.is_empty() { None } else { self.look_up(name) }
+        self.recent.get(name).or_else(|| self.settled.as_ref()?.get(name))
     }
 
-    fn look_up(&self, name: &[u8]) -> Option<SagaState> {
-        let Split { kind, value } = Split::of(name);
-        let at = self.find(kind)?;
-        let of = self.kinds.each.get(at)?;
-        let Some(spans) = &of.spans else { return (self.kinds.first(at).value == value).then_some(of.state) };
-        // Mostly it is behind all others, or one of those that came last.
-        let newest = spans.last_key_value().filter(|(first, _)| **first <= value);
-        let (_, (last, state)) = newest.or_else(|| spans.range(..=value).next_back())?;
-        (value <= *last).then_some(*state)
-    }
-
-    /// Takes note of one that is not there yet.
-    fn insert(&mut self, name: &[u8], state: SagaState) {
-        let Split { kind, value } = Split::of(name);
-        let Some(at) = self.find(kind) else { return self.push(name, kind.width, state) };
-        let first = self.kinds.first(at).value;
-        let Some(of) = self.kinds.each.get_mut(at) else { return };
-        let spans = of.spans.get_or_insert_with(|| Box::new([(first, (first, of.state))].into()));
-        if let Some(mut newest) = spans.last_entry()
-            && newest.get().0.checked_add(1) == Some(value)
-            && newest.get().1 == state
-        {
-            newest.get_mut().0 = value;
-            return;
+    /// Takes note of one that is not there yet, and keeps no more spans than so many as they are.
+    fn insert(&mut self, name: &[u8], state: SagaState, spans: usize) {
+        let known = self.settled.as_mut().is_some_and(|settled| settled.counted.extend(name, state));
+        if !known {
+            self.recent.insert(name, state);
         }
-        // Where it lies between two that ended as it did, they become one.
-        let before = spans.range(..value).next_back().map(|(first, span)| (*first, *span));
-        let before =
-            before.filter(|(_, (last, ended))| last.checked_add(1) == Some(value) && *ended == state);
-        let next = value.saturating_add(1);
-        let behind = spans.get(&next).copied().filter(|(_, ended)| *ended == state);
-        if behind.is_some() {
-            spans.remove(&next);
-        }
-        spans.insert(
-            before.map_or(value, |(first, _)| first),
-            (behind.map_or(value, |(last, _)| last), state),
-        );
-    }
-
-    /// Takes note of the first of its kind.
-    #[inline]
-    fn push(&mut self, name: &[u8], width: u8, state: SagaState) {
-        self.kinds.firsts.extend_from_slice(name);
-        self.kinds.each.push(OfKind { end: self.kinds.firsts.len(), width, state, spans: None });
-        let kinds = self.kinds.each.len();
-        if kinds > FEW {
-            // From the first time on that there are more than a few, all of them are found there.
-            let from = if self.index.is_some() { kinds - 1 } else { 0 };
-            let index = self.index.get_or_insert_default();
-            (from..kinds).for_each(|at| index.enter(&self.kinds, at));
+        if self.recent.spans() > spans {
+            let settled = self.settled.get_or_insert_default();
+            mem::take(&mut self.recent).each_span().for_each(|span| settled.insert(span));
         }
     }
 
-    /// In the order of their names.
-    fn names(&self) -> impl Iterator<Item = SagaId> {
-        let mut kinds: Vec<_> =
-            (0..self.kinds.each.len()).map(|at| (self.kinds.first(at).kind, at)).collect();
-        kinds.sort_unstable_by_key(|(kind, _)| (kind.stem, kind.width));
-        kinds.into_iter().flat_map(|(kind, at)| {
-            let values = self.kinds.spans(at).flat_map(|(first, (last, _))| first..=last);
-            values.filter_map(move |value| kind.name(value))
-        })
+    /// Where all of them are kept.
+    fn names(&self) -> Option<Vec<SagaId>> {
+        let counted = match &self.settled {
+            None => None,
+            Some(settled) if settled.others.is_empty() => Some(&settled.counted),
+            Some(_) => return None,
+        };
+        let spans = [Some(&self.recent), counted].into_iter().flatten().flat_map(Counted::each_span);
+        Some(spans.flat_map(Span::names).collect())
     }
 }
 
-/// By the first name of each kind: the numbers of those that follow each other and ended alike, and how.
+/// What is recent; behind it, where there is any, what is settled.
 impl<S: BuildHasher + Default> Wire for Ended<S> {
     fn put(&self, out: &mut Vec<u8>) {
-        put_varint(self.kinds.each.len() as u64, out);
-        for at in 0..self.kinds.each.len() {
-            put_bytes(self.kinds.first_name(at), out);
-            let spans: Vec<_> = self.kinds.spans(at).collect();
-            put_varint(spans.len() as u64, out);
-            for (first, (last, state)) in spans {
-                put_varint(first, out);
-                put_varint(last, out);
+        self.recent.put(out);
+        self.settled.is_some().put(out);
+        if let Some(Settled { counted, others }) = self.settled.as_deref() {
+            counted.put(out);
+            put_varint(others.len() as u64, out);
+            for (state, digests) in others {
                 state.put(out);
+                digests.put(out);
             }
         }
     }
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, Undecodable> {
-        let mut ended = Self::default();
-        for _ in 0..u32::take(reader)? {
-            let name = SagaId::take(reader)?;
-            let Split { kind, value } = Split::of(name.as_str().as_bytes());
-            let largest = 10u64.pow(kind.width.into()) - 1;
-            let (mut spans, mut count, mut own) = (Spans::new(), 0, None);
-            for _ in 0..u32::take(reader)? {
-                let (first, last, state) = <(u64, u64, SagaState)>::take(reader)?;
-                let before = spans.last_key_value().map(|(_, (last, state))| (*last, *state));
-                let apart = before.is_none_or(|(end, as_state)| first > end + u64::from(as_state == state));
-                if !apart || first > last || last > largest {
-                    return Err(reader.invalid("end of a saga"));
-                }
-                own = own.or((first..=last).contains(&value).then_some(state));
-                count += last - first;
-                spans.insert(first, (last, state));
-            }
-            let state =
-                own.filter(|_| ended.find(kind).is_none()).ok_or_else(|| reader.invalid("saga name"))?;
-            ended.push(name.as_str().as_bytes(), kind.width, state);
-            if let Some(of) = ended.kinds.each.last_mut().filter(|_| count > 0 || spans.len() > 1) {
-                of.spans = Some(Box::new(spans));
-            }
+        let recent = Counted::take(reader)?;
+        if !bool::take(reader)? {
+            return Ok(Self { recent, settled: None });
         }
-        Ok(ended)
+        let counted = Counted::take(reader)?;
+        let mut settled = Settled { counted, others: Vec::new() };
+        for _ in 0..u32::take(reader)? {
+            let (state, digests) = <(SagaState, Digests)>::take(reader)?;
+            let twice = settled.others.iter().any(|(known, _)| *known == state);
+            if twice || digests.iter().any(|digest| settled.other(digest).is_some()) {
+                return Err(reader.invalid("end of a saga"));
+            }
+            settled.others.push((state, digests));
+        }
+        if settled.counted.shares(&recent) {
+            return Err(reader.invalid("end of a saga"));
+        }
+        Ok(Self { recent, settled: Some(Box::new(settled)) })
     }
 }
 
@@ -364,6 +285,7 @@ impl<S: BuildHasher + Default> Wire for Ended<S> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
     use std::hash::Hasher;
 
     /// By which everything is the same.
@@ -401,14 +323,16 @@ mod tests {
     /// Parts of counters: of several at once, with gaps, back and forth, and over the end of their digits.
     fn counting() -> impl Strategy<Value = Vec<String>> {
         let stem = prop::sample::select(vec!["a", "a-", "b", "b0", "", "c", "d", "e", "f"]);
+        let tail = prop::sample::select(vec!["", "", "a", "-b"]);
         let first = prop_oneof![0u64..30, 95u64..105, 999_999_999_999_999_990u64..1_000_000_000_000_000_005];
-        let part = (stem, first, 1u64..15, 1u64..3, 0usize..4, any::<bool>());
-        let part = part.prop_map(|(stem, first, count, step, width, down)| {
+        let count = prop_oneof![3 => 1u64..15, 1 => 60u64..200];
+        let part = (stem, tail, first, count, 1u64..3, 0usize..4, any::<bool>());
+        let part = part.prop_map(|(stem, tail, first, count, step, width, down)| {
             let mut values: Vec<_> = (0..count).map(|n| first + n * step).collect();
             if down {
                 values.reverse();
             }
-            values.into_iter().map(|value| format!("{stem}{value:0width$}")).collect::<Vec<_>>()
+            values.into_iter().map(|value| format!("{stem}{value:0width$}{tail}")).collect::<Vec<_>>()
         });
         prop::collection::vec(part, 0..12).prop_map(|mut parts| {
             parts.push(["a", "b", "c-", "x"].map(str::to_owned).to_vec());
@@ -417,38 +341,60 @@ mod tests {
         })
     }
 
-    fn hold_ends<S: BuildHasher + Default>(ends: &[(String, SagaState)]) -> Result<(), TestCaseError> {
+    fn hold_ends<S: BuildHasher + Default>(
+        ends: &[(String, SagaState)],
+        spans: usize,
+    ) -> Result<(), TestCaseError> {
         let (mut ended, mut model) = (Ended::<S>::default(), BTreeMap::new());
         for (name, state) in ends {
             prop_assert_eq!(ended.get(name.as_bytes()), model.get(name).copied(), "{}", name);
             if !model.contains_key(name) {
-                ended.insert(name.as_bytes(), *state);
+                ended.insert(name.as_bytes(), *state, spans);
                 model.insert(name.clone(), *state);
+            }
+            prop_assert!(ended.recent.spans() <= spans);
+            for counted in [Some(&ended.recent), ended.settled.as_ref().map(|settled| &settled.counted)] {
+                prop_assert!(counted.is_none_or(|counted| counted.spans() == counted.each_span().count()));
             }
         }
         for ended in [restored(&ended), ended] {
             for (name, state) in &model {
                 prop_assert_eq!(ended.get(name.as_bytes()), Some(*state), "{}", name);
             }
-            for other in
-                ["a", "b07", "a-3", "0", "9", "10", "00", "c999999999999999999", "c1000000000000000000"]
-            {
+            for other in [
+                "a",
+                "b07",
+                "a-3",
+                "0",
+                "9",
+                "10",
+                "00",
+                "9-b",
+                "c999999999999999999",
+                "c1000000000000000000",
+            ] {
                 prop_assert_eq!(ended.get(other.as_bytes()), model.get(other).copied(), "{}", other);
             }
-            let mut names: Vec<_> = ended.names().map(|name| name.as_str().to_owned()).collect();
+            let others = ended.settled.as_ref().map_or(0, |settled| settled.others.len());
+            prop_assert_eq!(ended.names().is_none(), others > 0);
+            let mut names = ended.names().unwrap_or_else(|| model.keys().map(|name| id(name)).collect());
             names.sort_unstable();
-            prop_assert!(names.iter().eq(model.keys()), "{:?}", names);
+            prop_assert!(names.iter().map(SagaId::as_str).eq(model.keys()), "{:?}", names);
         }
         Ok(())
     }
 
     proptest! {
         #[test]
-        fn how_each_ended_is_found_by_its_name(names in counting(), states in prop::collection::vec(0usize..3, 1..4)) {
+        fn how_each_ended_is_found_by_its_name(
+            names in counting(),
+            states in prop::collection::vec(0usize..3, 1..4),
+            spans in prop_oneof![Just(0usize), 1usize..20, Just(RECENT)],
+        ) {
             let states = states.into_iter().map(|at| STATES[at]).cycle();
             let ends: Vec<_> = names.into_iter().zip(states).collect();
-            hold_ends::<RandomState>(&ends)?;
-            hold_ends::<Nothing>(&ends)?;
+            hold_ends::<RandomState>(&ends, spans)?;
+            hold_ends::<Nothing>(&ends, spans)?;
         }
 
         #[test]
@@ -478,7 +424,7 @@ mod tests {
                 let mut running: Vec<_> = model.iter().filter(|(_, (_, ended))| ended.is_none()).collect();
                 running.sort_unstable_by_key(|(_, (number, _))| *number);
                 let running: Vec<_> = running.into_iter().map(|(name, _)| id(name)).collect();
-                let all = known.all();
+                let all = known.all().names(|| -> Result<_, TestCaseError> { panic!("few are all kept") })?;
                 prop_assert_eq!((all.len(), &all[all.len() - running.len()..]), (model.len(), &*running));
             }
         }
@@ -495,11 +441,10 @@ mod tests {
                 names.end(&id(&format!("release.{number}")), STATES[usize::from(number > 50_000)]);
             }
         }
-        let kinds: Vec<_> =
-            (0..names.ended.kinds.each.len()).map(|at| names.ended.kinds.spans(at).count()).collect();
         // As many as there are numbers of digits, and no more than what ended and what did not.
-        assert_eq!(kinds, [1, 1, 1, 1, 2]);
-        assert!(names.ended.kinds.firsts.len() < 70 && names.running.len() == 64);
+        assert!(
+            names.ended.recent.spans() <= 6 && names.ended.settled.is_none() && names.running.len() == 64
+        );
         assert_eq!(
             (names.ended(&id("release.99999")), names.running(&id("release.99999"))),
             (None, Some(99_999))
@@ -507,57 +452,123 @@ mod tests {
         assert_eq!(names.ended(&id("release.5")), Some(SagaState::Completed));
     }
 
+    /// A name of which nothing can be said from others.
+    fn single(n: u64) -> SagaId {
+        let number = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let letter = |at: u32| char::from(b'a' + u8::try_from(number >> (4 * at) & 15).unwrap());
+        id(&(0..16).map(letter).collect::<String>())
+    }
+
+    #[test]
+    fn of_names_that_none_counts_digests_stay_and_counters_beside_them_are_kept_as_before() {
+        let (mut names, mut opened) = (Names::default(), Vec::new());
+        for n in 0..10_000u32 {
+            for name in [single(n.into()), id(&format!("release.{n}.done"))] {
+                names.insert(&name).unwrap();
+                opened.push(name);
+            }
+            if let Some(n) = n.checked_sub(64) {
+                names.end(&single((n ^ 7).into()), STATES[n as usize % 3]);
+                names.end(&id(&format!("release.{}.done", n ^ 7)), SagaState::Completed);
+            }
+        }
+        for names in [restored(&names), names] {
+            let settled = names.ended.settled.as_ref().unwrap();
+            let others: usize = settled.others.iter().map(|(_, digests)| digests.iter().count()).sum();
+            let running = names.running.len();
+            assert!(running == 128, "{running}");
+            assert!((9_000..11_000).contains(&others), "{others}");
+            assert!(settled.counted.spans() < 40, "{}", settled.counted.spans());
+            assert!(names.ended.recent.spans() <= RECENT + 200, "{}", names.ended.recent.spans());
+            for name in &opened {
+                assert!(names.running(name).is_some() != names.ended(name).is_some(), "{name}");
+            }
+            for n in 10_000..20_000u32 {
+                let known =
+                    [single(n.into()), id(&format!("release.{n}.done"))].map(|name| names.ended(&name));
+                assert_eq!(known, [None, None]);
+            }
+            let mut listed = names.all().names(|| {
+                // Somebody opens another one while they are read.
+                Ok::<_, ()>(opened.iter().cloned().chain([id("later")]).collect())
+            });
+            let listed = listed.as_mut().unwrap();
+            assert_eq!(listed.len(), opened.len());
+            let ended = listed.len() - running;
+            let number = |name: &SagaId| {
+                name.as_str().strip_prefix("release.")?.strip_suffix(".done")?.parse::<u32>().ok()
+            };
+            assert!(listed[..ended].is_sorted_by_key(number));
+            assert!(listed[ended..].iter().all(|name| names.running(name).is_some()));
+            let unread = names.all().names(|| Err::<Vec<SagaId>, _>("unreadable"));
+            assert_eq!(unread, Err("unreadable"));
+        }
+    }
+
+    #[test]
+    fn a_name_comes_once_however_long_ago_it_ended() {
+        let mut names = Names::default();
+        for n in 0..5_000u32 {
+            names.insert(&single(n.into())).unwrap();
+            names.end(&single(n.into()), STATES[n as usize % 3]);
+        }
+        for n in 0..5_000u32 {
+            assert_eq!(names.ended(&single(n.into())), Some(STATES[n as usize % 3]));
+            assert_eq!((names.insert(&single(n.into())), names.running(&single(n.into()))), (None, None));
+        }
+        assert_eq!(names.insert(&single(5_000)), Some(5_000));
+    }
+
     #[test]
     fn whoever_chooses_names_for_it_finds_them_as_fast() {
-        for name in [|n: u32| format!("x{}", n * 2), |n: u32| format!("x{n}y")] {
-            let mut ended = Ended::<RandomState>::default();
-            for n in (0..40_000u32).rev() {
-                ended.insert(name(n).as_bytes(), SagaState::Completed);
+        for name in [|n: u32| format!("x{}", n * 2), |n: u32| format!("x{n}y{}", n % 7)] {
+            for spans in [RECENT, usize::MAX] {
+                let mut ended = Ended::<RandomState>::default();
+                for n in (0..40_000u32).rev() {
+                    ended.insert(name(n).as_bytes(), SagaState::Completed, spans);
+                }
+                for n in 0..40_000u32 {
+                    assert!(ended.get(name(n).as_bytes()).is_some());
+                }
+                assert_eq!((ended.get(b"x3"), ended.names().is_some()), (None, spans == usize::MAX));
             }
-            for n in 0..40_000u32 {
-                assert!(ended.get(name(n).as_bytes()).is_some());
-            }
-            assert_eq!((ended.get(b"x3"), ended.names().count()), (None, 40_000));
         }
     }
 
     #[test]
     fn what_no_names_are_is_refused() {
-        type Span = (u64, u64, SagaState);
-        let ends = |kinds: &[(&str, &[Span])]| {
-            let mut out = Vec::new();
-            put_varint(kinds.len() as u64, &mut out);
-            for (name, spans) in kinds {
-                put_bytes(name.as_bytes(), &mut out);
-                spans.to_vec().put(&mut out);
-            }
-            out
+        let counted = |names: &[&str]| {
+            let mut counted = Counted::<RandomState>::default();
+            names.iter().for_each(|name| counted.insert(name.as_bytes(), SagaState::Completed));
+            counted
         };
-        let read = |kinds: &[(&str, &[Span])]| Ended::<RandomState>::from_bytes(&ends(kinds)).is_ok();
+        let digests = |of: &[u64]| {
+            let mut digests = Digests::default();
+            of.iter().for_each(|digest| digests.insert(*digest));
+            digests
+        };
+        let read = |recent: &[&str], before: &[&str], others: &[(SagaState, &[u64])]| {
+            let others = others.iter().map(|(state, of)| (*state, digests(of))).collect();
+            let settled = Some(Box::new(Settled { counted: counted(before), others }));
+            Ended::<RandomState>::from_bytes(&Ended { recent: counted(recent), settled }.to_bytes()).is_ok()
+        };
         let [done, undone, _] = STATES;
-        assert!(
-            read(&[])
-                && read(&[("a", &[(0, 0, done)]), ("a1", &[(1, 3, done), (4, 4, undone), (6, 9, undone)])])
-        );
-        for kinds in [
-            &[("a", &[][..])][..],
-            &[("a", &[(1, 1, done)])],
-            &[("a", &[(0, 1, done)])],
-            &[("a1", &[(2, 2, done)])],
-            &[("a1", &[(1, 0, done)])],
-            &[("a1", &[(1, 10, done)])],
-            &[("a1", &[(1, 2, done), (2, 3, undone)])],
-            &[("a1", &[(1, 2, done), (3, 3, done)])],
-            &[("a3", &[(3, 3, done), (1, 1, done)])],
-            &[("a1", &[(1, 1, done)]), ("a2", &[(2, 2, done)])],
-            &[("-", &[(0, 0, done)])],
-        ] {
-            assert!(!read(kinds), "{kinds:?}");
+        assert!(read(&["a1", "b"], &["a2", "a5"], &[(undone, &[1, 3]), (done, &[2, u64::MAX])]));
+        for (recent, before) in [("a1", "a1"), ("b", "b")] {
+            assert!(!read(&[recent, "c"], &[before, "d"], &[]), "{recent}");
         }
+        assert!(!read(&["a2"], &["a1", "a2", "a3"], &[]) && !read(&["a1", "a2", "a3"], &["a2"], &[]));
+        assert!(
+            !read(&[], &[], &[(done, &[1]), (done, &[2])])
+                && !read(&[], &[], &[(done, &[1]), (undone, &[1])])
+        );
+
         let names = |next: u32, running: &[(u32, SagaId)]| {
             let mut out = next.to_bytes();
             running.to_vec().put(&mut out);
-            out.extend(ends(&[("a1", &[(1, 3, done)])]));
+            out.extend(
+                Ended::<RandomState> { recent: counted(&["a1", "a2", "a3"]), settled: None }.to_bytes(),
+            );
             Names::from_bytes(&out).is_ok()
         };
         assert!(names(9, &[]) && names(9, &[(2, id("a")), (8, id("b"))]));

@@ -4,7 +4,7 @@ use super::State;
 use crate::event::{self, LedgerEvent, NodeEvent, RECORD_VERSION, SessionEvent};
 use hv_audit::{Entry, Kind, PayloadRef, StreamNo};
 use hv_types::wire::Reader;
-use hv_types::{Illegal, SessionId, Wire};
+use hv_types::{Illegal, SagaId, SessionId, Wire};
 
 const UNREADABLE: Illegal = Illegal::new("a record holds events of a known version");
 
@@ -60,6 +60,20 @@ impl State {
             _ => Ok(()),
         }
     }
+}
+
+/// Hands on the names with which a record of a session opens sagas.
+pub(crate) fn sagas_opened(entry: &Entry<'_>, mut take: impl FnMut(&SagaId)) -> Result<(), Illegal> {
+    let (Kind::Data | Kind::Genesis { .. } | Kind::Close { .. }) = entry.kind else { return Ok(()) };
+    if entry.body.is_empty() {
+        return Ok(());
+    }
+    each_event(entry.body, |event| {
+        if let SessionEvent::SagaOpened { id, .. } = event {
+            take(id);
+        }
+        Ok(())
+    })
 }
 
 /// Reads the body of a session's record, and hands on each event as it is read. What was handed on does not count where

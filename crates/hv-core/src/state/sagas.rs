@@ -1,5 +1,6 @@
 //! The sagas of a session: those that run, and how those ended that do not.
 
+use super::names::All;
 use super::{CROWD, NO_SAGA, NamedSaga, Room, Slot};
 use crate::adapters::outcomes;
 use crate::node::Ahead;
@@ -195,8 +196,8 @@ impl Slot {
         ended
     }
 
-    /// The names of all sagas: those that have ended, and behind them those that run, in the order of their numbers.
-    pub(crate) fn saga_ids(&self) -> Vec<SagaId> {
+    /// The names of all sagas, as far as they are kept.
+    pub(crate) fn saga_ids(&self) -> All {
         self.saga_names.all()
     }
 
