@@ -143,6 +143,15 @@ impl Kinds {
         Some(Kind { stem, width: of.width, tail: self.firsts.get(digits..of.end)? })
     }
 
+    /// Whether those of a kind have this in common.
+    #[inline]
+    fn is(&self, at: usize, Kind { stem, width, tail }: Kind<'_>) -> bool {
+        self.kind(at).is_some_and(|own| {
+            let alike = own.width == width && own.tail.len() == tail.len() && own.stem == stem;
+            alike && (tail.is_empty() || own.tail == tail)
+        })
+    }
+
     /// Numbers and how they ended, in ascending order.
     fn spans(&self, at: usize) -> impl Iterator<Item = (u64, (u64, SagaState))> {
         let spans = self.each.get(at).map(|of| of.spans.as_deref().ok_or(of.state));
@@ -155,7 +164,7 @@ impl Kinds {
 
 impl<S: BuildHasher> Index<S> {
     fn find(&self, kinds: &Kinds, kind: Kind<'_>) -> Option<usize> {
-        let same = |at: &u32| kinds.kind(*at as usize) == Some(kind);
+        let same = |at: &u32| kinds.is(*at as usize, kind);
         self.table.find(self.hasher.hash_one(Some(kind)), same).map(|at| *at as usize)
     }
 
@@ -171,7 +180,7 @@ impl<S: BuildHasher> Index<S> {
 impl<S: BuildHasher + Default> Counted<S> {
     fn find(&self, kind: Kind<'_>) -> Option<usize> {
         match &self.index {
-            None => (0..self.kinds.each.len()).find(|at| self.kinds.kind(*at) == Some(kind)),
+            None => (0..self.kinds.each.len()).find(|at| self.kinds.is(*at, kind)),
             Some(index) => index.find(&self.kinds, kind),
         }
     }
@@ -229,15 +238,19 @@ impl<S: BuildHasher + Default> Counted<S> {
 
     /// Takes note of numbers of a kind; `alone` also where none that ended alike is beside them. Says whether it did.
     fn insert_at(&mut self, at: usize, (first, last): (u64, u64), state: SagaState, alone: bool) -> bool {
-        let own = self.kinds.first(at).value;
-        let Some(of) = self.kinds.each.get_mut(at) else { return false };
         let beside = |a: u64, b: u64| a.checked_add(1) == Some(b);
-        let spans = match &mut of.spans {
-            Some(spans) => spans,
-            None if alone || of.state == state && (beside(own, first) || beside(last, own)) => {
-                of.spans.insert(Box::new([(own, (own, of.state))].into()))
+        let of = self.kinds.each.get(at).filter(|of| of.spans.is_none());
+        if let Some(of) = of {
+            let (own, ended) = (self.kinds.first(at).value, of.state);
+            if !alone && (ended != state || !beside(own, first) && !beside(last, own)) {
+                return false;
             }
-            None => return false,
+            if let Some(of) = self.kinds.each.get_mut(at) {
+                of.spans = Some(Box::new([(own, (own, ended))].into()));
+            }
+        }
+        let Some(spans) = self.kinds.each.get_mut(at).and_then(|of| of.spans.as_deref_mut()) else {
+            return false;
         };
         if let Some(mut newest) = spans.last_entry()
             && beside(newest.get().0, first)
