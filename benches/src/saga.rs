@@ -37,6 +37,7 @@ pub const WORKLOADS: &[Workload] = &[
     Workload { name: "saga_left", run: saga_left },
     Workload { name: "saga_taken_up", run: saga_taken_up },
     Workload { name: "saga_beside_disk", run: saga_beside_disk },
+    Workload { name: "saga_beside_disk_in_place", run: saga_beside_disk_in_place },
     Workload { name: "saga_beside_future", run: saga_beside_future },
 ];
 
@@ -90,13 +91,23 @@ fn side_by_side(at_once: u64, calls: u64) -> Result<Timed, String> {
     Ok(Timed { ns_per_call: each(took, calls)?, answer })
 }
 
-/// One saga alone on a log, taking turns with as many waits for the same disk of as many bytes: the middle one of each.
+/// One saga alone on a log, taking turns with as many waits for the same disk of as many bytes: the middle one of each. Its
+/// syncs are handed to another thread, as they are where nothing else is said.
 fn saga_beside_disk(calls: u64) -> Result<Timed, String> {
+    beside_disk(calls, |options| options)
+}
+
+/// The same where short syncs are waited for on the runtime's own thread.
+fn saga_beside_disk_in_place(calls: u64) -> Result<Timed, String> {
+    beside_disk(calls, |options| options.with_short_syncs(Duration::from_millis(1)))
+}
+
+fn beside_disk(calls: u64, told: fn(FileOptions) -> FileOptions) -> Result<Timed, String> {
     const WAITS: u64 = 4;
     let stage = Stage::new()?;
     let steps = stage.three_steps()?;
     let folder = Path::new("hv.log");
-    let hv = stage.runtime.block_on(stage.begin(unlimited(Arc::new(log(folder)?))?))?;
+    let hv = stage.runtime.block_on(stage.begin(unlimited(Arc::new(log_with(folder, told)?))?))?;
     let saga = |name: String| {
         let started = Instant::now();
         stage.runtime.block_on(stage.saga(&hv, &name, steps.clone(), vec![0, 1, 2], undoable()))?;
@@ -335,10 +346,15 @@ fn name(n: u64) -> Result<SagaId, String> {
 
 /// A new log where nothing is left of an earlier one.
 fn log(folder: &Path) -> Result<FileLog, String> {
+    log_with(folder, |options| options)
+}
+
+fn log_with(folder: &Path, told: impl Fn(FileOptions) -> FileOptions) -> Result<FileLog, String> {
     if folder.exists() {
         fs::remove_dir_all(folder).map_err(text)?;
     }
-    FileLog::create(folder, SystemClock.now(), FileOptions::new(entropy().map_err(text)?)).map_err(text)
+    let options = told(FileOptions::new(entropy().map_err(text)?));
+    FileLog::create(folder, SystemClock.now(), options).map_err(text)
 }
 
 /// Begins a saga and leaves it in the middle of its second step.

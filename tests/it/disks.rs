@@ -5,8 +5,9 @@ use hv_core::audit::disk::{Access, Disk, DiskFile, Listed, RealDisk};
 use hv_core::rings::rate::{Limits, PerRing, Rate};
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 /// How a disk is.
@@ -20,11 +21,22 @@ pub struct Mood {
     held: Arc<AtomicBool>,
     /// How often somebody waited for it.
     waits: Arc<AtomicU64>,
+    /// Which thread waited for it last.
+    waited: Arc<Mutex<Option<ThreadId>>>,
+    /// How much longer the next sync takes.
+    longer: Arc<Mutex<Duration>>,
 }
 
 impl Mood {
     pub fn slow(takes: Duration) -> Self {
-        Self { takes, syncs: true, held: Arc::default(), waits: Arc::default() }
+        Self {
+            takes,
+            syncs: true,
+            held: Arc::default(),
+            waits: Arc::default(),
+            waited: Arc::default(),
+            longer: Arc::default(),
+        }
     }
 
     /// For filling long logs.
@@ -43,9 +55,20 @@ impl Mood {
         self.waits.load(Ordering::SeqCst)
     }
 
+    /// Whether it was this thread that waited for it last.
+    pub fn held_this_thread_up(&self) -> bool {
+        *self.waited.lock().unwrap() == Some(thread::current().id())
+    }
+
+    /// Makes the next sync take so much longer.
+    pub fn hesitate(&self, longer: Duration) {
+        *self.longer.lock().unwrap() = longer;
+    }
+
     fn sync(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         self.waits.fetch_add(1, Ordering::SeqCst);
-        std::thread::sleep(self.takes);
+        *self.waited.lock().unwrap() = Some(thread::current().id());
+        thread::sleep(self.takes + std::mem::take(&mut *self.longer.lock().unwrap()));
         if self.syncs { sync() } else { Ok(()) }
     }
 
@@ -107,7 +130,7 @@ impl DiskFile for MoodyFile {
     }
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         while self.holds && self.mood.held.load(Ordering::SeqCst) {
-            std::thread::sleep(Duration::from_millis(1));
+            thread::sleep(Duration::from_millis(1));
         }
         self.file.write_at(offset, bytes)
     }

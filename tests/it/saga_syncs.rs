@@ -23,11 +23,17 @@ fn did(name: &str) -> Did {
 /// A node that lets an agent call as often as it likes and with 64 tools at once, and in a session of it an agent that stands where it does
 /// because another has staked reputation on it.
 async fn bonded(folder: &Path, disk: &Mood) -> (Hypervisor, SessionId) {
+    bonded_where_short_is(folder, disk, Duration::ZERO).await
+}
+
+/// The same where a sync that takes less than this counts as short.
+async fn bonded_where_short_is(folder: &Path, disk: &Mood, short: Duration) -> (Hypervisor, SessionId) {
     let rate = Rate { per_second: u32::MAX, burst: u32::MAX };
     let rate = PerRing { root: rate, privileged: rate, standard: rate, sandbox: rate };
     let tools = PerRing { root: 64, privileged: 64, standard: 64, sandbox: 64 };
     let guards = Guards { limits: Limits { rate, tools }, ..Guards::default() };
     let options = FileOptions::new(entropy().unwrap()).with_disk(Arc::new(disk.clone()));
+    let options = options.with_short_syncs(short);
     let log = FileLog::create(folder, SystemClock.now(), options).unwrap();
     let hv = Hypervisor::open_guarded(Arc::new(log), Arc::new(SystemClock), guards).unwrap();
     let session = SessionId::new("s").unwrap();
@@ -82,16 +88,20 @@ async fn a_saga_of_three_steps_waits_for_the_disk_four_times() {
 const AT_ONCE: u64 = 64;
 const EACH: u64 = 6;
 
-/// On a disk slow enough that all of them come to it while it is busy, and on one that answers at once; on one thread
-/// and on two.
+/// On a disk slow enough that all of them come to it while it is busy, and on one that answers at once, waited for by a
+/// thread of its own or in place; on one thread and on two.
 #[test]
 fn sixty_four_sagas_at_once_share_their_syncs() {
-    for (disk, takes) in [("slow", Duration::from_millis(50)), ("fast", Duration::ZERO)] {
+    let (slow, fast) = (Duration::from_millis(50), Duration::ZERO);
+    let never = Duration::ZERO;
+    for (disk, takes, short) in
+        [("slow", slow, never), ("fast", fast, never), ("fast, in place,", fast, Duration::from_secs(1))]
+    {
         let one = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let two =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
         for (threads, runtime) in [(1, one), (2, two)] {
-            let syncs = syncs_of_many(&runtime, takes);
+            let syncs = syncs_of_many(&runtime, takes, short);
             let sagas = AT_ONCE * EACH;
             println!("{disk} disk, {threads} threads: {syncs} syncs for {sagas} sagas, {AT_ONCE} at once");
             assert!(syncs >= 4 * EACH, "{syncs}: nobody goes on before the disk has answered");
@@ -100,10 +110,10 @@ fn sixty_four_sagas_at_once_share_their_syncs() {
     }
 }
 
-fn syncs_of_many(runtime: &tokio::runtime::Runtime, takes: Duration) -> u64 {
+fn syncs_of_many(runtime: &tokio::runtime::Runtime, takes: Duration, short: Duration) -> u64 {
     let (folder, disk) = (tempfile::tempdir().unwrap(), Mood::slow(takes));
     runtime.block_on(async {
-        let (hv, session) = bonded(&folder.path().join("trail"), &disk).await;
+        let (hv, session) = bonded_where_short_is(&folder.path().join("trail"), &disk, short).await;
         let before = disk.waits();
         let sagas: Vec<_> = (0..AT_ONCE)
             .map(|task| {
@@ -122,11 +132,47 @@ fn syncs_of_many(runtime: &tokio::runtime::Runtime, takes: Duration) -> u64 {
     })
 }
 
+/// Where that was asked for, and only as long as syncs are short.
+#[tokio::test]
+async fn a_runtime_waits_in_place_for_short_syncs_only_and_only_where_it_may() {
+    let (folder, disk) = (tempfile::tempdir().unwrap(), Mood::slow(Duration::ZERO));
+    let (hv, session) = bonded(&folder.path().join("elsewhere"), &disk).await;
+    for n in 0..5 {
+        saga(&hv, &session, &format!("g{n}")).await;
+        assert!(!disk.held_this_thread_up(), "nobody said that it may");
+    }
+    let short = Duration::from_secs(1);
+    let (hv, session) = bonded_where_short_is(&folder.path().join("in place"), &disk, short).await;
+    saga(&hv, &session, "short").await;
+    assert!(disk.held_this_thread_up());
+    // One that takes long holds this thread up itself, and the next ones do not: the longest of late counts.
+    disk.hesitate(short * 3);
+    hv.create_session(&SessionId::new("long").unwrap(), SessionConfig::default(), &did("admin"))
+        .await
+        .unwrap();
+    assert!(disk.held_this_thread_up());
+    for behind in ["behind", "further-behind"] {
+        hv.create_session(&SessionId::new(behind).unwrap(), SessionConfig::default(), &did("admin"))
+            .await
+            .unwrap();
+        assert!(!disk.held_this_thread_up(), "{behind}");
+    }
+    saga(&hv, &session, "short-again").await;
+    assert!(disk.held_this_thread_up());
+}
+
 /// As in a loop over `select!`, where something that was begun is kept and not gone on with.
 #[tokio::test]
 async fn a_request_that_nobody_goes_on_with_holds_up_nobody() {
+    for (name, short) in [("elsewhere", Duration::ZERO), ("in place", Duration::from_secs(1))] {
+        nobody_is_held_up(name, short).await;
+    }
+}
+
+async fn nobody_is_held_up(name: &str, short: Duration) {
     let folder = tempfile::tempdir().unwrap();
-    let (hv, _) = bonded(&folder.path().join("trail"), &Mood::slow(Duration::ZERO)).await;
+    let disk = Mood::slow(Duration::ZERO);
+    let (hv, _) = bonded_where_short_is(&folder.path().join(name), &disk, short).await;
     let (admin, config) = (did("admin"), SessionConfig::default);
     for polls in 1..=6 {
         let [kept, other] = ["kept", "other"].map(|name| SessionId::new(&format!("{name}{polls}")).unwrap());

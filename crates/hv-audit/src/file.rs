@@ -20,6 +20,7 @@ use crate::waiting::{AT_ONCE_MAX_BYTES, Contents, Taken};
 use crate::writer::{Cut, Work, Writer};
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::time::Duration;
 use hv_types::{Digest, Illegal, Timestamp};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -88,6 +89,7 @@ pub struct FileOptions {
     pub(crate) segment_bytes: u64,
     pub(crate) again: Again,
     pub(crate) snapshots: bool,
+    pub(crate) short_sync: Duration,
 }
 
 /// What a segment holds at most, unless a single batch is larger: 64 MiB.
@@ -106,6 +108,7 @@ impl FileOptions {
             segment_bytes: SEGMENT_BYTES,
             again: Again::Refuse,
             snapshots: true,
+            short_sync: Duration::ZERO,
         }
     }
 
@@ -126,6 +129,18 @@ impl FileOptions {
     #[must_use]
     pub fn without_snapshots(self) -> Self {
         Self { snapshots: false, ..self }
+    }
+
+    /// The same where a sync that is likely to take less than this counts as [short](Log::sync_is_short); otherwise none is.
+    ///
+    /// A node waits for a short sync on a thread of its runtime, which saves handing it to another one and being told: some
+    /// 30 microseconds each time, where whoever asks runs on such a thread, too. Nothing else runs on that thread in the
+    /// meantime, and where the disk hangs it hangs, too: no time runs out there, and nobody is stopped. So this is for
+    /// programs that do little else. The longest of late counts, halved with each one since, so behind a long one some are
+    /// handed over before the next counts as short.
+    #[must_use]
+    pub fn with_short_syncs(self, less_than: Duration) -> Self {
+        Self { short_sync: less_than, ..self }
     }
 
     /// The same on another disk.
@@ -169,7 +184,7 @@ impl FileLog {
         (vault, entropy): (Vault, Entropy),
         begun: Begun,
     ) -> Self {
-        let Begun { opening, state, rest, poisoned } = begun;
+        let Begun { opening, state, rest, poisoned, turns } = begun;
         let nonce = writer.mark.nonce;
         let lsn = journal.lsn().0;
         let (segment, offset, limit) = (writer.segment.index, writer.segment.offset, writer.limit);
@@ -182,7 +197,7 @@ impl FileLog {
             writer: Mutex::new(writer),
             vault: Mutex::new(vault),
             entropy: Mutex::new(entropy),
-            turns: Turns::default(),
+            turns,
             appended: AtomicU64::new(lsn),
             durable: AtomicU64::new(lsn),
             stored: AtomicU64::new(0),
@@ -384,6 +399,7 @@ pub(crate) struct Begun {
     pub(crate) state: Option<Vec<u8>>,
     pub(crate) rest: Option<Arc<Rest>>,
     pub(crate) poisoned: Arc<AtomicBool>,
+    pub(crate) turns: Turns,
 }
 
 impl Drop for FileLog {
@@ -468,6 +484,10 @@ impl Log for FileLog {
 
     fn durable(&self) -> Lsn {
         Lsn(self.durable.load(Ordering::Acquire))
+    }
+
+    fn sync_is_short(&self) -> bool {
+        self.turns.are_short()
     }
 
     fn replay(&self, f: &mut dyn FnMut(Entry<'_>) -> Result<(), Illegal>) -> Result<Lsn, LogError> {

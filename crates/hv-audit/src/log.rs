@@ -63,6 +63,12 @@ pub trait Log: Send + Sync + fmt::Debug {
     /// The last batch that is durable. Cheap: one atomic read.
     fn durable(&self) -> Lsn;
 
+    /// Whether a [`sync`](Log::sync) is likely to be so short that it may be called where nothing should block, by those of
+    /// late and by what the log was told. Cheap: one atomic read.
+    fn sync_is_short(&self) -> bool {
+        false
+    }
+
     /// Whether [`sync`](Log::sync) waits for a disk, and [`put_payload`](Log::put_payload) may, so that whoever must
     /// not block calls them elsewhere.
     fn waits_for_disk(&self) -> bool {

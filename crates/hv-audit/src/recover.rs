@@ -15,6 +15,7 @@ use crate::rest::Rest;
 use crate::segment::{SegmentHeader, SegmentReader, segment_name};
 use crate::snapshot::{self, Opening, UnusableSnapshot, snapshot_name};
 use crate::survey::{End, Survey, Tail};
+use crate::turns::Turns;
 use crate::writer::{OpenSegment, Writer};
 use hv_types::{Digest, Timestamp};
 use std::io;
@@ -99,7 +100,7 @@ impl FileLog {
         options: FileOptions,
         (marks, follow): (Box<dyn DiskFile>, Option<&mut dyn Follow>),
     ) -> Result<Self, LogError> {
-        let FileOptions { mut entropy, disk, segment_bytes: limit, again, snapshots } = options;
+        let FileOptions { mut entropy, disk, segment_bytes: limit, again, snapshots, short_sync } = options;
         let shared = Arc::clone(&disk);
         let followed = follow.is_some();
         let (mut survey, read) = surveyed(&*shared, dir, snapshots, follow.unwrap_or(&mut Nobody))?;
@@ -161,6 +162,7 @@ impl FileLog {
             (begun.state, begun.rest) = (state, Some(rest));
         }
         let rest = begun.rest.clone();
+        begun.turns = Turns::new(short_sync);
         let journal = Journal::resume(survey.chain.into_streams(), lsn, time, purges);
         let log = Self::assemble(writer, journal, (vault, entropy), begun);
         let nonce = mark.nonce;

@@ -8,6 +8,7 @@
 //! first who waits keeps the time, and writes where they do not come.
 
 use crate::log::{LogError, Lsn};
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
@@ -24,6 +25,10 @@ const TOGETHER_WAIT: (Duration, u32) = (Duration::from_micros(10), 100);
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
     gate: Mutex<Gate>,
+    /// A turn that takes less is short.
+    short: Duration,
+    /// How long a turn takes, in nanoseconds and for whoever asks without the lock; 0 where there was none yet.
+    takes: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +81,17 @@ pub(crate) struct Turn<'a> {
 }
 
 impl Turns {
+    /// Turns of which those are short that take less than this.
+    pub(crate) fn new(short: Duration) -> Self {
+        Self { short, ..Self::default() }
+    }
+
+    /// Whether the next turn is likely to be short. Before the first, nobody knows.
+    pub(crate) fn are_short(&self) -> bool {
+        let takes = self.takes.load(Ordering::Relaxed);
+        takes > 0 && Duration::from_nanos(takes) < self.short
+    }
+
     /// Waits until everything up to there is durable, or until it is the caller's turn to make it so.
     ///
     /// What `durable` answers changes during a turn only. Where it is still not so without a turn, a turn has failed.
@@ -145,6 +161,13 @@ impl Gate {
     }
 }
 
+/// How long the next turn takes, in nanoseconds, where that was said of one that took so long.
+///
+/// One that took long is forgotten by halves: where every other turn does, or every fourth, none is thought to be short.
+fn next(takes: u64, took: Duration) -> u64 {
+    u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).max(takes / 2).max(1)
+}
+
 /// For how many of all a turn waits, where so many came since the one before, so long after it in sum, and it took so long.
 ///
 /// They come evenly, so all need twice the mean time of as many; the mean because one who was held up says nothing.
@@ -173,13 +196,16 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut gate = self.turns.gate.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = core::mem::take(&mut gate.waiting);
-        gate.end(self.begun.elapsed(), waiting.len() + 1);
+        let took = self.begun.elapsed();
+        gate.end(took, waiting.len() + 1);
+        let takes = &self.turns.takes;
+        takes.store(next(takes.load(Ordering::Relaxed), took), Ordering::Relaxed);
         let served = |waiter: &Waiter| self.served.is_none_or(|served| served.covers(waiter.to));
         let (served, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(served);
-        let next = rest.first().map(|waiter| waiter.thread.clone());
+        let first = rest.first().map(|waiter| waiter.thread.clone());
         gate.waiting = rest;
         drop(gate);
-        next.iter().for_each(Thread::unpark);
+        first.iter().for_each(Thread::unpark);
         served.iter().for_each(|waiter| waiter.thread.unpark());
     }
 }
@@ -187,7 +213,6 @@ impl Drop for Turn<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::sync::atomic::{AtomicU64, Ordering};
 
     #[test]
     fn all_are_waited_for_only_where_they_come_sooner_than_a_sync_takes() {
@@ -207,6 +232,27 @@ mod tests {
         ] {
             assert_eq!(together(all, came, us(after), us(took)), waited, "{all} {came} {after} {took}");
         }
+    }
+
+    #[test]
+    fn a_turn_that_took_long_is_remembered_for_some_turns() {
+        let turns = Turns::new(Duration::from_secs(10));
+        let turn = || turns.wait(Upto::batch(Lsn(1)), || false).unwrap().unwrap();
+        assert!(!turns.are_short(), "there was none");
+        drop(turn());
+        assert!(turns.are_short());
+        let turn = turn();
+        drop(Turn { begun: turn.begun - Duration::from_secs(20), ..turn });
+        assert!(!turns.are_short());
+
+        let us = Duration::from_micros;
+        let after = |all: &[u64]| all.iter().fold(0, |takes, took| next(takes, us(*took))) / 1000;
+        assert_eq!(after(&[100]), 100);
+        assert_eq!(after(&[100, 8000]), 8000);
+        assert_eq!(after(&[8000, 100, 100, 100]), 1000);
+        assert_eq!(after(&[8000, 100, 100, 100, 100, 100, 100, 100]), 100);
+        assert_eq!(next(0, Duration::ZERO), 1, "a turn that takes no time is not none");
+        assert_eq!(next(5, Duration::MAX), u64::MAX);
     }
 
     /// Whoever waits is served or given the turn, and nobody sleeps on: otherwise this does not end.

@@ -24,7 +24,8 @@ const WORKLOADS: [Workload; 7] = [
 ];
 
 /// What is measured on our side only, and how often.
-const BESIDE: [(&str, u64); 2] = [("saga_beside_disk", 100), ("saga_beside_future", 2_000)];
+const BESIDE: [(&str, u64); 3] =
+    [("saga_beside_disk", 400), ("saga_beside_disk_in_place", 400), ("saga_beside_future", 2_000)];
 
 pub(crate) fn options<'a>(words: &mut impl Iterator<Item = &'a str>) -> Result<Options, String> {
     Options::of("saga", &WORKLOADS, words)
