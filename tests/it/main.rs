@@ -37,6 +37,7 @@ mod live;
 mod notices;
 mod open_saga;
 mod opening;
+mod planning;
 mod ports;
 mod presented;
 mod quickstart;

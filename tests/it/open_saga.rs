@@ -1,17 +1,18 @@
 //! Sagas of a program that decides as it goes: each step is added, asked for, and done by a function.
 
-use hv_core::audit::{Log, MemoryLog};
+use hv_core::audit::{FileLog, FileOptions, Log, MemoryLog};
 use hv_core::event::KillTarget;
 use hv_core::saga::SagaState;
 use hv_core::session::Eviction;
 use hv_core::types::{ActionId, Did, SagaId, SessionId};
 use hv_core::{
-    Entrant, Error, Hypervisor, KillOrder, NewStep, Reason, SessionConfig, SessionHandle, StepFailure,
-    SystemClock,
+    Clock, Entrant, Error, Hypervisor, KillOrder, NewStep, Reason, SessionConfig, SessionHandle, StepFailure,
+    SystemClock, Undos, entropy,
 };
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 fn did(name: &str) -> Did {
@@ -25,14 +26,27 @@ fn action(name: &str) -> ActionId {
 /// An active session with an agent in Ring 2 and one in Ring 3.
 async fn stage() -> (Hypervisor, Arc<MemoryLog>, SessionHandle) {
     let log = Arc::new(MemoryLog::new());
-    let hv = Hypervisor::open(log.clone(), Arc::new(SystemClock)).unwrap();
+    let (hv, session) = stage_on(log.clone()).await;
+    (hv, log, session)
+}
+
+/// A log on which everything that is recorded is waited for.
+fn on_disk() -> (tempfile::TempDir, Arc<FileLog>) {
+    let folder = tempfile::tempdir().unwrap();
+    let options = FileOptions::new(entropy().unwrap());
+    let log = FileLog::create(&folder.path().join("trail"), SystemClock.now(), options).unwrap();
+    (folder, Arc::new(log))
+}
+
+async fn stage_on(log: Arc<dyn Log>) -> (Hypervisor, SessionHandle) {
+    let hv = Hypervisor::open(log, Arc::new(SystemClock)).unwrap();
     let id = SessionId::new("s").unwrap();
     let session = hv.create_session(&id, SessionConfig::default(), &did("admin")).await.unwrap();
     for (name, sigma) in [("a", "0.85"), ("low", "0.4")] {
         hv.join_session(&id, &Entrant::new(did(name)).with_sigma(sigma.parse().unwrap())).await.unwrap();
     }
     hv.activate_session(&id).await.unwrap();
-    (hv, log, session)
+    (hv, session)
 }
 
 /// A step whose undo writes its name down.
@@ -238,6 +252,287 @@ async fn s4_a_saga_that_grows_is_the_same_after_a_replay_and_completes_with_its_
     assert_eq!(host.state().unwrap(), SagaState::Running);
     again.terminate_session(session.id()).await.unwrap();
     assert!(undone.lock().unwrap().is_empty());
+}
+
+/// The functions of an earlier program are gone: the next one brings its own, and goes on where the other one was, or undoes
+/// what that left in the middle.
+#[tokio::test]
+async fn s1_a_saga_of_an_earlier_program_is_gone_on_with_or_undone_by_the_functions_that_the_next_one_brings()
+{
+    for begun in [false, true] {
+        let (hv, log, session) = stage().await;
+        let id = SagaId::new("mail").unwrap();
+        let earlier = Arc::new(Mutex::new(Vec::new()));
+        let mut saga = session.create_saga(&id).await.unwrap();
+        for name in ["one", "two"] {
+            let step = saga.add_step(undoable(name, "a", &earlier)).await.unwrap();
+            saga.execute_step(step, async || Ok::<_, String>(())).await.unwrap();
+        }
+        let three = saga.add_step(undoable("three", "a", &earlier)).await.unwrap();
+        if begun {
+            let stuck = saga.execute_step(three, std::future::pending::<Result<(), Infallible>>);
+            assert!(tokio::time::timeout(Duration::from_millis(20), stuck).await.is_err());
+        }
+        drop((saga, session, hv));
+
+        let hv = Hypervisor::open(log.clone(), Arc::new(SystemClock)).unwrap();
+        let session = hv.session(&SessionId::new("s").unwrap()).unwrap();
+        let undone = Arc::new(Mutex::new(Vec::new()));
+        let undo = |name: &'static str| {
+            let undone = undone.clone();
+            move |step: u32| {
+                undone.lock().unwrap().push((name, step));
+                async { Ok::<(), Infallible>(()) }
+            }
+        };
+        let two = Undos::new().with(action("one"), undo("one")).with(action("two"), undo("two"));
+        let refused = session.reopen_saga(&id, &two).await.unwrap_err();
+        let Error::Denied(denied) = refused else { panic!("{refused}") };
+        assert!(matches!(&denied.reason, Reason::NoFunction { step, .. } if step.as_str() == "three.2"));
+        assert!(denied.lsn.is_some(), "it is on the trail");
+
+        let all = two.with(action("three"), undo("three"));
+        let saga = session.reopen_saga(&id, &all).await.unwrap();
+        let refused = session.reopen_saga(&id, &all).await.unwrap_err();
+        assert!(matches!(&refused, Error::Denied(denied) if denied.reason == Reason::SagaHeld(id.clone())));
+        assert!(refused.to_string().contains("`mail` is held"), "{refused}");
+        if begun {
+            assert_eq!(saga.state().unwrap(), SagaState::Compensated);
+            assert_eq!(*undone.lock().unwrap(), [("three", 2), ("two", 1), ("one", 0)]);
+            drop(saga);
+        } else {
+            assert_eq!(saga.state().unwrap(), SagaState::Running);
+            let [three] = saga.waiting().unwrap()[..] else { panic!("three waits") };
+            assert_eq!(saga.execute_step(three, async || Ok::<_, String>(3)).await.unwrap(), 3);
+            assert!(saga.waiting().unwrap().is_empty());
+            assert_eq!(saga.finish().await.unwrap(), SagaState::Completed);
+            assert!(undone.lock().unwrap().is_empty());
+        }
+        assert!(earlier.lock().unwrap().is_empty(), "what is gone is not called");
+        // What has ended is taken up as what it is.
+        let over = session.reopen_saga(&id, &Undos::new()).await.unwrap();
+        assert!(over.state().unwrap().is_terminal());
+        hv.terminate_session(session.id()).await.unwrap();
+    }
+}
+
+/// A crash between the record that a step is there and the one that its undo counts: whoever takes the saga up says it again.
+#[tokio::test]
+async fn a_step_whose_undo_was_not_accepted_any_more_counts_as_undoable_once_its_saga_is_taken_up() {
+    let (_folder, log) = on_disk();
+    let (hv, session) = stage_on(log.clone()).await;
+    let id = SagaId::new("mail").unwrap();
+    let mut saga = session.create_saga(&id).await.unwrap();
+    {
+        // Adding a step is three records here; dropped after the first one was made, it made no other.
+        let mut adding = pin!(saga.add_step(undoable("one", "a", &Arc::default())));
+        for _ in 0..10 {
+            let there = |saga: &hv_core::saga::Saga| saga.steps().len() == 1;
+            if hv.saga_machine(session.id(), &id).unwrap().as_ref().is_some_and(there) {
+                break;
+            }
+            let polled =
+                std::future::poll_fn(|context| std::task::Poll::Ready(adding.as_mut().poll(context)));
+            assert!(polled.await.is_pending());
+        }
+    }
+    drop((saga, session, hv));
+    let hv = Hypervisor::open(log, Arc::new(SystemClock)).unwrap();
+    let session = hv.session(&SessionId::new("s").unwrap()).unwrap();
+    let undos = Undos::new().with(action("one"), |_| async { Ok::<(), Infallible>(()) });
+    let saga = session.reopen_saga(&id, &undos).await.unwrap();
+    let [one] = saga.waiting().unwrap()[..] else { panic!("one waits") };
+    saga.execute_step(one, async || Ok::<_, String>(())).await.expect("ring 2 may do what can be undone");
+    assert_eq!(saga.cancel().await.unwrap(), SagaState::Compensated);
+}
+
+/// Also where every step of it is done.
+#[tokio::test]
+async fn a_saga_that_is_cancelled_is_undone() {
+    let (_, _, session) = stage().await;
+    let undone = Arc::new(Mutex::new(Vec::new()));
+    let mut saga = session.create_saga(&SagaId::new("mail").unwrap()).await.unwrap();
+    let step = saga.add_step(undoable("one", "a", &undone)).await.unwrap();
+    saga.execute_step(step, async || Ok::<_, String>(())).await.unwrap();
+    assert_eq!(saga.cancel().await.unwrap(), SagaState::Compensated);
+    assert_eq!(*undone.lock().unwrap(), ["one"]);
+}
+
+#[tokio::test]
+async fn an_undo_is_repeated_as_often_as_the_step_says_and_not_tried_once_its_window_is_over() {
+    let tries = Arc::new(Mutex::new(0));
+    let failing = |tries: &Arc<Mutex<u32>>| {
+        let tries = tries.clone();
+        NewStep::new(action("one"), did("a")).with_undo(move || {
+            *tries.lock().unwrap() += 1;
+            let tried = *tries.lock().unwrap();
+            async move { if tried < 2 { Err("not yet") } else { Ok(()) } }
+        })
+    };
+    for (name, retries, ended) in [("once", 0, SagaState::Escalated), ("twice", 1, SagaState::Compensated)] {
+        *tries.lock().unwrap() = 0;
+        let (_, _, session) = stage().await;
+        let mut saga = session.create_saga(&SagaId::new(name).unwrap()).await.unwrap();
+        let step = saga.add_step(failing(&tries).with_undo_retries(retries)).await.unwrap();
+        saga.execute_step(step, async || Ok::<_, String>(())).await.unwrap();
+        assert_eq!(saga.cancel().await.unwrap(), ended);
+        assert_eq!(*tries.lock().unwrap(), retries + 1);
+    }
+    let (_, _, session) = stage().await;
+    let mut saga = session.create_saga(&SagaId::new("late").unwrap()).await.unwrap();
+    let short = failing(&tries).with_undo_window(Duration::from_millis(20));
+    let step = saga.add_step(short).await.unwrap();
+    saga.execute_step(step, async || Ok::<_, String>(())).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(40)).await;
+    let before = *tries.lock().unwrap();
+    assert_eq!(saga.cancel().await.unwrap(), SagaState::Escalated);
+    assert_eq!(*tries.lock().unwrap(), before);
+}
+
+async fn polled<F: Future>(times: usize, work: F) -> Option<F::Output> {
+    let mut work = pin!(work);
+    for _ in 0..times {
+        let polled = std::future::poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+        if let Poll::Ready(done) = polled {
+            return Some(done);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    None
+}
+
+/// S1: however far a step came that is dropped, also behind its end, it is undone with what was done before.
+#[tokio::test]
+async fn s1_a_step_that_is_dropped_at_any_point_is_undone_with_what_was_done_before() {
+    for times in 1..=4 {
+        let (_folder, log) = on_disk();
+        let (hv, session) = stage_on(log).await;
+        let (undone, done) = (Arc::new(Mutex::new(Vec::new())), Mutex::new(0));
+        let mut saga = session.create_saga(&SagaId::new("mail").unwrap()).await.unwrap();
+        let one = saga.add_step(undoable("one", "a", &undone)).await.unwrap();
+        saga.execute_step(one, async || Ok::<_, String>(())).await.unwrap();
+        let two = saga.add_step(undoable("two", "a", &undone)).await.unwrap();
+        let doing = saga.execute_step(two, async || {
+            *done.lock().unwrap() += 1;
+            Ok::<_, String>(())
+        });
+        let ended = polled(times, doing).await.is_some();
+        let expected = if ended { SagaState::Completed } else { SagaState::Compensated };
+        assert_eq!(saga.finish().await.unwrap(), expected, "{times}");
+        let undone = undone.lock().unwrap().clone();
+        match (ended, *done.lock().unwrap()) {
+            (true, 1) => assert!(undone.is_empty()),
+            (false, 0) => assert!(undone.ends_with(&["one".to_owned()]), "{times}: {undone:?}"),
+            (false, 1) => assert_eq!(undone, ["two", "one"], "{times}"),
+            other => panic!("{times}: {other:?}"),
+        }
+        hv.terminate_session(session.id()).await.unwrap();
+    }
+}
+
+/// S1: what one call does is not taken for lost because of another one, whether that is refused or dropped.
+#[tokio::test]
+async fn s1_steps_are_done_one_at_a_time_and_a_call_beside_another_settles_nothing_of_it() {
+    let (_folder, log) = on_disk();
+    let (_, session) = stage_on(log).await;
+    let undone = Arc::new(Mutex::new(Vec::new()));
+    let mut saga = session.create_saga(&SagaId::new("mail").unwrap()).await.unwrap();
+    let one = saga.add_step(undoable("one", "a", &undone)).await.unwrap();
+    let two = saga.add_step(undoable("two", "a", &undone)).await.unwrap();
+    let first = saga.execute_step(one, async || {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        Ok::<_, String>(1)
+    });
+    let others = async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(polled(1, saga.execute_step(two, async || Ok::<_, String>(2))).await.is_none());
+        let refused = saga.execute_step(two, async || Ok::<_, String>(2)).await.unwrap_err();
+        let StepFailure::Node(Error::Denied(denied)) = refused else { panic!("{refused}") };
+        assert_eq!(denied.reason, Reason::SagaHeld(SagaId::new("mail").unwrap()));
+    };
+    let (first, ()) = tokio::join!(first, others);
+    assert_eq!(first.unwrap(), 1);
+    assert_eq!(saga.execute_step(two, async || Ok::<_, String>(2)).await.unwrap(), 2);
+    assert_eq!(saga.finish().await.unwrap(), SagaState::Completed);
+    assert!(undone.lock().unwrap().is_empty());
+}
+
+/// What is being undone is driven by one call, however many ask.
+#[tokio::test]
+async fn what_was_dropped_is_undone_once_where_two_ask_for_the_next_step() {
+    let (hv, _, session) = stage().await;
+    let undos = Arc::new(Mutex::new(0));
+    let slow = undos.clone();
+    let new = NewStep::new(action("one"), did("a")).with_undo(move || {
+        let slow = slow.clone();
+        async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            *slow.lock().unwrap() += 1;
+            Ok::<(), Infallible>(())
+        }
+    });
+    let mut saga = session.create_saga(&SagaId::new("mail").unwrap()).await.unwrap();
+    let one = saga.add_step(new).await.unwrap();
+    let two = saga.add_step(NewStep::reading(action("look"), did("low"))).await.unwrap();
+    let stuck = saga.execute_step(one, std::future::pending::<Result<(), Infallible>>);
+    assert!(tokio::time::timeout(Duration::from_millis(20), stuck).await.is_err());
+    let ask = async || saga.execute_step(two, async || Ok::<_, String>(())).await.is_err();
+    let second = async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        ask().await
+    };
+    assert_eq!(tokio::join!(ask(), second), (true, true));
+    assert_eq!(saga.state().unwrap(), SagaState::Compensated);
+    assert_eq!(*undos.lock().unwrap(), 1);
+    assert_eq!(hv.standing(session.id(), &did("a")).unwrap().0, "0.85".parse().unwrap());
+}
+
+/// What a dropped call added can be asked for, and is undone by the function that came with it.
+#[tokio::test]
+async fn a_step_is_whole_where_the_call_that_added_it_was_dropped() {
+    for times in 1..=3 {
+        let (_folder, log) = on_disk();
+        let (_, session) = stage_on(log).await;
+        let undone = Arc::new(Mutex::new(Vec::new()));
+        let mut saga = session.create_saga(&SagaId::new("mail").unwrap()).await.unwrap();
+        assert!(polled(times, saga.add_step(undoable("one", "a", &undone))).await.is_none(), "{times}");
+        let [one] = saga.waiting().unwrap()[..] else { panic!("{times}: it is there") };
+        assert_eq!(saga.execute_step(one, async || Ok::<_, String>(1)).await.unwrap(), 1);
+        assert_eq!(saga.cancel().await.unwrap(), SagaState::Compensated);
+        assert_eq!(*undone.lock().unwrap(), ["one"]);
+    }
+}
+
+#[tokio::test]
+async fn a_step_has_a_name_whatever_others_are_called() {
+    let (_, _, session) = stage().await;
+    let long = "x".repeat(256);
+    for names in [["deploy.1", "deploy"], ["step.1", &long], ["deploy.2", "deploy"]] {
+        let mut saga =
+            session.create_saga(&SagaId::new(&format!("of-{}", &names[0])).unwrap()).await.unwrap();
+        for name in names.iter().cycle().take(6) {
+            let step = saga.add_step(undoable(name, "a", &Arc::default())).await.unwrap();
+            saga.execute_step(step, async || Ok::<_, String>(())).await.unwrap();
+        }
+        assert_eq!(saga.finish().await.unwrap(), SagaState::Completed);
+    }
+}
+
+/// An error that cannot say what it is is no step that took too long.
+#[tokio::test]
+async fn an_error_that_panics_when_it_is_asked_what_it_is_is_a_function_that_panicked() {
+    struct Mute;
+    impl std::fmt::Display for Mute {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("it says nothing")
+        }
+    }
+    let (_, _, session) = stage().await;
+    let mut saga = session.create_saga(&SagaId::new("mail").unwrap()).await.unwrap();
+    let step = saga.add_step(undoable("one", "a", &Arc::default())).await.unwrap();
+    let failed = saga.execute_step(step, async || Err::<(), _>(Mute)).await.unwrap_err();
+    let StepFailure::Failed { why, saga } = failed else { panic!("{failed:?}") };
+    assert_eq!((why.as_str(), saga), ("it panicked", SagaState::Compensated));
 }
 
 /// C1: the same number is another step in another saga, so it is refused there, and nothing is called.

@@ -1,10 +1,10 @@
 //! The examples of sagas, run as they stand by the real program, each with a trail that verifies.
 
-use crate::support::{built, hv, json, workspace};
+use crate::support::{hv, json, workspace};
 use serde_json::Value;
 use std::fs;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -208,27 +208,6 @@ fn f18_what_a_late_step_left_behind_is_undone() {
     assert_eq!(report["undo_order"], serde_json::json!(["late", "first"]));
     assert_eq!(fs::read_dir(place.path("work")).unwrap().count(), 0);
     place.verify();
-}
-
-fn planned(folder: &Path, word: Option<&str>) -> String {
-    let ran = built("planner").arg(folder).args(word).output().unwrap();
-    assert!(ran.status.success(), "{}", said(&ran));
-    String::from_utf8(ran.stdout).unwrap()
-}
-
-#[test]
-fn an_agent_plans_as_it_goes() {
-    for (word, expected) in [
-        (None, "planned 6 steps on the way; the saga is completed"),
-        (Some("dead-end"), "four leads nowhere: the saga is compensated, 0 lines are left"),
-    ] {
-        let folder = tempfile::tempdir().unwrap();
-        let trail = folder.path().join("data");
-        let text = planned(&trail, word);
-        assert!(text.contains(expected), "{text}");
-        let verified = hv().args(["audit", "verify", "--sealed", "--json"]).arg(&trail).output().unwrap();
-        assert_eq!(json(&verified)["verdict"], "complete");
-    }
 }
 
 fn states(report: &Value, key: &str) -> Vec<String> {

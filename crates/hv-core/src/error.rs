@@ -7,7 +7,7 @@ use crate::item::ItemRef;
 use hv_audit::{LogError, Lsn};
 use hv_rings::elevation::NotElevated;
 use hv_rings::gate::GateDenial;
-use hv_types::{ActionId, BadIdent, Counted, Did, Illegal, SagaId, SessionId, Timestamp};
+use hv_types::{ActionId, BadIdent, Counted, Did, Illegal, SagaId, SessionId, StepId, Timestamp};
 use std::fmt;
 
 /// Why an operation of the hypervisor failed.
@@ -66,6 +66,15 @@ pub enum Reason {
     SagaUnfinished(SagaId),
     /// A step is asked of this saga that another one added.
     OtherSaga(SagaId),
+    /// The program takes up a saga that it holds already.
+    SagaHeld(SagaId),
+    /// A program takes up a saga without a function that undoes this step of it.
+    NoFunction {
+        /// The saga.
+        saga: SagaId,
+        /// The step.
+        step: StepId,
+    },
     /// The agent is under quarantine.
     Quarantined(Did),
     /// The agent is charged, and under quarantine until that is decided.
@@ -188,6 +197,8 @@ impl Reason {
             Self::NoSaga(_) => "no_saga",
             Self::SagaUnfinished(_) => "saga_unfinished",
             Self::OtherSaga(_) => "other_saga",
+            Self::SagaHeld(_) => "saga_held",
+            Self::NoFunction { .. } => "no_function",
             Self::Quarantined(_) | Self::Charged(_) => "quarantined",
             Self::Killed { .. } => "killed",
             Self::AlreadyKilled { .. } => "already_killed",
@@ -299,6 +310,12 @@ impl fmt::Display for Reason {
             Self::SagaUnfinished(id) => write!(f, "saga `{id}` has not ended; finish or cancel it first"),
             Self::OtherSaga(id) => {
                 write!(f, "the step is not one of saga `{id}`; ask the saga that added it")
+            }
+            Self::SagaHeld(id) => {
+                write!(f, "saga `{id}` is held by this program; drop what holds it before taking it up again")
+            }
+            Self::NoFunction { saga, step } => {
+                write!(f, "step `{step}` of saga `{saga}` has an undo, and no function is given for its action")
             }
             Self::Retention { contents } => {
                 let have = if *contents == 1 { "has" } else { "have" };

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::hypervisor::Hypervisor;
-use crate::open_saga::OpenSaga;
+use crate::open_saga::{OpenSaga, Undos};
 use hv_types::{SagaId, SessionId};
 
 /// A session of a node: its name, and a place where sagas begin.
@@ -33,6 +33,20 @@ impl SessionHandle {
     /// [`Error::Poisoned`].
     pub async fn create_saga(&self, saga: &SagaId) -> Result<OpenSaga, Error> {
         OpenSaga::begin(self.hv.clone(), self.id.clone(), saga).await
+    }
+
+    /// Takes up again a saga that an earlier program began with [`create_saga`](Self::create_saga), and goes on with it.
+    ///
+    /// What that program left in the middle is settled before this returns: nobody knows how far a step came that was
+    /// being done, so the saga turns back, and what was being undone goes on. Ask for its [state](OpenSaga::state), then; of
+    /// one that runs, [`waiting`](OpenSaga::waiting) gives the steps that were added and not begun.
+    ///
+    /// # Errors
+    /// [`Reason::SagaHeld`](crate::Reason::SagaHeld) as long as this program holds the saga already;
+    /// [`Reason::NoFunction`](crate::Reason::NoFunction) where a step has an undo and `undos` has none for its action.
+    /// Nothing is settled in either case. [`Error::NoSaga`], [`Error::NoSession`], [`Error::Log`], [`Error::Poisoned`].
+    pub async fn reopen_saga(&self, saga: &SagaId, undos: &Undos) -> Result<OpenSaga, Error> {
+        OpenSaga::reopen(self.hv.clone(), self.id.clone(), saga, undos).await
     }
 }
 

@@ -7,26 +7,31 @@ use crate::gate;
 use crate::grant::Mismatch;
 use crate::host::SagaHost;
 use crate::hypervisor::Hypervisor;
-use crate::node::{Draft, Refusal};
+use crate::node::{Draft, Held, Refusal};
 use crate::state::{Known, NamedSaga};
 use hv_audit::StreamNo;
 use hv_rings::class::Claim;
 use hv_saga::{
-    Attempt, Class, Limits, Outcome, Pace, Plan, Purpose, Retry, SagaCommand, SagaState, StepDef, Task,
+    Attempt, Class, Idempotence, Limits, Outcome, Pace, Plan, Purpose, Retry, SagaCommand, SagaState,
+    StepDef, StepState, Task,
 };
-use hv_types::{ActionId, ActionKind, Did, Illegal, Reversibility, SagaId, SessionId, StepId};
+use hv_types::{ActionId, ActionKind, Did, Reversibility, SagaId, SessionId, StepId};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::ready;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use undos::{NoFunction, Undo, undo_by};
+
+mod undos;
+
+pub use undos::Undos;
 
 /// What a function of the program comes to.
 type Work<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
-type Undo = Box<dyn Fn() -> Work<'static> + Send + Sync>;
 
 /// A saga that grows: steps are added with [`add_step`](Self::add_step) and done one at a time with
 /// [`execute_step`](Self::execute_step).
@@ -40,21 +45,45 @@ pub struct OpenSaga {
     session: SessionId,
     host: SagaHost,
     undos: BTreeMap<u32, Undo>,
-    /// Whether somebody dropped what drove the saga before it had come to its end.
-    abandoned: AtomicBool,
+    /// Whether something drives the saga, or was dropped before it had come to its end.
+    driven: AtomicU8,
+    /// A step that was added, and of which it was not said any more that its undo counts.
+    unsaid: AtomicU32,
+    /// As long as this is there, nobody else takes the saga up.
+    _held: Held,
 }
 
-/// What drives the saga; dropped before it is over, it leaves a word.
+/// Nothing drives the saga, something does, or something was dropped that did.
+const IDLE: u8 = 0;
+const DRIVEN: u8 = 1;
+const ABANDONED: u8 = 2;
+
+/// No step.
+const NONE: u32 = u32::MAX;
+
+/// What drives the saga, and there is only one; dropped before it is over, it leaves a word.
 struct Driving<'a> {
-    abandoned: &'a AtomicBool,
+    driven: &'a AtomicU8,
+    /// Whether what drove it before left one.
+    taken_over: bool,
     over: bool,
+}
+
+impl<'a> Driving<'a> {
+    fn begin(driven: &'a AtomicU8) -> Option<Self> {
+        let was = driven.swap(DRIVEN, Ordering::AcqRel);
+        (was != DRIVEN).then(|| Self { driven, taken_over: was == ABANDONED, over: false })
+    }
+
+    /// It has come to its end.
+    fn over(mut self) {
+        self.over = true;
+    }
 }
 
 impl Drop for Driving<'_> {
     fn drop(&mut self) {
-        if !self.over {
-            self.abandoned.store(true, Ordering::Release);
-        }
+        self.driven.store(if self.over { IDLE } else { ABANDONED }, Ordering::Release);
     }
 }
 
@@ -67,6 +96,9 @@ pub struct NewStep {
     timeout: Duration,
     retries: u32,
     undo_timeout: Duration,
+    undo_retries: u32,
+    undo_window: Option<Duration>,
+    idempotent: Idempotence,
 }
 
 /// A step of an [`OpenSaga`], and of no other one.
@@ -103,8 +135,18 @@ impl NewStep {
     #[must_use]
     pub const fn new(action: ActionId, agent: Did) -> Self {
         let timeout = Duration::from_secs(300);
-        let (kind, undo, retries) = (ActionKind::Effect, None, 0);
-        Self { action, agent, kind, undo, timeout, retries, undo_timeout: timeout }
+        Self {
+            action,
+            agent,
+            kind: ActionKind::Effect,
+            undo: None,
+            timeout,
+            retries: 0,
+            undo_timeout: timeout,
+            undo_retries: 0,
+            undo_window: None,
+            idempotent: Idempotence::None,
+        }
     }
 
     /// A step that changes nothing.
@@ -122,16 +164,7 @@ impl NewStep {
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: fmt::Display,
     {
-        let boxed: Undo = Box::new(move || {
-            let work = undo();
-            Box::pin(async move {
-                match work.await {
-                    Ok(()) => Outcome::done(),
-                    Err(error) => failed(&error.to_string()),
-                }
-            })
-        });
-        Self { undo: Some(boxed), ..self }
+        Self { undo: Some(undo_by(undo)), ..self }
     }
 
     /// The same with so much time for each attempt, 1 ms to 7 days.
@@ -146,27 +179,46 @@ impl NewStep {
         Self { undo_timeout, ..self }
     }
 
+    /// The same whose undo is repeated so many times where it fails, at most 100, with exponentially growing waits.
+    #[must_use]
+    pub fn with_undo_retries(self, undo_retries: u32) -> Self {
+        Self { undo_retries, ..self }
+    }
+
+    /// The same with an undo that works no longer than this after the step was done, 1 ms to 7 days. Before a step starts
+    /// that may last longer, the trail says so; an undo that comes too late is not tried, and the saga escalates.
+    #[must_use]
+    pub fn with_undo_window(self, undo_window: Duration) -> Self {
+        Self { undo_window: Some(undo_window), ..self }
+    }
+
+    /// The same with an undo that does no harm when it is called again. Where nobody knows whether it came to its end, as
+    /// after a crash, it is; otherwise the saga escalates then.
+    #[must_use]
+    pub fn with_idempotent_undo(self) -> Self {
+        Self { idempotent: Idempotence::Undo, ..self }
+    }
+
     /// The same repeated so many times where it fails, at most 100, with exponentially growing waits.
     #[must_use]
     pub fn with_retries(self, retries: u32) -> Self {
         Self { retries, ..self }
     }
 
-    /// What the program says of the action by adding it so.
-    fn claim(&self) -> Claim {
-        let reversibility = match (self.kind, &self.undo) {
-            (ActionKind::ReadOnly, _) | (_, Some(_)) => Reversibility::Full,
-            (_, None) => Reversibility::None,
-        };
-        Claim { kind: Some(self.kind), reversibility: Some(reversibility), ..Claim::default() }
-    }
-
     fn definition(&self, id: StepId) -> StepDef {
         let task = || Task::closure(self.action.as_str());
         let step = StepDef::new(id, self.action.clone(), self.agent.clone(), task());
         let step = if self.undo.is_some() { step.with_undo(task()) } else { step };
-        let (kind, timeout, undo_timeout) = (self.kind, self.timeout, self.undo_timeout);
-        StepDef { kind, timeout, retry: Retry::times(self.retries), undo_timeout, ..step }
+        StepDef {
+            kind: self.kind,
+            timeout: self.timeout,
+            retry: Retry::times(self.retries),
+            undo_timeout: self.undo_timeout,
+            undo_retry: Retry::times(self.undo_retries),
+            undo_window: self.undo_window,
+            idempotent: self.idempotent,
+            ..step
+        }
     }
 }
 
@@ -176,7 +228,67 @@ impl OpenSaga {
         let plan = Plan { pace: Pace::Asked, limits, ..Plan::open() };
         let host = hv.create_saga(&session, saga, plan, Vec::new()).await?;
         let (no, undos) = (BEGUN.fetch_add(1, Ordering::Relaxed), BTreeMap::new());
-        Ok(Self { no, hv, session, host, undos, abandoned: AtomicBool::new(false) })
+        let held = hv.node().hold(&session, saga, no);
+        let (driven, unsaid) = (AtomicU8::new(IDLE), AtomicU32::new(NONE));
+        Ok(Self { no, hv, session, host, undos, driven, unsaid, _held: held })
+    }
+
+    /// Takes up a saga of an earlier program: what that left in the middle is settled first.
+    pub(crate) async fn reopen(
+        hv: Hypervisor,
+        session: SessionId,
+        saga: &SagaId,
+        undos: &Undos,
+    ) -> Result<Self, Error> {
+        let host = hv.saga(&session, saga);
+        host.state()?;
+        let no = BEGUN.fetch_add(1, Ordering::Relaxed);
+        let Some(held) = hv.node().try_hold(&session, saga, no) else {
+            return Err(refused(&hv, &session, "reopen_saga", Reason::SagaHeld(saga.clone())).await);
+        };
+        let running = hv.saga_machine(&session, saga)?;
+        let (driven, unsaid) = (AtomicU8::new(IDLE), AtomicU32::new(NONE));
+        let mut open = Self { no, hv, session, host, undos: BTreeMap::new(), driven, unsaid, _held: held };
+        for (number, step) in (0..).zip(running.iter().flat_map(|saga| saga.steps())) {
+            match undos.of(step, number) {
+                Ok(None) => {}
+                Ok(Some(undo)) => drop(open.undos.insert(number, undo)),
+                Err(NoFunction) => {
+                    let (saga, step) = (saga.clone(), step.id.clone());
+                    let reason = Reason::NoFunction { saga, step };
+                    return Err(refused(&open.hv, &open.session, "reopen_saga", reason).await);
+                }
+            }
+        }
+        if running.is_some() {
+            open.host.run(SagaCommand::recover(), |attempt| open.take_back(&attempt)).await?;
+        }
+        for step in open.waiting()? {
+            open.accept(step.number).await?;
+        }
+        Ok(open)
+    }
+
+    /// The steps that were added and not asked for yet, in the order in which they were added.
+    ///
+    /// # Errors
+    /// [`Error::NoSession`], [`Error::NoSaga`], [`Error::Poisoned`].
+    pub fn waiting(&self) -> Result<Vec<StepNo>, Error> {
+        let waiting = self.running(|_, saga| {
+            let runs = (0..).zip(saga.machine.runs());
+            let waiting = runs.filter(|(_, run)| run.state == StepState::Pending);
+            waiting.map(|(number, _)| StepNo { of: self.no, number }).collect()
+        })?;
+        Ok(waiting.unwrap_or_default())
+    }
+
+    /// Says of a step what adding it says, where its program did not come to that.
+    async fn accept(&self, step: u32) -> Result<(), Error> {
+        let found = self.running(|number, saga| Some((number, Arc::clone(saga.machine.step(step)?.0))))?;
+        let Some((saga, def)) = found.flatten() else { return Ok(()) };
+        let undone = def.undo.is_some();
+        self.register(&def.action, said(def.kind, undone)).await?;
+        if undone { self.accept_undo(saga, step).await } else { Ok(()) }
     }
 
     /// The saga's name.
@@ -196,35 +308,44 @@ impl OpenSaga {
     /// Adds a step, named after its action; nothing starts. What was not said about the action yet is said by
     /// the step: it can be undone entirely where it has an undo, and else not at all.
     ///
+    /// Dropped before it has ended, it may have added the step all the same: [`waiting`](Self::waiting) gives that then.
+    ///
     /// # Errors
     /// [`Reason::Saga`](crate::Reason::Saga) where the saga takes no more steps or this one is outside its
     /// limits; [`Reason::NoSaga`] where it ends meanwhile; [`Error::NoSession`], [`Error::NoSaga`], [`Error::Log`],
     /// [`Error::Poisoned`].
     pub async fn add_step(&mut self, step: NewStep) -> Result<StepNo, Error> {
-        let id = self.name_for(&step.action)?;
+        self.say_rest().await?;
+        let (id, next) = self.name_for(&step.action)?;
         let steps = vec![Arc::new(step.definition(id.clone()))];
-        self.host.append(steps).await?;
-        let (saga, number) = self.find(&id)?;
-        let claim = step.claim();
-        if claim.reversibility == Some(Reversibility::None) || !self.registered(&step.action)? {
-            self.hv.register_action(&self.session, &step.action, claim).await?;
-        }
+        // Whoever drops this finds the step with all that belongs to it.
         if let Some(undo) = step.undo {
-            self.accept_undo(saga, number).await?;
-            self.undos.insert(number, undo);
+            self.undos.insert(next, undo);
         }
-        Ok(StepNo { of: self.no, number })
+        *self.unsaid.get_mut() = next;
+        if let Err(error) = self.host.append(steps).await {
+            if !self.is_there(&id)? {
+                self.undos.remove(&next);
+                *self.unsaid.get_mut() = NONE;
+            }
+            return Err(error);
+        }
+        self.say_rest().await?;
+        Ok(StepNo { of: self.no, number: next })
     }
 
     /// Does a step: passes the gate, calls the function, and again where it fails and may be repeated. Where
     /// it fails for good, what the saga did before is undone first; where it panics or does not end in time, so
     /// is what it may have done itself.
     ///
-    /// Dropped before it has ended, it stops the function where that is. What it may have done is undone, with what
-    /// the saga did before, by whatever is asked of the saga next, this or [`finish`](Self::finish).
+    /// Dropped before it has ended, it stops the function where that is and turns the saga back: what it may have done is
+    /// undone, with what the saga did before, by whatever is asked of the saga next, this, [`cancel`](Self::cancel) or
+    /// [`finish`](Self::finish). Where it is dropped while something is being undone already, nobody knows how far that
+    /// came: it is called again where it is [idempotent](NewStep::with_idempotent_undo), and otherwise the saga escalates.
     ///
     /// # Errors
-    /// [`StepFailure`], with what it left behind; [`Reason::OtherSaga`] where another saga added the step.
+    /// [`StepFailure`], with what it left behind; [`Reason::OtherSaga`] where another saga added the step;
+    /// [`Reason::SagaHeld`] while another step of this one is being done.
     pub async fn execute_step<X, F, T, E>(&self, step: StepNo, mut executor: X) -> Result<T, StepFailure>
     where
         X: FnMut() -> F,
@@ -233,7 +354,9 @@ impl OpenSaga {
         E: fmt::Display,
     {
         if step.of != self.no {
-            return Err(StepFailure::Node(self.refuse_step().await));
+            let reason = Reason::OtherSaga(self.id().clone());
+            let refused = refused(&self.hv, &self.session, "execute_step", reason);
+            return Err(StepFailure::Node(refused.await));
         }
         let said: Mutex<(Option<T>, String)> = Mutex::new((None, "it was not started".to_owned()));
         let told = &said;
@@ -244,11 +367,14 @@ impl OpenSaga {
             // What is dropped in the middle says nothing more.
             say(told, hv_saga::Reason::TimedOut.to_string());
             let work = called(&mut executor);
+            // What an error says may panic, too.
+            let work = work.map(|work| async move { work.await.map_err(|error| error.to_string()) });
             Box::pin(async move {
                 awaited(work).await.map_or_else(|| panicked(told), |result| keep(result, told))
             })
         };
-        self.take_up().await.map_err(StepFailure::Node)?;
+        let driving = self.drive("execute_step").await.map_err(StepFailure::Node)?;
+        self.say_rest().await.map_err(StepFailure::Node)?;
         let first = SagaCommand::Start { step: step.number, refused: Vec::new() };
         let withheld = |attempt: &Attempt, why| {
             if attempt.purpose == Purpose::Execute {
@@ -256,7 +382,9 @@ impl OpenSaga {
             }
         };
         let run = self.host.run_telling(first, act, withheld);
-        let saga = self.driven(run).await.map_err(StepFailure::Node)?;
+        let saga = run.await;
+        driving.over();
+        let saga = saga.map_err(StepFailure::Node)?;
         if let Some(denial) = self.host.take_refused() {
             return Err(StepFailure::Denied(Box::new(denial)));
         }
@@ -274,10 +402,26 @@ impl OpenSaga {
     /// [`Reason::Saga`](crate::Reason::Saga) where it is over; [`Error::NoSession`], [`Error::Log`],
     /// [`Error::Poisoned`].
     pub async fn finish(self) -> Result<SagaState, Error> {
-        if let Some(state) = self.take_up().await?.filter(|state| state.is_terminal()) {
-            return Ok(state);
-        }
-        self.driven(self.host.run(SagaCommand::Finish, |attempt| self.take_back(&attempt))).await
+        self.end("finish", SagaCommand::Finish).await
+    }
+
+    /// Turns the saga back: what is done is undone, also where every step of it is.
+    ///
+    /// # Errors
+    /// [`Reason::Saga`](crate::Reason::Saga) where it is over; [`Error::NoSession`], [`Error::Log`],
+    /// [`Error::Poisoned`].
+    pub async fn cancel(self) -> Result<SagaState, Error> {
+        self.end("cancel", SagaCommand::Cancel).await
+    }
+
+    async fn end(self, asked: &'static str, command: SagaCommand) -> Result<SagaState, Error> {
+        let driving = self.drive(asked).await?;
+        let state = match self.state()? {
+            state if driving.taken_over && state.is_terminal() => Ok(state),
+            _ => self.host.run(command, |attempt| self.take_back(&attempt)).await,
+        };
+        driving.over();
+        state
     }
 
     /// Why a step that was granted could not begin any more.
@@ -291,38 +435,31 @@ impl OpenSaga {
         }
     }
 
-    /// Refuses a step that another saga added: its number may be that of quite another one here.
-    async fn refuse_step(&self) -> Error {
-        let refused = self.hv.node().commit(|state, _| -> Result<(Draft, Infallible), Box<Refusal>> {
-            let reason = Reason::OtherSaga(self.id().clone());
-            let stream = state.slot(&self.session).map_or(StreamNo::NODE, |slot| slot.stream);
-            Err(Refusal::on(stream, "execute_step", None, None, reason))
-        });
-        match refused.await {
-            Ok(never) => match never {},
-            Err(error) => error,
+    /// Drives the saga from here on, and settles what was dropped in the middle first: what nobody waited for is undone.
+    async fn drive(&self, asked: &'static str) -> Result<Driving<'_>, Error> {
+        let Some(driving) = Driving::begin(&self.driven) else {
+            return Err(refused(&self.hv, &self.session, asked, Reason::SagaHeld(self.id().clone())).await);
+        };
+        if driving.taken_over {
+            let settled = self.host.run(SagaCommand::recover(), |attempt| self.take_back(&attempt)).await?;
+            if settled == SagaState::Running {
+                self.host.run(SagaCommand::Cancel, |attempt| self.take_back(&attempt)).await?;
+            }
         }
+        Ok(driving)
     }
 
-    /// Settles what was dropped in the middle, as after a crash; says where that left the saga.
-    async fn take_up(&self) -> Result<Option<SagaState>, Error> {
-        if !self.abandoned.load(Ordering::Acquire) {
-            return Ok(None);
+    /// Says of a step that was added what adding it says, where that was not said yet.
+    async fn say_rest(&self) -> Result<(), Error> {
+        let step = self.unsaid.load(Ordering::Acquire);
+        if step != NONE {
+            self.accept(step).await?;
+            self.unsaid.store(NONE, Ordering::Release);
         }
-        let state = self.host.run(SagaCommand::recover(), |attempt| self.take_back(&attempt)).await?;
-        self.abandoned.store(false, Ordering::Release);
-        Ok(Some(state))
+        Ok(())
     }
 
-    /// The same work, which leaves a word where it is dropped before it has ended.
-    async fn driven<T>(&self, work: impl Future<Output = T>) -> T {
-        let mut driving = Driving { abandoned: &self.abandoned, over: false };
-        let done = work.await;
-        driving.over = true;
-        done
-    }
-
-    /// What undoes a step; functions are asked nothing.
+    /// What undoes a step; functions are asked nothing, and what an earlier program called is not called again.
     fn take_back(&self, attempt: &Attempt) -> Work<'static> {
         match self.undos.get(&attempt.ordinal) {
             Some(undo) if attempt.purpose == Purpose::Undo => undo(),
@@ -330,21 +467,28 @@ impl OpenSaga {
         }
     }
 
-    /// The name of the next step: that of its action, with its number where it is not the first.
-    fn name_for(&self, action: &ActionId) -> Result<StepId, Error> {
-        let next = self.running(|_, saga| saga.machine.steps().len())?.unwrap_or(0);
-        let name = if next == 0 { action.to_string() } else { format!("{action}.{next}") };
-        let named = StepId::new(&name).or_else(|_| StepId::new(&format!("step.{next}")));
-        named.map_err(|_| Error::Illegal(Illegal::new("a number makes a name")))
+    /// The name of the next step and its number: that of its action, with a number where it is not the first.
+    fn name_for(&self, action: &ActionId) -> Result<(StepId, u32), Error> {
+        let named = self.running(|_, saga| {
+            let steps = saga.machine.steps();
+            let next = u32::try_from(steps.len()).ok()?;
+            let plain = (next == 0).then(|| action.to_string());
+            // There are fewer steps than numbers, so one is free.
+            let numbered = (next..).flat_map(|n| [format!("{action}.{n}"), format!("step.{n}")]);
+            let mut names = plain.into_iter().chain(numbered).filter_map(|name| StepId::new(&name).ok());
+            let free = names.find(|name| steps.iter().all(|step| step.id != *name))?;
+            Some((free, next))
+        })?;
+        // What has ended takes no step, whatever it is called.
+        match named.flatten() {
+            Some(named) => Ok(named),
+            None => Ok((StepId::new("step").map_err(|_| Error::NoSaga(self.id().clone()))?, 0)),
+        }
     }
 
-    /// The numbers of the saga and of one of its steps.
-    fn find(&self, id: &StepId) -> Result<(u32, u32), Error> {
-        let found = self.running(|number, saga| {
-            let at = saga.machine.steps().iter().position(|step| step.id == *id)?;
-            Some((number, u32::try_from(at).ok()?))
-        })?;
-        found.flatten().ok_or_else(|| Error::NoSaga(self.id().clone()))
+    fn is_there(&self, id: &StepId) -> Result<bool, Error> {
+        let there = self.running(|_, saga| saga.machine.ordinal(id).is_some())?;
+        Ok(there.unwrap_or_default())
     }
 
     /// Looks at the saga where it has not ended.
@@ -359,11 +503,13 @@ impl OpenSaga {
         })?
     }
 
-    fn registered(&self, action: &ActionId) -> Result<bool, Error> {
-        self.hv.node().read(|state, _| {
-            let slot = state.slot(&self.session).ok_or_else(|| Error::NoSession(self.session.clone()))?;
-            Ok(slot.claims(action).is_some())
-        })?
+    /// Says this of an action where nothing was said, or where it is stricter.
+    async fn register(&self, action: &ActionId, claim: Claim) -> Result<(), Error> {
+        let registered = self.hv.action_claims(&self.session, action)?.is_some();
+        if claim.reversibility == Some(Reversibility::None) || !registered {
+            self.hv.register_action(&self.session, action, claim).await?;
+        }
+        Ok(())
     }
 
     /// Says that a step's undo counts. Since it was added its session may have ended, and another one have its name.
@@ -389,8 +535,27 @@ impl OpenSaga {
     }
 }
 
+/// Refuses what was asked of a saga, on the trail.
+async fn refused(hv: &Hypervisor, session: &SessionId, asked: &'static str, reason: Reason) -> Error {
+    let refused = hv.node().commit(|state, _| -> Result<(Draft, Infallible), Box<Refusal>> {
+        let stream = state.slot(session).map_or(StreamNo::NODE, |slot| slot.stream);
+        Err(Refusal::on(stream, asked, None, None, reason))
+    });
+    match refused.await {
+        Ok(never) => match never {},
+        Err(error) => error,
+    }
+}
+
+/// What a program says of an action by adding a step of it, with an undo or without.
+fn said(kind: ActionKind, undone: bool) -> Claim {
+    let reversible = undone || kind == ActionKind::ReadOnly;
+    let reversibility = if reversible { Reversibility::Full } else { Reversibility::None };
+    Claim { kind: Some(kind), reversibility: Some(reversibility), ..Claim::default() }
+}
+
 /// What an execution came to, for the saga; its result or its error is kept for who asked.
-fn keep<T, E: fmt::Display>(result: Result<T, E>, told: &Mutex<(Option<T>, String)>) -> Outcome {
+fn keep<T>(result: Result<T, String>, told: &Mutex<(Option<T>, String)>) -> Outcome {
     let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
     match result {
         Ok(result) => {
@@ -398,7 +563,7 @@ fn keep<T, E: fmt::Display>(result: Result<T, E>, told: &Mutex<(Option<T>, Strin
             Outcome::done()
         }
         Err(error) => {
-            told.1 = error.to_string();
+            told.1 = error;
             failed(&told.1)
         }
     }
