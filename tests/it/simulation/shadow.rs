@@ -20,6 +20,8 @@ const STANDARD: Sigma = Sigma::capped(600_000);
 pub struct Shadow {
     pub ledger: Ledger,
     pub sessions: BTreeMap<StreamNo, Shade>,
+    /// Sessions that ended since somebody took these.
+    pub over: Vec<Shade>,
     /// What was granted: the digest of the parameters and the deadline.
     pub granted: BTreeSet<(Digest, Timestamp)>,
     /// The agents that are killed.
@@ -148,7 +150,7 @@ impl Shadow {
                 if shade.session.state() == SessionState::Archived {
                     let open = shade.sagas.iter().find(|(_, saga)| !saga.state().is_terminal());
                     assert!(open.is_none(), "a session ends while a saga runs: {open:?}");
-                    self.sessions.remove(&stream);
+                    self.over.extend(self.sessions.remove(&stream));
                 }
             }
             SessionEvent::SagaOpened { id, .. } => {

@@ -2,13 +2,14 @@
 
 use super::disk::{Dice, Fail, SimDisk};
 use super::shadow::Shadow;
+use effects::{Place, place_of};
 use hv_core::audit::{FileLog, FileOptions, LogError};
 use hv_core::event::KillTarget;
 use hv_core::liability::Stake;
 use hv_core::rings::class::Claim;
 use hv_core::saga::{
     Attempt, Class, Growth, Halt, Host, Idempotence, Join, Outcome, Permit, Plan, ProbeAnswer, Progress,
-    Purpose, Reason as Why, Report, Retry, SagaCommand, SagaState, StepDef, StepState, Task,
+    Purpose, Reason as Why, Report, Retry, SagaCommand, SagaState, StepDef, Task,
 };
 use hv_core::session::{Expect, SessionConfig};
 use hv_core::types::{ActionId, ActionKind, Did, Reversibility, SagaId, SessionId, Sigma, StepId, Timestamp};
@@ -21,6 +22,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::sync::broadcast::Receiver;
+
+mod effects;
 
 /// Where the trail lies on the simulated disk.
 pub const DIR: &str = "/trail";
@@ -37,9 +40,6 @@ const ACTIONS: [(&str, ActionKind, Reversibility); 4] = [
     ("look", ActionKind::ReadOnly, Reversibility::Full),
 ];
 
-/// The name of one step: its session, its saga, itself.
-type Place = (SessionId, SagaId, StepId);
-
 pub struct World {
     seed: u64,
     dice: Dice,
@@ -47,8 +47,10 @@ pub struct World {
     clock: Arc<ManualClock>,
     hv: Option<Hypervisor>,
     shadow: Shadow,
-    /// What is there in the world because of a step.
-    effects: BTreeSet<Place>,
+    /// What is there in the world because of a step, and how often; nothing is there more than once.
+    effects: BTreeMap<Place, u32>,
+    /// How often each key has acted, whether that changed anything or not.
+    acts: BTreeMap<(Place, Purpose), u32>,
     /// Attempts that run: granted, and not reported yet.
     running: Vec<(Attempt, Phase)>,
     /// Steps that acted under a grant, with what the grant was for.
@@ -61,6 +63,10 @@ pub struct World {
     names: u64,
     /// How often the process died.
     lives: u32,
+    /// The saga that something is asked of, until that is answered.
+    asked: Option<(SessionId, SagaId)>,
+    /// How many attempts crashes left in doubt: how often it was so many.
+    doubts: BTreeMap<&'static str, u32>,
     /// Snapshots of the node, and how often one was opened from.
     kept: u32,
     resumed: u32,
@@ -90,7 +96,10 @@ impl World {
             clock: Arc::new(ManualClock::at(Timestamp(1_800_000_000_000_000_000))),
             hv: None,
             shadow: Shadow::default(),
-            effects: BTreeSet::new(),
+            effects: BTreeMap::new(),
+            acts: BTreeMap::new(),
+            asked: None,
+            doubts: BTreeMap::new(),
             running: Vec::new(),
             acted: Vec::new(),
             acknowledged: 0,
@@ -226,10 +235,13 @@ impl World {
     fn crash(&mut self) {
         self.hv = None;
         self.lives += 1;
-        self.running.clear();
+        let ran: BTreeSet<_> =
+            self.running.drain(..).map(|(attempt, _)| (place_of(&attempt), attempt.purpose)).collect();
         self.disk = self.disk.crash(&mut self.dice);
         self.files.values_mut().for_each(|content| *content = None);
         self.boot();
+        let asked = self.asked.take();
+        self.check_doubts(&ran, asked.as_ref());
         let sessions: Vec<_> = self.sagas();
         for (session, saga) in sessions {
             self.saga(&session, &saga, SagaCommand::recover());
@@ -251,6 +263,7 @@ impl World {
     fn saga(&mut self, session: &SessionId, saga: &SagaId, command: SagaCommand) -> Option<SagaState> {
         let host = self.hv().saga(session, saga);
         let accepted = host.accepting((0..20).collect());
+        self.asked = Some((session.clone(), saga.clone()));
         let result = match now(accepted.commit(command, None)) {
             Ok(progress) => Ok(progress),
             Err(Halt::Denied(denial)) => {
@@ -259,41 +272,16 @@ impl World {
                 // Of a flood, the first ones are told in full; the others are in a count that may come later.
                 let told = self.shadow.denials.len() > known || known >= IN_FULL;
                 assert!(told, "seed {}: a refusal that is not on the trail: {denial}", self.seed);
+                self.asked = None;
                 return None;
             }
             Err(Halt::Host(error)) => Err(*error.downcast::<Error>().unwrap()),
             Err(Halt::Gone) => panic!("seed {}: nobody else runs it", self.seed),
         };
         let Progress { starts, state, .. } = self.answered(result)?;
+        self.asked = None;
         self.running.extend(starts.into_iter().map(|(attempt, grant)| (attempt, Phase::Granted(grant))));
         Some(state)
-    }
-
-    /// What must be true of every saga that has ended, in the world.
-    fn check_ends(&self) {
-        for shade in self.shadow.sessions.values() {
-            let Some(session) = shade.session.id() else { continue };
-            for (id, saga) in &shade.sagas {
-                for (step, run) in saga.steps().iter().zip(saga.runs()) {
-                    let there = self.effects.contains(&(session.clone(), id.clone(), step.id.clone()));
-                    let context =
-                        || format!("seed {}: {session}/{id}/{}: {:?}", self.seed, step.id, run.state);
-                    match (saga.state(), run.state) {
-                        (SagaState::Completed, StepState::Committed) => {
-                            assert!(there || !step.has_effect(), "S1: lost: {}", context());
-                        }
-                        (SagaState::Completed | SagaState::Compensated, state) => {
-                            assert!(
-                                !there || state == StepState::Committed,
-                                "S1: left behind: {}",
-                                context()
-                            );
-                        }
-                        _ => {}
-                    }
-                }
-            }
-        }
     }
 
     /// Something happens to one attempt that runs: it acts, or its outcome is reported.
@@ -339,12 +327,12 @@ impl World {
 
     /// The effect itself, and what the executor says of it.
     fn act(&mut self, attempt: &Attempt) -> Outcome {
-        let place = (attempt.session.clone(), attempt.saga.clone(), attempt.step.clone());
+        let place = place_of(attempt);
         let (faults, roll) = (self.faults, self.dice.below(10));
         let unknown = || Outcome::failed(Class::Unknown, Why::TimedOut);
         match (attempt.purpose, roll) {
             (Purpose::Probe, 9) if faults => Outcome::answer(ProbeAnswer::Unknown),
-            (Purpose::Probe, _) => Outcome::answer(if self.effects.contains(&place) {
+            (Purpose::Probe, _) => Outcome::answer(if self.there(&place) > 0 {
                 ProbeAnswer::Present
             } else {
                 ProbeAnswer::Absent
@@ -354,10 +342,7 @@ impl World {
             (_, 2) if faults => unknown(),
             (purpose, roll) => {
                 if attempt.action.as_str() != "look" {
-                    match purpose {
-                        Purpose::Execute => drop(self.effects.insert(place)),
-                        Purpose::Undo | Purpose::Probe => drop(self.effects.remove(&place)),
-                    }
+                    self.change(attempt, place, purpose);
                 }
                 if roll == 3 && faults { unknown() } else { Outcome::done() }
             }
@@ -623,6 +608,7 @@ impl World {
         now(self.hv().seal()).unwrap();
         let mut happened = self.shadow.ends;
         happened.insert("denied", u32::try_from(self.shadow.denials.len()).unwrap());
+        happened.extend(self.doubts);
         happened.insert("crashed", self.lives);
         happened.insert("kept", self.kept);
         happened.insert("resumed", self.resumed);
