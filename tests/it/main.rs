@@ -38,6 +38,7 @@ mod notices;
 mod open_saga;
 mod opening;
 mod planning;
+mod poisoned;
 mod ports;
 mod presented;
 mod quickstart;
