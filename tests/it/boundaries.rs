@@ -375,7 +375,7 @@ fn killed_when(child: &mut Child, mut so: impl FnMut() -> bool) -> bool {
     let mut looks = 0u32;
     while !so() {
         looks += 1;
-        if looks % 64 == 0 {
+        if looks.is_multiple_of(64) {
             assert!(Instant::now() < until, "it neither comes that far nor ends");
             if child.try_wait().unwrap().is_some() {
                 break;

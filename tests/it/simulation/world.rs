@@ -278,8 +278,9 @@ impl World {
             Err(Halt::Host(error)) => Err(*error.downcast::<Error>().unwrap()),
             Err(Halt::Gone) => panic!("seed {}: nobody else runs it", self.seed),
         };
-        let Progress { starts, state, .. } = self.answered(result)?;
+        let progress = self.answered(result);
         self.asked = None;
+        let Progress { starts, state, .. } = progress?;
         self.running.extend(starts.into_iter().map(|(attempt, grant)| (attempt, Phase::Granted(grant))));
         Some(state)
     }
