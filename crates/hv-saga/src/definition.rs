@@ -19,12 +19,15 @@ pub mod limits {
     pub const CONCURRENCY: u32 = 1024;
     /// Repetitions of one task after its first attempt.
     pub const RETRIES: u32 = 100;
-    /// The longest timeout of one attempt, and the longest time for a whole saga: seven days.
+    /// The longest timeout of one attempt, the longest time for what it began to settle, and the longest time for a whole
+    /// saga: seven days.
     pub const TIMEOUT: Duration = Duration::from_secs(604_800);
     /// The longest wait before a repetition: one day.
     pub const DELAY: Duration = Duration::from_secs(86_400);
     /// The longest undo window: one day.
     pub const UNDO_WINDOW: Duration = Duration::from_secs(86_400);
+    /// How long a request may go on at most of which nothing is said, once nobody waits for its answer any more.
+    pub const SETTLES: Duration = Duration::from_secs(30);
     /// Crashes of the supervisor that give a step another attempt beyond its retries.
     pub const CRASHES: u32 = 16;
     /// Arguments of one program.
@@ -89,6 +92,11 @@ pub struct StepDef {
     /// committed. The gate judges this agent anew. Nobody where there is no value: then the step is denied,
     /// or settled as any other in doubt.
     pub substitute: Option<Did>,
+    /// How long what an attempt to execute has begun may go on after nobody waits for its answer any more, 0 to
+    /// [`limits::TIMEOUT`]. What settles the doubt about such an attempt waits for so long: the probe, or that the step
+    /// is treated as done and undone. An execution that may be repeated in doubt is repeated without it. Where there is
+    /// no value, [`settles_within`](Self::settles_within) says how long that is.
+    pub settles: Option<Duration>,
 }
 
 impl StepDef {
@@ -113,6 +121,7 @@ impl StepDef {
             undo_retry: Retry::NONE,
             undo_window: None,
             substitute: None,
+            settles: None,
         }
     }
 
@@ -147,6 +156,19 @@ impl StepDef {
         }
     }
 
+    /// How long what an attempt to execute has begun may go on after nobody waits for its answer any more:
+    /// [`settles`](Self::settles), and where that says nothing the [`timeout`](Self::timeout) of a request, at most
+    /// [`limits::SETTLES`]. A program is stopped and a function dropped before their end is reported, so nothing of them
+    /// goes on.
+    #[must_use]
+    pub fn settles_within(&self) -> Duration {
+        match (self.settles, &*self.execute) {
+            (Some(settles), _) => settles,
+            (None, Task::Http(_)) => self.timeout.min(limits::SETTLES),
+            (None, Task::Command(_) | Task::Closure { .. }) => Duration::ZERO,
+        }
+    }
+
     /// How often a task for this purpose is repeated.
     #[must_use]
     pub const fn retry(&self, purpose: Purpose) -> Retry {
@@ -170,6 +192,12 @@ impl StepDef {
     #[must_use]
     pub fn with_substitute(self, substitute: Did) -> Self {
         Self { substitute: Some(substitute), ..self }
+    }
+
+    /// The same where what it has begun may go on for so long after nobody waits for its answer any more.
+    #[must_use]
+    pub fn with_settles(self, settles: Duration) -> Self {
+        Self { settles: Some(settles), ..self }
     }
 
     /// Whether the step can leave something behind.
@@ -209,6 +237,9 @@ impl StepDef {
         }
         if self.substitute.as_ref() == Some(&self.agent) {
             return Err(PlanError::Substitute { step: id() });
+        }
+        if let Some(given) = self.settles.filter(|settles| *settles > limits::TIMEOUT) {
+            return Err(PlanError::Settles { step: id(), given });
         }
         match self.undo_window {
             Some(given) if given.is_zero() || given > limits::UNDO_WINDOW => {
@@ -494,6 +525,13 @@ pub enum PlanError {
         /// As given.
         given: Duration,
     },
+    /// More time for what an attempt began than [`limits::TIMEOUT`].
+    Settles {
+        /// The step.
+        step: StepId,
+        /// As given.
+        given: Duration,
+    },
     /// A step whose substitute is its own agent.
     Substitute {
         /// The step.
@@ -557,6 +595,11 @@ impl fmt::Display for PlanError {
                 f,
                 "step `{step}`: an undo window is longer than nothing and at most {} s, not {given:?}",
                 limits::UNDO_WINDOW.as_secs()
+            ),
+            Self::Settles { step, given } => write!(
+                f,
+                "step `{step}`: what it began settles within at most {} s, not {given:?}",
+                limits::TIMEOUT.as_secs()
             ),
             Self::Substitute { step } => {
                 write!(f, "step `{step}`: its substitute is its own agent; name another one or none")

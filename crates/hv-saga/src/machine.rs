@@ -2,6 +2,7 @@
 
 mod apply;
 mod decide;
+mod due;
 mod snapshot;
 mod table;
 mod undo;
@@ -191,29 +192,6 @@ impl Saga {
             [Purpose::Execute, Purpose::Probe, Purpose::Undo]
                 .map(|purpose| purpose.key(session, saga, &def.id))
         })
-    }
-
-    /// When something becomes due by itself; nothing where the saga waits for reports or commands only.
-    /// Costs time in proportion to the number of steps where some of them wait.
-    #[must_use]
-    pub fn next_wake(&self) -> Option<Timestamp> {
-        use StepState::{InDoubt, Suspect, Unconfirmed, UndoWaiting, Waiting};
-        if self.state.is_terminal() || self.state == SagaState::New {
-            return None;
-        }
-        let over = (self.state == SagaState::Running).then(|| self.time_over()).flatten();
-        // With every place taken, the next report starts what is due.
-        let room = self.tally.running() < self.limits.concurrency;
-        let waits = self.tally.sum(&[InDoubt, Suspect, Unconfirmed, UndoWaiting, Waiting]) > 0;
-        let slots = if room && waits { self.slots.as_slice() } else { [].as_slice() };
-        let waiting = |(slot, def): &(&Slot, &Arc<StepDef>)| match slot.run.state {
-            Suspect | Unconfirmed | UndoWaiting => true,
-            Waiting => !self.paused,
-            InDoubt => !(self.paused && self.is_held(def, slot.run)),
-            _ => false,
-        };
-        let due = slots.iter().zip(&self.plan).filter(waiting).map(|(slot, _)| slot.run.not_before).min();
-        due.into_iter().chain(over).min().map(|at| at.since(self.created))
     }
 
     /// As [`decide`](Machine::decide), but these steps are not executed yet, as if there were no room for them: they

@@ -79,7 +79,12 @@ pub fn step(ordinal: u32) -> impl Strategy<Value = StepDef> {
     let after = prop::sample::subsequence((0..ordinal).collect::<Vec<_>>(), 0..=ordinal.min(4) as usize);
     let names = (types::action_id(), types::did(), types::action_kind());
     let tasks = (task(), option::of(task()), option::of(task()));
-    let times = (1u64..=604_800_000, 1u64..=604_800_000, option::of(1u64..=86_400_000));
+    let times = (
+        1u64..=604_800_000,
+        1u64..=604_800_000,
+        option::of(1u64..=86_400_000),
+        option::of(0u64..=604_800_000),
+    );
     let idempotent = prop::sample::select(std::vec![
         Idempotence::None,
         Idempotence::Execute,
@@ -111,6 +116,7 @@ pub fn step(ordinal: u32) -> impl Strategy<Value = StepDef> {
                 undo_timeout: Duration::from_millis(times.1),
                 undo_retry,
                 undo_window: times.2.map(Duration::from_millis),
+                settles: times.3.map(Duration::from_millis),
                 substitute: (join == Join::Majority).then(|| Did::new("did:mesh:deputy").ok()).flatten(),
             })
         },

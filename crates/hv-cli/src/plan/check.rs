@@ -527,6 +527,7 @@ impl Checker<'_> {
                 limits::UNDO_WINDOW,
             )?,
             substitute,
+            settles: value::settles(raw.settles.as_ref())?,
             unproven_undo: if raw.accept_unproven_undo {
                 UnprovenUndo::Accepted
             } else {

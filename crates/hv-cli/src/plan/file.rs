@@ -406,6 +406,10 @@ pub(super) struct RawStep {
     pub(super) needs: Option<At<String>>,
     /// How long one attempt may take, 1 ms to 7 d; 5m where nothing is said.
     pub(super) timeout: Option<At<RawDuration>>,
+    /// How long what an attempt has begun may go on after nobody waits for its answer any more, because it took too
+    /// long, was stopped or was cut off, 0 to 7 d. The probe or the undo that settles what it did waits for so long.
+    /// Where nothing is said: for a request its timeout, at most 30s; for a command nothing, because it is stopped.
+    pub(super) settles: Option<At<RawDuration>>,
     /// How often it is repeated after a failure, 0 to 100; 0 where nothing is said.
     #[schemars(range(max = 100))]
     pub(super) retries: Option<At<u32>>,

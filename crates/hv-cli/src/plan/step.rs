@@ -28,6 +28,7 @@ pub struct Step {
     pub(super) undo_retry: Retry,
     pub(super) undo_window: Option<Duration>,
     pub(super) substitute: Option<Did>,
+    pub(super) settles: Option<Duration>,
     pub(super) unproven_undo: UnprovenUndo,
     pub(super) evidence: Option<EvidenceFiles>,
     pub(super) findings: Findings,
@@ -73,6 +74,7 @@ impl Step {
             undo_retry: self.undo_retry,
             undo_window: self.undo_window,
             substitute: self.substitute.clone(),
+            settles: self.settles,
         };
         let (evidence, findings) = (self.evidence.clone(), self.findings);
         Ok(BoundStep { def, unproven_undo: self.unproven_undo, evidence, findings })

@@ -78,6 +78,12 @@ pub(super) fn timeout(text: Option<&At<RawDuration>>, key: &'static str) -> Resu
     duration(text, key, Duration::from_secs(300), Duration::from_millis(1), limits::TIMEOUT)
 }
 
+/// How long what was begun may go on, where something is said.
+pub(super) fn settles(text: Option<&At<RawDuration>>) -> Result<Option<Duration>, Located> {
+    let read = |_| duration(text, "settles", Duration::ZERO, Duration::ZERO, limits::TIMEOUT);
+    text.map(read).transpose()
+}
+
 /// How often and how soon something is repeated.
 pub(super) fn retry(
     max: u32,

@@ -121,6 +121,7 @@ fn changed(old: &StepDef, new: &StepDef) -> Option<String> {
         ("retries", (old.retry, old.undo_retry) != (new.retry, new.undo_retry)),
         ("idempotence", old.idempotent != new.idempotent),
         ("substitute", old.substitute != new.substitute),
+        ("time to settle", old.settles != new.settles),
     ];
     let parts: Vec<&str> = parts.into_iter().filter(|(_, changed)| *changed).map(|(part, _)| part).collect();
     (!parts.is_empty()).then(|| format!("step {} has another {}", old.id, parts.join(", ")))
@@ -186,6 +187,7 @@ mod tests {
             (StepDef { retry: Retry::times(1), ..same() }, "retries"),
             (StepDef { undo_retry: Retry::times(1), ..same() }, "retries"),
             (same().with_substitute(did("b")), "substitute"),
+            (same().with_settles(second), "time to settle"),
         ] {
             assert_ne!(version(&[Arc::new(same())]), version(&[Arc::new(new.clone())]));
             assert_eq!(changed(&old, &new), Some(format!("step s has another {part}")));

@@ -1,5 +1,6 @@
 //! What changes a saga: the only place where its state moves, and every rule that a record must keep.
 
+use super::due::settled;
 use super::{Saga, is_lost};
 use crate::definition::{Growth, check_steps};
 use crate::event::{Cause, Micros, Move, SagaEvent};
@@ -244,6 +245,11 @@ impl Saga {
             ));
         }
         let asking = self.run(step).is_some_and(|run| run.state.purpose() == Some(Purpose::Probe));
+        // INVARIANT (S1): what is treated as done is not undone while what its attempts began may still do it.
+        let until = match to {
+            Move::Assumed { .. } => self.step(step).map_or(Micros(0), |(def, run)| settled(def, *run)),
+            _ => Micros(0),
+        };
         self.set(step, next);
         let asks = self.plan.get(step as usize).is_some_and(|def| def.probe.is_some());
         if let Some(super::Slot { run, .. }) = self.slots.get_mut(step as usize) {
@@ -251,7 +257,7 @@ impl Saga {
             if !matches!(to, Move::UndoRetry { .. } | Move::Unconfirmed { .. }) {
                 run.moved = at;
             }
-            run.not_before = Micros(at.0.saturating_add(to.wait().0));
+            run.not_before = Micros(at.0.saturating_add(to.wait().0)).max(until);
             match to {
                 Move::Doubt { .. } => run.doubtful = true,
                 // Only a probe can clear a doubt.

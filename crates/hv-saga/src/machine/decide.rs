@@ -1,5 +1,6 @@
 //! What follows from a command: the rules by which a saga goes forward, settles doubts, and turns back.
 
+use super::due::{is_askable, may_ask, settled, unsettled_until};
 use super::{Decided, Saga, drawn, elapsed};
 use crate::command::{Begin, Report, SagaCommand, SagaDenial};
 use crate::definition::{Growth, Pace, Plan, StepDef, check_steps};
@@ -202,16 +203,24 @@ impl Draft<'_> {
                 Move::Retry { wait: self.wait(step, def, Purpose::Execute, run.executes, &failure), failure }
             }
             Class::Retryable | Class::Permanent => failed_for_good(def, run, failure),
-            Class::Unknown => {
-                let repeats = def.probe.is_none() && failure.reason != Reason::Crashed;
-                let wait = if repeats {
-                    self.wait(step, def, Purpose::Execute, run.executes, &failure)
-                } else {
-                    Micros(0)
-                };
-                Move::Doubt { wait, failure }
-            }
+            Class::Unknown => Move::Doubt { wait: self.doubt(step, def, run, &failure), failure },
         }
+    }
+
+    /// How long whatever settles a new doubt waits: until what began can be expected to have ended, but for a repetition
+    /// that does no harm.
+    fn doubt(&self, step: u32, def: &StepDef, run: StepRun, failure: &Failure) -> Micros {
+        let crashed = failure.reason == Reason::Crashed;
+        let after = StepRun { crashes: run.crashes.saturating_add(u32::from(crashed)), ..run };
+        if def.probe.is_none() && self.saga.is_repeatable(def, after) {
+            return if crashed {
+                Micros(0)
+            } else {
+                self.wait(step, def, Purpose::Execute, run.executes, failure)
+            };
+        }
+        let nothing = !def.has_effect() || failure.reason.began_nothing();
+        if nothing { Micros(0) } else { Micros::of(def.settles_within()) }
     }
 
     /// The answer about a step in doubt.
@@ -342,12 +351,14 @@ impl Draft<'_> {
         let back = self.saga.state == SagaState::Compensating;
         for step in 0..self.saga.size() {
             let Some((def, &run)) = self.saga.step(step) else { continue };
-            // Neither waits for a time: nothing comes of it any more, and the way back waits for it.
+            // What would be repeated waits for no time: nothing comes of it any more, and the way back waits for it.
             let to = match run.state {
                 Waiting if back => {
                     failed_for_good(def, run, Failure::new(Class::Retryable, Reason::TurnedBack))
                 }
                 InDoubt if is_askable(def, run) || self.saga.is_repeatable(def, run) => continue,
+                // INVARIANT (S1): nothing is undone while what its attempt began may still do it.
+                InDoubt if settled(def, run) > self.elapsed() => continue,
                 InDoubt if def.has_effect() => Move::Assumed { failure: cannot_tell() },
                 InDoubt => Move::Failed { failure: cannot_tell() },
                 _ => continue,
@@ -362,6 +373,7 @@ impl Draft<'_> {
             match run.state {
                 Suspect | Unconfirmed => self.probe(step, run)?,
                 InDoubt if is_askable(def, run) => self.probe(step, run)?,
+                InDoubt if !self.saga.is_repeatable(def, run) => {}
                 InDoubt if forward == Forward::No || self.saga.paused || self.saga.fatal().is_some() => {}
                 InDoubt => self.execute(step, run)?,
                 _ => {}
@@ -405,6 +417,13 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Whether the first attempt to undo a step may start now.
+    fn may_start_undo(&self, step: u32, run: StepRun) -> bool {
+        self.has_room()
+            && unsettled_until(run).is_none_or(|until| until <= self.elapsed())
+            && !self.saga.is_undo_blocked(step)
+    }
+
     fn too_late(&mut self, step: u32) -> Result<(), SagaDenial> {
         self.moved(step, Move::UndoFailed { failure: Failure::new(Class::Permanent, Reason::TooLate) })
     }
@@ -436,7 +455,7 @@ impl Draft<'_> {
                 )?;
             } else if run.is_too_late(def.undo_window, self.elapsed()) {
                 self.too_late(step)?;
-            } else if self.has_room() && !self.saga.is_undo_blocked(step) {
+            } else if self.may_start_undo(step, run) {
                 self.start(step, Purpose::Undo, run)?;
             } else {
                 break;
@@ -553,29 +572,6 @@ impl Draft<'_> {
     }
 }
 
-impl Saga {
-    /// Whether a step in doubt is to be run again: that does no harm, and there are attempts left.
-    fn is_repeatable(&self, def: &StepDef, run: StepRun) -> bool {
-        let harmless = !def.has_effect() || def.idempotent.covers(Purpose::Execute);
-        // A step that may be repeated in doubt is, at least once, even where no failure is.
-        let allowed = 1u32.saturating_add(def.retry.max.max(1)).saturating_add(run.crashes);
-        self.state == SagaState::Running
-            && harmless
-            && run.executes < allowed
-            && self.retries < self.limits.retries
-    }
-
-    /// Whether a step in doubt waits for the end of a pause.
-    pub(super) fn is_held(&self, def: &StepDef, run: StepRun) -> bool {
-        !is_askable(def, run) && self.is_repeatable(def, run)
-    }
-}
-
-/// Whether a step in doubt has a probe that is still to be asked.
-fn is_askable(def: &StepDef, run: StepRun) -> bool {
-    def.probe.is_some() && def.has_effect() && may_ask(def, run, &cannot_tell())
-}
-
 /// What a probe's end says, or why it says nothing.
 fn answer(verdict: &Verdict) -> Result<ProbeAnswer, Failure> {
     match verdict {
@@ -585,7 +581,7 @@ fn answer(verdict: &Verdict) -> Result<ProbeAnswer, Failure> {
     }
 }
 
-fn cannot_tell() -> Failure {
+pub(super) fn cannot_tell() -> Failure {
     Failure::new(Class::Unknown, Reason::CannotTell)
 }
 
@@ -603,12 +599,6 @@ fn failed_for_good(def: &StepDef, run: StepRun, failure: Failure) -> Move {
     } else {
         Move::Failed { failure }
     }
-}
-
-/// Whether a probe without an answer is asked again. The crash that the failure tells of costs nothing.
-fn may_ask(def: &StepDef, run: StepRun, failure: &Failure) -> bool {
-    let crashed = u32::from(failure.reason == Reason::Crashed && run.is_asked_for_nothing());
-    run.asked <= def.undo_retry.max.saturating_add(run.crashes).saturating_add(crashed)
 }
 
 /// Whether a failed undo is tried again. The crash that the failure tells of costs nothing.

@@ -91,13 +91,13 @@ fn a_step_is_written_in_one_way() {
     };
     // Name and kind, the bits that tell what is written, then agent, action and task, and what else is written.
     let (start, middle) = (b"\x01s\x02", b"\x0adid:mesh:a\x03act\x02\x01f");
-    let with = |bits: u16, rest: &[u8]| [start, &bits.to_bytes()[..], middle, rest].concat();
+    let with = |bits: u32, rest: &[u8]| [start, &bits.to_bytes()[..], middle, rest].concat();
     assert_eq!(plain().to_bytes(), with(0, &[]));
     assert_eq!(StepDef::from_bytes(&with(0, &[])), Ok(plain()));
     let second = Duration::from_secs(1);
     let (task, some) = (Arc::new(Task::closure("g")), Retry::times(1));
     // Each field alone, with the bit that tells of it and the bytes that must not stand there.
-    let fields: [(StepDef, u16, &[u8]); 11] = [
+    let fields: [(StepDef, u32, &[u8]); 12] = [
         (StepDef { undo: Some(Arc::clone(&task)), ..plain() }, 0, &[2, 1, b'f']),
         (StepDef { after: vec![0], ..plain() }, 5, &[0]),
         (StepDef { probe: Some(task), ..plain() }, 6, &[]),
@@ -108,6 +108,7 @@ fn a_step_is_written_in_one_way() {
         (StepDef { undo_window: Some(second), ..plain() }, 11, &[]),
         (plain().with_substitute(Did::new("did:mesh:b").unwrap()), 12, &[]),
         (StepDef { undo_timeout: second, ..plain() }, 13, &[0xac, 2, 0]),
+        (plain().with_settles(second), 15, &[]),
         (StepDef { undo_retry: some, ..plain() }, 14, &[0, 1, 0, 60, 0]),
     ];
     for (step, bit, usual) in fields {
@@ -123,7 +124,7 @@ fn a_step_is_written_in_one_way() {
     assert_eq!(undone.to_bytes(), with(2, &[]));
     assert_eq!(StepDef::from_bytes(&with(2, &[])), Ok(undone));
     assert!(StepDef::from_bytes(&with(3, &[2, 1, b'g'])).is_err(), "it is undone in one way");
-    assert!(StepDef::from_bytes(&with(1 << 15, &[])).is_err(), "no bit tells of nothing");
+    assert!(StepDef::from_bytes(&with(1 << 16, &[])).is_err(), "no bit tells of nothing");
 }
 
 /// What a step has in common with the one before it is not written again, and is shared when it is read.

@@ -8,7 +8,7 @@ use crate::worlds::random_run;
 fn s1_crash_at_every_event() {
     let mut places = 0;
     for seed in 0..if crate::simulation::deep() { 400 } else { 40 } {
-        let (mut whole, mut dice) = random_run(seed, 8);
+        let (mut whole, mut dice) = random_run(seed, 8, None);
         whole.finish(|running| Turn::End(dice.roll(running)));
         // The creation and its steps stand in one record.
         for k in 2..=whole.events.len() {

@@ -45,7 +45,7 @@ fn forgeries(steps: u32, at: Micros) -> Vec<SagaEvent> {
 fn s3_forged_events_are_refused_and_change_nothing() {
     let mut refused = 0u64;
     for seed in 0..60 {
-        let (mut run, mut dice) = random_run(seed, 5);
+        let (mut run, mut dice) = random_run(seed, 5, None);
         run.finish(|running| Turn::End(dice.roll(running)));
         for k in 1..=run.events.len() {
             let saga = replay(&run.events[..k]);
@@ -75,7 +75,7 @@ fn s3_forged_events_are_refused_and_change_nothing() {
 fn s2_an_undo_out_of_order_is_refused() {
     let mut shown = 0;
     for seed in 0..400 {
-        let (mut run, mut dice) = random_run(seed, 8);
+        let (mut run, mut dice) = random_run(seed, 8, None);
         run.finish(|running| Turn::End(dice.roll(running)));
         let starts: Vec<_> = (0..run.events.len())
             .filter(|&k| {

@@ -25,7 +25,8 @@ fn definition(dice: &mut Dice, n: usize) -> StepDef {
     let undo_window = dice.pick(&[None, None, None, Some(Duration::from_millis(50))]);
     let substitute = (dice.roll(3) == 0).then(|| Did::new("did:mesh:b").unwrap());
     let (retry, undo_retry) = (retry(max), retry(undo_max));
-    declared(StepDef { join, undo_window, substitute, retry, undo_retry, ..step(n, after) }, kind)
+    let settles = [None, Some(Duration::from_millis(20)), Some(DAY)][n % 3];
+    declared(StepDef { join, undo_window, substitute, settles, retry, undo_retry, ..step(n, after) }, kind)
 }
 
 fn fate(dice: &mut Dice, def: &StepDef) -> Fate {

@@ -15,6 +15,7 @@ mod planted;
 mod representative;
 mod reversibility;
 mod rules;
+mod settles;
 mod simulation;
 mod table;
 mod worlds;

@@ -9,7 +9,7 @@ fn caught(bug: Option<Bug>) -> u32 {
     let mut caught = 0;
     for seed in 0..200 {
         let run = AssertUnwindSafe(|| {
-            let (mut run, mut dice) = random_run(seed, 8);
+            let (mut run, mut dice) = random_run(seed, 8, bug);
             run.bug = bug;
             run.finish(|running| match dice.roll(12) {
                 0 => Turn::Crash(dice.0),
@@ -35,6 +35,7 @@ fn every_planted_defect_is_found() {
         Bug::UndoLeftOut,
         Bug::ProbeInverted,
         Bug::StartedEarly,
+        Bug::SettledEarly,
     ] {
         let caught = caught(Some(bug));
         assert!(caught > 0, "{bug:?} goes unnoticed");

@@ -26,7 +26,12 @@ pub(crate) enum Act {
     LostDone,
     /// Does not happen, and nobody hears.
     LostNot,
+    /// Nobody hears, and it happens [`LATE`] after nobody waits for it any more: as a request that was given up.
+    Late,
 }
+
+/// How late what was given up happens at most: the steps of which it may say that they settle within so long.
+pub(crate) const LATE: Duration = Duration::from_millis(30);
 
 /// What a probe says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,14 +76,29 @@ pub(crate) struct World {
     pub(crate) made: Vec<u32>,
     /// How often it was taken away.
     pub(crate) taken: Vec<u32>,
+    /// What still happens: when, to which step, and whether the key keeps it from happening again.
+    pub(crate) coming: Vec<(Timestamp, usize, bool)>,
 }
 
 impl World {
     fn new(steps: usize) -> Self {
-        Self { there: vec![false; steps], made: vec![0; steps], taken: vec![0; steps] }
+        Self { there: vec![false; steps], made: vec![0; steps], taken: vec![0; steps], coming: Vec::new() }
     }
 
-    fn perform(&mut self, def: &StepDef, fate: &Fate, at: AttemptRef) -> Verdict {
+    /// What comes late and is due happens.
+    fn goes_on(&mut self, now: Timestamp) {
+        for (at, step, keyed) in std::mem::take(&mut self.coming) {
+            if at > now {
+                self.coming.push((at, step, keyed));
+            } else if !(self.there[step] || keyed && self.made[step] > 0) {
+                self.there[step] = true;
+                self.made[step] += 1;
+            }
+        }
+    }
+
+    fn perform(&mut self, def: &StepDef, fate: &Fate, at: AttemptRef, now: Timestamp) -> Verdict {
+        self.goes_on(now);
         let step = at.step as usize;
         if at.purpose == Purpose::Probe {
             return Verdict::Answer(match (nth(&fate.probe, at.number), self.there[step]) {
@@ -89,6 +109,9 @@ impl World {
         }
         let undo = at.purpose == Purpose::Undo;
         let act = nth(if undo { &fate.undo } else { &fate.execute }, at.number);
+        if act == Act::Late && def.has_effect() {
+            self.coming.push((now.after(LATE), step, def.idempotent.covers(Purpose::Execute)));
+        }
         if matches!(act, Act::Done | Act::Dirty | Act::LostDone) {
             let counts = def.has_effect() && self.there[step] == undo;
             if counts && undo {
@@ -111,7 +134,7 @@ impl World {
             Act::Retryable | Act::Dirty => failed(Class::Retryable, Reason::Exit { code: 1 }),
             Act::Unbegun => failed(Class::Retryable, Reason::NotConnected),
             Act::Permanent => failed(Class::Permanent, Reason::Exit { code: 127 }),
-            Act::LostDone | Act::LostNot => failed(Class::Unknown, Reason::TimedOut),
+            Act::LostDone | Act::LostNot | Act::Late => failed(Class::Unknown, Reason::TimedOut),
         }
     }
 }
@@ -175,6 +198,8 @@ pub(crate) enum Bug {
     ProbeInverted,
     /// A step starts although what it waits for has not committed.
     StartedEarly,
+    /// A doubt is settled although what was begun may still go on.
+    SettledEarly,
 }
 
 impl Bug {
@@ -226,6 +251,19 @@ impl Bug {
 
 impl Run {
     pub(crate) fn new(plan: Plan, fates: Vec<Fate>) -> Self {
+        Self::with(plan, fates, None)
+    }
+
+    /// The same of a supervisor that has a defect from the start.
+    pub(crate) fn with(plan: Plan, fates: Vec<Fate>, bug: Option<Bug>) -> Self {
+        let early = |def: &Arc<StepDef>| Arc::new((**def).clone().with_settles(Duration::ZERO));
+        let plan = match bug {
+            Some(Bug::SettledEarly) => {
+                let steps: Vec<_> = plan.steps.iter().map(early).collect();
+                Plan { steps: steps.into(), ..plan }
+            }
+            _ => plan,
+        };
         let world = World::new(plan.steps.len());
         let mut run = Self {
             saga: Saga::default(),
@@ -343,7 +381,8 @@ impl Run {
 
     pub(crate) fn perform(&mut self, attempt: AttemptRef) -> Verdict {
         let def = Arc::clone(self.saga.step(attempt.step).unwrap().0);
-        let verdict = self.world.perform(&def, &self.fates[attempt.step as usize], attempt);
+        let fate = &self.fates[attempt.step as usize];
+        let verdict = self.world.perform(&def, fate, attempt, self.now);
         match self.bug {
             Some(bug) => bug.in_report(attempt, verdict),
             None => verdict,
@@ -376,8 +415,10 @@ impl Run {
     pub(crate) fn check_end(&self) {
         let state = self.saga.state();
         let mut failed = false;
+        let mut world = self.world.clone();
+        world.goes_on(Timestamp::MAX);
         for (step, run) in self.saga.runs().enumerate() {
-            let (there, def) = (self.world.there[step], &self.saga.steps()[step]);
+            let (there, def) = (world.there[step], &self.saga.steps()[step]);
             failed |= run.state == StepState::CompensationFailed;
             match state {
                 SagaState::Completed => assert_eq!(
@@ -394,7 +435,7 @@ impl Run {
                 ),
                 state => panic!("{state} is no end"),
             }
-            assert!(self.world.taken[step] <= self.world.made[step], "S1: undone once at most");
+            assert!(world.taken[step] <= world.made[step], "S1: undone once at most");
             assert!(!run.state.is_running());
         }
         assert_eq!(failed, state == SagaState::Escalated);

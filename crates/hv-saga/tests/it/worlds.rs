@@ -1,6 +1,6 @@
 //! Every small saga in every world, and many large ones in random worlds.
 
-use crate::simulation::{Act, Dice, Fate, Run, Sight, Turn, declared, deep, replay, step};
+use crate::simulation::{Act, Bug, Dice, Fate, LATE, Run, Sight, Turn, declared, deep, replay, step};
 use hv_saga::{Join, Limits, Plan, Retry, Saga, SagaState, StepDef};
 use hv_types::{Did, Machine};
 use std::sync::Arc;
@@ -26,8 +26,8 @@ fn graphs(steps: usize) -> Vec<Vec<Vec<u32>>> {
 }
 
 /// What can become of one step: how it is declared, what happens when it is executed, and when it is undone.
-fn cases(deep: bool) -> Vec<(usize, Act, Act)> {
-    use Act::{Dirty, Done, LostDone, LostNot, Permanent};
+fn cases(deep: bool, late: bool) -> Vec<(usize, Act, Act)> {
+    use Act::{Dirty, Done, Late, LostDone, LostNot, Permanent};
     let kinds: &[usize] = if deep { &[0, 1, 2] } else { &[0, 1, 2, 3] };
     let mut cases = Vec::new();
     for &kind in kinds {
@@ -36,6 +36,9 @@ fn cases(deep: bool) -> Vec<(usize, Act, Act)> {
             if execute != Dirty || kind == 1 {
                 cases.push((kind, execute, Done));
             }
+        }
+        if late {
+            cases.extend([(kind, Late, Done), (kind, Late, Permanent)]);
         }
         if kind != 3 {
             cases.push((kind, Done, Permanent));
@@ -49,7 +52,7 @@ fn s1_every_small_saga_in_every_world() {
     let sizes = if deep() { 0..=4 } else { 0..=3 };
     let mut ends = [0u64; 3];
     for size in sizes {
-        let cases = cases(size == 4);
+        let cases = cases(size == 4, size <= 2);
         for graph in graphs(size) {
             for mut world in 0..cases.len().pow(size as u32) {
                 let mut fates = Vec::new();
@@ -57,7 +60,8 @@ fn s1_every_small_saga_in_every_world() {
                 for (n, after) in graph.iter().enumerate() {
                     let (kind, execute, undo) = cases[world % cases.len()];
                     world /= cases.len();
-                    steps.push(Arc::new(declared(step(n, after.clone()), kind)));
+                    let def = declared(step(n, after.clone()), kind);
+                    steps.push(Arc::new(if execute == Act::Late { def.with_settles(LATE) } else { def }));
                     fates.push(Fate::of(execute, undo));
                 }
                 // The first to start ends first; then the last to start ends first.
@@ -92,6 +96,7 @@ fn definition(dice: &mut Dice, most: usize) -> Plan {
             join,
             undo_window,
             substitute,
+            settles: dice.pick(&[None, Some(LATE), Some(LATE * 2)]),
             retry: retry(max),
             undo_retry: retry(undo_max),
             ..step(n, after)
@@ -109,10 +114,11 @@ fn definition(dice: &mut Dice, most: usize) -> Plan {
 
 /// Fates of which most are good, so that sagas get far.
 fn fate(dice: &mut Dice, def: &StepDef) -> Fate {
-    use Act::{Dirty, Done, LostDone, LostNot, Permanent, Retryable, Unbegun};
+    use Act::{Dirty, Done, Late, LostDone, LostNot, Permanent, Retryable, Unbegun};
     let execute = |dice: &mut Dice| {
         let bad = if def.probe.is_some() { Dirty } else { Retryable };
-        let others = [Retryable, Unbegun, LostDone, LostNot, Permanent, bad];
+        let late = if def.settles.is_some() { Late } else { LostDone };
+        let others = [Retryable, Unbegun, LostDone, LostNot, Permanent, bad, late];
         if dice.roll(12) < 10 { Done } else { dice.pick(&others) }
     };
     let undo = |dice: &mut Dice| {
@@ -127,18 +133,18 @@ fn fate(dice: &mut Dice, def: &StepDef) -> Fate {
     }
 }
 
-pub(crate) fn random_run(seed: u64, most: usize) -> (Run, Dice) {
+pub(crate) fn random_run(seed: u64, most: usize, bug: Option<Bug>) -> (Run, Dice) {
     let mut dice = Dice(seed);
     let plan = definition(&mut dice, most);
     let fates = plan.steps.iter().map(|def| fate(&mut dice, def)).collect();
-    (Run::new(plan, fates), dice)
+    (Run::with(plan, fates, bug), dice)
 }
 
 #[test]
 fn s1_s2_random_sagas_with_faults_crashes_and_cancellation() {
     let mut ends = [0u64; 3];
     for seed in 0..if deep() { 200_000 } else { 3000 } {
-        let (mut run, mut dice) = random_run(seed, if seed % 10 == 0 { 50 } else { 12 });
+        let (mut run, mut dice) = random_run(seed, if seed % 10 == 0 { 50 } else { 12 }, None);
         run.finish(|running| match dice.roll(60) {
             0 => Turn::Crash(dice.0),
             1 if dice.roll(8) == 0 => Turn::Cancel,
@@ -157,7 +163,7 @@ fn s1_s2_random_sagas_with_faults_crashes_and_cancellation() {
 #[test]
 fn s4_every_prefix_gives_the_state_of_the_live_run() {
     for seed in 0..300 {
-        let (mut run, mut dice) = random_run(seed, 8);
+        let (mut run, mut dice) = random_run(seed, 8, None);
         run.finish(
             |running| if dice.roll(20) == 0 { Turn::Crash(dice.0) } else { Turn::End(dice.roll(running)) },
         );

@@ -163,7 +163,9 @@ impl Scene<'_> {
                 ("suspect", Some(*wait), format!("failed for good: {failure}; a probe is asked what it left"))
             }
             Move::Doubt { wait, failure } => {
-                ("doubt", Some(*wait), format!("nobody knows whether it had its effect: {failure}"))
+                let waits = if wait.0 > 0 { format!("; it waits {}", told_in(*wait)) } else { String::new() };
+                let words = format!("nobody knows whether it had its effect: {failure}{waits}");
+                ("doubt", Some(*wait), words)
             }
             Move::Assumed { failure } => {
                 ("assumed", None, format!("treated as done, to be undone: {failure}"))
@@ -225,6 +227,7 @@ impl Scene<'_> {
             undo_retry,
             undo_window,
             substitute,
+            settles,
         } = step;
         object([
             ("id", json(id)),
@@ -243,6 +246,7 @@ impl Scene<'_> {
             ("undo_retry", retry_fields(*undo_retry)),
             ("undo_window_s", json(undo_window.map(seconds))),
             ("substitute", json(substitute)),
+            ("settles_s", json(settles.map(seconds))),
         ])
     }
 }

@@ -1,0 +1,96 @@
+//! What a saga waits for: until when what was begun may go on, and what becomes due by itself.
+
+use super::Saga;
+use super::decide::cannot_tell;
+use crate::definition::StepDef;
+use crate::event::{Micros, StepRun};
+use crate::state::{SagaState, StepState};
+use crate::{Failure, Purpose, Reason, Timestamp};
+
+impl Saga {
+    /// When something becomes due by itself; nothing where the saga waits for reports or commands only.
+    /// Costs time in proportion to the number of steps where some of them wait.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        use StepState::{InDoubt, Suspect, Unconfirmed, UndoWaiting, Waiting};
+        if self.state.is_terminal() || self.state == SagaState::New {
+            return None;
+        }
+        let over = (self.state == SagaState::Running).then(|| self.time_over()).flatten();
+        // With every place taken, the next report starts what is due.
+        let room = self.tally.running() < self.limits.concurrency;
+        let started = if room { self.tally.sum(&[Suspect, Unconfirmed, UndoWaiting, Waiting]) } else { 0 };
+        let waits = started + self.tally.of(InDoubt) > 0;
+        let slots = if waits { self.slots.as_slice() } else { [].as_slice() };
+        let due = slots.iter().zip(&self.plan).filter_map(|(slot, def)| self.due(def, slot.run, room)).min();
+        let undo = if room { self.undo_due() } else { None };
+        [due, undo, over].into_iter().flatten().min().map(|at| at.since(self.created))
+    }
+
+    /// When something is done about a step that waits. Only what starts an attempt needs room.
+    fn due(&self, def: &StepDef, run: StepRun, room: bool) -> Option<Micros> {
+        use StepState::{InDoubt, Suspect, Unconfirmed, UndoWaiting, Waiting};
+        let starts = match run.state {
+            Suspect | Unconfirmed | UndoWaiting => true,
+            Waiting => !self.paused,
+            InDoubt if is_askable(def, run) => true,
+            InDoubt if self.is_repeatable(def, run) => !self.paused,
+            InDoubt => return Some(settled(def, run)),
+            _ => false,
+        };
+        (starts && room).then_some(run.not_before)
+    }
+
+    /// When the next step may be undone, where it waits for what it began.
+    fn undo_due(&self) -> Option<Micros> {
+        if self.state != SagaState::Compensating
+            || self.tally.of(StepState::Assumed) == 0
+            || self.tally.unsettled() > 0
+        {
+            return None;
+        }
+        let step = self.next_undo().filter(|step| !self.is_undo_blocked(*step))?;
+        unsettled_until(*self.run(step)?)
+    }
+
+    /// Whether a step in doubt is to be run again: that does no harm, and there are attempts left.
+    pub(super) fn is_repeatable(&self, def: &StepDef, run: StepRun) -> bool {
+        let harmless = !def.has_effect() || def.idempotent.covers(Purpose::Execute);
+        // A step that may be repeated in doubt is, at least once, even where no failure is.
+        let allowed = 1u32.saturating_add(def.retry.max.max(1)).saturating_add(run.crashes);
+        self.state == SagaState::Running
+            && harmless
+            && run.executes < allowed
+            && self.retries < self.limits.retries
+    }
+}
+
+/// Whether a step in doubt has a probe that is still to be asked.
+pub(super) fn is_askable(def: &StepDef, run: StepRun) -> bool {
+    def.probe.is_some() && def.has_effect() && may_ask(def, run, &cannot_tell())
+}
+
+/// Whether a probe without an answer is asked again. The crash that the failure tells of costs nothing.
+pub(super) fn may_ask(def: &StepDef, run: StepRun, failure: &Failure) -> bool {
+    let crashed = u32::from(failure.reason == Reason::Crashed && run.is_asked_for_nothing());
+    run.asked <= def.undo_retry.max.saturating_add(run.crashes).saturating_add(crashed)
+}
+
+/// Until when what attempts at a step have begun may go on, where no probe was asked after that. It counts from the
+/// doubt; of one that was followed by another attempt it is known that it came before that started.
+pub(super) fn settled(def: &StepDef, run: StepRun) -> Micros {
+    let after = |at: Micros| Micros(at.0.saturating_add(Micros::of(def.settles_within()).0));
+    match run.state {
+        _ if !def.has_effect() || def.probe.is_some() => Micros(0),
+        // What may be repeated does not wait for that long.
+        StepState::InDoubt if def.idempotent.covers(Purpose::Execute) => after(run.moved),
+        StepState::InDoubt => run.not_before,
+        StepState::Executing | StepState::Waiting if run.doubtful => after(run.started),
+        _ => Micros(0),
+    }
+}
+
+/// Until when a step is not undone that is treated as done; nothing where that was settled before.
+pub(super) fn unsettled_until(run: StepRun) -> Option<Micros> {
+    (run.state == StepState::Assumed && run.not_before > run.moved).then_some(run.not_before)
+}
