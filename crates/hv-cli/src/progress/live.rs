@@ -79,6 +79,10 @@ impl Live {
                 self.set(step, format!("{purpose} again"), at, Some(at.after(*delay)));
                 Stays::No
             }
+            Event::Settling { step, delay } => {
+                self.set(step, "goes on when what it began has ended".into(), at, Some(at.after(*delay)));
+                Stays::No
+            }
             Event::StepCommitted { step }
             | Event::StepFailed { step, .. }
             | Event::StepDenied { step, .. }
@@ -222,6 +226,9 @@ mod tests {
                 "  other: git.push by did:mesh:a in Ring 2 (standard), 0.1s",
             ]
         );
+        let settling = Event::Settling { step: step.clone(), delay: Duration::from_secs(2) };
+        events.push((200, settling));
+        assert_eq!(screen(size, &events)[1], "  push: goes on when what it began has ended, in 2.0s");
         events.extend([(300, started("push", 2, 2)), (400, Event::StepCommitted { step })]);
         assert_eq!(
             screen(size, &events)[1..],

@@ -94,6 +94,13 @@ pub enum Event {
         /// How long it waits.
         delay: Duration,
     },
+    /// What an attempt began may still go on; nothing is asked or undone before it has ended.
+    Settling {
+        /// The step.
+        step: StepId,
+        /// How long it waits.
+        delay: Duration,
+    },
     /// A probe is asked, because nobody knows how an attempt ended.
     Probing {
         /// The step.

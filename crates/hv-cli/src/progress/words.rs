@@ -65,6 +65,9 @@ pub(super) fn line(event: &Event) -> Option<(Tone, String)> {
         Event::RetryIn { step, purpose, delay } => {
             (Tone::Back, format!("{step}: {purpose} again in {:.3}s", delay.as_secs_f64()))
         }
+        Event::Settling { step, delay } => {
+            (Tone::Back, format!("{step}: waits {:.3}s for what it began to end", delay.as_secs_f64()))
+        }
         Event::Probing { step } => (Tone::Back, format!("{step}: asking whether its effect is there")),
         Event::StepCommitted { step } => (Tone::Good, format!("{step}: done")),
         Event::StepFailed { step, reason } => (Tone::Bad, format!("{step}: failed for good: {reason}")),

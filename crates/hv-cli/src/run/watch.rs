@@ -4,7 +4,7 @@ use super::engine::WORK;
 use crate::output::counted;
 use crate::progress::{Event, Progress};
 use hv_core::event::{Denial, LedgerEvent, MembershipEvent, SagaEvent, SessionEvent};
-use hv_core::saga::{Cause, Class, Move, Purpose, SagaState, StepDef};
+use hv_core::saga::{Cause, Class, Micros, Move, Purpose, SagaState, StepDef};
 use hv_core::types::{Did, Ring, Timestamp};
 use hv_core::{Clock, Notice, Said, SystemClock};
 use std::collections::{HashMap, HashSet};
@@ -288,6 +288,14 @@ fn moved(
         }
         Move::Undone {} => show(Event::Undone { step }),
         Move::UndoFailed { failure } => show(Event::Escalated { step, reason: failure.to_string() }),
+        // Behind a question, and before a repetition, it waits for something else.
+        Move::Doubt { wait, .. }
+            if ran.is_none_or(|(purpose, _)| purpose == Purpose::Execute)
+                && wait.0 > 0
+                && *wait == Micros::of(def.settles_within()) =>
+        {
+            show(Event::Settling { step, delay: Duration::from_micros(wait.0) });
+        }
         Move::Denied {}
         | Move::Suspect { .. }
         | Move::Doubt { .. }
