@@ -194,7 +194,7 @@ impl Trip {
         );
         for (name, asked) in BOOKINGS {
             text += &format!(
-                "\n[[step]]\nid = \"{name}\"\nagent = \"{AGENT}\"\naction = \"book\"\nretry_delay = \"1ms\"\n\
+                "\n[[step]]\nid = \"{name}\"\nagent = \"{AGENT}\"\naction = \"book\"\nretry_delay = \"1ms\"\nsettles = \"0s\"\n\
                  undo_retries = 0\nexecute = {{ http = {{ url = \"/{name}\" }} }}\n\
                  undo = {{ http = {{ url = \"/{name}/cancel\" }} }}\n"
             );

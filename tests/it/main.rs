@@ -30,6 +30,7 @@ mod interrupts;
 mod kernels;
 mod kill;
 mod kill_switch;
+mod late_answers;
 mod limits;
 mod linear;
 mod lines;

@@ -30,6 +30,8 @@ fn travel() -> (Run, Agency) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("travel.toml");
     let text = fs::read_to_string(workspace().join("examples/travel.toml")).unwrap();
+    // This service acts as soon as it is asked.
+    let text = text.replace("action = \"travel.book\"", "action = \"travel.book\"\nsettles = \"0s\"");
     fs::write(&file, text.replace("8765", &agency.port.to_string())).unwrap();
     (Run { folder, file }, agency)
 }
