@@ -85,8 +85,9 @@ pub struct StepDef {
     pub undo_timeout: Duration,
     /// How often and how soon a failed undo, or a probe without an answer, is repeated.
     pub undo_retry: Retry,
-    /// How long after the commit the undo still works; always where there is no value. Before a step starts
-    /// that may last longer than that, [`SagaEvent::Expiring`](crate::SagaEvent::Expiring) says so.
+    /// How long after the commit the undo still works; always where there is no value. Where it may be over before the undo
+    /// can begin, because a step starts or runs that may last longer, or that depends on this one and is undone before it,
+    /// [`SagaEvent::Expiring`](crate::SagaEvent::Expiring) says so.
     pub undo_window: Option<Duration>,
     /// Who takes the step over where the gate refuses its agent, or its agent is relieved, before it has
     /// committed. The gate judges this agent anew. Nobody where there is no value: then the step is denied,

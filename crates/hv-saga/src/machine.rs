@@ -23,9 +23,10 @@ use table::{Slot, Tally};
 /// One saga.
 ///
 /// INVARIANT (S1): every step with a possible effect is kept in a completed saga, or undone exactly once, or
-/// the saga is escalated. INVARIANT (S2): undo starts in the reverse order of commit, and no step is undone
-/// before those that depend on it. INVARIANT (S3): what has ended stays ended. INVARIANT (S4): the same
-/// events give the same state.
+/// the saga is escalated. INVARIANT (S2): undo starts in the reverse order of commit, and no step's undo while
+/// that of one that depends on it goes on. What commits after a step began that needs only some of those it
+/// waits for is undone before that step, and an undo that failed holds up no other. INVARIANT (S3): what has
+/// ended stays ended. INVARIANT (S4): the same events give the same state.
 #[derive(Debug, Clone, Default)]
 pub struct Saga {
     // Shared, so that deciding copies no definition.

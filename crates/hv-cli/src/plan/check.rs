@@ -491,6 +491,11 @@ impl Checker<'_> {
             Some(At { value: false, .. }) | None => findings,
         };
         let evidence = raw.evidence.as_ref().map(|at| super::evidence::files(&at.value, self.source));
+        let retry = value::retry(
+            value::retries(raw.retries.as_ref(), "retries", 0)?,
+            raw.retry_delay.as_ref(),
+            raw.retry_cap.as_ref(),
+        )?;
         let undo_retries = value::retries(raw.undo_retries.as_ref(), "undo_retries", 3)?;
         let substitute = match &raw.substitute {
             Some(name) => {
@@ -514,13 +519,9 @@ impl Checker<'_> {
             // An undo is written so that it may be repeated; the format says so.
             idempotent: if raw.idempotent { Idempotence::Both } else { Idempotence::Undo },
             timeout: value::timeout(raw.timeout.as_ref(), "timeout")?,
-            retry: value::retry(
-                value::retries(raw.retries.as_ref(), "retries", 0)?,
-                raw.retry_delay.as_ref(),
-                raw.retry_cap.as_ref(),
-            )?,
+            retry,
             undo_timeout: value::timeout(raw.undo_timeout.as_ref(), "undo_timeout")?,
-            undo_retry: Retry::times(undo_retries),
+            undo_retry: Retry { max: undo_retries, ..retry },
             undo_window: value::optional_duration(
                 raw.undo_window.as_ref(),
                 "undo_window",

@@ -226,7 +226,13 @@ impl Saga {
                     self.retries = self.retries.saturating_add(u32::from(run.executes > 0));
                     (run.executes, run.asked) = (number, 0);
                 }
-                Purpose::Undo => (run.undos, run.asked) = (number, 0),
+                Purpose::Undo => {
+                    // What cut off an execution is nothing that an undo has used up.
+                    if run.undos == 0 {
+                        run.crashes = 0;
+                    }
+                    (run.undos, run.asked) = (number, 0);
+                }
                 Purpose::Probe => (run.probes, run.asked) = (number, run.asked.saturating_add(1)),
             }
         }

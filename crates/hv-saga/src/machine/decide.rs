@@ -188,7 +188,9 @@ impl Draft<'_> {
             StepState::Confirming => self.confirmed(step, def, run, verdict),
             _ => return Err(SagaDenial::Stale { attempt }),
         };
-        self.moved(step, to)
+        let commits = matches!(to, Move::Committed {}) && def.undo_window.is_some();
+        self.moved(step, to)?;
+        if commits { self.warn_beside(step) } else { Ok(()) }
     }
 
     fn executed(&self, step: u32, def: &StepDef, run: StepRun, verdict: &Verdict) -> Move {
@@ -505,16 +507,39 @@ impl Draft<'_> {
 
     /// Says which undos may come too late once this step has ended, each once.
     fn warn(&mut self, by: u32, at: Micros) -> Result<(), SagaDenial> {
-        let Some((def, _)) = self.saga.step(by) else { return Ok(()) };
-        let end = at.0.saturating_add(Micros::of(def.timeout).0);
-        let expiring = |step: &u32| {
-            self.saga.step(*step).is_some_and(|(def, run)| {
-                let over = |window| run.moved.0.saturating_add(Micros::of(window).0) < end;
-                run.state == StepState::Committed && !run.warned && def.undo_window.is_some_and(over)
-            })
-        };
+        let expiring = |step: &u32| self.may_expire(*step, by, at);
         let expiring: Vec<u32> = self.saga.commit_order().filter(expiring).collect();
         expiring.into_iter().try_for_each(|step| self.emit(SagaEvent::Expiring { step, by, at }))
+    }
+
+    /// Says whether the undo of a step that has committed may come too late once one that runs beside it has ended.
+    fn warn_beside(&mut self, step: u32) -> Result<(), SagaDenial> {
+        if self.saga.state != SagaState::Running {
+            return Ok(());
+        }
+        let by = self.saga.running().find(|attempt| {
+            let began = self.saga.run(attempt.step).map_or(Micros(0), |run| run.started);
+            attempt.purpose == Purpose::Execute && self.may_expire(step, attempt.step, began)
+        });
+        let at = self.elapsed();
+        by.map_or(Ok(()), |by| self.emit(SagaEvent::Expiring { step, by: by.step, at }))
+    }
+
+    /// Whether the window of a step that has committed may be over before its undo can begin, where another one that began
+    /// then takes as long as it may; what depends on the step is undone before it.
+    fn may_expire(&self, step: u32, by: u32, began: Micros) -> bool {
+        let (Some((def, run)), Some((other, _))) = (self.saga.step(step), self.saga.step(by)) else {
+            return false;
+        };
+        let Some(window) = def.undo_window else { return false };
+        if run.state != StepState::Committed || run.warned {
+            return false;
+        }
+        let mut end = began.0.saturating_add(Micros::of(other.timeout).0);
+        if other.undo.is_some() && self.saga.dependents_of(step).contains(&by) {
+            end = end.saturating_add(Micros::of(other.undo_timeout).0);
+        }
+        run.moved.0.saturating_add(Micros::of(window).0) < end
     }
 
     fn hand_over(&mut self, step: u32) -> Result<(), SagaDenial> {
@@ -553,15 +578,11 @@ impl Draft<'_> {
         self.saga.tally.running() < self.saga.limits.concurrency
     }
 
-    fn has_budget(&self) -> bool {
-        self.saga.retries < self.saga.limits.retries
-    }
-
     /// Whether a step that left nothing behind is tried again. A crash of the supervisor costs no retry.
     fn may_execute_again(&self, def: &StepDef, run: StepRun) -> bool {
         self.saga.state == SagaState::Running
             && run.executes <= def.retry.max.saturating_add(run.crashes)
-            && self.has_budget()
+            && self.saga.has_budget()
     }
 
     /// How long the n-th repetition waits.

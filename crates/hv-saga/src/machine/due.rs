@@ -58,10 +58,13 @@ impl Saga {
         let harmless = !def.has_effect() || def.idempotent.covers(Purpose::Execute);
         // A step that may be repeated in doubt is, at least once, even where no failure is.
         let allowed = 1u32.saturating_add(def.retry.max.max(1)).saturating_add(run.crashes);
-        self.state == SagaState::Running
-            && harmless
-            && run.executes < allowed
-            && self.retries < self.limits.retries
+        self.state == SagaState::Running && harmless && run.executes < allowed && self.has_budget()
+    }
+
+    /// Whether the saga has a repetition left that no step waits for already.
+    pub(super) fn has_budget(&self) -> bool {
+        let taken = self.retries.saturating_add(self.tally.of(StepState::Waiting));
+        taken < self.limits.retries
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::simulation::{Act, Fate, Run, Turn, declared, step};
 use hv_saga::{
-    Begin, Cause, Class, Failure, Limits, Plan, PlanError, Reason, Report, Retry, SagaCommand, SagaDenial,
-    SagaEvent, SagaState, StepDef, StepState, Verdict,
+    Begin, Cause, Class, Failure, Idempotence, Limits, Plan, PlanError, Reason, Report, Retry, SagaCommand,
+    SagaDenial, SagaEvent, SagaState, StepDef, StepState, Verdict,
 };
 use hv_types::{Did, Machine};
 use std::sync::Arc;
@@ -147,7 +147,11 @@ fn an_undo_that_may_come_too_late_is_said_before_the_step_runs() {
     let window = Some(Duration::from_secs(60));
     let first = StepDef { undo_window: window, ..step(0, vec![]) };
     let long = StepDef { timeout: Duration::from_secs(61), ..step(1, vec![0]) };
-    let short = StepDef { timeout: Duration::from_secs(59), ..step(1, vec![0]) };
+    let lasting = |timeout, undo_timeout| {
+        let [timeout, undo_timeout] = [timeout, undo_timeout].map(Duration::from_secs);
+        StepDef { timeout, undo_timeout, ..step(1, vec![0]) }
+    };
+    let short = lasting(30, 29);
     let after_first = |next: StepDef| {
         let mut run = run([first.clone(), next], done(2));
         end_first(&mut run);
@@ -162,6 +166,52 @@ fn an_undo_that_may_come_too_late_is_said_before_the_step_runs() {
         "{tail:?}"
     );
     assert!(said.saga.step(0).unwrap().1.warned);
+    // What depends on it is undone before it, which takes time, too; what does not is undone beside it.
+    let expires = |run: &Run| {
+        let expiring = |event: &SagaEvent| match event {
+            SagaEvent::Expiring { step, by, .. } => Some((*step, *by)),
+            _ => None,
+        };
+        run.events.iter().find_map(expiring)
+    };
+    assert_eq!(expires(&after_first(lasting(30, 31))), Some((0, 1)));
+    let apart = |timeout| StepDef { after: vec![], ..lasting(timeout, 300) };
+    assert_eq!(expires(&after_first(apart(59))), None);
+    // One that runs already is spoken of when the step with the window commits.
+    assert_eq!(expires(&after_first(apart(61))), Some((0, 1)));
+}
+
+/// As many repetitions as there may be over all steps, also where many wait for theirs at once.
+#[test]
+fn repetitions_of_all_steps_together_are_no_more_than_the_saga_may_have() {
+    for most in [0, 1, 3, 5] {
+        let steps: Vec<_> =
+            (0..6).map(|n| Arc::new(StepDef { retry: Retry::times(3), ..step(n, vec![]) })).collect();
+        let mut plan = Plan::new(steps);
+        plan.limits.retries = most;
+        let mut run = Run::new(plan, vec![Fate::of(Act::Retryable, Act::Done); 6]);
+        run.finish(|_| Turn::End(0));
+        let repeated: u32 = run.saga.runs().map(|run| run.executes.saturating_sub(1)).sum();
+        assert!(repeated <= most, "{repeated} of {most}");
+        assert_eq!(run.saga.state(), SagaState::Compensated);
+    }
+}
+
+/// A crash in the middle of an execution is nothing that gives its undo another attempt.
+#[test]
+fn an_undo_is_tried_as_often_as_it_may_be_whatever_its_execution_went_through() {
+    for crashes in 0..3 {
+        let first = StepDef { idempotent: Idempotence::Both, undo_retry: Retry::times(1), ..step(0, vec![]) };
+        let mut run = run([first], vec![Fate::of(Act::Done, Act::Retryable)]);
+        (0..crashes).for_each(|_| run.commit(SagaCommand::recover()));
+        run.commit(SagaCommand::Cancel);
+        run.finish(|_| Turn::End(0));
+        assert_eq!(
+            (run.saga.state(), run.saga.step(0).unwrap().1.undos),
+            (SagaState::Escalated, 2),
+            "{crashes}"
+        );
+    }
 }
 
 #[test]
