@@ -10,8 +10,8 @@ pub use control::{Control, Stopping};
 pub use solo::SoloHost;
 
 use crate::{
-    Class, Executor, Halt, Host, Outcome, Progress, Purpose, Reason, Report, SagaCommand, SagaDenial,
-    SagaState,
+    AttemptRef, BoxFuture, Class, Did, Executor, Halt, Host, Outcome, Progress, Purpose, Reason, Report,
+    SagaCommand, SagaDenial, SagaState,
 };
 use control::{Halted, Signal, Stop};
 use core::future::poll_fn;
@@ -71,12 +71,70 @@ where
     H: Host + ?Sized,
     E: Executor<H::Permit> + ?Sized,
 {
-    let mut signals = control.subscribe();
     // Wakes from before are answered by the first command; everything else that was asked for is not.
-    let mut seen = Signal { wakes: signals.borrow().wakes, ..Signal::default() };
-    let mut running = Running::default();
+    let wakes = control.subscribe().borrow().wakes;
+    let progress = host.commit(first, None).await?;
+    go_on((host, executor, control), wakes, Running::default(), progress).await
+}
+
+/// An attempt that was begun by whoever drove the saga before and was cut off, and that may still be at work.
+pub struct Left<'a> {
+    /// Which one.
+    pub attempt: AttemptRef,
+    /// Who executes it.
+    pub agent: Did,
+    /// Ends when nothing of it is at work any more. Dropping it stops what is.
+    pub end: BoxFuture<'a, Outcome>,
+}
+
+impl core::fmt::Debug for Left<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Left").field("attempt", &self.attempt).finish_non_exhaustive()
+    }
+}
+
+/// Takes up a saga that stands in `state` after a crash, while attempts of it go on: each that runs, as the saga knows it,
+/// is given. Nothing starts before all of them have ended but what is asked for meanwhile, and a probe of what is to be
+/// undone. They are stopped, dropped and waited for as those that this driver begins. Where the saga was told to
+/// `turn` back before, that is recorded first.
+///
+/// # Errors
+/// Those of [`drive`].
+pub async fn drive_left<H, E>(
+    host: &H,
+    executor: &E,
+    control: &Control,
+    (state, turn): (SagaState, bool),
+    left: Vec<Left<'_>>,
+) -> Result<SagaState, Halt>
+where
+    H: Host + ?Sized,
+    E: Executor<H::Permit> + ?Sized,
+{
+    let wakes = control.subscribe().borrow().wakes;
+    let progress = match (turn, left.is_empty()) {
+        (true, _) => host.commit(SagaCommand::Cancel, None).await?,
+        (false, true) => host.commit(SagaCommand::recover(), None).await?,
+        (false, false) => Progress { starts: Vec::new(), next_wake: None, state },
+    };
+    go_on((host, executor, control), wakes, Running::of(left), progress).await
+}
+
+/// Drives on from here.
+async fn go_on<'a, H, E>(
+    (host, executor, control): (&H, &'a E, &Control),
+    wakes: u64,
+    mut running: Running<'a>,
+    mut progress: Progress<H::Permit>,
+) -> Result<SagaState, Halt>
+where
+    H: Host + ?Sized,
+    E: Executor<H::Permit> + ?Sized,
+    H::Permit: 'a,
+{
+    let mut signals = control.subscribe();
+    let mut seen = Signal { wakes, ..Signal::default() };
     let mut patience = None;
-    let mut progress = host.commit(first, None).await?;
     loop {
         take_up(&mut running, &mut progress, executor, host);
         if progress.state.is_terminal() {
@@ -127,7 +185,11 @@ where
         if running.is_empty() && progress.next_wake.is_none() && !seen.paused {
             return Ok(progress.state);
         }
-        let wake = progress.next_wake.map(|at| tokio::time::sleep(at.since(host.now())));
+        // Nothing becomes due beside what somebody else began.
+        let wake = progress
+            .next_wake
+            .filter(|_| !running.has_left())
+            .map(|at| tokio::time::sleep(at.since(host.now())));
         let mut wake = pin!(wake);
         let mut changed = pin!(signals.changed());
         // Always in this order: requests to stop, ends of attempts, time.
@@ -151,7 +213,9 @@ where
             Next::Signal => progress,
             Next::Due => host.commit(SagaCommand::advance(), None).await?,
             Next::Ended(attempt, Outcome { verdict, output }) => {
-                tolerant(host.commit(Report::of(attempt, verdict).into(), output).await, host).await?
+                let report = Report::of(attempt, verdict);
+                let command = if running.has_left() { SagaCommand::Record { report } } else { report.into() };
+                tolerant(host.commit(command, output).await, host).await?
             }
             Next::Impatient if matches!(patience, Some((_, Patience::First))) => {
                 control.halt(Halted::Executions);
@@ -230,7 +294,7 @@ where
 /// What the driver waits for.
 enum Next {
     Signal,
-    Ended(crate::AttemptRef, Outcome),
+    Ended(AttemptRef, Outcome),
     Impatient,
     Due,
 }

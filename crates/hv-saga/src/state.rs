@@ -164,6 +164,13 @@ impl StepState {
         }
     }
 
+    /// Whether its execution was begun, and nobody knows yet what came of it.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        use StepState::{Assumed, Executing, InDoubt, Inspecting, Probing, Suspect, Waiting};
+        matches!(self, Executing | Waiting | InDoubt | Probing | Suspect | Inspecting | Assumed)
+    }
+
     /// Whether an attempt runs.
     #[must_use]
     pub const fn is_running(self) -> bool {

@@ -1,7 +1,8 @@
 //! Programs that outlived the supervisor that started them: finding them, waiting for them, ending them.
 //!
 //! A supervisor that is killed takes nothing with it: its programs go on, and would have their effects while
-//! a resumed run asks its probes. So a resumed run first calls [`settle_those`] with the token of the old one.
+//! a resumed run asks its probes. So a resumed run first looks for those that carry the token of the old one, and waits
+//! for them or stops them.
 //!
 //! What this cannot see: a program that has cleared or replaced its environment, one that runs as another
 //! user, and one on another machine (a remote job that a program started). Linux only.
@@ -81,10 +82,10 @@ impl Sought<'_> {
         Ok(found)
     }
 
-    fn settle(self, wait: Duration) -> io::Result<Settled> {
+    fn settle(self, patient: impl Fn() -> bool, grace: Duration) -> io::Result<Settled> {
         std::thread::sleep(LEAST);
         let first = self.found()?;
-        let (mut seen, mut left) = (first.clone(), self.until_none(wait, first)?);
+        let (mut seen, mut left) = (first.clone(), self.until_none(patient, first)?);
         let mut asked: Vec<Survivor> = Vec::new();
         for signal in [Signal::TERM, Signal::KILL] {
             if left.is_empty() {
@@ -99,18 +100,17 @@ impl Sought<'_> {
                 }
                 self.send(survivor.pid, signal);
             }
-            left = self.until_none(GRACE, left)?;
+            left = self.until_none(for_so_long(grace), left)?;
         }
         let (stopped, ended) =
             seen.into_iter().filter(|s| !left.contains(s)).partition(|s| asked.contains(s));
         Ok(Settled { ended, stopped, left })
     }
 
-    /// Looks again and again until there are none or the time is over. Who starts others while being watched is
+    /// Looks again and again until there are none or nobody is patient any more. Who starts others while being watched is
     /// found with them.
-    fn until_none(self, wait: Duration, mut left: Vec<Survivor>) -> io::Result<Vec<Survivor>> {
-        let until = Instant::now() + wait;
-        while !left.is_empty() && Instant::now() < until {
+    fn until_none(self, patient: impl Fn() -> bool, mut left: Vec<Survivor>) -> io::Result<Vec<Survivor>> {
+        while !left.is_empty() && patient() {
             std::thread::sleep(INTERVAL);
             left = self.found()?;
         }
@@ -155,7 +155,12 @@ impl Sought<'_> {
 /// # Errors
 /// Where `/proc` cannot be read.
 pub fn settle(run: &str, wait: Duration) -> io::Result<Settled> {
-    Sought { run, keys: None }.settle(wait)
+    Sought { run, keys: None }.settle(for_so_long(wait), GRACE)
+}
+
+fn for_so_long(wait: Duration) -> impl Fn() -> bool {
+    let until = Instant::now() + wait;
+    move || Instant::now() < until
 }
 
 /// The same of the programs that belong to these [idempotency keys](crate::Attempt::key) alone: what others left, as a
@@ -164,10 +169,56 @@ pub fn settle(run: &str, wait: Duration) -> io::Result<Settled> {
 /// # Errors
 /// Those of [`settle`].
 pub fn settle_those(run: &str, keys: &[String], wait: Duration) -> io::Result<Settled> {
+    settle_while(run, keys, for_so_long(wait))
+}
+
+/// The same that waits as long as somebody is `patient`, who is asked again and again.
+///
+/// # Errors
+/// Those of [`settle`].
+pub fn settle_while(run: &str, keys: &[String], patient: impl Fn() -> bool) -> io::Result<Settled> {
     match keys {
         [] => Ok(Settled::default()),
-        keys => Sought { run, keys: Some(keys) }.settle(wait),
+        keys => Sought { run, keys: Some(keys) }.settle(patient, GRACE),
     }
+}
+
+/// The same that waits for nothing, with another time after SIGTERM, and again after SIGKILL.
+///
+/// # Errors
+/// Those of [`settle`].
+pub fn stop_those(run: &str, keys: &[String], grace: Duration) -> io::Result<Settled> {
+    match keys {
+        [] => Ok(Settled::default()),
+        keys => Sought { run, keys: Some(keys) }.settle(|| false, grace),
+    }
+}
+
+/// Ends the programs of these keys without asking them, and waits for a moment until they are gone: for whoever drops what
+/// they belong to.
+pub fn kill_those(run: &str, keys: &[String]) {
+    let sought = Sought { run, keys: Some(keys) };
+    let until = Instant::now() + BETWEEN;
+    while let Ok(found) = sought.found()
+        && !found.is_empty()
+        && Instant::now() < until
+    {
+        found.iter().for_each(|survivor| sought.send(survivor.pid, Signal::KILL));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The programs of these keys that are there, after a moment: one that was being started when its supervisor died carries
+/// the token only then.
+///
+/// # Errors
+/// Those of [`survivors`].
+pub fn survivors_of(run: &str, keys: &[String]) -> io::Result<Vec<Survivor>> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    std::thread::sleep(LEAST);
+    Sought { run, keys: Some(keys) }.found()
 }
 
 /// What a process was begun with; nothing where there is nothing. While a process puts one program in place of another

@@ -2,11 +2,11 @@
 
 use crate::running::{Slip, attempt, host, plan, run};
 use crate::simulation::{declared, step};
-use hv_saga::drive::{Control, SoloHost, drive};
+use hv_saga::drive::{Control, Left, SoloHost, drive, drive_left};
 use hv_saga::exec::{Closures, Router};
 use hv_saga::{
-    Attempt, BoxFuture, Class, Executor, Growth, Outcome, Plan, ProbeAnswer, Purpose, Reason, Retry,
-    SagaCommand, SagaState, StepDef, StepState, Task, Verdict,
+    Attempt, BoxFuture, Class, Executor, Growth, Host, Idempotence, Outcome, Plan, ProbeAnswer, Purpose,
+    Reason, Retry, SagaCommand, SagaState, StepDef, StepState, Task, Verdict,
 };
 use hv_types::{SagaId, SessionId, Timestamp};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -191,7 +191,7 @@ async fn steps_are_appended_while_it_runs() {
     assert_eq!(drive(&host, &functions, &control, first).await.unwrap(), SagaState::Running);
     let append =
         |n, name, growth| SagaCommand::Append { steps: vec![Arc::new(named(n, vec![], name))], growth };
-    let commit = |command| hv_saga::Host::commit(&host, command, None);
+    let commit = |command| Host::commit(&host, command, None);
     commit(append(0, "slow", Growth::Open)).await.unwrap();
     let planner = async {
         sleep(Duration::from_secs(5)).await;
@@ -258,7 +258,7 @@ async fn c1_nothing_happens_without_a_permit_that_fits() {
 #[tokio::test(start_paused = true)]
 async fn a_host_that_halts_stops_everything() {
     struct Broken(SoloHost<fn(&Attempt) -> Option<Slip>>);
-    impl hv_saga::Host for Broken {
+    impl Host for Broken {
         type Permit = Slip;
         fn commit(
             &self,
@@ -376,7 +376,7 @@ async fn a_late_report_does_no_harm() {
         let agent = hv_types::Did::new("did:mesh:a").unwrap();
         let relieve = SagaCommand::Relieve { agent, refused: vec![] };
         // Through another handle of the host: the driver does not know.
-        let progress = hv_saga::Host::commit(&host, relieve, None).await.unwrap();
+        let progress = Host::commit(&host, relieve, None).await.unwrap();
         drop(progress);
     };
     let (state, ()) = tokio::join!(running, relieving);
@@ -427,4 +427,57 @@ async fn a_relief_beside_a_cancellation_stops_the_agent() {
     let (state, _) = run(plan(steps), &functions(&diary), &control).await;
     assert_eq!(state, SagaState::Compensated);
     assert_eq!(read(&diary), ["execute step0 1", "undo step0 1"]);
+}
+
+/// Two steps that somebody else began end one after the other; the third waits for no step.
+async fn taken_up(control: &Control, turn: bool) -> (SagaState, Vec<String>, Duration) {
+    let diary = Diary::default();
+    let idempotent = |def: StepDef| StepDef { idempotent: Idempotence::Both, ..def };
+    let steps = [
+        idempotent(named(0, vec![], "good")),
+        idempotent(named(1, vec![], "good")),
+        named(2, vec![], "good"),
+    ];
+    let mut plan = plan(steps);
+    plan.limits.concurrency = 2;
+    let host = host();
+    let begun = host.commit(SagaCommand::begin(plan), None).await.unwrap();
+    let ends = [4, 7].map(Duration::from_secs);
+    let left = begun.starts.into_iter().zip(ends).map(|((attempt, _), after)| {
+        let (diary, step) = (Arc::clone(&diary), attempt.step.clone());
+        let end = Box::pin(async move {
+            sleep(after).await;
+            write(&diary, format!("left {step}"));
+            Outcome::failed(Class::Unknown, Reason::Crashed)
+        });
+        Left { attempt: attempt.at(), agent: attempt.agent.clone(), end }
+    });
+    let (began, left) = (Instant::now(), left.collect());
+    let state = drive_left(&host, &functions(&diary), control, (begun.state, turn), left).await.unwrap();
+    (state, read(&diary), began.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_starts_before_all_that_somebody_else_began_has_ended() {
+    let (state, diary, took) = taken_up(&Control::new(), false).await;
+    assert_eq!(state, SagaState::Completed);
+    assert_eq!(diary[..2], ["left step0", "left step1"]);
+    assert_eq!(diary.len(), 5, "both are repeated, and the third is done: {diary:?}");
+    assert!(took >= Duration::from_secs(7), "{took:?}");
+}
+
+/// What does not end in time is dropped and undone, as what the driver itself began; what was told before is not forgotten.
+#[tokio::test(start_paused = true)]
+async fn what_somebody_else_began_is_cancelled_like_anything_else() {
+    let control = Control::new();
+    control.cancel(Duration::from_secs(5));
+    let (state, diary, took) = taken_up(&control, false).await;
+    assert_eq!(state, SagaState::Compensated);
+    assert_eq!(diary[0], "left step0", "it had five seconds");
+    assert!(!diary.iter().any(|line| line.starts_with("execute") || line == "left step1"), "{diary:?}");
+    assert!(took < Duration::from_secs(7), "{took:?}");
+
+    let (state, diary, _) = taken_up(&Control::new(), true).await;
+    assert_eq!(state, SagaState::Compensated);
+    assert!(!diary.iter().any(|line| line.starts_with("execute")), "{diary:?}");
 }
