@@ -40,6 +40,7 @@ mod open_saga;
 mod opening;
 mod planning;
 mod poisoned;
+mod outliving;
 mod ports;
 mod presented;
 mod quickstart;

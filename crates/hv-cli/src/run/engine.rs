@@ -9,7 +9,6 @@ use super::findings::Findings;
 use super::history::History;
 use super::interrupts::Interrupts;
 use super::killable::{halted, killable};
-use super::left::settled_left;
 use super::marks::{Marks, marker};
 use super::verified::verified;
 use super::watch::{show, watch};
@@ -26,7 +25,6 @@ use hv_core::liability::Stake;
 use hv_core::rings::class::Claim;
 use hv_core::rings::intent::Policy;
 use hv_core::saga::drive::drive;
-use hv_core::saga::exec::survivors::{Survivor, settle_those, survivors};
 use hv_core::saga::exec::{CommandExecutor, HttpExecutor, Router};
 use hv_core::saga::{self, Limits, SagaCommand, SagaState, StepDef};
 use hv_core::types::{ActionKind, Reversibility, SagaId, SessionId};
@@ -42,6 +40,7 @@ use summary::{blank, ended, report};
 mod pace;
 mod paused;
 mod rehearsal;
+mod resumed;
 mod summary;
 
 /// The name of the saga that does the work.
@@ -65,6 +64,8 @@ struct Run {
     /// What others say about the steps of the set-up and of the work, by ordinal.
     brought: [BTreeMap<u32, Presented>; 2],
     keys: Vec<Envelope>,
+    /// By which programs of this run are known.
+    token: String,
     progress: Arc<Mutex<Progress<Stderr>>>,
     interrupts: Interrupts,
 }
@@ -280,12 +281,6 @@ async fn resume(
     run.announce(&data, Start::Resumed);
     let watcher = tokio::spawn(watch(run.hv.subscribe(), Arc::clone(&run.progress)));
     let marks = Marks::begin(marker, args.mark_every, log.clone(), &run.progress);
-    let left = history.time_left(run.hv.now());
-    tokio::select! {
-        biased;
-        () = run.interrupts.stopped() => return told(run, data, (log, marks), watcher, Outcome::Interrupted).await,
-        settled = run.settle_survivors(&begun.token, left) => settled?,
-    }
     finish(run, entrants, data, (log, marks), watcher).await
 }
 
@@ -361,7 +356,8 @@ impl Run {
         let executor = Findings::new(executor, hv.clone(), steps.clone());
         let executor = Adapted::new(executor, hv.clone(), plan.adapters().correction, steps);
         let data = data.to_owned();
-        Ok(Self { hv, data, session, plan, bound, executor, brought, keys, progress, interrupts })
+        let token = begun.token.clone();
+        Ok(Self { hv, data, session, plan, bound, executor, brought, keys, token, progress, interrupts })
     }
 
     fn tell(&self, event: &Event) {
@@ -376,34 +372,6 @@ impl Run {
             steps: self.bound.steps.len(),
             start,
         });
-    }
-
-    /// Waits for what a killed supervisor left running of steps that are not settled, as long as it has time, and stops what
-    /// does not end. What a step that is done has begun is part of what it did, and goes on.
-    async fn settle_survivors(&self, token: &str, left: Duration) -> Result<(), RunFailure> {
-        let (token, wait) = (token.to_owned(), left.min(SURVIVORS));
-        let mut keys = Vec::new();
-        for saga in self.hv.sagas(&self.session)? {
-            if let Some(machine) = self.hv.saga_machine(&self.session, &saga)? {
-                keys.extend(machine.unsettled_keys(&self.session, &saga));
-            }
-        }
-        let unsettled = |survivor: &Survivor| keys.contains(&survivor.key);
-        for survivor in survivors(&token).unwrap_or_default().into_iter().filter(unsettled) {
-            let text =
-                format!("{survivor} goes on since the interruption; it has {} s to end", wait.as_secs());
-            self.tell(&Event::Notice { text });
-        }
-        let settled = settled_left(move || settle_those(&token, &keys, wait)).await?;
-        for (survivors, what) in [
-            (&settled.ended, "went on after the interruption and has ended"),
-            (&settled.stopped, "went on after the interruption and was stopped"),
-        ] {
-            for survivor in survivors {
-                self.tell(&Event::Notice { text: format!("{survivor} {what}") });
-            }
-        }
-        Ok(())
     }
 
     /// From wherever it stands to the end.
@@ -604,7 +572,12 @@ impl Run {
         first: SagaCommand,
     ) -> Result<SagaState, RunFailure> {
         let (control, cancels) = (self.interrupts.control(phase), self.interrupts.cancels(phase));
-        let work = drive(host, &self.executor, &control, first);
+        let work = async {
+            match first {
+                SagaCommand::Recover { .. } => self.taken_up(phase, host, &control).await,
+                first => drive(host, &self.executor, &control, first).await,
+            }
+        };
         let (state, warning) =
             killable((&self.hv, &self.data), (&self.session, host.id()), (&control, cancels), work).await?;
         if let Some(text) = warning {

@@ -182,12 +182,6 @@ impl History {
         }
     }
 
-    /// How long the attempts that nobody has seen the end of may still go on.
-    pub(crate) fn time_left(&self, now: Timestamp) -> Duration {
-        let steps = self.sagas.iter().flat_map(|saga| &saga.steps);
-        steps.filter_map(|step| step.time_left(now)).max().unwrap_or_default()
-    }
-
     /// What was noted last under a name.
     pub(crate) fn note(&self, key: &str) -> Option<Digest> {
         self.notes.iter().rev().find(|(name, _)| name == key).map(|(_, id)| *id)
@@ -447,7 +441,8 @@ impl StepHistory {
         &self.def.id
     }
 
-    fn time_left(&self, now: Timestamp) -> Option<Duration> {
+    /// How much of its time an attempt has left that runs.
+    pub(crate) fn time_left(&self, now: Timestamp) -> Option<Duration> {
         let running = self.attempts.last().filter(|attempt| attempt.outcome == AttemptOutcome::Running)?;
         Some(running.started.after(self.def.timeout(running.purpose)).since(now))
     }

@@ -76,14 +76,6 @@ impl Interrupts {
         Ok(interrupts)
     }
 
-    /// Ends when everything is to stop at once.
-    pub(super) async fn stopped(&self) {
-        let mut stopped = self.stopped.clone();
-        if stopped.wait_for(|stopped| *stopped).await.is_err() {
-            std::future::pending().await
-        }
-    }
-
     /// Whether everything is to stop at once.
     pub(super) fn are_final(&self) -> bool {
         *self.stopped.borrow()

@@ -29,7 +29,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub(crate) use begun::{NOTE, begun, undoing};
+pub(crate) use begun::{Begun, NOTE, begun, undoing};
 pub(crate) use engine::{SETUP, WORK};
 pub(crate) use interrupts::{MOMENT, PATIENCE};
 pub(crate) use left::settled_left;

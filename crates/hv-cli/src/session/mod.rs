@@ -3,6 +3,7 @@
 pub mod args;
 pub mod consent;
 
+pub(crate) mod aim;
 mod failure;
 mod folder;
 mod passing;

@@ -2,18 +2,19 @@
 //!
 //! A request can only stop something; whoever can write beside the folder could take the folder away as well.
 
+use super::aim::{self, Aim};
 use super::args::KillArgs;
 use super::failure::LiveFailure;
 use super::folder::Folder;
 use super::steer::Cancels;
 use super::told::Answer;
 use crate::Exit;
-use crate::run::{RunFailure, place};
+use crate::run::{Begun, NOTE, RunFailure, place};
 use hv_core::config::Config;
 use hv_core::event::{KillAnswer, KillTarget};
 use hv_core::saga::Saga;
 use hv_core::saga::drive::Control;
-use hv_core::saga::exec::survivors::settle;
+use hv_core::saga::exec::survivors::{Survivor, settle, stop_those, survivors_of};
 use hv_core::types::{ActionId, Did, SagaId, SessionId};
 use hv_core::{Hypervisor, KillOrder};
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,8 @@ use std::time::{Duration, Instant};
 
 /// How often somebody looks for a request, or for its answer.
 pub(super) const INTERVAL: Duration = Duration::from_millis(50);
+/// How long a program that outlived its run may take to end when a kill asks it to.
+const LISTENS: Duration = Duration::from_secs(2);
 /// The longest request or answer that is read, in bytes.
 const LONGEST: u64 = 64 << 10;
 
@@ -137,23 +140,69 @@ async fn here(folder: &Folder, request: &Request, asked: bool) -> Result<Answer,
         let words = if request.lift { "the kill is lifted" } else { "the kill is recorded" };
         return Ok(answered(request, format!("{}: {words}", order.target), Exit::Done.code()));
     }
-    let mut tokens = Vec::new();
-    for session in folder.hv.open_sessions()? {
-        tokens.extend(folder.live(&session).ok().map(|live| live.token));
-    }
+    let outliving = Outliving::of(folder, &order.target)?;
+    let sought = outliving.clone();
+    // Neither half may take as long as the callback, or nobody would be there to end what does not listen.
+    let grace = (folder.hv.guards().kill_callback / 3).min(LISTENS);
     let stop = async move {
-        let stopped = tokio::task::spawn_blocking(move || {
-            for token in tokens {
-                if let Some(left) = settle(&token, Duration::ZERO)?.left.first() {
-                    return Err(io::Error::other(format!("{left} cannot be stopped")));
-                }
-            }
-            Ok(())
-        });
+        let stopped = tokio::task::spawn_blocking(move || sought.stop(grace));
         stopped.await.unwrap_or_else(|error| Err(io::Error::other(error)))
     };
-    let (words, exit) = carry_out(&folder.hv, &order, request.lift, stop).await?;
+    let (mut words, exit) = carry_out(&folder.hv, &order, request.lift, stop).await?;
+    if exit == Exit::Failed {
+        for left in outliving.left() {
+            words.extend([format!("; {left} goes on")]);
+        }
+    }
     Ok(answered(request, words, exit.code()))
+}
+
+/// What programs a kill is to stop where nobody drives anything: they have outlived who did.
+#[derive(Debug, Clone, Default)]
+struct Outliving {
+    /// Of sessions that commands work on, all of them.
+    live: Vec<String>,
+    /// Of runs those whose steps are meant, by their keys.
+    runs: Vec<(String, Vec<String>)>,
+}
+
+impl Outliving {
+    fn of(folder: &Folder, target: &KillTarget) -> Result<Self, LiveFailure> {
+        let mut outliving = Self::default();
+        for session in folder.hv.open_sessions()? {
+            outliving.live.extend(folder.live(&session).ok().map(|live| live.token));
+            let note = folder.hv.noted(&session, NOTE)?;
+            let Some(begun) = note.and_then(|note| serde_json::from_slice::<Begun>(&note).ok()) else {
+                continue;
+            };
+            let mut keys = Vec::new();
+            for id in folder.hv.sagas(&session)? {
+                let saga = folder.hv.saga_machine(&session, &id)?;
+                keys.extend(saga.iter().flat_map(|saga| aim::keys(target, &session, &id, saga)));
+            }
+            outliving.runs.push((begun.token, keys));
+        }
+        Ok(outliving)
+    }
+
+    /// Stops them and waits until they are gone.
+    fn stop(self, grace: Duration) -> io::Result<()> {
+        let live = self.live.iter().map(|token| settle(token, Duration::ZERO));
+        let runs = self.runs.iter().map(|(token, keys)| stop_those(token, keys, grace));
+        for settled in live.chain(runs) {
+            let left: Vec<String> = settled?.left.iter().map(ToString::to_string).collect();
+            if !left.is_empty() {
+                return Err(io::Error::other(format!("{} cannot be stopped", left.join(", "))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of runs that go on.
+    fn left(&self) -> Vec<Survivor> {
+        let left = self.runs.iter().map(|(token, keys)| survivors_of(token, keys).unwrap_or_default());
+        left.flatten().collect()
+    }
 }
 
 async fn carry_out<F>(
@@ -187,35 +236,18 @@ fn stop(
     scene: &Scene,
     target: &KillTarget,
 ) -> impl Future<Output = io::Result<()>> + Send + 'static {
-    let handed = match target {
-        KillTarget::Agent { did } => {
-            let mut steps = scene.machine.iter().flat_map(|saga| saga.steps());
-            // Whoever may have taken a step over may be at it.
-            let handed = steps.any(|step| {
-                let substitute = step.substitute.as_ref();
-                substitute.is_some() && (step.agent == *did || substitute == Some(did))
-            });
-            handed.then(|| (did.clone(), scene.session.clone()))
-        }
-        _ => None,
-    };
-    let steps = scene.machine.iter().flat_map(|saga| saga.steps());
-    let meant = match target {
-        KillTarget::All {} => true,
-        KillTarget::Session { id } => *id == scene.session,
-        KillTarget::Agent { did } => steps.into_iter().any(|step| step.agent == *did),
-        KillTarget::Action { action } => steps.into_iter().any(|step| step.action == *action),
-    };
+    let aim = scene.machine.as_ref().map_or(Aim::Nothing, |saga| aim::aim(target, &scene.session, saga));
+    let session = scene.session.clone();
     let (control, mut over) = (scene.control.clone(), scene.over.clone());
     async move {
-        if let Some((agent, session)) = handed {
-            return hv.relieved(&session, &control, &agent).await.map_err(io::Error::other);
+        match aim {
+            Aim::Relieves(agent) => hv.relieved(&session, &control, &agent).await.map_err(io::Error::other),
+            Aim::Cancels => {
+                control.cancel(Duration::ZERO);
+                over.wait_for(|over| *over).await.map(drop).map_err(io::Error::other)
+            }
+            Aim::Nothing => Ok(()),
         }
-        if meant {
-            control.cancel(Duration::ZERO);
-            over.wait_for(|over| *over).await.map_err(io::Error::other)?;
-        }
-        Ok(())
     }
 }
 
