@@ -10,8 +10,8 @@ pub use control::{Control, Stopping};
 pub use solo::SoloHost;
 
 use crate::{
-    AttemptRef, BoxFuture, Class, Did, Executor, Halt, Host, Outcome, Progress, Purpose, Reason, Report,
-    SagaCommand, SagaDenial, SagaState,
+    AttemptRef, Begin, BoxFuture, Class, Did, Executor, Halt, Host, Outcome, Progress, Purpose, Reason,
+    Report, SagaCommand, SagaDenial, SagaState,
 };
 use control::{Halted, Signal, Stop};
 use core::future::poll_fn;
@@ -71,10 +71,31 @@ where
     H: Host + ?Sized,
     E: Executor<H::Permit> + ?Sized,
 {
-    // Wakes from before are answered by the first command; everything else that was asked for is not.
+    let mut seen = seen_before(control);
+    let progress = begin((host, control), first, &mut seen).await?;
+    go_on((host, executor, control), seen, Running::default(), progress).await
+}
+
+/// Wakes from before are answered by the first command, and who was relieved then was relieved of what ran then; everything
+/// else that was asked for is not.
+fn seen_before(control: &Control) -> Signal {
     let wakes = control.subscribe().borrow().wakes;
-    let progress = host.commit(first, None).await?;
-    go_on((host, executor, control), wakes, Running::default(), progress).await
+    Signal { wakes, relieved: control.answered(), ..Signal::default() }
+}
+
+/// The first command; where the saga is to be paused, it is before anything starts.
+async fn begin<H: Host + ?Sized>(
+    (host, control): (&H, &Control),
+    first: SagaCommand,
+    seen: &mut Signal,
+) -> Result<Progress<H::Permit>, Halt> {
+    let asked = *control.subscribe().borrow();
+    let forward = matches!(
+        first,
+        SagaCommand::Create { .. } | SagaCommand::Advance { .. } | SagaCommand::Recover { .. }
+    );
+    seen.paused = asked.paused && asked.stop == Stop::Go && forward;
+    if seen.paused { held_back(host, first).await } else { host.commit(first, None).await }
 }
 
 /// An attempt that was begun by whoever drove the saga before and was cut off, and that may still be at work.
@@ -111,19 +132,19 @@ where
     H: Host + ?Sized,
     E: Executor<H::Permit> + ?Sized,
 {
-    let wakes = control.subscribe().borrow().wakes;
+    let mut seen = seen_before(control);
     let progress = match (turn, left.is_empty()) {
         (true, _) => host.commit(SagaCommand::Cancel, None).await?,
-        (false, true) => host.commit(SagaCommand::recover(), None).await?,
+        (false, true) => begin((host, control), SagaCommand::recover(), &mut seen).await?,
         (false, false) => Progress { starts: Vec::new(), next_wake: None, state },
     };
-    go_on((host, executor, control), wakes, Running::of(left), progress).await
+    go_on((host, executor, control), seen, Running::of(left), progress).await
 }
 
 /// Drives on from here.
 async fn go_on<'a, H, E>(
     (host, executor, control): (&H, &'a E, &Control),
-    wakes: u64,
+    mut seen: Signal,
     mut running: Running<'a>,
     mut progress: Progress<H::Permit>,
 ) -> Result<SagaState, Halt>
@@ -133,11 +154,11 @@ where
     H::Permit: 'a,
 {
     let mut signals = control.subscribe();
-    let mut seen = Signal { wakes, ..Signal::default() };
     let mut patience = None;
     loop {
         take_up(&mut running, &mut progress, executor, host);
         if progress.state.is_terminal() {
+            control.answer(signals.borrow().relieved);
             return Ok(progress.state);
         }
         let signal = *signals.borrow_and_update();
@@ -168,6 +189,7 @@ where
                         take_up(&mut running, relieved.insert(next), executor, host);
                     }
                     seen.relieved = signal.relieved;
+                    control.answer(signal.relieved);
                     relieved.unwrap_or(progress)
                 }
                 Stop::Go if seen.paused && !signal.paused => {
@@ -235,6 +257,21 @@ where
             }
         };
     }
+}
+
+/// The first command of a saga that is to be paused before it starts anything.
+async fn held_back<H: Host + ?Sized>(host: &H, mut first: SagaCommand) -> Result<Progress<H::Permit>, Halt> {
+    if let SagaCommand::Create { begin, .. } = &mut first {
+        *begin = Begin::Later;
+        host.commit(first, None).await?;
+        first = SagaCommand::advance();
+    }
+    // Nothing starts by it, so nothing of what it gives has to be taken up.
+    match host.commit(SagaCommand::Pause, None).await {
+        Ok(_) | Err(Halt::Denied(SagaDenial::TurnedBack | SagaDenial::Over { .. })) => {}
+        Err(halt) => return Err(halt),
+    }
+    host.commit(first, None).await
 }
 
 /// How far patience with executions has gone after a cancellation.

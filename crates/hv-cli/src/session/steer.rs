@@ -11,6 +11,7 @@ use hv_core::saga::SagaState;
 use hv_core::saga::drive::Control;
 use hv_core::types::Did;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -46,6 +47,9 @@ struct Request {
 struct Reply {
     words: String,
     done: bool,
+    /// Whether it was not taken up, because it makes no sense.
+    #[serde(default)]
+    refused: bool,
 }
 
 /// What a word to cancel turns back.
@@ -72,10 +76,27 @@ pub(super) async fn look(hv: &Hypervisor, scene: &Scene) -> Result<(), LiveFailu
     let Some(Request { id, word }) = read::<Request>(&file) else { return Ok(()) };
     let _ = fs::remove_file(&file);
     let mut shown = Shown::NotYet;
+    let reply = beside(&scene.data, &format!("saga.{id}"));
+    if let Word::Relieve(agent) = &word
+        && let Some(words) = stranger(hv, scene, agent)?
+    {
+        return write(&reply, &Reply { words, done: false, refused: true });
+    }
     match (&word, &scene.cancels) {
         (Word::Pause, _) if turned_back(hv, scene)? => shown = Shown::No(UNDOING),
-        (Word::Pause, _) => scene.control.pause(),
-        (Word::Resume, _) => scene.control.resume(),
+        (Word::Pause, cancels) => {
+            scene.control.pause();
+            // Behind the look around the work would begin.
+            if let Cancels::Following(work) = cancels {
+                work.pause();
+            }
+        }
+        (Word::Resume, cancels) => {
+            scene.control.resume();
+            if let Cancels::Following(work) = cancels {
+                work.resume();
+            }
+        }
         (Word::Relieve(agent), _) => scene.control.relieve(agent.clone()),
         (Word::Cancel, Cancels::Driven) => scene.control.cancel(PATIENCE),
         (Word::Cancel, Cancels::Following(work)) => {
@@ -110,7 +131,28 @@ pub(super) async fn look(hv: &Hypervisor, scene: &Scene) -> Result<(), LiveFailu
         (_, Shown::NotYet) => ("it was asked for, and is not recorded yet".to_owned(), false),
         (_, Shown::No(why)) => (why.to_owned(), false),
     };
-    write(&beside(&scene.data, &format!("saga.{id}")), &Reply { words, done })
+    write(&reply, &Reply { words, done, refused: false })
+}
+
+/// What to say of an agent that no step of the saga is, or may come to be, in the hands of.
+fn stranger(hv: &Hypervisor, scene: &Scene, agent: &Did) -> Result<Option<String>, LiveFailure> {
+    let now = hv.saga_machine(&scene.session, &scene.saga)?;
+    let Some(saga) = now.as_ref().or(scene.machine.as_ref()) else { return Ok(None) };
+    let agents: BTreeSet<&Did> = saga
+        .steps()
+        .iter()
+        .flat_map(|step| [Some(&step.agent), step.substitute.as_ref()])
+        .flatten()
+        .collect();
+    if agents.contains(agent) {
+        return Ok(None);
+    }
+    let names: Vec<&str> = agents.into_iter().map(Did::as_str).collect();
+    Ok(Some(format!(
+        "no step of the saga `{}`, which runs now, is {agent}'s, so nothing is stopped; its agents are {}",
+        scene.saga,
+        names.join(", ")
+    )))
 }
 
 /// Whether the saga that is driven undoes what was done.
@@ -150,8 +192,11 @@ pub(crate) fn ask(data: &Path, word: Word, wait: Duration) -> Result<(String, bo
     write(&file, &Request { id, word })?;
     let until = Instant::now() + wait;
     loop {
-        if let Some(Reply { words, done }) = read::<Reply>(&reply) {
+        if let Some(Reply { words, done, refused }) = read::<Reply>(&reply) {
             let _ = fs::remove_file(&reply);
+            if refused {
+                return Err(LiveFailure::Input { why: words });
+            }
             return Ok((words, done));
         }
         if Instant::now() > until {

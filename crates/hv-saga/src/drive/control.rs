@@ -4,6 +4,7 @@ use crate::{Did, Purpose};
 #[cfg(any(feature = "command", feature = "http"))]
 use core::task::Poll;
 use core::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
@@ -17,6 +18,8 @@ struct Inner {
     signal: watch::Sender<Signal>,
     halted: watch::Sender<Halted>,
     relieved: Mutex<Vec<Did>>,
+    /// So many of them a driver has taken the work from.
+    answered: AtomicUsize,
 }
 
 /// What was asked of the driver so far.
@@ -63,6 +66,7 @@ impl Control {
             signal: watch::Sender::new(Signal::default()),
             halted: watch::Sender::new(Halted::default()),
             relieved: Mutex::default(),
+            answered: AtomicUsize::new(0),
         }))
     }
 
@@ -96,7 +100,7 @@ impl Control {
     }
 
     /// Starts no execution until [`resume`](Self::resume); the pause is recorded. Attempts that run go on, and
-    /// so do probes. The driver waits meanwhile.
+    /// so do probes. The driver waits meanwhile, and one that begins meanwhile pauses its saga first.
     pub fn pause(&self) {
         self.0.signal.send_modify(|signal| signal.paused = true);
     }
@@ -107,7 +111,8 @@ impl Control {
     }
 
     /// Takes the work from an agent: what it executes is dropped and in doubt, and what it has not finished is
-    /// handed over to the substitutes that its steps name.
+    /// handed over to the substitutes that its steps name. A driver that begins once another has done so does not
+    /// repeat it.
     pub fn relieve(&self, agent: Did) {
         let mut relieved = self.0.relieved.lock().unwrap_or_else(PoisonError::into_inner);
         relieved.push(agent);
@@ -139,6 +144,15 @@ impl Control {
 
     pub(super) fn halt(&self, which: Halted) {
         self.0.halted.send_modify(|halted| *halted = which.max(*halted));
+    }
+
+    /// So many of those relieved no driver that begins now relieves again.
+    pub(super) fn answered(&self) -> usize {
+        self.0.answered.load(SeqCst)
+    }
+
+    pub(super) fn answer(&self, relieved: usize) {
+        self.0.answered.fetch_max(relieved, SeqCst);
     }
 
     /// The agents relieved from this place of the list on.
