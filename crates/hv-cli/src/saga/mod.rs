@@ -141,14 +141,10 @@ fn watch(args: &args::PickArgs) -> Result<Exit, Failure> {
             none => none.insert(Watched::begin(&args.data)?),
         };
         let trail = &watched.trail;
-        let lines = told::lines(trail, args.saga.as_deref());
+        let said = if args.json { told::objects } else { told::lines };
+        let lines = said(trail, args.saga.as_deref());
         for line in lines.iter().filter(|line| !before.contains(*line)) {
-            if args.json {
-                let line = serde_json::to_string(line).map_err(|error| Failure::Hv(error.to_string()))?;
-                output::print(&format_args!("{line}\n"))?;
-            } else {
-                output::print(&format_args!("{line}\n"))?;
-            }
+            output::print(&format_args!("{line}\n"))?;
         }
         if trail.ended(args.saga.as_deref()) {
             let misnamed = lines.is_empty() && args.saga.is_some();

@@ -11,7 +11,6 @@ use hv_core::types::{ActionId, StepId};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::sync::Arc;
 
 /// One line a saga, then what waits for a person.
 pub(super) fn list(trail: &Trail, as_json: bool) -> Result<Exit, Failure> {
@@ -132,6 +131,19 @@ pub(super) fn lines(trail: &Trail, name: Option<&str>) -> Vec<String> {
     lines
 }
 
+/// The same as objects: the fields of a step with its session and saga, and those of a saga without its steps.
+pub(super) fn objects(trail: &Trail, name: Option<&str>) -> Vec<String> {
+    let mut objects = Vec::new();
+    for (session, .., told) in trail.sagas(name) {
+        for (step, def) in (0u32..).zip(told.saga.steps()) {
+            let of = [("session", session.name.as_str().into()), ("saga", told.id.as_str().into())];
+            objects.push(with(step_fields(told, step, def), of).to_string());
+        }
+        objects.push(saga_fields(&session.name, told).to_string());
+    }
+    objects
+}
+
 fn names(told: &Told, def: &StepDef) -> Vec<String> {
     let name = |after: &u32| told.saga.steps().get(*after as usize).map(|step| step.id.to_string());
     def.after.iter().filter_map(name).collect()
@@ -199,29 +211,42 @@ fn was_seen(told: &Told, of: u32) -> bool {
 }
 
 fn fields(session: &str, told: &Told) -> Value {
-    let saga = &told.saga;
-    let step = |(step, def): (u32, &Arc<StepDef>)| {
-        let run = saga.step(step).map(|(_, run)| *run).unwrap_or_default();
-        json!({
-            "id": def.id.as_str(),
-            "agent": saga.agent(step).unwrap_or(&def.agent).as_str(),
-            "action": def.action.as_str(),
-            "after": names(told, def),
-            "needs": def.needs(),
-            "state": run.state.name(),
-            "executes": run.executes,
-            "undos": run.undos,
-            "probes": run.probes,
-        })
-    };
+    let steps: Vec<Value> =
+        (0u32..).zip(told.saga.steps()).map(|(step, def)| step_fields(told, step, def)).collect();
+    with(saga_fields(session, told), [("steps", steps.into())])
+}
+
+/// A saga without its steps.
+fn saga_fields(session: &str, told: &Told) -> Value {
     json!({
         "session": session,
         "saga": told.id.as_str(),
-        "state": saga.state().name(),
-        "paused": saga.is_paused(),
+        "state": told.saga.state().name(),
+        "paused": told.saga.is_paused(),
         "cause": cause(told),
-        "steps": (0u32..).zip(saga.steps()).map(step).collect::<Vec<_>>(),
     })
+}
+
+fn step_fields(told: &Told, step: u32, def: &StepDef) -> Value {
+    let run = told.saga.step(step).map(|(_, run)| *run).unwrap_or_default();
+    json!({
+        "id": def.id.as_str(),
+        "agent": told.saga.agent(step).unwrap_or(&def.agent).as_str(),
+        "action": def.action.as_str(),
+        "after": names(told, def),
+        "needs": def.needs(),
+        "state": run.state.name(),
+        "executes": run.executes,
+        "undos": run.undos,
+        "probes": run.probes,
+    })
+}
+
+fn with<const N: usize>(mut value: Value, more: [(&str, Value); N]) -> Value {
+    if let Some(fields) = value.as_object_mut() {
+        fields.extend(more.map(|(name, value)| (name.to_owned(), value)));
+    }
+    value
 }
 
 /// How sagas are drawn.
