@@ -109,6 +109,27 @@ fn a_retry_is_interrupted_in_order() {
     }
 }
 
+/// An undo that could not even start is not tried, and the word of the witness is not used up.
+#[test]
+fn a_retry_without_the_work_folder_is_bad_input_and_takes_no_word() {
+    let after = Aftermath::of("test -e MENDED");
+    let (work, away) = (after.run.work(), after.run.folder.path().join("away"));
+    std::fs::write(work.join("MENDED"), "").unwrap();
+    std::fs::rename(&work, &away).unwrap();
+    let mut retry = after.settling("retry");
+    let gone = ran(&mut retry);
+    assert_eq!(gone.status.code(), Some(2), "{}", said(&gone));
+    assert!(
+        said(&gone).contains("is not there; put it back, then go on with `hv saga retry"),
+        "{}",
+        said(&gone)
+    );
+    std::fs::rename(&away, &work).unwrap();
+    let again = ran(&mut retry);
+    assert_eq!(again.status.code(), Some(0), "{}", said(&again));
+    assert_complete(&after.run);
+}
+
 /// The undo that a killed retry has left is stopped before anybody tries again or says what became of it, once its time is
 /// over; before that the item is busy. What the step itself has begun, as a service, goes on.
 #[test]

@@ -61,7 +61,7 @@ fn filled(file: &Path, folder: &Path, free: u32) -> Filled {
         "$HV" audit verify --json "$DISK/trail" > "$DIR/between.json"
         "$HV" saga list --json "$DISK/trail" > "$DIR/sagas.json"
         rm "$DISK/ballast"
-        "$HV" run --resume --json --data "$DISK/trail" > "$DIR/second.json" 2> "$DIR/second.err"
+        "$HV" run --resume "$FILE" --json --data "$DISK/trail" --work "$DIR/work" > "$DIR/second.json" 2> "$DIR/second.err"
         echo $? > "$DIR/second.code"
         "$HV" audit verify --sealed --json "$DISK/trail" > "$DIR/after.json"
         true"#;
@@ -102,12 +102,8 @@ fn holds(name: &str, free: u32, ends: &[i32], left: &Filled) -> bool {
     let tells =
         said.contains("no storage space; make room there, then go on with `hv run --resume FILE --data ");
     assert!(tells && said.contains("/disk/trail`"), "{name}, {free} KiB: {said}");
-    if *begun == 0 {
-        assert_eq!(*second, 3, "{name}, {free} KiB: nothing was begun, and nothing is");
-        return false;
-    }
     assert!(ends.contains(second), "{name}, {free} KiB: {second}");
-    true
+    *begun > 0
 }
 
 #[test]

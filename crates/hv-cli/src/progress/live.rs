@@ -61,8 +61,7 @@ impl Live {
     fn follow(&mut self, event: &Event, at: Timestamp) -> Stays {
         match event {
             Event::StepStarted { step, agent, action, ring, attempt, attempts } => {
-                let again =
-                    if *attempts > 1 { format!(", attempt {attempt} of {attempts}") } else { String::new() };
+                let again = words::again(*attempt, *attempts);
                 self.set(step, format!("{action} by {agent} in {ring}{again}"), at, None);
                 Stays::No
             }
@@ -171,7 +170,7 @@ mod tests {
             action: ActionId::new("git.push").unwrap(),
             ring: Ring::Standard,
             attempt,
-            attempts,
+            attempts: Some(attempts),
         }
     }
 

@@ -71,8 +71,8 @@ pub enum Event {
         ring: Ring,
         /// Which attempt, counted from 1.
         attempt: u32,
-        /// How many there may be.
-        attempts: u32,
+        /// How many there may be; nothing where a crash or a handover allows more than its retries.
+        attempts: Option<u32>,
     },
     /// An attempt failed.
     AttemptFailed {

@@ -17,6 +17,15 @@ pub(super) enum Tone {
     Bad,
 }
 
+/// Which attempt it is, of as many as there may be, where it is not the only one.
+pub(super) fn again(attempt: u32, attempts: Option<u32>) -> String {
+    match (attempt, attempts) {
+        (1, None | Some(1)) => String::new(),
+        (_, Some(attempts)) if attempt <= attempts => format!(", attempt {attempt} of {attempts}"),
+        _ => format!(", attempt {attempt}"),
+    }
+}
+
 /// An event as one line without control characters; none for what a line before it said already.
 pub(super) fn line(event: &Event) -> Option<(Tone, String)> {
     let (tone, text) = match event {
@@ -50,10 +59,7 @@ pub(super) fn line(event: &Event) -> Option<(Tone, String)> {
             (Tone::Neutral, text.into())
         }
         Event::StepStarted { step, agent, action, ring, attempt, attempts } => {
-            let again = match (attempt, attempts) {
-                (1, 1) => String::new(),
-                _ => format!(", attempt {attempt} of {attempts}"),
-            };
+            let again = again(*attempt, *attempts);
             (Tone::Neutral, format!("{step}: {agent} starts {action} in {ring}{again}"))
         }
         Event::AttemptFailed { step, purpose: Purpose::Execute, attempt, reason } => {

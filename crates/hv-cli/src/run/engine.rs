@@ -11,14 +11,14 @@ use super::interrupts::Interrupts;
 use super::killable::{halted, killable};
 use super::marks::{Marks, marker};
 use super::verified::verified;
-use super::watch::{show, watch};
+use super::watch::{Names, show, watch};
 use super::{RunFailure, place};
 use crate::args::RunArgs;
 use crate::plan::adapters::Switch;
 use crate::plan::{Bound, BoundStep, Plan, UnprovenUndo};
 use crate::progress::{Event, Phase, Progress, Start, Style};
 use crate::report::{Done, Outcome, Report, VouchReport};
-use hv_core::audit::{FileLog, Log, LogError};
+use hv_core::audit::FileLog;
 use hv_core::config::Config;
 use hv_core::identity::Envelope;
 use hv_core::liability::Stake;
@@ -30,18 +30,20 @@ use hv_core::saga::{self, Limits, SagaCommand, SagaState, StepDef};
 use hv_core::types::{ActionKind, Reversibility, SagaId, SessionId};
 use hv_core::{Clock, Error, Grant, Hypervisor, Presented, SagaHost, SystemClock};
 use hv_integrations::correction::{FailureKind, FailureReport};
+use resumed::{open_run, resume};
 use std::collections::BTreeMap;
 use std::io::Stderr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use summary::{blank, ended, report};
+use summary::report;
 
 mod pace;
 mod paused;
 mod rehearsal;
 mod resumed;
 mod summary;
+mod taken_up;
 
 /// The name of the saga that does the work.
 pub(crate) const WORK: &str = "work";
@@ -75,6 +77,13 @@ enum End {
     Outcome(Outcome),
     /// The process was told to stop; the trail stays open.
     Abandoned,
+}
+
+/// Whether the session of a run was recorded before: then it was interrupted before it was known what to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum There {
+    Yes,
+    No,
 }
 
 pub(super) fn run(
@@ -130,16 +139,29 @@ async fn begin(
     let hv = pace::open(trail, config, &plan)?;
     let connected = Connected::to(hv, &plan)?;
     let hv = connected.hv.clone();
-    if let Some((open, history)) = open_run(&hv, &log)? {
-        let session = open.to_string();
-        if !history.is_of_a_run() {
+    let (session, there) = match open_run(&hv, &log)? {
+        None => (session, There::No),
+        Some((open, history)) if !history.is_of_a_run() => {
             hv.seal().await?;
-            return Err(RunFailure::NoRun { data, session });
+            return Err(RunFailure::NoRun { data, session: open.to_string() });
         }
-        return Err(RunFailure::Unfinished { data, session });
-    }
+        Some((open, history)) if history.note(NOTE).is_some() => {
+            return Err(RunFailure::Unfinished { data, session: open.to_string() });
+        }
+        Some((open, _)) if !args.resume => {
+            return Err(RunFailure::NothingBegun { data, session: Some(open.to_string()) });
+        }
+        Some((open, history)) => {
+            let named = plan.session().id.as_ref().is_none_or(|id| *id == open);
+            if !named || history.created != Some((plan.session().creator.clone(), settings)) {
+                let (session, file) = (open.to_string(), PathBuf::from(plan.source().name()));
+                return Err(RunFailure::OtherSettings { data, session, file });
+            }
+            (open, There::Yes)
+        }
+    };
     let fits = same_node(&plan, hv.config()?, &data);
-    let bound = match fits.and_then(|()| placed(&plan, &session, &log, &work, &data)) {
+    let bound = match fits.and_then(|()| placed(&plan, (&session, there), &log, &work, &data)) {
         Ok(bound) => bound,
         Err(failure) => {
             // Opening it has said that the trail goes on; it does not.
@@ -159,9 +181,12 @@ async fn begin(
     drop(hv);
     let run = Run::new((connected, session, &data), plan, bound, brought, &begun, progress, interrupts)?;
     run.announce(&data, Start::New);
-    let watcher = tokio::spawn(watch(run.hv.subscribe(), Arc::clone(&run.progress)));
+    let names = Names::read(&*log, &run.session)?;
+    let watcher = tokio::spawn(watch(names, run.hv.subscribe(), Arc::clone(&run.progress)));
     let marks = Marks::begin(marker, args.mark_every, log.clone(), &run.progress);
-    run.hv.create_session(&run.session, settings, &run.plan.session().creator).await?;
+    if there == There::No {
+        run.hv.create_session(&run.session, settings, &run.plan.session().creator).await?;
+    }
     let note = serde_json::to_vec(&begun).map_err(|_| RunFailure::Unreadable { what: "the session file" })?;
     run.hv.note(&run.session, NOTE, note).await?;
     finish(run, entrants, data, (log, marks), watcher).await
@@ -170,118 +195,15 @@ async fn begin(
 /// The plan with the folders of this run in it, where the trail has room for it.
 fn placed(
     plan: &Plan,
-    session: &SessionId,
+    (session, there): (&SessionId, There),
     log: &FileLog,
     work: &Path,
     data: &Path,
 ) -> Result<Bound, RunFailure> {
-    if History::read(log, Some(session))?.is_some() {
+    if there == There::No && History::read(log, Some(session))?.is_some() {
         return Err(RunFailure::SessionTaken { session: session.to_string(), data: data.to_owned() });
     }
     Ok(plan.bind(&place::prepare_work(work, data)?)?)
-}
-
-/// The open session that a run began, or else the first one, with what the trail says of it.
-fn open_run(hv: &Hypervisor, log: &FileLog) -> Result<Option<(SessionId, History)>, RunFailure> {
-    let mut first = None;
-    for open in hv.open_sessions()? {
-        let Some(history) = History::read(log, Some(&open))? else { continue };
-        if history.note(NOTE).is_some() {
-            return Ok(Some((open, history)));
-        }
-        first.get_or_insert((open, history));
-    }
-    Ok(first)
-}
-
-async fn resume(
-    (args, config): (&RunArgs, &Config),
-    plan: Option<Plan>,
-    progress: Arc<Mutex<Progress<Stderr>>>,
-    interrupts: Interrupts,
-) -> Result<Report, RunFailure> {
-    let Some(data) = &args.data else { return Err(RunFailure::NoHome) };
-    let data = place::absolute(data)?;
-    let marker = marker(args, &data)?;
-    let (trail, plan) = match (place::reopen(&data), plan) {
-        (Ok(trail), plan) => (trail, plan),
-        (Err(RunFailure::Log(LogError::NoLog { .. })), Some(plan)) => {
-            return Box::pin(begin((args, config), plan, progress, interrupts)).await;
-        }
-        // Interrupted between the folder and the first byte in it.
-        (Err(RunFailure::Log(LogError::NoLog { .. })), None) if place::is_empty_folder(&data) => {
-            (place::open_or_create(&data, Duration::ZERO)?, None)
-        }
-        (Err(failure), _) => return Err(failure),
-    };
-    let log = Arc::clone(trail.log());
-    let hv = Hypervisor::open_configured(trail, Arc::new(SystemClock), config)?;
-    let (open, history) = match open_run(&hv, &log)? {
-        Some((open, history)) => (Some(open), Some(history)),
-        None => (None, History::read(&*log, None)?),
-    };
-    let Some(history) = history else {
-        if let Some(plan) = plan {
-            drop((hv, log));
-            return Box::pin(begin((args, config), plan, progress, interrupts)).await;
-        }
-        // Interrupted before there was a session: nothing was done, so there is nothing to undo.
-        hv.seal().await?;
-        drop(hv);
-        return verified(blank(None, &data), &data);
-    };
-    let session = history.session.clone();
-    if !history.is_of_a_run() {
-        // Somebody else's, whom it would end; its own commands settle what an interrupted one left.
-        hv.seal().await?;
-        return Err(RunFailure::NoRun { data, session: session.to_string() });
-    }
-    let Some(note) = history.note(NOTE) else {
-        // Interrupted before it was known what to do: nothing was done, so there is nothing to undo.
-        let root = if open.is_some() { Some(hv.terminate_session(&session).await?) } else { history.root };
-        hv.seal().await?;
-        drop(hv);
-        let mut report = blank(Some(session), &data);
-        (report.root, report.started) = (root, history.started);
-        return verified(report, &data);
-    };
-    let Some(note) = log.payload(&note)? else {
-        if open.is_none() {
-            hv.seal().await?;
-        }
-        return Err(RunFailure::Purged { data, session: session.to_string() });
-    };
-    let begun: Begun =
-        serde_json::from_slice(&note).map_err(|_| RunFailure::Unreadable { what: "the note of the run" })?;
-    let source =
-        begun.source().map_err(|_| RunFailure::Unreadable { what: "the format of the session file" })?;
-    if let Some(given) = plan.filter(|given| given.source().text() != source.text()) {
-        if open.is_none() {
-            hv.seal().await?;
-        }
-        let file = PathBuf::from(given.source().name());
-        return Err(RunFailure::OtherFile { data, session: session.to_string(), file });
-    }
-    let plan = Plan::parse(&source)?;
-    let work = PathBuf::from(&begun.work);
-    let bound = plan.bind(&work)?;
-    if open.is_none() {
-        // It had ended; the report is the same as then.
-        let end = ended(&history);
-        hv.seal().await?;
-        drop(hv);
-        Marks::begin(marker, args.mark_every, log.clone(), &progress).end().await?;
-        return report(&history, &*log, &bound, &data, end).and_then(|report| verified(report, &data));
-    }
-    plan.check_references()?;
-    let entrants = entrants(&plan)?;
-    let brought = brought(&plan, &bound)?;
-    let connected = Connected::to(hv, &plan)?;
-    let run = Run::new((connected, session, &data), plan, bound, brought, &begun, progress, interrupts)?;
-    run.announce(&data, Start::Resumed);
-    let watcher = tokio::spawn(watch(run.hv.subscribe(), Arc::clone(&run.progress)));
-    let marks = Marks::begin(marker, args.mark_every, log.clone(), &run.progress);
-    finish(run, entrants, data, (log, marks), watcher).await
 }
 
 /// Drives a run to its end, closes its trail and reports.
@@ -410,6 +332,8 @@ impl Run {
                     false => End::Outcome(Outcome::RolledBack),
                 };
                 let End::Outcome(outcome) = end else { return Ok(End::Abandoned) };
+                // A pause of the look before it ended when the work was let go on.
+                self.interrupts.control(Phase::ObservingAfter).resume();
                 let observed = self.observe(Phase::ObservingAfter, "observe-after").await?;
                 if matches!(self.judge("observe-after", observed)?, End::Abandoned) {
                     return Ok(End::Abandoned);

@@ -12,7 +12,7 @@ use hv_core::saga::{
     Cause, Class, Failure, Move, Output, Purpose, Reason, SagaState, StepDef, StepState, Task,
 };
 use hv_core::types::{Did, Digest, Illegal, Ring, SagaId, SessionId, Sigma, StepId, Timestamp, Wire};
-use hv_core::{Retried, Settlement, TrailEvent, TrailRecord, read_record};
+use hv_core::{Retried, SessionConfig, Settlement, TrailEvent, TrailRecord, read_record};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct History {
     pub(crate) session: SessionId,
+    /// Who created it, and with which settings.
+    pub(crate) created: Option<(Did, SessionConfig)>,
     stream: StreamNo,
     pub(crate) started: Timestamp,
     pub(crate) ended: Option<Timestamp>,
@@ -118,6 +120,7 @@ impl History {
     fn begin(session: SessionId, stream: StreamNo, started: Timestamp) -> Self {
         Self {
             session,
+            created: None,
             stream,
             started,
             ended: None,
@@ -259,6 +262,9 @@ impl History {
 
     fn session(&mut self, event: SessionEvent, attached: Option<Digest>, lsn: Lsn) {
         match event {
+            SessionEvent::Session { event: MembershipEvent::Created { creator, config, .. } } => {
+                self.created = Some((creator, config));
+            }
             SessionEvent::Session { event: MembershipEvent::Joined { did, .. } } => self.members.push(did),
             SessionEvent::Session { event: MembershipEvent::Evicted { member, reason } } => {
                 let did = self.members.get(member as usize);

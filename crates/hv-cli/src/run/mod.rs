@@ -8,6 +8,7 @@ mod discreet;
 mod engine;
 mod entrants;
 mod findings;
+mod foreseen;
 pub(crate) mod history;
 mod interrupts;
 mod killable;
@@ -120,6 +121,42 @@ pub enum RunFailure {
         /// The file that was given now.
         file: PathBuf,
     },
+    /// There is no session yet, or one of which nothing was begun, and nobody says what is to be done.
+    NothingBegun {
+        /// The folder of the trail.
+        data: PathBuf,
+        /// Its session, where that was recorded.
+        session: Option<String>,
+    },
+    /// The session that is to be begun was recorded otherwise than is said of it now.
+    OtherSettings {
+        /// The folder of the trail.
+        data: PathBuf,
+        /// Its session.
+        session: String,
+        /// The file that was given now.
+        file: PathBuf,
+    },
+    /// A run that is to go on works in another folder than the one given.
+    OtherWork {
+        /// The folder of the trail.
+        data: PathBuf,
+        /// Its session.
+        session: String,
+        /// The folder that was given now.
+        given: PathBuf,
+        /// Where it works.
+        work: PathBuf,
+    },
+    /// The work folder of a run that has begun is not there.
+    NoWork {
+        /// The work folder.
+        work: PathBuf,
+        /// What is wrong with it.
+        why: io::ErrorKind,
+        /// The command that goes on.
+        next: String,
+    },
     /// The session of the trail was not begun by a run.
     NoRun {
         /// The folder of the trail.
@@ -200,6 +237,10 @@ impl RunFailure {
             | Self::Unusable { .. }
             | Self::NoHome
             | Self::OtherFile { .. }
+            | Self::NothingBegun { .. }
+            | Self::OtherSettings { .. }
+            | Self::OtherWork { .. }
+            | Self::NoWork { .. }
             | Self::NoRun { .. }
             | Self::Purged { .. }
             | Self::SessionTaken { .. }
@@ -257,6 +298,47 @@ impl fmt::Display for RunFailure {
                  file in another folder",
                 data = data.display(),
                 file = file.display()
+            ),
+            Self::NothingBegun { data, session: None } => write!(
+                f,
+                "nothing was begun in {data}; give the session file: `hv run --resume FILE --data {data}`",
+                data = data.display()
+            ),
+            Self::NothingBegun { data, session: Some(session) } => write!(
+                f,
+                "session `{session}` in {data} was recorded, and nothing of it was begun; give its session file: `hv run \
+                 --resume FILE --data {data}`",
+                data = data.display()
+            ),
+            Self::OtherSettings { data, session, file } => write!(
+                f,
+                "session `{session}` in {} was recorded with another id, creator or settings than {} and the limits of \
+                 this node give it; give the file and the options with which it was begun, or choose another folder",
+                data.display(),
+                file.display()
+            ),
+            Self::OtherWork { data, session, given, work } => write!(
+                f,
+                "a resumed run works where it was begun: session `{session}` in {} works in {}, not in {}; leave --work \
+                 out",
+                data.display(),
+                work.display(),
+                given.display()
+            ),
+            Self::NoWork { work, why: io::ErrorKind::NotFound, next } => write!(
+                f,
+                "the work folder {} is not there; put it back, then go on with `{next}`",
+                work.display()
+            ),
+            Self::NoWork { work, why: io::ErrorKind::NotADirectory, next } => write!(
+                f,
+                "the work folder {} is no folder; put it back, then go on with `{next}`",
+                work.display()
+            ),
+            Self::NoWork { work, why, next } => write!(
+                f,
+                "the work folder {} cannot be used: {why}; mend that, then go on with `{next}`",
+                work.display()
             ),
             Self::NoRun { data, session } => write!(
                 f,

@@ -58,6 +58,17 @@ pub(super) fn prepare_work(work: &Path, data: &Path) -> Result<PathBuf, RunFailu
     check_work(&work, data).map(|()| work)
 }
 
+/// Checks that the work folder of a run that has begun is where it was, before anything is recorded: no program of it could
+/// start, and that would count as a failure of its agents. `next` is the command that goes on once it is back.
+pub(crate) fn check_there(work: &Path, next: &str) -> Result<(), RunFailure> {
+    let failure = |why| RunFailure::NoWork { work: work.to_owned(), why, next: next.to_owned() };
+    match fs::metadata(work) {
+        Ok(there) if there.is_dir() => Ok(()),
+        Ok(_) => Err(failure(io::ErrorKind::NotADirectory)),
+        Err(error) => Err(failure(error.kind())),
+    }
+}
+
 /// Checks that neither folder lies in the other.
 fn apart(work: &Path, data: &Path) -> Result<(), RunFailure> {
     if work.starts_with(data) || data.starts_with(work) {
@@ -122,11 +133,6 @@ pub(crate) fn open_or_create(data: &Path, wait: Duration) -> Result<OpenTrail<Fi
         }
         opened => opened,
     }
-}
-
-/// Whether the folder is there and holds nothing.
-pub(super) fn is_empty_folder(data: &Path) -> bool {
-    fs::read_dir(data).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// The trail of a run that was interrupted.

@@ -1,12 +1,14 @@
 //! From durable records to what a person sees: one direction, nothing decided.
 
+use super::RunFailure;
 use super::engine::WORK;
 use crate::output::counted;
 use crate::progress::{Event, Progress};
+use hv_core::audit::{Kind, Log, StreamNo};
 use hv_core::event::{Denial, LedgerEvent, MembershipEvent, SagaEvent, SessionEvent};
-use hv_core::saga::{Cause, Class, Micros, Move, Purpose, SagaState, StepDef};
-use hv_core::types::{Did, Ring, Timestamp};
-use hv_core::{Clock, Notice, Said, SystemClock};
+use hv_core::saga::{Cause, Class, Micros, Move, Purpose, Reason, SagaState, StepDef};
+use hv_core::types::{Did, Illegal, Ring, SessionId, Timestamp};
+use hv_core::{Clock, Notice, Said, SystemClock, TrailEvent, read_record};
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -18,7 +20,7 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// What has to be remembered to put an event into words.
 #[derive(Default)]
-struct Names {
+pub(super) struct Names {
     members: Vec<Did>,
     /// Those of whom was told where they stand.
     met: HashSet<u32>,
@@ -32,13 +34,18 @@ struct Names {
     running: HashMap<(u32, u32), (Purpose, u32)>,
     /// Why the last execution of a step failed.
     failures: HashMap<(u32, u32), String>,
+    /// The steps that may be tried more often than their retries say.
+    more: HashSet<(u32, u32)>,
     /// Refusals whose step has not been told yet.
     refused: Vec<Denial>,
 }
 
 /// Shows what becomes durable until the node is gone.
-pub(super) async fn watch<W: Write>(mut notices: Receiver<Arc<Notice>>, progress: Arc<Mutex<Progress<W>>>) {
-    let mut names = Names::default();
+pub(super) async fn watch<W: Write>(
+    mut names: Names,
+    mut notices: Receiver<Arc<Notice>>,
+    progress: Arc<Mutex<Progress<W>>>,
+) {
     loop {
         match tokio::time::timeout(TICK, notices.recv()).await {
             Ok(Ok(notice)) => {
@@ -68,6 +75,38 @@ pub(super) fn show<W: Write>(progress: &Mutex<Progress<W>>, event: &Event, at: T
 }
 
 impl Names {
+    /// What the trail says already of this session and of who has an account.
+    pub(super) fn read(log: &dyn Log, session: &SessionId) -> Result<Self, RunFailure> {
+        let (mut names, mut stream, mut unreadable) = (Self::default(), None, false);
+        let read = log.replay(&mut |entry| {
+            let Ok(record) = read_record(&entry) else {
+                unreadable = true;
+                return Err(Illegal::new("a record holds events of a known version"));
+            };
+            if let Kind::Genesis { label } = entry.kind
+                && label == session.as_str()
+                && record.stream >= StreamNo::FIRST_SESSION
+            {
+                stream = Some(record.stream);
+            }
+            for event in &record.events {
+                match event {
+                    TrailEvent::Ledger(event) => names.ledger(event, &mut |_| {}),
+                    TrailEvent::Session(event) if stream == Some(record.stream) => {
+                        names.session(event, &mut |_| {});
+                    }
+                    _ => {}
+                }
+            }
+            Ok(())
+        });
+        match read {
+            Ok(_) => Ok(Self { started: None, refused: Vec::new(), ..names }),
+            Err(_) if unreadable => Err(RunFailure::Unreadable { what: "a record" }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn tell(&mut self, said: Said<'_>, show: &mut dyn FnMut(Event)) {
         match said {
             Said::Node(_) => {}
@@ -193,6 +232,9 @@ impl Names {
                 if let (Some((Purpose::Execute, _)), Some(failure)) = (ran, to.failure()) {
                     self.failures.insert((number, *step), failure.to_string());
                 }
+                if to.failure().is_some_and(|failure| failure.reason == Reason::Crashed) {
+                    self.more.insert((number, *step));
+                }
                 let why = self.failures.get(&(number, *step)).map(String::as_str);
                 if let Some(def) = self.step(number, *step) {
                     moved(def, ran, to, why, show);
@@ -214,6 +256,7 @@ impl Names {
                 let known =
                     self.sagas.get_mut(number as usize).and_then(|steps| steps.get_mut(*step as usize));
                 let Some(def) = known else { return };
+                self.more.insert((number, *step));
                 if let Some(agent) = def.substitute.clone() {
                     let text = format!("{}: {agent} takes it over from {}", def.id, def.agent);
                     Arc::make_mut(def).agent = agent;
@@ -253,7 +296,7 @@ impl Names {
             action: def.action.clone(),
             ring,
             attempt,
-            attempts: def.retry.max.saturating_add(1),
+            attempts: (!self.more.contains(&(saga, step))).then(|| def.retry.max.saturating_add(1)),
         });
     }
 }

@@ -6,7 +6,7 @@ use super::trail::Trail;
 use crate::call::CallText;
 use crate::config::args::ConfigArgs;
 use crate::output;
-use crate::run::{RunFailure, begun, settled_left, undoing};
+use crate::run::{RunFailure, begun, place, settled_left, undoing};
 use crate::{Exit, plan::Plan};
 use hv_core::audit::FileOptions;
 use hv_core::identity::{Content, Envelope, Kind, Statement};
@@ -38,6 +38,11 @@ pub(super) fn settle(args: &SettleArgs, how: Settlement) -> Result<Exit, Failure
     let begun = note
         .ok_or_else(|| "no session file is kept with its session".to_owned())
         .and_then(|note| begun(&args.data, &note));
+    if let (Settlement::Retried {}, Ok(begun)) = (how, &begun) {
+        let next = format!("hv saga retry {} {} --witness FILE", args.data.display(), args.item);
+        place::check_there(Path::new(&begun.work), &next)
+            .map_err(|failure| Failure::Input(failure.to_string()))?;
+    }
     let hv = opened(&args.data)?;
     runtime()?.block_on(async {
         let done = async {

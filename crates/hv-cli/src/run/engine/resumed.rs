@@ -1,153 +1,134 @@
-//! A saga whose driver was cut off is taken up: what it left running is waited for and stopped as what this run begins
-//! itself, so whatever is asked of a run is asked of it then, too.
+//! A run that was interrupted goes on where its trail says that it stands; one that has ended is reported again.
 
-use super::{Run, SURVIVORS};
-use crate::progress::{Event, Phase};
+use super::summary::{blank, ended, report};
+use super::{Run, begin, finish};
+use crate::args::RunArgs;
+use crate::plan::Plan;
+use crate::progress::{Progress, Start};
+use crate::report::Report;
+use crate::run::adapters::Connected;
+use crate::run::begun::{Begun, NOTE};
+use crate::run::brought::brought;
+use crate::run::entrants::entrants;
+use crate::run::foreseen::{Stands, as_begun, foresee};
 use crate::run::history::History;
-use crate::run::left::{GoingOn, blocking, stopped_at_once};
-use crate::session::aim::{self, Aim};
-use crate::session::steer::Cancels;
-use hv_core::saga::drive::{Control, Left, drive_left};
-use hv_core::saga::exec::survivors::{Survivor, survivors_of};
-use hv_core::saga::{AttemptRef, Class, Halt, Outcome, Purpose, Reason, Saga, SagaState};
-use hv_core::{Error, SagaHost};
-use std::collections::BTreeMap;
-use std::io;
-use std::time::Duration;
+use crate::run::interrupts::Interrupts;
+use crate::run::marks::{Marks, marker};
+use crate::run::verified::verified;
+use crate::run::watch::{Names, watch};
+use crate::run::{RunFailure, place};
+use hv_core::audit::{FileLog, Log, LogError};
+use hv_core::config::Config;
+use hv_core::types::SessionId;
+use hv_core::{Hypervisor, SystemClock};
+use std::io::Stderr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
-fn host_halt(error: Error) -> Halt {
-    Halt::Host(Box::new(error))
+/// The open session that a run began, or else the first one, with what the trail says of it.
+pub(super) fn open_run(hv: &Hypervisor, log: &FileLog) -> Result<Option<(SessionId, History)>, RunFailure> {
+    let mut first = None;
+    for open in hv.open_sessions()? {
+        let Some(history) = History::read(log, Some(&open))? else { continue };
+        if history.note(NOTE).is_some() {
+            return Ok(Some((open, history)));
+        }
+        first.get_or_insert((open, history));
+    }
+    Ok(first)
 }
 
-impl Run {
-    /// Drives a saga on that was interrupted. What a step that is done has begun is part of what it did, and goes on.
-    pub(super) async fn taken_up(
-        &self,
-        phase: Phase,
-        host: &SagaHost,
-        control: &Control,
-    ) -> Result<SagaState, Halt> {
-        let (session, id) = (&self.session, host.id());
-        let Some(saga) = self.hv.saga_machine(session, id).map_err(host_halt)? else {
-            return host.state().map_err(host_halt);
-        };
-        let relieved = self.heed_kills(&saga, control).map_err(host_halt)?;
-        let keys: Vec<String> = saga.unsettled_keys(session, id).collect();
-        let (token, sought) = (self.token.clone(), keys.clone());
-        let mut found = blocking(move || survivors_of(&token, &sought)).await.map_err(halt)?;
-        let mut by_step = BTreeMap::new();
-        for at in saga.running() {
-            let Some((def, _)) = saga.step(at.step) else { continue };
-            let keys =
-                [Purpose::Execute, Purpose::Probe, Purpose::Undo].map(|of| of.key(session, id, &def.id));
-            let (of_step, others): (Vec<Survivor>, _) =
-                found.into_iter().partition(|survivor| keys.contains(&survivor.key));
-            found = others;
-            by_step.insert(at.step, (keys.to_vec(), of_step));
+pub(super) async fn resume(
+    (args, config): (&RunArgs, &Config),
+    plan: Option<Plan>,
+    progress: Arc<Mutex<Progress<Stderr>>>,
+    interrupts: Interrupts,
+) -> Result<Report, RunFailure> {
+    let Some(data) = &args.data else { return Err(RunFailure::NoHome) };
+    let data = place::absolute(data)?;
+    let marker = marker(args, &data)?;
+    foresee(&data, plan.is_some(), args.work.as_deref())?;
+    let (trail, plan) = match (place::reopen(&data), plan) {
+        (Ok(trail), plan) => (trail, plan),
+        (Err(RunFailure::Log(LogError::NoLog { .. })), Some(plan)) => {
+            return Box::pin(begin((args, config), plan, progress, interrupts)).await;
         }
-        if !found.is_empty() {
-            // Their attempts were given up before.
-            let keys: Vec<String> = found.into_iter().map(|survivor| survivor.key).collect();
-            stopped_at_once(&self.token, keys, |text| self.tell(&Event::Notice { text }))
-                .await
-                .map_err(halt)?;
-        }
-        let driven = matches!(self.interrupts.cancels(phase), Cancels::Driven);
-        let turned = control.is_cancelled() || (driven && self.interrupts.cancelled());
-        let turned = turned && saga.state() == SagaState::Running;
-        let nothing = by_step.values().all(|(_, of_step)| of_step.is_empty());
-        let (failed, mut failures) = tokio::sync::mpsc::unbounded_channel();
-        let mut left = Vec::new();
-        if !nothing || turned || relieved {
-            let times = self.times_left(&saga, id.as_str())?;
-            for at in saga.running() {
-                let Some(agent) = saga.agent(at.step).cloned() else { continue };
-                let (keys, of_step) = by_step.remove(&at.step).unwrap_or_default();
-                let wait = times.get(&at.step).copied().unwrap_or_default().min(SURVIVORS);
-                left.push(Left {
-                    attempt: at,
-                    agent,
-                    end: self.end(at, (keys, of_step), wait, control, &failed),
-                });
-            }
-        }
-        let driven = drive_left(host, &self.executor, control, (saga.state(), turned), left);
-        tokio::select! {
-            biased;
-            Some(error) = failures.recv() => Err(halt(error)),
-            state = driven => state,
-        }
+        (Err(failure), _) => return Err(failure),
+    };
+    let log = Arc::clone(trail.log());
+    let hv = Hypervisor::open_configured(trail, Arc::new(SystemClock), config)?;
+    let (open, history) = match open_run(&hv, &log)? {
+        Some((open, history)) => (Some(open), Some(history)),
+        None => (None, History::read(&*log, None)?),
+    };
+    let unbegun = history
+        .as_ref()
+        .is_none_or(|history| open.is_some() && history.is_of_a_run() && history.note(NOTE).is_none());
+    if unbegun {
+        // Interrupted before it was known what to do, so that nothing was done: only its file says what that was.
+        drop((hv, log));
+        let session = open.map(|open| open.to_string());
+        let Some(plan) = plan else { return Err(RunFailure::NothingBegun { data, session }) };
+        return Box::pin(begin((args, config), plan, progress, interrupts)).await;
     }
-
-    /// When nothing of an attempt is at work any more.
-    fn end(
-        &self,
-        at: AttemptRef,
-        (keys, found): (Vec<String>, Vec<Survivor>),
-        wait: Duration,
-        control: &Control,
-        failed: &tokio::sync::mpsc::UnboundedSender<io::Error>,
-    ) -> hv_core::saga::BoxFuture<'_, Outcome> {
-        let crashed = || Outcome::failed(Class::Unknown, Reason::Crashed);
-        if found.is_empty() {
-            return Box::pin(async move { crashed() });
-        }
-        for survivor in found {
-            let text =
-                format!("{survivor} goes on since the interruption; it has {} s to end", wait.as_secs());
-            self.tell(&Event::Notice { text });
-        }
-        let going_on = GoingOn::new(&self.token, keys);
-        let (stopping, failed) = (control.stopping(), failed.clone());
-        Box::pin(async move {
-            let asked = stopping.asked(at.purpose);
-            match going_on.ended(wait, asked, |text| self.tell(&Event::Notice { text })).await {
-                Ok(()) => crashed(),
-                Err(error) => {
-                    // Nothing goes on beside it; whoever drives is told, and leaves.
-                    let _ = failed.send(error);
-                    std::future::pending().await
-                }
-            }
-        })
+    let Some(history) = history else { return Err(RunFailure::NothingBegun { data, session: None }) };
+    let session = history.session.clone();
+    if !history.is_of_a_run() {
+        // Somebody else's, whom it would end; its own commands settle what an interrupted one left.
+        hv.seal().await?;
+        return Err(RunFailure::NoRun { data, session: session.to_string() });
     }
-
-    /// What was killed while nobody drove the saga and had begun something in it is stopped and undone, or handed over, as
-    /// if it had been killed now. Whether something was handed over.
-    fn heed_kills(&self, saga: &Saga, control: &Control) -> Result<bool, Error> {
-        let mut relieved = false;
-        if saga.state() != SagaState::Running {
-            return Ok(relieved);
+    let Some(note) = history.note(NOTE) else {
+        // It was ended before it was known what to do: nothing was done, so there is nothing to undo.
+        hv.seal().await?;
+        drop(hv);
+        let mut report = blank(Some(session), &data);
+        (report.root, report.started) = (history.root, history.started);
+        return verified(report, &data);
+    };
+    let Some(note) = log.payload(&note)? else {
+        if open.is_none() {
+            hv.seal().await?;
         }
-        for (target, _) in self.hv.kills()? {
-            if !aim::is_at_work(&target, &self.session, saga) {
-                continue;
-            }
-            match aim::aim(&target, &self.session, saga) {
-                Aim::Relieves(agent) => {
-                    control.relieve(agent);
-                    relieved = true;
-                }
-                Aim::Cancels => control.cancel(Duration::ZERO),
-                Aim::Nothing => {}
-            }
+        return Err(RunFailure::Purged { data, session: session.to_string() });
+    };
+    let begun: Begun =
+        serde_json::from_slice(&note).map_err(|_| RunFailure::Unreadable { what: "the note of the run" })?;
+    let source =
+        begun.source().map_err(|_| RunFailure::Unreadable { what: "the format of the session file" })?;
+    if let Some(given) = plan.filter(|given| given.source().text() != source.text()) {
+        if open.is_none() {
+            hv.seal().await?;
         }
-        Ok(relieved)
+        let file = PathBuf::from(given.source().name());
+        return Err(RunFailure::OtherFile { data, session: session.to_string(), file });
     }
-
-    /// How much of their time attempts have left that run.
-    fn times_left(&self, saga: &Saga, name: &str) -> Result<BTreeMap<u32, Duration>, Halt> {
-        let history = History::read(&**self.hv.log(), Some(&self.session));
-        let history = history.map_err(|failure| halt(io::Error::other(failure.to_string())))?;
-        let told = history.as_ref().and_then(|history| history.saga(name));
-        let left = |at: AttemptRef| {
-            let step = told?.steps.get(at.step as usize)?;
-            Some((at.step, step.time_left(self.hv.now())?))
-        };
-        Ok(saga.running().filter_map(left).collect())
+    let plan = Plan::parse(&source)?;
+    let work = PathBuf::from(&begun.work);
+    let stands = if open.is_some() { Stands::Open } else { Stands::Closed };
+    if let Err(failure) = as_begun(&begun, args.work.as_deref(), (&data, session.as_str()), stands) {
+        if open.is_none() {
+            hv.seal().await?;
+        }
+        return Err(failure);
     }
-}
-
-fn halt(error: io::Error) -> Halt {
-    Halt::Host(Box::new(error))
+    let bound = plan.bind(&work)?;
+    if open.is_none() {
+        // It had ended; the report is the same as then.
+        let end = ended(&history);
+        hv.seal().await?;
+        drop(hv);
+        Marks::begin(marker, args.mark_every, log.clone(), &progress).end().await?;
+        return report(&history, &*log, &bound, &data, end).and_then(|report| verified(report, &data));
+    }
+    plan.check_references()?;
+    let entrants = entrants(&plan)?;
+    let brought = brought(&plan, &bound)?;
+    let connected = Connected::to(hv, &plan)?;
+    let run = Run::new((connected, session, &data), plan, bound, brought, &begun, progress, interrupts)?;
+    run.announce(&data, Start::Resumed);
+    let names = Names::read(&*log, &run.session)?;
+    let watcher = tokio::spawn(watch(names, run.hv.subscribe(), Arc::clone(&run.progress)));
+    let marks = Marks::begin(marker, args.mark_every, log.clone(), &run.progress);
+    finish(run, entrants, data, (log, marks), watcher).await
 }

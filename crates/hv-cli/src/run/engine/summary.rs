@@ -30,12 +30,22 @@ pub(super) fn ended(history: &History) -> Outcome {
     }
 }
 
-/// Why the run turned back: the first of its sagas that did. A rehearsal is called off when it is done, so that is no
-/// reason.
-fn cause(history: &History) -> Option<String> {
+/// Why the run turned back: the first of its sagas that did. A rehearsal is called off when all of it is done, so that is
+/// no reason; and where each went its way and yet no work began, that was called off in between.
+fn cause(history: &History, outcome: Outcome) -> Option<String> {
     let sagas = [SETUP, REHEARSAL, WORK].into_iter().filter_map(|name| Some((name, history.saga(name)?)));
-    let turned = sagas.filter(|(name, saga)| *name != REHEARSAL || saga.cause != Some(Cause::Cancelled {}));
-    let (name, saga, cause) = turned.filter_map(|(name, saga)| Some((name, saga, saga.cause?))).next()?;
+    let its_way = |name, saga: &SagaHistory| {
+        name == REHEARSAL
+            && saga.cause == Some(Cause::Cancelled {})
+            && saga.committed.len() == saga.steps.len()
+    };
+    let turned = sagas.filter(|(name, saga)| !its_way(*name, saga));
+    let found = turned.filter_map(|(name, saga)| Some((name, saga, saga.cause?))).next();
+    let Some((name, saga, cause)) = found else {
+        let went_well = history.saga(REHEARSAL).is_none() || history.rehearsed_well();
+        let called_off = outcome == Outcome::RolledBack && history.saga(WORK).is_none() && went_well;
+        return called_off.then(|| format!("{} before its work began", Cause::Cancelled {}));
+    };
     let why = match cause {
         Cause::Failed { step } | Cause::Denied { step } | Cause::InDoubt { step } => {
             let step = saga.steps.get(step as usize);
@@ -111,7 +121,7 @@ pub(super) fn report(
     Ok(Report {
         outcome,
         exit_code: outcome.exit().code(),
-        cause: cause(history),
+        cause: cause(history, outcome),
         root: history.root,
         work: bound.work.clone(),
         paths: bound.paths.clone(),

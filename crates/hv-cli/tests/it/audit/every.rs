@@ -667,7 +667,6 @@ pub(crate) fn steps() -> Vec<Arc<StepDef>> {
         retry: Retry::times(3),
         undo_window: Some(Duration::from_secs(60)),
         substitute: Some(did("c")),
-        settles: Some(Duration::from_secs(10)),
         ..StepDef::new(publish, git_push, did("b"), Task::from(http))
     };
     vec![Arc::new(first), Arc::new(second.with_probe(Task::command(["true"])))]
