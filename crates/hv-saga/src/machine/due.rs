@@ -82,9 +82,11 @@ pub(super) fn may_ask(def: &StepDef, run: StepRun, failure: &Failure) -> bool {
 /// Until when what attempts at a step have begun may go on, where no probe was asked after that. It counts from the
 /// doubt; of one that was followed by another attempt it is known that it came before that started.
 pub(super) fn settled(def: &StepDef, run: StepRun) -> Micros {
-    let after = |at: Micros| Micros(at.0.saturating_add(Micros::of(def.settles_within()).0));
+    let within = def.settles_within();
+    let after = |at: Micros| Micros(at.0.saturating_add(Micros::of(within).0));
     match run.state {
-        _ if !def.has_effect() || def.probe.is_some() => Micros(0),
+        // What ends with its attempt is waited for by no clock, also where that has gone back.
+        _ if within.is_zero() || !def.has_effect() || def.probe.is_some() => Micros(0),
         // What may be repeated does not wait for that long.
         StepState::InDoubt if def.idempotent.covers(Purpose::Execute) => after(run.moved),
         StepState::InDoubt => run.not_before,

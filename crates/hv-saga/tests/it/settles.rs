@@ -269,6 +269,19 @@ fn a_request_settles_within_its_timeout_where_nothing_is_said() {
     }
 }
 
+/// What ends with its attempt waits for no clock, also for one that has gone back.
+#[test]
+fn what_settles_at_once_is_undone_at_once() {
+    let mut run = begun([step(0, vec![])]);
+    run.now = run.now.after(SETTLES);
+    let attempt = run.saga.running().next().unwrap();
+    let stopped = Verdict::Failed(Failure::new(Class::Unknown, Reason::Stopped));
+    run.commit(SagaCommand::Record { report: Report::of(attempt, stopped) });
+    run.now = Timestamp(run.now.0 - 5_000_000_000);
+    run.crash(0);
+    assert_eq!(runs(&run), ["undo0.1"]);
+}
+
 /// A request that was given up has its effect at the very last moment: it is kept or undone, however the step is declared.
 #[test]
 fn s1_what_comes_late_is_found_or_undone() {
