@@ -288,7 +288,7 @@ async fn s1_a_saga_of_an_earlier_program_is_gone_on_with_or_undone_by_the_functi
         let two = Undos::new().with(action("one"), undo("one")).with(action("two"), undo("two"));
         let refused = session.reopen_saga(&id, &two).await.unwrap_err();
         let Error::Denied(denied) = refused else { panic!("{refused}") };
-        assert!(matches!(&denied.reason, Reason::NoFunction { step, .. } if step.as_str() == "three.2"));
+        assert!(matches!(&denied.reason, Reason::NoFunction(of) if of.1.as_str() == "three.2"));
         assert!(denied.lsn.is_some(), "it is on the trail");
 
         let all = two.with(action("three"), undo("three"));

@@ -68,13 +68,9 @@ pub enum Reason {
     OtherSaga(SagaId),
     /// The program takes up a saga that it holds already.
     SagaHeld(SagaId),
-    /// A program takes up a saga without a function that undoes this step of it.
-    NoFunction {
-        /// The saga.
-        saga: SagaId,
-        /// The step.
-        step: StepId,
-    },
+    /// A program takes up a saga without a function that undoes this step of it. Behind a pointer, so that every other reason
+    /// stays as small as it is.
+    NoFunction(Box<(SagaId, StepId)>),
     /// The agent is under quarantine.
     Quarantined(Did),
     /// The agent is charged, and under quarantine until that is decided.
@@ -198,7 +194,7 @@ impl Reason {
             Self::SagaUnfinished(_) => "saga_unfinished",
             Self::OtherSaga(_) => "other_saga",
             Self::SagaHeld(_) => "saga_held",
-            Self::NoFunction { .. } => "no_function",
+            Self::NoFunction(_) => "no_function",
             Self::Quarantined(_) | Self::Charged(_) => "quarantined",
             Self::Killed { .. } => "killed",
             Self::AlreadyKilled { .. } => "already_killed",
@@ -314,7 +310,8 @@ impl fmt::Display for Reason {
             Self::SagaHeld(id) => {
                 write!(f, "saga `{id}` is held by this program; drop what holds it before taking it up again")
             }
-            Self::NoFunction { saga, step } => {
+            Self::NoFunction(of) => {
+                let (saga, step) = &**of;
                 write!(f, "step `{step}` of saga `{saga}` has an undo, and no function is given for its action")
             }
             Self::Retention { contents } => {

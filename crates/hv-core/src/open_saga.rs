@@ -254,8 +254,7 @@ impl OpenSaga {
                 Ok(None) => {}
                 Ok(Some(undo)) => drop(open.undos.insert(number, undo)),
                 Err(NoFunction) => {
-                    let (saga, step) = (saga.clone(), step.id.clone());
-                    let reason = Reason::NoFunction { saga, step };
+                    let reason = Reason::NoFunction(Box::new((saga.clone(), step.id.clone())));
                     return Err(refused(&open.hv, &open.session, "reopen_saga", reason).await);
                 }
             }

@@ -17,6 +17,12 @@ impl Saga {
             return None;
         }
         let over = (self.state == SagaState::Running).then(|| self.time_over()).flatten();
+        // Mostly nothing waits while a saga goes forward.
+        if self.state == SagaState::Running
+            && self.tally.sum(&[InDoubt, Suspect, Unconfirmed, UndoWaiting, Waiting]) == 0
+        {
+            return over.map(|at| at.since(self.created));
+        }
         // With every place taken, the next report starts what is due.
         let room = self.tally.running() < self.limits.concurrency;
         let started = if room { self.tally.sum(&[Suspect, Unconfirmed, UndoWaiting, Waiting]) } else { 0 };
