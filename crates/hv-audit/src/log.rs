@@ -448,7 +448,7 @@ impl fmt::Display for LogError {
             Self::Purged { id } => write!(f, "the payload {id} was purged; its content is gone for good"),
             Self::Locked { dir } => {
                 write!(f, "somebody else, another process or this one, writes to the log in {}", dir.display())
-            },
+            }
             Self::NoLog { dir } => write!(f, "there is no log in {}", dir.display()),
             Self::NotEmpty { dir } => {
                 write!(f, "{} is not empty; a new log needs a folder of its own", dir.display())

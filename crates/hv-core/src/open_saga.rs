@@ -12,8 +12,8 @@ use crate::state::{Known, NamedSaga};
 use hv_audit::StreamNo;
 use hv_rings::class::Claim;
 use hv_saga::{
-    Attempt, Class, Idempotence, Limits, Outcome, Pace, Plan, Purpose, Retry, SagaCommand, SagaState,
-    StepDef, StepState, Task,
+    Attempt, Class, Idempotence, Limits, Outcome, Pace, Plan, Purpose, Retry, SagaCommand, SagaDenial,
+    SagaState, StepDef, StepState, Task,
 };
 use hv_types::{ActionId, ActionKind, Did, Reversibility, SagaId, SessionId, StepId};
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::ready;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use undos::{NoFunction, Undo, undo_by};
@@ -45,34 +45,35 @@ pub struct OpenSaga {
     session: SessionId,
     host: SagaHost,
     undos: BTreeMap<u32, Undo>,
-    /// Whether something drives the saga, or was dropped before it had come to its end.
-    driven: AtomicU8,
+    driven: Mutex<Driven>,
     /// A step that was added, and of which it was not said any more that its undo counts.
-    unsaid: AtomicU32,
+    unsaid: Mutex<Option<u32>>,
     /// As long as this is there, nobody else takes the saga up.
     _held: Held,
 }
 
-/// Nothing drives the saga, something does, or something was dropped that did.
-const IDLE: u8 = 0;
-const DRIVEN: u8 = 1;
-const ABANDONED: u8 = 2;
-
-/// No step.
-const NONE: u32 = u32::MAX;
+/// Whether something drives a saga.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Driven {
+    No,
+    Yes,
+    /// Something did that was dropped before it had come to its end.
+    Abandoned,
+}
 
 /// What drives the saga, and there is only one; dropped before it is over, it leaves a word.
 struct Driving<'a> {
-    driven: &'a AtomicU8,
+    driven: &'a Mutex<Driven>,
     /// Whether what drove it before left one.
     taken_over: bool,
     over: bool,
 }
 
 impl<'a> Driving<'a> {
-    fn begin(driven: &'a AtomicU8) -> Option<Self> {
-        let was = driven.swap(DRIVEN, Ordering::AcqRel);
-        (was != DRIVEN).then(|| Self { driven, taken_over: was == ABANDONED, over: false })
+    fn begin(driven: &'a Mutex<Driven>) -> Option<Self> {
+        let was = replace(driven, Driven::Yes);
+        // Made only where it is so: whatever is dropped leaves a word.
+        (was != Driven::Yes).then(|| Self { driven, taken_over: was == Driven::Abandoned, over: false })
     }
 
     /// It has come to its end.
@@ -83,8 +84,13 @@ impl<'a> Driving<'a> {
 
 impl Drop for Driving<'_> {
     fn drop(&mut self) {
-        self.driven.store(if self.over { IDLE } else { ABANDONED }, Ordering::Release);
+        replace(self.driven, if self.over { Driven::No } else { Driven::Abandoned });
     }
+}
+
+/// Puts this into a place and gives what was there.
+fn replace<T>(place: &Mutex<T>, with: T) -> T {
+    std::mem::replace(&mut *place.lock().unwrap_or_else(PoisonError::into_inner), with)
 }
 
 /// A step as it is added.
@@ -229,7 +235,7 @@ impl OpenSaga {
         let host = hv.create_saga(&session, saga, plan, Vec::new()).await?;
         let (no, undos) = (BEGUN.fetch_add(1, Ordering::Relaxed), BTreeMap::new());
         let held = hv.node().hold(&session, saga, no);
-        let (driven, unsaid) = (AtomicU8::new(IDLE), AtomicU32::new(NONE));
+        let (driven, unsaid) = (Mutex::new(Driven::No), Mutex::default());
         Ok(Self { no, hv, session, host, undos, driven, unsaid, _held: held })
     }
 
@@ -247,7 +253,7 @@ impl OpenSaga {
             return Err(refused(&hv, &session, "reopen_saga", Reason::SagaHeld(saga.clone())).await);
         };
         let running = hv.saga_machine(&session, saga)?;
-        let (driven, unsaid) = (AtomicU8::new(IDLE), AtomicU32::new(NONE));
+        let (driven, unsaid) = (Mutex::new(Driven::No), Mutex::default());
         let mut open = Self { no, hv, session, host, undos: BTreeMap::new(), driven, unsaid, _held: held };
         for (number, step) in (0..).zip(running.iter().flat_map(|saga| saga.steps())) {
             match undos.of(step, number) {
@@ -315,17 +321,21 @@ impl OpenSaga {
     /// [`Error::Poisoned`].
     pub async fn add_step(&mut self, step: NewStep) -> Result<StepNo, Error> {
         self.say_rest().await?;
-        let (id, next) = self.name_for(&step.action)?;
+        let Some((id, next)) = self.name_for(&step.action)? else {
+            let over = SagaDenial::Over { state: self.state()? };
+            let reason = Reason::Saga(Box::new(over));
+            return Err(refused(&self.hv, &self.session, "add_step", reason).await);
+        };
         let steps = vec![Arc::new(step.definition(id.clone()))];
         // Whoever drops this finds the step with all that belongs to it.
         if let Some(undo) = step.undo {
             self.undos.insert(next, undo);
         }
-        *self.unsaid.get_mut() = next;
+        replace(&self.unsaid, Some(next));
         if let Err(error) = self.host.append(steps).await {
             if !self.is_there(&id)? {
                 self.undos.remove(&next);
-                *self.unsaid.get_mut() = NONE;
+                replace(&self.unsaid, None);
             }
             return Err(error);
         }
@@ -372,8 +382,8 @@ impl OpenSaga {
                 awaited(work).await.map_or_else(|| panicked(told), |result| keep(result, told))
             })
         };
-        let driving = self.drive("execute_step").await.map_err(StepFailure::Node)?;
         self.say_rest().await.map_err(StepFailure::Node)?;
+        let driving = self.drive("execute_step").await.map_err(StepFailure::Node)?;
         let first = SagaCommand::Start { step: step.number, refused: Vec::new() };
         let withheld = |attempt: &Attempt, why| {
             if attempt.purpose == Purpose::Execute {
@@ -450,10 +460,10 @@ impl OpenSaga {
 
     /// Says of a step that was added what adding it says, where that was not said yet.
     async fn say_rest(&self) -> Result<(), Error> {
-        let step = self.unsaid.load(Ordering::Acquire);
-        if step != NONE {
+        let unsaid = *self.unsaid.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(step) = unsaid {
             self.accept(step).await?;
-            self.unsaid.store(NONE, Ordering::Release);
+            replace(&self.unsaid, None);
         }
         Ok(())
     }
@@ -466,8 +476,9 @@ impl OpenSaga {
         }
     }
 
-    /// The name of the next step and its number: that of its action, with a number where it is not the first.
-    fn name_for(&self, action: &ActionId) -> Result<(StepId, u32), Error> {
+    /// The name of the next step and its number: that of its action, with a number where it is not the first. What has ended
+    /// takes no step.
+    fn name_for(&self, action: &ActionId) -> Result<Option<(StepId, u32)>, Error> {
         let named = self.running(|_, saga| {
             let steps = saga.machine.steps();
             let next = u32::try_from(steps.len()).ok()?;
@@ -478,11 +489,7 @@ impl OpenSaga {
             let free = names.find(|name| steps.iter().all(|step| step.id != *name))?;
             Some((free, next))
         })?;
-        // What has ended takes no step, whatever it is called.
-        match named.flatten() {
-            Some(named) => Ok(named),
-            None => Ok((StepId::new("step").map_err(|_| Error::NoSaga(self.id().clone()))?, 0)),
-        }
+        Ok(named.flatten())
     }
 
     fn is_there(&self, id: &StepId) -> Result<bool, Error> {
