@@ -21,6 +21,7 @@ mod forgery;
 mod gate;
 mod guard;
 mod handover;
+mod in_time;
 mod input;
 mod intent;
 mod intent_deputies;

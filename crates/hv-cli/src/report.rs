@@ -213,6 +213,8 @@ pub struct StepReport {
     pub attempts: Vec<AttemptReport>,
     /// That its undo does not count, because nothing shows that it works; said of steps of a session file alone.
     pub undo_unproven: bool,
+    /// Why it was given up while nothing of it ran: one of its limits of time.
+    pub given_up: Option<String>,
 }
 
 /// What would have let a step through whose undo does not count.
@@ -454,6 +456,9 @@ impl fmt::Display for Report {
             if let Some(words) = step.last_words() {
                 line(format!("    {words}"))?;
             }
+            if let Some(why) = &step.given_up {
+                line(format!("    given up: {why}"))?;
+            }
             if step.undo_unproven && step.state == StepState::Denied {
                 line(format!("    {UNPROVEN}"))?;
             }
@@ -567,6 +572,7 @@ mod tests {
                     attempt(Purpose::Undo, AttemptOutcome::Done, Some(0)),
                 ],
                 undo_unproven: false,
+                given_up: None,
             }],
             commit_order: vec![step("tag")],
             undo_order: vec![step("tag")],

@@ -274,6 +274,8 @@ pub enum Reason {
     Denied,
     /// The saga turned back before the next attempt.
     TurnedBack,
+    /// Its time was over before it could be tried, or tried again.
+    OutOfTime,
     /// A probe found the effect.
     Present,
     /// A probe found no effect.
@@ -315,6 +317,7 @@ impl Reason {
                 | Self::PinMismatch
                 | Self::Denied
                 | Self::TurnedBack
+                | Self::OutOfTime
         )
     }
 }
@@ -337,6 +340,7 @@ impl fmt::Display for Reason {
             Self::PinMismatch => f.write_str("the program file is not the pinned one"),
             Self::Denied => f.write_str("the gate refused it"),
             Self::TurnedBack => f.write_str("the saga turned back"),
+            Self::OutOfTime => f.write_str("its time was over before it could be tried"),
             Self::Present => f.write_str("the probe found its effect"),
             Self::Absent => f.write_str("the probe found no effect"),
             Self::CannotTell => f.write_str("the probe could not tell"),
@@ -432,4 +436,5 @@ hv_types::wire_enum!(Reason {
     19 => TooLate {},
     20 => Panicked {},
     21 => Other { text },
+    22 => OutOfTime {},
 });

@@ -98,6 +98,16 @@ pub struct StepDef {
     /// is treated as done and undone. An execution that may be repeated in doubt is repeated without it. Where there is
     /// no value, [`settles_within`](Self::settles_within) says how long that is.
     pub settles: Option<Duration>,
+    /// How long all attempts to execute the step may take together, with the waits between them, 1 ms to
+    /// [`limits::TIMEOUT`] from the start of the first one on; as long as its retries and timeouts allow where there is
+    /// no value. None starts later, and the last one is cut off then as by its [`timeout`](Self::timeout). Pauses and
+    /// interruptions are included. What settles a doubt about it (a probe, an undo) is not limited by it.
+    pub within: Option<Duration>,
+    /// How long the step may be ready and wait for its turn, because as many attempts run as
+    /// [may](Limits::concurrency), whoever drives the saga holds it back, or the saga is paused: 1 ms to
+    /// [`limits::TIMEOUT`]; for as long as it takes where there is no value. It counts from the commit of the last step
+    /// that it needed, and where it needs none from the creation of the saga. Then it fails and has left nothing behind.
+    pub start_within: Option<Duration>,
 }
 
 impl StepDef {
@@ -123,6 +133,8 @@ impl StepDef {
             undo_window: None,
             substitute: None,
             settles: None,
+            within: None,
+            start_within: None,
         }
     }
 
@@ -201,6 +213,29 @@ impl StepDef {
         Self { settles: Some(settles), ..self }
     }
 
+    /// The same where all attempts to execute it may take so long together.
+    #[must_use]
+    pub fn with_within(self, within: Duration) -> Self {
+        Self { within: Some(within), ..self }
+    }
+
+    /// The same where it may wait for its turn for so long.
+    #[must_use]
+    pub fn with_start_within(self, start_within: Duration) -> Self {
+        Self { start_within: Some(start_within), ..self }
+    }
+
+    /// How long an attempt for this purpose may take that starts so long after the first execution did: its
+    /// [`timeout`](Self::timeout), and of an execution not more than is left of [`within`](Self::within).
+    #[must_use]
+    pub fn time_left(&self, purpose: Purpose, passed: Duration) -> Duration {
+        let timeout = self.timeout(purpose);
+        match self.within {
+            Some(within) if purpose == Purpose::Execute => timeout.min(within.saturating_sub(passed)),
+            _ => timeout,
+        }
+    }
+
     /// Whether the step can leave something behind.
     #[must_use]
     pub fn has_effect(&self) -> bool {
@@ -242,6 +277,13 @@ impl StepDef {
         if let Some(given) = self.settles.filter(|settles| *settles > limits::TIMEOUT) {
             return Err(PlanError::Settles { step: id(), given });
         }
+        for (limit, given) in [(StepLimit::Within, self.within), (StepLimit::StartWithin, self.start_within)]
+        {
+            let range = Duration::from_millis(1)..=limits::TIMEOUT;
+            if let Some(given) = given.filter(|given| !range.contains(given)) {
+                return Err(PlanError::StepLimit { step: id(), limit, given });
+            }
+        }
         match self.undo_window {
             Some(given) if given.is_zero() || given > limits::UNDO_WINDOW => {
                 Err(PlanError::UndoWindow { step: id(), given })
@@ -249,6 +291,15 @@ impl StepDef {
             _ => Ok(()),
         }
     }
+}
+
+/// A limit of a step over its attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepLimit {
+    /// [`StepDef::within`].
+    Within,
+    /// [`StepDef::start_within`].
+    StartWithin,
 }
 
 /// How many of the steps that a step waits for must have committed.
@@ -533,6 +584,15 @@ pub enum PlanError {
         /// As given.
         given: Duration,
     },
+    /// A time for all attempts, or for waiting in line, under 1 ms or over [`limits::TIMEOUT`].
+    StepLimit {
+        /// The step.
+        step: StepId,
+        /// Which time.
+        limit: StepLimit,
+        /// The time.
+        given: Duration,
+    },
     /// A step whose substitute is its own agent.
     Substitute {
         /// The step.
@@ -602,6 +662,14 @@ impl fmt::Display for PlanError {
                 "step `{step}`: what it began settles within at most {} s, not {given:?}",
                 limits::TIMEOUT.as_secs()
             ),
+            Self::StepLimit { step, limit, given } => {
+                let what = match limit {
+                    StepLimit::Within => "all its attempts may take together",
+                    StepLimit::StartWithin => "it may wait for its turn",
+                };
+                let longest = limits::TIMEOUT.as_secs();
+                write!(f, "step `{step}`: {what} from 1 ms to {longest} s, not {given:?}")
+            }
             Self::Substitute { step } => {
                 write!(f, "step `{step}`: its substitute is its own agent; name another one or none")
             }

@@ -48,7 +48,9 @@ pub use attempt::{
     StartProblem, Verdict,
 };
 pub use command::{Begin, Report, SagaCommand, SagaDenial};
-pub use definition::{Growth, Idempotence, Join, Limits, Pace, Plan, PlanError, Retry, StepDef, limits};
+pub use definition::{
+    Growth, Idempotence, Join, Limits, Pace, Plan, PlanError, Retry, StepDef, StepLimit, limits,
+};
 pub use event::{Cause, Micros, Move, SagaEvent, StepRun};
 pub use hv_types::{ActionId, ActionKind, Did, Machine, SagaId, SessionId, StepId, Timestamp};
 pub use machine::{Decided, Saga};

@@ -265,7 +265,7 @@ impl Saga {
                         purpose: *purpose,
                         number: *number,
                         task: Arc::clone(def.task(*purpose)?),
-                        deadline: at.since(created).after(def.timeout(*purpose)),
+                        deadline: at.since(created).after(self.time_left(*step, def, *purpose, *number, *at)),
                     }));
                 }
                 _ => {}
@@ -305,6 +305,13 @@ impl Saga {
         } else {
             self.slots.clone_from(&other.slots);
         }
+    }
+
+    /// How long an attempt may take that starts then.
+    fn time_left(&self, step: u32, def: &StepDef, purpose: Purpose, number: u32, at: Micros) -> Duration {
+        let first = if number == 1 { None } else { self.run(step).map(|run| run.began.0) };
+        let passed = at.0.saturating_sub(first.unwrap_or(at.0));
+        def.time_left(purpose, Duration::from_micros(passed))
     }
 
     fn run(&self, step: u32) -> Option<&StepRun> {

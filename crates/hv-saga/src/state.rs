@@ -145,7 +145,12 @@ impl StepState {
             (Self::Executing | Self::Probing, On::Doubt) => Some(Self::InDoubt),
             (Self::Executing | Self::Waiting | Self::Inspecting, On::Suspect) => Some(Self::Suspect),
             (
-                Self::Executing | Self::Waiting | Self::InDoubt | Self::Probing | Self::Inspecting,
+                Self::Pending
+                | Self::Executing
+                | Self::Waiting
+                | Self::InDoubt
+                | Self::Probing
+                | Self::Inspecting,
                 On::Failed,
             ) => Some(Self::Failed),
             (

@@ -94,7 +94,7 @@ macro_rules! step_bytes {
 step_bytes!(
     does execute
     same { 2 agent, 3 action, 4 execute }
-    there { 6 probe, 11 undo_window, 12 substitute, 15 settles }
+    there { 6 probe, 11 undo_window, 12 substitute, 15 settles, 16 within, 17 start_within }
     unusual {
         5 after: Vec::new(),
         7 join: Join::All,

@@ -30,6 +30,8 @@ struct Listed {
     windows: u32,
     /// How many wait for nothing.
     free: u32,
+    /// How many have a limit over their attempts, or for waiting in line.
+    timed: u32,
     /// By ordinal, the head of the list of the steps that wait for it; as far as any does.
     heads: Vec<u32>,
     /// Lists of dependents, linked, so that all of them take one allocation.
@@ -93,6 +95,11 @@ impl Steps {
         self.0.as_ref().map_or(0, |listed| listed.free)
     }
 
+    /// How many have a limit over their attempts, or for waiting in line.
+    pub(crate) fn timed(&self) -> u32 {
+        self.0.as_ref().map_or(0, |listed| listed.timed)
+    }
+
     /// Puts steps behind these that were checked as such; copied first where somebody shares these.
     pub(crate) fn append(&mut self, steps: &Self) {
         if self.is_empty() {
@@ -131,6 +138,7 @@ impl Listed {
         }
         self.windows += u32::from(def.undo_window.is_some());
         self.free += u32::from(def.needs() == 0);
+        self.timed += u32::from(def.within.is_some() || def.start_within.is_some());
     }
 }
 

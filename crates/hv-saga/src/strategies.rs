@@ -84,6 +84,8 @@ pub fn step(ordinal: u32) -> impl Strategy<Value = StepDef> {
         1u64..=604_800_000,
         option::of(1u64..=86_400_000),
         option::of(0u64..=604_800_000),
+        option::of(1u64..=604_800_000),
+        option::of(1u64..=604_800_000),
     );
     let idempotent = prop::sample::select(std::vec![
         Idempotence::None,
@@ -117,6 +119,8 @@ pub fn step(ordinal: u32) -> impl Strategy<Value = StepDef> {
                 undo_retry,
                 undo_window: times.2.map(Duration::from_millis),
                 settles: times.3.map(Duration::from_millis),
+                within: times.4.map(Duration::from_millis),
+                start_within: times.5.map(Duration::from_millis),
                 substitute: (join == Join::Majority).then(|| Did::new("did:mesh:deputy").ok()).flatten(),
             })
         },

@@ -529,6 +529,12 @@ impl Checker<'_> {
             )?,
             substitute,
             settles: value::settles(raw.settles.as_ref())?,
+            within: value::optional_duration(raw.within.as_ref(), "within", limits::TIMEOUT)?,
+            start_within: value::optional_duration(
+                raw.start_within.as_ref(),
+                "start_within",
+                limits::TIMEOUT,
+            )?,
             unproven_undo: if raw.accept_unproven_undo {
                 UnprovenUndo::Accepted
             } else {

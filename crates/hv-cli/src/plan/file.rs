@@ -410,6 +410,14 @@ pub(super) struct RawStep {
     /// long, was stopped or was cut off, 0 to 7 d. The probe or the undo that settles what it did waits for so long.
     /// Where nothing is said: for a request its timeout, at most 30s; for a command nothing, because it is stopped.
     pub(super) settles: Option<At<RawDuration>>,
+    /// How long all attempts may take together, with the waits between them, pauses and interruptions, 1 ms to 7 d from
+    /// the start of the first one on; as long as retries and timeouts allow where nothing is said. No attempt starts
+    /// later, and the last one is cut off then.
+    pub(super) within: Option<At<RawDuration>>,
+    /// How long the step may wait for its turn when all that it needs is done, because as many steps run as may, its
+    /// agent calls too often, or the run is paused, 1 ms to 7 d; for as long as it takes where nothing is said. Then it
+    /// has failed, and nothing of it was begun. Of a step that needs no other it counts from when the run's work began.
+    pub(super) start_within: Option<At<RawDuration>>,
     /// How often it is repeated after a failure, 0 to 100; 0 where nothing is said.
     #[schemars(range(max = 100))]
     pub(super) retries: Option<At<u32>>,

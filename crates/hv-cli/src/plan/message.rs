@@ -272,7 +272,7 @@ fn undo(name: &str, action: &str, problem: UndoProblem, f: &mut fmt::Formatter<'
 
 /// A duration as it is written in a session file.
 #[must_use]
-pub(super) fn told(duration: Duration) -> String {
+pub(crate) fn told(duration: Duration) -> String {
     let millis = duration.as_millis();
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")];
     match units.into_iter().find(|(unit, _)| millis >= *unit && millis.is_multiple_of(*unit)) {

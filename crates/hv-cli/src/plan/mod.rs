@@ -46,7 +46,7 @@ pub use adapters::{Adapters, BadAdapter, Facts};
 pub(crate) use duration::read_text as read_duration;
 pub use fault::{BadDuration, Fault, Format, Kind, Place, PlanError, Segment, UndoProblem};
 pub(crate) use json::said_twice;
-pub(crate) use message::{cause, nearest};
+pub(crate) use message::{cause, nearest, told as told_time};
 pub use source::{MAX_FILE_BYTES, MAX_MANIFEST_BYTES, Source};
 pub use step::{Observation, Step};
 pub(crate) use task::{READ, WRITE};

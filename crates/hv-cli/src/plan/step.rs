@@ -29,6 +29,8 @@ pub struct Step {
     pub(super) undo_window: Option<Duration>,
     pub(super) substitute: Option<Did>,
     pub(super) settles: Option<Duration>,
+    pub(super) within: Option<Duration>,
+    pub(super) start_within: Option<Duration>,
     pub(super) unproven_undo: UnprovenUndo,
     pub(super) evidence: Option<EvidenceFiles>,
     pub(super) findings: Findings,
@@ -75,6 +77,8 @@ impl Step {
             undo_window: self.undo_window,
             substitute: self.substitute.clone(),
             settles: self.settles,
+            within: self.within,
+            start_within: self.start_within,
         };
         let (evidence, findings) = (self.evidence.clone(), self.findings);
         Ok(BoundStep { def, unproven_undo: self.unproven_undo, evidence, findings })

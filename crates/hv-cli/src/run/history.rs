@@ -71,6 +71,8 @@ pub(crate) struct StepHistory {
     settled: Option<Settled>,
     /// Whether it turned its saga back because a probe found what it had left, though it had failed.
     pub(crate) was_seen: bool,
+    /// Which of its limits of time was over while nothing of it ran.
+    given_up: Option<String>,
 }
 
 impl History {
@@ -440,6 +442,7 @@ impl StepHistory {
             not_undone: None,
             settled: None,
             was_seen: false,
+            given_up: None,
         }
     }
 
@@ -450,7 +453,9 @@ impl StepHistory {
     /// How much of its time an attempt has left that runs.
     pub(crate) fn time_left(&self, now: Timestamp) -> Option<Duration> {
         let running = self.attempts.last().filter(|attempt| attempt.outcome == AttemptOutcome::Running)?;
-        Some(running.started.after(self.def.timeout(running.purpose)).since(now))
+        let first = self.attempts.iter().find(|attempt| attempt.purpose == Purpose::Execute);
+        let passed = first.map_or(Duration::ZERO, |first| running.started.since(first.started));
+        Some(running.started.after(self.def.time_left(running.purpose, passed)).since(now))
     }
 
     fn report(&self, log: &dyn Log) -> Result<StepReport, RunFailure> {
@@ -468,6 +473,7 @@ impl StepHistory {
             state: self.state,
             attempts,
             undo_unproven: false,
+            given_up: self.given_up.clone(),
         })
     }
 
@@ -494,6 +500,21 @@ impl StepHistory {
     }
 
     fn moved(&mut self, to: &Move, time: Timestamp, attached: Option<Digest>) {
+        if to.failure().is_some_and(|failure| failure.reason == Reason::OutOfTime) {
+            let limit = |limit: Option<Duration>| crate::plan::told_time(limit.unwrap_or_default());
+            self.given_up = Some(match self.state {
+                StepState::Pending => {
+                    format!(
+                        "it waited for its turn longer than start_within, {}",
+                        limit(self.def.start_within)
+                    )
+                }
+                _ => format!(
+                    "its time, within {}, was over before it could be tried again",
+                    limit(self.def.within)
+                ),
+            });
+        }
         self.state = self.state.transition(to.signal()).unwrap_or(self.state);
         match to {
             Move::UndoFailed { failure } => self.not_undone = Some(failure.to_string()),

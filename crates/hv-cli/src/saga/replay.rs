@@ -122,6 +122,8 @@ fn changed(old: &StepDef, new: &StepDef) -> Option<String> {
         ("idempotence", old.idempotent != new.idempotent),
         ("substitute", old.substitute != new.substitute),
         ("time to settle", old.settles != new.settles),
+        ("time for all attempts", old.within != new.within),
+        ("time to wait for its turn", old.start_within != new.start_within),
     ];
     let parts: Vec<&str> = parts.into_iter().filter(|(_, changed)| *changed).map(|(part, _)| part).collect();
     (!parts.is_empty()).then(|| format!("step {} has another {}", old.id, parts.join(", ")))
@@ -188,6 +190,8 @@ mod tests {
             (StepDef { undo_retry: Retry::times(1), ..same() }, "retries"),
             (same().with_substitute(did("b")), "substitute"),
             (same().with_settles(second), "time to settle"),
+            (same().with_within(second), "time for all attempts"),
+            (same().with_start_within(second), "time to wait for its turn"),
         ] {
             assert_ne!(version(&[Arc::new(same())]), version(&[Arc::new(new.clone())]));
             assert_eq!(changed(&old, &new), Some(format!("step s has another {part}")));

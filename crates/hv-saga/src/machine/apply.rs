@@ -92,16 +92,18 @@ impl Saga {
     }
 
     /// The state that a step would have after the signal, in this saga as it stands.
-    fn after_signal(&self, step: u32, signal: StepSignal) -> Result<StepState, Illegal> {
+    fn after_signal(&self, step: u32, signal: StepSignal, at: Micros) -> Result<StepState, Illegal> {
         use StepState::{Assumed, Committed, Executing, InDoubt, Pending, Undoing, Waiting};
         let (def, run) = self.step(step).ok_or(Illegal::new("a step that moves exists"))?;
         let next = run.state.transition(signal).ok_or(Illegal::new("a step moves along its transitions"))?;
         let forward = self.state == SagaState::Running;
         let (rule, holds) = match signal {
             StepSignal::ExecuteStarted => (
-                "a step starts while its saga runs, after what it waits for, and again in doubt only if it may",
+                "a step starts while its saga runs, in its time, after what it waits for, and again in doubt only if \
+                 it may",
                 forward
                     && !self.paused
+                    && !self.is_late(step, at)
                     && (run.state != Pending || self.is_ready(step))
                     && (run.state != InDoubt || !def.has_effect() || def.idempotent.covers(Purpose::Execute)),
             ),
@@ -122,8 +124,14 @@ impl Saga {
             ),
             // INVARIANT (S1): an earlier attempt in doubt is not forgotten because a later one failed.
             StepSignal::Failed if matches!(run.state, Executing | Waiting) => (
-                "a step fails only if it left nothing behind, and is given up only when its saga turns back",
-                !((run.doubtful && def.has_effect()) || (forward && run.state == Waiting)),
+                "a step fails only if it left nothing behind, and is given up only when its saga turns back or its \
+                 time is over",
+                !(run.doubtful && def.has_effect())
+                    && (!forward || run.state != Waiting || self.is_late(step, at)),
+            ),
+            StepSignal::Failed if run.state == Pending => (
+                "a step that was not begun fails only if its time is over",
+                forward && self.is_late(step, at),
             ),
             StepSignal::Failed if run.state == InDoubt => {
                 ("a step in doubt fails only if it has no effect", !def.has_effect())
@@ -197,7 +205,7 @@ impl Saga {
             Purpose::Undo => StepSignal::UndoStarted,
             Purpose::Probe => StepSignal::ProbeStarted,
         };
-        let next = self.after_signal(step, signal)?;
+        let next = self.after_signal(step, signal, at)?;
         let room = self.tally.running() < self.limits.concurrency;
         let (def, run) = self.step(step).ok_or(Illegal::new("a step that moves exists"))?;
         if def.task(purpose).is_none() {
@@ -240,7 +248,7 @@ impl Saga {
     }
 
     fn apply_move(&mut self, step: u32, to: &Move, at: Micros) -> Result<(), Illegal> {
-        let next = self.after_signal(step, to.signal())?;
+        let next = self.after_signal(step, to.signal(), at)?;
         if matches!(to, Move::UndoFailed { .. })
             && let Some((def, run)) = self.step(step)
             && run.state == StepState::UndoWaiting

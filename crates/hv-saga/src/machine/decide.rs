@@ -1,6 +1,6 @@
 //! What follows from a command: the rules by which a saga goes forward, settles doubts, and turns back.
 
-use super::due::{is_askable, may_ask, settled, unsettled_until};
+use super::due::{is_askable, is_in_time, may_ask, settled, unsettled_until};
 use super::{Decided, Saga, drawn, elapsed};
 use crate::command::{Begin, Report, SagaCommand, SagaDenial};
 use crate::definition::{Growth, Pace, Plan, StepDef, check_steps};
@@ -172,7 +172,10 @@ impl Draft<'_> {
         if !ready || self.saga.paused || !self.has_room() {
             return Err(SagaDenial::NotReady { step });
         }
-        self.execute(step, run)?;
+        // One that has waited for too long is given up instead.
+        if !self.saga.is_late(step, self.elapsed()) {
+            self.execute(step, run)?;
+        }
         self.settle(Forward::Yes)
     }
 
@@ -201,10 +204,11 @@ impl Draft<'_> {
             Verdict::Answer(_) => Failure::new(Class::Unknown, Reason::CannotTell),
         };
         match failure.class {
-            Class::Retryable if self.may_execute_again(def, run) => {
-                Move::Retry { wait: self.wait(step, def, Purpose::Execute, run.executes, &failure), failure }
-            }
-            Class::Retryable | Class::Permanent => failed_for_good(def, run, failure),
+            Class::Retryable => match self.execute_again(step, def, run, &failure) {
+                Some(wait) => Move::Retry { wait, failure },
+                None => failed_for_good(def, run, failure),
+            },
+            Class::Permanent => failed_for_good(def, run, failure),
             Class::Unknown => Move::Doubt { wait: self.doubt(step, def, run, &failure), failure },
         }
     }
@@ -215,11 +219,13 @@ impl Draft<'_> {
         let crashed = failure.reason == Reason::Crashed;
         let after = StepRun { crashes: run.crashes.saturating_add(u32::from(crashed)), ..run };
         if def.probe.is_none() && self.saga.is_repeatable(def, after) {
-            return if crashed {
-                Micros(0)
-            } else {
-                self.wait(step, def, Purpose::Execute, run.executes, failure)
-            };
+            let drawn = || self.wait(step, def, Purpose::Execute, run.executes, failure);
+            let wait = if crashed { Micros(0) } else { drawn() };
+            let now = self.elapsed();
+            // What would be repeated after its time is settled then, and not repeated.
+            let settling = Micros::of(def.settles_within()).max(Micros(wait.0));
+            let late = !is_in_time(def, run, Micros(now.0.saturating_add(wait.0)));
+            return if late { settling } else { wait };
         }
         let nothing = !def.has_effect() || failure.reason.began_nothing();
         if nothing { Micros(0) } else { Micros::of(def.settles_within()) }
@@ -231,13 +237,9 @@ impl Draft<'_> {
             Ok(ProbeAnswer::Present) => Move::Committed {},
             Ok(ProbeAnswer::Absent) => {
                 let failure = Failure::new(Class::Retryable, Reason::Absent);
-                if self.may_execute_again(def, run) {
-                    Move::Retry {
-                        wait: self.wait(step, def, Purpose::Execute, run.executes, &failure),
-                        failure,
-                    }
-                } else {
-                    Move::Failed { failure }
+                match self.execute_again(step, def, run, &failure) {
+                    Some(wait) => Move::Retry { wait, failure },
+                    None => Move::Failed { failure },
                 }
             }
             Ok(ProbeAnswer::Unknown) => self.ask_again(step, def, run, cannot_tell()),
@@ -324,6 +326,7 @@ impl Draft<'_> {
         loop {
             let before = self.events.len();
             if self.saga.state == SagaState::Running {
+                self.give_up()?;
                 let over = self.saga.time_over().is_some_and(|over| self.elapsed() >= over);
                 let cause = self.saga.fatal().or_else(|| over.then_some(Cause::OutOfTime {}));
                 if let Some(cause) = cause {
@@ -342,6 +345,21 @@ impl Draft<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// Ends what has waited for its turn, or to be tried again, for longer than it may.
+    fn give_up(&mut self) -> Result<(), SagaDenial> {
+        if self.saga.plan.timed() == 0 {
+            return Ok(());
+        }
+        for step in 0..self.saga.size() {
+            let Some((def, &run)) = self.saga.step(step) else { break };
+            if self.saga.is_late(step, self.elapsed()) {
+                let failure = Failure::new(Class::Permanent, Reason::OutOfTime);
+                self.moved(step, failed_for_good(def, run, failure))?;
+            }
+        }
+        Ok(())
     }
 
     /// Ends what can be neither asked nor run again, asks the probes that are due, and runs again what may be.
@@ -578,11 +596,14 @@ impl Draft<'_> {
         self.saga.tally.running() < self.saga.limits.concurrency
     }
 
-    /// Whether a step that left nothing behind is tried again. A crash of the supervisor costs no retry.
-    fn may_execute_again(&self, def: &StepDef, run: StepRun) -> bool {
-        self.saga.state == SagaState::Running
+    /// How long a step that left nothing behind waits until it is tried again; nothing where it is not. A crash of the
+    /// supervisor costs no retry.
+    fn execute_again(&self, step: u32, def: &StepDef, run: StepRun, failure: &Failure) -> Option<Micros> {
+        let may = self.saga.state == SagaState::Running
             && run.executes <= def.retry.max.saturating_add(run.crashes)
-            && self.saga.has_budget()
+            && self.saga.has_budget();
+        let wait = may.then(|| self.wait(step, def, Purpose::Execute, run.executes, failure))?;
+        is_in_time(def, run, Micros(self.elapsed().0.saturating_add(wait.0))).then_some(wait)
     }
 
     /// How long the n-th repetition waits.

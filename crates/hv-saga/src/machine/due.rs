@@ -19,6 +19,7 @@ impl Saga {
         let over = (self.state == SagaState::Running).then(|| self.time_over()).flatten();
         // Mostly nothing waits while a saga goes forward.
         if self.state == SagaState::Running
+            && self.plan.timed() == 0
             && self.tally.sum(&[InDoubt, Suspect, Unconfirmed, UndoWaiting, Waiting]) == 0
         {
             return over.map(|at| at.since(self.created));
@@ -30,7 +31,7 @@ impl Saga {
         let slots = if waits { self.slots.as_slice() } else { [].as_slice() };
         let due = slots.iter().zip(&self.plan).filter_map(|(slot, def)| self.due(def, slot.run, room)).min();
         let undo = if room { self.undo_due() } else { None };
-        [due, undo, over].into_iter().flatten().min().map(|at| at.since(self.created))
+        [due, undo, over, self.first_late()].into_iter().flatten().min().map(|at| at.since(self.created))
     }
 
     /// When something is done about a step that waits. Only what starts an attempt needs room.
@@ -59,12 +60,49 @@ impl Saga {
         unsettled_until(*self.run(step)?)
     }
 
-    /// Whether a step in doubt is to be run again: that does no harm, and there are attempts left.
+    /// When the first of the steps that wait for their turn has waited for too long.
+    fn first_late(&self) -> Option<Micros> {
+        let timed = self.state == SagaState::Running && self.plan.timed() > 0;
+        (0..if timed { self.size() } else { 0 }).filter_map(|step| self.late_from(step)).min()
+    }
+
+    /// When a step that waits for its turn, or to be tried again, has waited for too long.
+    pub(super) fn late_from(&self, step: u32) -> Option<Micros> {
+        let (def, run) = self.step(step)?;
+        let after = |at: Micros, within| Micros(at.0.saturating_add(Micros::of(within).0));
+        match run.state {
+            StepState::Pending if self.is_ready(step) => {
+                def.start_within.map(|within| after(self.ready_since(def), within))
+            }
+            StepState::Waiting => def.within.map(|within| after(run.began, within)),
+            _ => None,
+        }
+    }
+
+    /// Whether a step that waits has waited for too long.
+    pub(super) fn is_late(&self, step: u32, at: Micros) -> bool {
+        self.late_from(step).is_some_and(|late| late <= at)
+    }
+
+    /// When as many of the steps had committed that a step waits for as it needs.
+    fn ready_since(&self, def: &StepDef) -> Micros {
+        let Some(last) = def.needs().checked_sub(1) else { return Micros(0) };
+        let committed = |after: &u32| self.run(*after).filter(|run| run.state == StepState::Committed);
+        let mut times: Vec<Micros> = def.after.iter().filter_map(committed).map(|run| run.moved).collect();
+        times.sort_unstable();
+        times.get(last).copied().unwrap_or_default()
+    }
+
+    /// Whether a step in doubt is to be run again: that does no harm, and there are attempts and time left.
     pub(super) fn is_repeatable(&self, def: &StepDef, run: StepRun) -> bool {
         let harmless = !def.has_effect() || def.idempotent.covers(Purpose::Execute);
         // A step that may be repeated in doubt is, at least once, even where no failure is.
         let allowed = 1u32.saturating_add(def.retry.max.max(1)).saturating_add(run.crashes);
-        self.state == SagaState::Running && harmless && run.executes < allowed && self.has_budget()
+        self.state == SagaState::Running
+            && harmless
+            && run.executes < allowed
+            && is_in_time(def, run, run.not_before)
+            && self.has_budget()
     }
 
     /// Whether the saga has a repetition left that no step waits for already.
@@ -72,6 +110,11 @@ impl Saga {
         let taken = self.retries.saturating_add(self.tally.of(StepState::Waiting));
         taken < self.limits.retries
     }
+}
+
+/// Whether a step that was begun may be tried again then.
+pub(super) fn is_in_time(def: &StepDef, run: StepRun, at: Micros) -> bool {
+    def.within.is_none_or(|within| at.0 < run.began.0.saturating_add(Micros::of(within).0))
 }
 
 /// Whether a step in doubt has a probe that is still to be asked.

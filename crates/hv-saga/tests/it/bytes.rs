@@ -97,7 +97,7 @@ fn a_step_is_written_in_one_way() {
     let second = Duration::from_secs(1);
     let (task, some) = (Arc::new(Task::closure("g")), Retry::times(1));
     // Each field alone, with the bit that tells of it and the bytes that must not stand there.
-    let fields: [(StepDef, u32, &[u8]); 12] = [
+    let fields: [(StepDef, u32, &[u8]); 14] = [
         (StepDef { undo: Some(Arc::clone(&task)), ..plain() }, 0, &[2, 1, b'f']),
         (StepDef { after: vec![0], ..plain() }, 5, &[0]),
         (StepDef { probe: Some(task), ..plain() }, 6, &[]),
@@ -109,6 +109,8 @@ fn a_step_is_written_in_one_way() {
         (plain().with_substitute(Did::new("did:mesh:b").unwrap()), 12, &[]),
         (StepDef { undo_timeout: second, ..plain() }, 13, &[0xac, 2, 0]),
         (plain().with_settles(second), 15, &[]),
+        (plain().with_within(second), 16, &[]),
+        (plain().with_start_within(second), 17, &[]),
         (StepDef { undo_retry: some, ..plain() }, 14, &[0, 1, 0, 60, 0]),
     ];
     for (step, bit, usual) in fields {

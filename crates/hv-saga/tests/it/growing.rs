@@ -26,7 +26,10 @@ fn definition(dice: &mut Dice, n: usize) -> StepDef {
     let substitute = (dice.roll(3) == 0).then(|| Did::new("did:mesh:b").unwrap());
     let (retry, undo_retry) = (retry(max), retry(undo_max));
     let settles = [None, Some(Duration::from_millis(20)), Some(DAY)][n % 3];
-    declared(StepDef { join, undo_window, substitute, settles, retry, undo_retry, ..step(n, after) }, kind)
+    let within = [None, None, Some(Duration::from_millis(40))][dice.roll(3)];
+    let start_within = [None, None, Some(DAY), Some(Duration::from_millis(60))][dice.roll(4)];
+    let def = StepDef { join, undo_window, substitute, settles, retry, undo_retry, ..step(n, after) };
+    declared(StepDef { within, start_within, ..def }, kind)
 }
 
 fn fate(dice: &mut Dice, def: &StepDef) -> Fate {

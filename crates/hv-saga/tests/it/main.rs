@@ -18,6 +18,7 @@ mod rules;
 mod settles;
 mod simulation;
 mod table;
+mod timed;
 mod worlds;
 
 #[cfg(feature = "tokio")]

@@ -6,7 +6,7 @@ use hv_saga::{SagaSignal, SagaState, StepSignal, StepState};
 /// it, or `.` where the signal has no place. Written by hand, so that it says again what the code says.
 const STEPS: &str = "
 #            execute probe   undo    commit  retry   fail    suspect doubt   assume  deny    undone  again   unconf  nofail
-Pending      Execut  .       .       .       .       .       .       .       .       Denied  .       .       .       .
+Pending      Execut  .       .       .       .       Failed  .       .       .       Denied  .       .       .       .
 Executing    .       .       .       Commit  Waitin  Failed  Suspec  InDoub  Assume  .       .       .       .       .
 Waiting      Execut  .       .       .       .       Failed  Suspec  .       Assume  Denied  .       .       .       .
 InDoubt      Execut  Probin  .       .       .       Failed  .       .       Assume  .       .       .       .       .

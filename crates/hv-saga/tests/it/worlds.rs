@@ -97,6 +97,8 @@ fn definition(dice: &mut Dice, most: usize) -> Plan {
             undo_window,
             substitute,
             settles: dice.pick(&[None, Some(LATE), Some(LATE * 2)]),
+            within: dice.pick(&[None, None, None, Some(LATE)]),
+            start_within: dice.pick(&[None, None, None, None, Some(LATE)]),
             retry: retry(max),
             undo_retry: retry(undo_max),
             ..step(n, after)

@@ -228,6 +228,8 @@ impl Scene<'_> {
             undo_window,
             substitute,
             settles,
+            within,
+            start_within,
         } = step;
         object([
             ("id", json(id)),
@@ -247,6 +249,8 @@ impl Scene<'_> {
             ("undo_window_s", json(undo_window.map(seconds))),
             ("substitute", json(substitute)),
             ("settles_s", json(settles.map(seconds))),
+            ("within_s", json(within.map(seconds))),
+            ("start_within_s", json(start_within.map(seconds))),
         ])
     }
 }
