@@ -333,7 +333,8 @@ impl OpenSaga {
         }
         replace(&self.unsaid, Some(next));
         if let Err(error) = self.host.append(steps).await {
-            if !self.is_there(&id)? {
+            // Where that cannot be asked any more, what failed first is what a person needs to know.
+            if self.is_there(&id).is_ok_and(|there| !there) {
                 self.undos.remove(&next);
                 replace(&self.unsaid, None);
             }
