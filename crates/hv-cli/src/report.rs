@@ -117,8 +117,8 @@ impl Outcome {
             Self::Escalated => "escalated; something could not be undone and waits for a person",
             Self::Settled => "failed; what could not be undone is settled, and nothing waits for a person",
             Self::Denied => "denied; nothing was done",
-            Self::Interrupted => "interrupted; go on with hv run --resume",
-            Self::Failed => "hv failed; look at the messages above, then try hv run --resume",
+            Self::Interrupted => "interrupted",
+            Self::Failed => "hv failed",
         }
     }
 }
@@ -439,7 +439,13 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = |text: String| writeln!(f, "{}", one_line(&text));
         let session = self.session.as_ref().map_or("no session", SessionId::as_str);
-        line(format!("session {session}: {}", self.outcome.sentence()))?;
+        let resume = format!("`hv run --resume --data {}`", self.data);
+        let next = match self.outcome {
+            Outcome::Interrupted => format!("; go on with {resume}"),
+            Outcome::Failed => format!("; look at the messages above, then try {resume}"),
+            _ => String::new(),
+        };
+        line(format!("session {session}: {}{next}", self.outcome.sentence()))?;
         if let Some(cause) = &self.cause {
             line(format!("  because {cause}"))?;
         }

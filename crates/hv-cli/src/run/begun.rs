@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// The name under which a session keeps what it was started with.
 pub(crate) const NOTE: &str = "hv.run";
 
+/// The name under which a session keeps that its run was told to undo, where that may show in none of its sagas yet.
+pub(super) const TURNED: &str = "hv.turned";
+
 /// What a run was started with: enough to go on with it, and no secret.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Begun {

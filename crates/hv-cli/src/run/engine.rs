@@ -1,7 +1,7 @@
 //! The run itself. Every part can be interrupted and is then taken up where the trail says that it stands.
 
 use super::adapters::{Adapted, Connected, Joining};
-use super::begun::{Begun, NOTE, based};
+use super::begun::{Begun, NOTE, TURNED, based};
 use super::brought::{Brought, brought, same_node};
 use super::discreet::Discreet;
 use super::entrants::entrants;
@@ -189,6 +189,7 @@ async fn begin(
     }
     let note = serde_json::to_vec(&begun).map_err(|_| RunFailure::Unreadable { what: "the session file" })?;
     run.hv.note(&run.session, NOTE, note).await?;
+    run.interrupts.resumable(&data);
     finish(run, entrants, data, (log, marks), watcher).await
 }
 
@@ -222,7 +223,13 @@ async fn finish(
             run.hv.seal().await?;
             outcome
         }
-        Ok(End::Abandoned) => Outcome::Interrupted,
+        Ok(End::Abandoned) => {
+            // Nothing of it may be recorded: it is asked for while somebody joins or only looks around, too.
+            if run.interrupts.cancelled() {
+                run.hv.note(&run.session, TURNED, Vec::from(*b"{}")).await?;
+            }
+            Outcome::Interrupted
+        }
         Err(failure) => return Err(failure),
     };
     told(run, data, kept, watcher, end).await

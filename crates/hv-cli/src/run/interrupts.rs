@@ -7,10 +7,10 @@ use crate::session::steer::Cancels;
 use hv_core::saga::drive::Control;
 use hv_core::{Clock, SystemClock};
 use std::io::Stderr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -31,6 +31,8 @@ pub(super) struct Interrupts {
     look: Control,
     asked: Arc<AtomicU32>,
     stopped: tokio::sync::watch::Receiver<bool>,
+    /// The trail with which the run can go on; none as long as nothing is known of it there.
+    data: Arc<OnceLock<PathBuf>>,
 }
 
 impl Interrupts {
@@ -44,7 +46,13 @@ impl Interrupts {
         let (mut interrupt, mut terminate) =
             (heard(SignalKind::interrupt())?, heard(SignalKind::terminate())?);
         let (stop, stopped) = tokio::sync::watch::channel(false);
-        let interrupts = Self { work: Control::new(), look: Control::new(), asked: Arc::default(), stopped };
+        let interrupts = Self {
+            work: Control::new(),
+            look: Control::new(),
+            asked: Arc::default(),
+            stopped,
+            data: Arc::default(),
+        };
         let (own, progress) = (interrupts.clone(), Arc::downgrade(progress));
         tokio::spawn(async move {
             let notice = |text: &str| {
@@ -67,13 +75,27 @@ impl Interrupts {
                 notice("interrupted: undoing what was done; once more to stop at once, to be resumed");
                 own.work.cancel(PATIENCE);
             };
-            notice("stopping; nothing more starts; resume with hv run --resume");
+            let next = own
+                .data
+                .get()
+                .map(|data| format!("; go on later with `hv run --resume --data {}`", data.display()));
+            notice(&format!("stopping; nothing more starts{}", next.unwrap_or_default()));
             // First of all: whoever sees a driver leave has to know why, or takes it for one that was paused, and resumes.
             let _ = stop.send(true);
             own.work.suspend(within);
             own.look.suspend(within);
         });
         Ok(interrupts)
+    }
+
+    /// From here on the run can be resumed with what this trail says.
+    pub(super) fn resumable(&self, data: &Path) {
+        let _ = self.data.set(data.to_owned());
+    }
+
+    /// What was done is to be undone: somebody asked for it before this program took the run up.
+    pub(super) fn turn_back(&self) {
+        self.work.cancel(PATIENCE);
     }
 
     /// Whether everything is to stop at once.

@@ -7,7 +7,7 @@ use crate::plan::Plan;
 use crate::progress::{Progress, Start};
 use crate::report::Report;
 use crate::run::adapters::Connected;
-use crate::run::begun::{Begun, NOTE};
+use crate::run::begun::{Begun, NOTE, TURNED};
 use crate::run::brought::brought;
 use crate::run::entrants::entrants;
 use crate::run::foreseen::{Stands, as_begun, foresee};
@@ -126,6 +126,10 @@ pub(super) async fn resume(
     let brought = brought(&plan, &bound)?;
     let connected = Connected::to(hv, &plan)?;
     let run = Run::new((connected, session, &data), plan, bound, brought, &begun, progress, interrupts)?;
+    run.interrupts.resumable(&data);
+    if history.note(TURNED).is_some() {
+        run.interrupts.turn_back();
+    }
     run.announce(&data, Start::Resumed);
     let names = Names::read(&*log, &run.session)?;
     let watcher = tokio::spawn(watch(names, run.hv.subscribe(), Arc::clone(&run.progress)));
