@@ -3,6 +3,7 @@
 mod aftermath;
 mod answerable;
 mod attested;
+mod barrier;
 mod boundaries;
 mod charges;
 mod configured;
@@ -17,6 +18,7 @@ mod elevation;
 mod escalated;
 mod evidence;
 mod faults;
+mod filled;
 mod forgery;
 mod gate;
 mod guard;

@@ -1,6 +1,7 @@
 //! The example of an agent that plans as it goes: to its end, into a dead end, and stopped in the middle by signals, by SIGKILL
 //! and by a full disk. Said again with the same folder it goes on, and every trail is verified.
 
+use crate::filled::before;
 use crate::scene::{ended, said, signal, spawn, wait_for, written};
 use crate::support::{built, hv, json};
 use serde_json::Value;
@@ -126,48 +127,66 @@ fn an_agent_that_plans_is_consistent_after_sigkill() {
     }
 }
 
-/// On a disk of its own with so many KiB left; then with room again.
-#[test]
-fn a_full_disk_under_an_agent_that_plans_is_told_and_it_ends_well_when_there_is_room() {
+/// On a disk of its own with so many KiB left, where somebody else's trail may be already; then with room again. Gives
+/// whether it was full, and how many lines there were then.
+fn filled(what: &str, free: u64, before: &Path) -> (bool, usize) {
     const SCRIPT: &str = r#"
-        PLANNER=$1 FREE=$2 DIR=$3 DISK=$3/disk
+        PLANNER=$1 FREE=$2 DIR=$3 HV=$4 BEFORE=$5 DISK=$3/disk
         mkdir -p "$DISK" && mount -t tmpfs -o size=16m tmpfs "$DISK" || exit 9
+        mkdir "$DISK/plan"
+        test -z "$BEFORE" || "$HV" run -q "$BEFORE" --data "$DISK/plan/trail" --work "$DIR/work" > /dev/null || exit 8
         left=$(df --output=avail -k "$DISK" | tail -1)
         head -c $(( (left - FREE) * 1024 )) /dev/zero > "$DISK/ballast"
         "$PLANNER" "$DISK/plan" > "$DIR/first.out" 2> "$DIR/first.err"
         echo $? > "$DIR/first.code"
+        cat "$DISK/plan/page" > "$DIR/page"
         rm "$DISK/ballast"
         "$PLANNER" "$DISK/plan" > "$DIR/second.out" 2> "$DIR/second.err"
         echo $? > "$DIR/second.code"
         cp -r "$DISK/plan" "$DIR/plan""#;
-    let mut told = 0;
-    for free in [0, 100, 256, 260, 264, 268, 272, 280, 300] {
-        let folder = tempfile::tempdir().unwrap();
-        let mut command = Command::new("unshare");
-        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", SCRIPT, "sh"]);
-        command.arg(built("planner").get_program()).arg(free.to_string()).arg(folder.path());
-        let output = command.output().expect("util-linux has unshare");
-        assert!(output.status.success(), "a disk of one's own needs user namespaces: {}", said(&output));
-        let read = |name: &str| written(&folder.path().join(name));
-        let first = read("first.code");
-        if first.trim() == "1" {
-            told += 1;
-            let said = read("first.err");
-            assert!(said.contains("space") && said.contains("say it again with"), "{free} KiB: {said}");
-        } else {
-            assert_eq!(
-                first.trim(),
-                "0",
-                "{free} KiB: {}",
-                fs::read_to_string(folder.path().join("first.err")).unwrap()
-            );
-        }
-        let second = fs::read_to_string(folder.path().join("second.err")).unwrap();
-        assert_eq!(read("second.code").trim(), "0", "{free} KiB: {second}");
-        let out = read("second.out");
-        let ends = ["the saga is completed, 6 lines are left", "the saga is compensated, 0 lines are left"];
-        assert!(ends.iter().any(|end| out.contains(end)), "{free} KiB: {out}");
-        assert_eq!(verdict(&folder.path().join("plan"), true), "complete", "{free} KiB");
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", SCRIPT, "sh"]);
+    command.arg(built("planner").get_program()).arg(free.to_string()).arg(folder.path());
+    command.arg(hv().get_program()).arg(before);
+    let output = command.output().expect("util-linux has unshare");
+    assert!(output.status.success(), "a disk of one's own needs user namespaces: {}", said(&output));
+    let read = |name: &str| written(&folder.path().join(name));
+    let full = read("first.code").trim() == "1";
+    if full {
+        let said = read("first.err");
+        assert!(said.contains("space") && said.contains("say it again with"), "{what}: {said}");
+    } else {
+        let said = fs::read_to_string(folder.path().join("first.err")).unwrap();
+        assert_eq!(read("first.code").trim(), "0", "{what}: {said}");
     }
-    assert!(told > 1, "it was full");
+    let second = fs::read_to_string(folder.path().join("second.err")).unwrap();
+    assert_eq!(read("second.code").trim(), "0", "{what}: {second}");
+    let out = read("second.out");
+    let ends = ["the saga is completed, 6 lines are left", "the saga is compensated, 0 lines are left"];
+    assert!(ends.iter().any(|end| out.contains(end)), "{what}: {out}");
+    assert_eq!(verdict(&folder.path().join("plan"), true), "complete", "{what}");
+    (full, lines(folder.path()))
+}
+
+#[test]
+fn a_full_disk_under_an_agent_that_plans_is_told_and_it_ends_well_when_there_is_room() {
+    // At the beginning: the log takes 256 KiB at once, and that is enough.
+    for free in [0, 100, 260, 300] {
+        let (full, _) = filled(&format!("{free} KiB"), free, Path::new(""));
+        assert_eq!(full, free < 200, "{free} KiB");
+    }
+    // In the middle: somebody else's trail has left it this part of what it writes.
+    let folder = tempfile::tempdir().unwrap();
+    let ran = planner(folder.path(), &[]).output().unwrap();
+    assert_ended(folder.path(), &ran, "completed", 6);
+    let takes = fs::metadata(folder.path().join("trail/00000000.seg")).unwrap().len();
+    let mut in_the_middle = 0;
+    for part in [40, 55, 70, 85] {
+        let (room, folder) = (takes * part / 100, tempfile::tempdir().unwrap());
+        let (full, lines) = filled(&format!("{part} %"), (room >> 10) + 100, &before(folder.path(), room));
+        assert!(full, "{part} %");
+        in_the_middle += u32::from((1..6).contains(&lines));
+    }
+    assert!(in_the_middle > 1, "{in_the_middle}");
 }

@@ -1,5 +1,6 @@
 //! The examples of sagas, run as they stand by the real program, each with a trail that verifies.
 
+use crate::scene::signal;
 use crate::support::{hv, json, workspace};
 use serde_json::Value;
 use std::fs;
@@ -85,8 +86,18 @@ impl Agency {
         Some(text.split_once("\r\n\r\n")?.1.to_owned())
     }
 
-    fn counts(&self) -> Value {
+    pub(crate) fn counts(&self) -> Value {
         serde_json::from_str(&self.ask("GET", "/counts").unwrap()).unwrap()
+    }
+
+    /// From here on it answers nobody.
+    pub(crate) fn hold(&self) {
+        signal(&self.child, "STOP");
+    }
+
+    /// It answers again, also who asked meanwhile.
+    pub(crate) fn let_go(&self) {
+        signal(&self.child, "CONT");
     }
 }
 

@@ -1,17 +1,18 @@
-//! Each example is stopped in the middle, by a full disk, by Ctrl-C once and twice, and by SIGTERM, at several points:
-//! what is left is consistent, says what to do, and ends well when that is done.
+//! Each example is stopped in the middle, by Ctrl-C once and twice and by SIGTERM, while a step of it runs: what is left is
+//! consistent, says what to do, and ends well when just that is done. `filled.rs` does it with a full disk.
 
+use crate::barrier::Barrier;
 use crate::sagas::Agency;
-use crate::scene::{assert_calm, ended, ran, said, signal, spawn, wait_for};
+use crate::scene::{assert_calm, ended, files, ran, said, signal, spawn, wait_for};
 use crate::support::{Run, hv, json, workspace};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Output};
 use std::time::Duration;
 
 /// Those that need nothing but the program and git; and how they end when nobody stops them.
-const EXAMPLES: [(&str, i32); 6] = [
+pub const EXAMPLES: [(&str, i32); 6] = [
     ("release.toml", 0),
     ("release-fails.toml", 3),
     ("rehearsal.toml", 0),
@@ -20,12 +21,15 @@ const EXAMPLES: [(&str, i32); 6] = [
     ("vouching.toml", 3),
 ];
 
-fn deep() -> bool {
+/// Those of them that leave nothing in their work folder when they are undone.
+const TRACELESS: [&str; 3] = ["rehearsal.toml", "reviews.toml", "late.toml"];
+
+pub fn deep() -> bool {
     std::env::var_os("HV_DEEP").is_some()
 }
 
 /// The travel example with the service that it speaks to.
-fn travel() -> (Run, Agency) {
+pub fn travel() -> (Run, Agency) {
     let agency = Agency::start();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("travel.toml");
@@ -36,156 +40,179 @@ fn travel() -> (Run, Agency) {
     (Run { folder, file }, agency)
 }
 
-fn code(output: &std::process::Output) -> i32 {
+fn code(output: &Output) -> i32 {
     output.status.code().unwrap_or_else(|| panic!("{}: {}", output.status, said(output)))
 }
 
-/// What a run on a small disk left behind.
-struct Filled {
-    first: i32,
-    second: i32,
-    said: String,
-    /// How many sagas had begun when it was full.
-    begun: usize,
+fn printed(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// Runs a file with its trail on a disk of its own with so many KiB left; then makes room and resumes.
-fn filled(file: &Path, folder: &Path, free: u32) -> Filled {
-    const SCRIPT: &str = r#"
-        HV=$1 FILE=$2 FREE=$3 DIR=$4 DISK=$4/disk
-        mkdir -p "$DISK" && mount -t tmpfs -o size=16m tmpfs "$DISK" || exit 9
-        left=$(df --output=avail -k "$DISK" | tail -1)
-        head -c $(( (left - FREE) * 1024 )) /dev/zero > "$DISK/ballast"
-        "$HV" run "$FILE" --data "$DISK/trail" --work "$DIR/work" --json > "$DIR/first.json" 2> "$DIR/first.err"
-        echo $? > "$DIR/first.code"
-        "$HV" audit verify --json "$DISK/trail" > "$DIR/between.json"
-        "$HV" saga list --json "$DISK/trail" > "$DIR/sagas.json"
-        rm "$DISK/ballast"
-        "$HV" run --resume "$FILE" --json --data "$DISK/trail" --work "$DIR/work" > "$DIR/second.json" 2> "$DIR/second.err"
-        echo $? > "$DIR/second.code"
-        "$HV" audit verify --sealed --json "$DISK/trail" > "$DIR/after.json"
-        true"#;
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", SCRIPT, "sh"]);
-    command.arg(hv().get_program()).arg(file).arg(free.to_string()).arg(folder);
-    let output = command.output().expect("util-linux has unshare");
-    assert!(output.status.success(), "a disk of one's own needs user namespaces: {}", said(&output));
-    let text = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
-    let number = |name: &str| text(name).trim().parse().unwrap();
-    let document = |name: &str| serde_json::from_str::<Value>(&text(name)).unwrap_or_default();
-    let between = document("between.json");
-    assert!(["open", "complete"].contains(&between["verdict"].as_str().unwrap()), "{between}");
-    assert_eq!(document("after.json")["verdict"], "complete", "{}", text("second.err"));
-    Filled {
-        first: number("first.code"),
-        second: number("second.code"),
-        said: text("first.err"),
-        begun: document("sagas.json")["sagas"].as_array().map_or(0, Vec::len),
-    }
+/// The run as a person starts it.
+fn start(run: &Run) -> Command {
+    let mut command = hv();
+    command.arg("run").arg(&run.file).arg("--data").arg(run.data()).arg("--work").arg(run.work());
+    command
 }
 
-fn disk_points() -> Vec<u32> {
-    // The log takes 256 KiB at once; what comes on top is what steps print.
-    let step = if deep() { 4 } else { 20 };
-    [0, 100].into_iter().chain((260..=330).step_by(step)).collect()
+pub fn verdict(run: &Run, more: &[&str]) -> Value {
+    let verified = hv().args(["audit", "verify", "--json"]).args(more).arg(run.data()).output().unwrap();
+    json(&verified)["verdict"].clone()
 }
 
-/// Holds what a full disk left against how the example ends otherwise. Gives whether it was full in the middle.
-fn holds(name: &str, free: u32, ends: &[i32], left: &Filled) -> bool {
-    let Filled { first, second, said, begun } = left;
-    assert!(!said.contains("panicked"), "{name}, {free} KiB: {said}");
-    if *first != 1 {
-        assert!(ends.contains(first) && first == second, "{name}, {free} KiB: {first}, {second}");
-        return false;
-    }
-    // With the file it goes on whether anything was begun or not.
-    let tells =
-        said.contains("no storage space; make room there, then go on with `hv run --resume FILE --data ");
-    assert!(tells && said.contains("/disk/trail`"), "{name}, {free} KiB: {said}");
-    assert!(ends.contains(second), "{name}, {free} KiB: {second}");
-    *begun > 0
-}
-
-#[test]
-fn a_full_disk_in_the_middle_of_each_example_is_told_and_the_run_ends_well_when_there_is_room() {
-    for (name, end) in EXAMPLES {
-        let mut in_the_middle = 0;
-        for free in disk_points() {
-            let folder = tempfile::tempdir().unwrap();
-            let left = filled(&workspace().join("examples").join(name), folder.path(), free);
-            in_the_middle += u32::from(holds(name, free, &[end], &left));
-        }
-        // What prints nothing needs no more room than was taken at the beginning.
-        assert!(in_the_middle > 0 || !name.starts_with("release"), "{name}");
-    }
-    for free in disk_points() {
-        let (run, _agency) = travel();
-        let left = filled(&run.file, run.folder.path(), free);
-        holds("travel.toml", free, &[3, 4], &left);
-    }
-}
-
-/// Sends signals to a run after a pause, and resumes it where it is to be resumed. Gives both exit codes and the last report.
-fn stopped(run: &Run, pause: u64, signals: &[&str]) -> (i32, i32, Value) {
-    let child = spawn(&mut run.start());
-    wait_for("the trail", || run.data().join("mark").exists());
-    std::thread::sleep(Duration::from_millis(pause));
-    for (n, name) in signals.iter().enumerate() {
-        if n == 0 {
-            signal(&child, name);
-        } else {
-            std::thread::sleep(Duration::from_millis(20));
-            // It may have ended in the meantime.
-            let _ = Command::new("kill").args(["-s", name, &child.id().to_string()]).output();
-        }
-    }
-    let output = ended(child);
-    assert_calm(&output);
-    let first = code(&output);
-    if first != 130 {
-        return (first, first, json(&output));
-    }
-    assert_eq!(json(&output)["outcome"], "interrupted");
-    let output = ran(&mut run.resume());
-    assert_calm(&output);
-    (first, code(&output), json(&output))
-}
-
-fn each_is_stopped(signals: &[&str], firsts: &[i32]) {
-    let pauses: &[u64] = if deep() { &[0, 10, 20, 40, 60, 90, 130, 180, 250] } else { &[15, 120] };
-    let mut seen = Vec::new();
-    let mut check = |name: &str, end: i32, run: &Run, pause: u64| {
-        let (first, second, report) = stopped(run, pause, signals);
-        assert!(first == end || firsts.contains(&first), "{name} after {pause} ms: {first}");
-        // It was undone, or it ended as it does; what the airline does not cancel stays.
-        let ends = if end == 4 { [4, 3] } else { [end, 3] };
-        assert!(ends.contains(&second), "{name} after {pause} ms: {first}, then {second}: {report:#}");
-        let verified = hv().args(["audit", "verify", "--sealed", "--json"]).arg(run.data()).output().unwrap();
-        assert_eq!(json(&verified)["verdict"], "complete", "{name} after {pause} ms");
-        seen.push(first);
+/// That a report tells of a run that is whole: done, or undone to the last step.
+pub fn assert_consistent(what: &str, report: &Value) {
+    let state = |state: &str| {
+        let steps = report["steps"].as_array().unwrap().iter();
+        steps.filter(|step| step["state"] == state).map(|step| step["id"].clone()).collect::<Vec<_>>()
     };
-    for &pause in pauses {
-        for (name, end) in EXAMPLES {
-            check(name, end, &Run::of(name), pause);
+    match report["exit_code"].as_i64() {
+        Some(0) => {
+            assert!(report["outcome"] == "completed" && state("pending").is_empty(), "{what}: {report:#}")
         }
-        let (run, _agency) = travel();
-        check("travel.toml", 4, &run, pause);
+        Some(3) => {
+            assert_eq!(report["outcome"], "rolled_back", "{what}: {report:#}");
+            // In one of them somebody looked, and there is nothing of that to undo.
+            let mut committed = state("committed");
+            committed.retain(|step| step != "inspect");
+            assert_eq!(committed, Vec::<Value>::new(), "{what}: {report:#}");
+            for seen in report["observations"].as_array().unwrap() {
+                // What was stopped before its work, or in its set-up, was not looked at twice.
+                let twice = seen["before"].is_string() && seen["after"].is_string();
+                assert!(seen["equal"] == true || !twice, "{what}: {report:#}");
+            }
+        }
+        // What the airline does not cancel.
+        Some(4) => assert_eq!(state("compensation_failed"), ["flight"], "{what}: {report:#}"),
+        other => panic!("{what}: {other:?}: {report:#}"),
     }
-    println!("exit codes: {seen:?}");
-    assert!(seen.iter().any(|code| firsts.contains(code)), "{seen:?}");
+    assert_eq!(report["verify"]["verdict"], "complete", "{what}: {report:#}");
+    assert!(report["root"].is_string(), "{what}: {report:#}");
+}
+
+/// A way to stop a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    CtrlC,
+    CtrlCTwice,
+    Termination,
+}
+
+impl By {
+    /// What is held goes on only when hv has heard the last signal.
+    fn stop(self, child: &Child, let_go: impl FnOnce()) {
+        let names: &[&str] = match self {
+            Self::CtrlC => &["INT"],
+            Self::CtrlCTwice => &["INT", "INT"],
+            Self::Termination => &["TERM"],
+        };
+        for name in names {
+            signal(child, name);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let_go();
+    }
+}
+
+/// Sends the signals to a run that is held in the middle, looks at what it says, does that, and gives the last report.
+fn stopped(what: &str, run: &Run, by: By, child: Child, let_go: impl FnOnce()) -> Value {
+    by.stop(&child, let_go);
+    let output = ended(child);
+    let (told, summary) = (said(&output), printed(&output));
+    if by != By::Termination {
+        let tells = "interrupted: undoing what was done; once more to stop at once, to be resumed";
+        assert!(told.contains(tells), "{what}: {told}");
+    }
+    let last = if by == By::CtrlC {
+        assert_eq!(code(&output), 3, "{what}: {told}{summary}");
+        assert!(summary.contains(": failed; everything is undone\n"), "{what}: {summary}");
+        // It is over; this tells it again.
+        ran(&mut run.resume())
+    } else {
+        assert_eq!(code(&output), 130, "{what}: {told}{summary}");
+        let next = format!("hv run --resume --data {}", run.data().display());
+        assert!(summary.contains(&format!(": interrupted; go on with `{next}`\n")), "{what}: {summary}");
+        let tells = format!("stopping; nothing more starts; go on later with `{next}`\n");
+        assert!(told.contains(&tells), "{what}: {told}");
+        assert_eq!(verdict(run, &[]), "open", "{what}");
+        does(&summary)
+    };
+    let report = json(&last);
+    assert_eq!(report["exit_code"], code(&last), "{what}");
+    assert_consistent(what, &report);
+    assert_eq!(verdict(run, &["--sealed"]), "complete", "{what}");
+    report
+}
+
+/// Does what is said between the first two backticks of a text.
+fn does(text: &str) -> Output {
+    let command = text.split('`').nth(1).and_then(|command| command.strip_prefix("hv ")).unwrap();
+    let line = format!("\"$0\" {command} --json");
+    ran(Command::new("sh").args(["-c", &line]).arg(hv().get_program()))
+}
+
+/// How many programs an example begins, undisturbed.
+fn programs(name: &str, end: i32) -> usize {
+    let (run, barrier) = (Run::of(name), Barrier::before(0));
+    let output = ran(&mut barrier.under(start(&run)));
+    assert_eq!(code(&output), end, "{name}: {}", said(&output));
+    barrier.count()
+}
+
+/// Before which program an example of so many is stopped: at the beginning, and in the first two thirds.
+fn points(programs: usize) -> Vec<usize> {
+    assert!(programs > 3, "{programs}");
+    if deep() { (1..=programs * 2 / 3).collect() } else { vec![1, programs / 3 + 1, programs * 2 / 3] }
+}
+
+fn each_is_stopped(by: By) {
+    for (name, end) in EXAMPLES {
+        let mut turned = 0;
+        for number in points(programs(name, end)) {
+            let what = format!("{name} before program {number}");
+            let (run, barrier) = (Run::of(name), Barrier::before(number));
+            let child = spawn(&mut barrier.under(start(&run)));
+            barrier.reached();
+            let report = stopped(&what, &run, by, child, || barrier.let_go());
+            turned += u32::from(report["cause"].as_str().is_some_and(|why| why.contains("cancelled")));
+            // Who is only terminated goes forward again.
+            let ends = if by == By::Termination { end } else { 3 };
+            assert_eq!(report["exit_code"], ends, "{what}: {report:#}");
+            if ends == 3 && TRACELESS.contains(&name) {
+                assert_eq!(files(&run.work()), Vec::<std::path::PathBuf>::new(), "{what}");
+            }
+        }
+        assert_eq!(turned > 0, by != By::Termination, "{name} was turned back by whoever pressed Ctrl-C");
+    }
+    let (run, agency) = travel();
+    agency.hold();
+    let child = spawn(&mut start(&run));
+    wait_for("the first booking", || is_asked(&run.data()));
+    let report = stopped("travel.toml", &run, by, child, || agency.let_go());
+    let (ends, booked) = if by == By::Termination { (4, json!(["flight"])) } else { (3, json!([])) };
+    assert_eq!(report["exit_code"], ends, "{report:#}");
+    assert_eq!(agency.counts()["booked"], booked, "{report:#}");
+}
+
+/// Whether a step has begun, as anybody may ask.
+fn is_asked(data: &Path) -> bool {
+    let listed = hv().args(["saga", "list", "--json"]).arg(data).output().unwrap();
+    assert_calm(&listed);
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap_or_default();
+    listed["sagas"][0]["steps"][0]["executes"] == 1
 }
 
 #[test]
 fn ctrl_c_in_the_middle_of_each_example_undoes_it() {
-    each_is_stopped(&["INT"], &[3]);
+    each_is_stopped(By::CtrlC);
 }
 
 #[test]
 fn a_second_ctrl_c_in_the_middle_of_each_example_leaves_it_resumable() {
-    each_is_stopped(&["INT", "INT"], &[3, 130]);
+    each_is_stopped(By::CtrlCTwice);
 }
 
 #[test]
 fn a_termination_in_the_middle_of_each_example_leaves_it_resumable() {
-    each_is_stopped(&["TERM"], &[130]);
+    each_is_stopped(By::Termination);
 }
