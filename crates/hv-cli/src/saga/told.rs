@@ -54,7 +54,7 @@ pub(super) fn list(trail: &Trail, as_json: bool) -> Result<Exit, Failure> {
             );
         }
         for item in &open {
-            let _ = writeln!(text, "{item}  waits for a person: hv saga resolve, skip or retry");
+            let _ = writeln!(text, "{}", waits(item));
         }
         for (session, action, failed) in failed_undos(trail) {
             let way = if session.closed { "" } else { ": rehearse it, or hv saga restore" };
@@ -70,6 +70,11 @@ pub(super) fn list(trail: &Trail, as_json: bool) -> Result<Exit, Failure> {
         output::print(&text)?;
     }
     Ok(if open.is_empty() { Exit::Done } else { Exit::Escalated })
+}
+
+/// What is said of an open item.
+fn waits(item: &str) -> String {
+    format!("{item}  waits for a person: hv saga resolve, skip or retry")
 }
 
 /// What has to be there before a word of a witness counts.
@@ -126,6 +131,8 @@ pub(super) fn lines(trail: &Trail, name: Option<&str>) -> Vec<String> {
                 session.name, told.id, def.id, run.state, def.action, run.executes, run.undos, run.probes
             ));
         }
+        let steps = format!("{}/{}/", session.name, told.id);
+        lines.extend(trail.open().iter().filter(|item| item.starts_with(&steps)).map(|item| waits(item)));
         lines.push(format!("{}/{}  {}", session.name, told.id, told.saga.state()));
     }
     lines
