@@ -114,10 +114,19 @@ impl core::fmt::Debug for Left<'_> {
     }
 }
 
+/// Which way a saga goes that is taken up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heading {
+    /// As it stands: forward, or back where it has turned already.
+    AsItStands,
+    /// Back: it was told to turn before, and that is not recorded.
+    Back,
+}
+
 /// Takes up a saga that stands in `state` after a crash, while attempts of it go on: each that runs, as the saga knows it,
 /// is given. Nothing starts before all of them have ended but what is asked for meanwhile, and a probe of what is to be
-/// undone. They are stopped, dropped and waited for as those that this driver begins. Where the saga was told to
-/// `turn` back before, that is recorded first.
+/// undone. They are stopped, dropped and waited for as those that this driver begins. Where it is
+/// heading [back](Heading::Back), that is recorded first.
 ///
 /// # Errors
 /// Those of [`drive`].
@@ -125,7 +134,7 @@ pub async fn drive_left<H, E>(
     host: &H,
     executor: &E,
     control: &Control,
-    (state, turn): (SagaState, bool),
+    (state, heading): (SagaState, Heading),
     left: Vec<Left<'_>>,
 ) -> Result<SagaState, Halt>
 where
@@ -133,10 +142,10 @@ where
     E: Executor<H::Permit> + ?Sized,
 {
     let mut seen = seen_before(control);
-    let progress = match (turn, left.is_empty()) {
-        (true, _) => host.commit(SagaCommand::Cancel, None).await?,
-        (false, true) => begin((host, control), SagaCommand::recover(), &mut seen).await?,
-        (false, false) => Progress { starts: Vec::new(), next_wake: None, state },
+    let progress = match (heading, left.is_empty()) {
+        (Heading::Back, _) => host.commit(SagaCommand::Cancel, None).await?,
+        (Heading::AsItStands, true) => begin((host, control), SagaCommand::recover(), &mut seen).await?,
+        (Heading::AsItStands, false) => Progress { starts: Vec::new(), next_wake: None, state },
     };
     go_on((host, executor, control), seen, Running::of(left), progress).await
 }

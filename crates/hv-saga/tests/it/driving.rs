@@ -2,7 +2,7 @@
 
 use crate::running::{Slip, attempt, host, plan, run};
 use crate::simulation::{declared, step};
-use hv_saga::drive::{Control, Left, SoloHost, drive, drive_left};
+use hv_saga::drive::{Control, Heading, Left, SoloHost, drive, drive_left};
 use hv_saga::exec::{Closures, Router};
 use hv_saga::{
     Attempt, BoxFuture, Class, Executor, Growth, Host, Idempotence, Outcome, Plan, ProbeAnswer, Purpose,
@@ -430,7 +430,7 @@ async fn a_relief_beside_a_cancellation_stops_the_agent() {
 }
 
 /// Two steps that somebody else began end one after the other; the third waits for no step.
-async fn taken_up(control: &Control, turn: bool) -> (SagaState, Vec<String>, Duration) {
+async fn taken_up(control: &Control, heading: Heading) -> (SagaState, Vec<String>, Duration) {
     let diary = Diary::default();
     let idempotent = |def: StepDef| StepDef { idempotent: Idempotence::Both, ..def };
     let steps = [
@@ -453,13 +453,13 @@ async fn taken_up(control: &Control, turn: bool) -> (SagaState, Vec<String>, Dur
         Left { attempt: attempt.at(), agent: attempt.agent.clone(), end }
     });
     let (began, left) = (Instant::now(), left.collect());
-    let state = drive_left(&host, &functions(&diary), control, (begun.state, turn), left).await.unwrap();
+    let state = drive_left(&host, &functions(&diary), control, (begun.state, heading), left).await.unwrap();
     (state, read(&diary), began.elapsed())
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_starts_before_all_that_somebody_else_began_has_ended() {
-    let (state, diary, took) = taken_up(&Control::new(), false).await;
+    let (state, diary, took) = taken_up(&Control::new(), Heading::AsItStands).await;
     assert_eq!(state, SagaState::Completed);
     assert_eq!(diary[..2], ["left step0", "left step1"]);
     assert_eq!(diary.len(), 5, "both are repeated, and the third is done: {diary:?}");
@@ -471,13 +471,13 @@ async fn nothing_starts_before_all_that_somebody_else_began_has_ended() {
 async fn what_somebody_else_began_is_cancelled_like_anything_else() {
     let control = Control::new();
     control.cancel(Duration::from_secs(5));
-    let (state, diary, took) = taken_up(&control, false).await;
+    let (state, diary, took) = taken_up(&control, Heading::AsItStands).await;
     assert_eq!(state, SagaState::Compensated);
     assert_eq!(diary[0], "left step0", "it had five seconds");
     assert!(!diary.iter().any(|line| line.starts_with("execute") || line == "left step1"), "{diary:?}");
     assert!(took < Duration::from_secs(7), "{took:?}");
 
-    let (state, diary, _) = taken_up(&Control::new(), true).await;
+    let (state, diary, _) = taken_up(&Control::new(), Heading::Back).await;
     assert_eq!(state, SagaState::Compensated);
     assert!(!diary.iter().any(|line| line.starts_with("execute")), "{diary:?}");
 }

@@ -7,7 +7,7 @@ use crate::run::history::History;
 use crate::run::left::{GoingOn, blocking, stopped_at_once};
 use crate::session::aim::{self, Aim};
 use crate::session::steer::Cancels;
-use hv_core::saga::drive::{Control, Left, drive_left};
+use hv_core::saga::drive::{Control, Heading, Left, drive_left};
 use hv_core::saga::exec::survivors::{Survivor, survivors_of};
 use hv_core::saga::{AttemptRef, Class, Halt, Outcome, Purpose, Reason, Saga, SagaState};
 use hv_core::{Error, SagaHost};
@@ -54,11 +54,14 @@ impl Run {
         }
         let driven = matches!(self.interrupts.cancels(phase), Cancels::Driven);
         let turned = control.is_cancelled() || (driven && self.interrupts.cancelled());
-        let turned = turned && saga.state() == SagaState::Running;
+        let heading = match saga.state() {
+            SagaState::Running if turned => Heading::Back,
+            _ => Heading::AsItStands,
+        };
         let nothing = by_step.values().all(|(_, of_step)| of_step.is_empty());
         let (failed, mut failures) = tokio::sync::mpsc::unbounded_channel();
         let mut left = Vec::new();
-        if !nothing || turned || relieved {
+        if !nothing || heading == Heading::Back || relieved {
             let times = self.times_left(&saga, id.as_str())?;
             for at in saga.running() {
                 let Some(agent) = saga.agent(at.step).cloned() else { continue };
@@ -71,7 +74,7 @@ impl Run {
                 });
             }
         }
-        let driven = drive_left(host, &self.executor, control, (saga.state(), turned), left);
+        let driven = drive_left(host, &self.executor, control, (saga.state(), heading), left);
         tokio::select! {
             biased;
             Some(error) = failures.recv() => Err(halt(error)),
