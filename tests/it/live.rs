@@ -10,13 +10,13 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// A folder for a trail, and one beside it in which agents work.
-struct Desk {
+pub(crate) struct Desk {
     folder: tempfile::TempDir,
 }
 
 impl Desk {
     /// With an active session in which `did:mesh:coder` stands in Ring 2 and `did:mesh:intern` in Ring 3.
-    fn new(allow: &[&str]) -> Self {
+    pub(crate) fn new(allow: &[&str]) -> Self {
         let desk = Self { folder: tempfile::tempdir().unwrap() };
         std::fs::create_dir(desk.work()).unwrap();
         let mut open = desk.session("open");
@@ -31,28 +31,28 @@ impl Desk {
         desk
     }
 
-    fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("trail")
     }
 
-    fn work(&self) -> PathBuf {
+    pub(crate) fn work(&self) -> PathBuf {
         self.folder.path().join("work")
     }
 
     /// `hv session COMMAND --data DIR`, from the folder in which agents work.
-    fn session(&self, command: &str) -> Command {
+    pub(crate) fn session(&self, command: &str) -> Command {
         let mut hv = hv();
         hv.args(["session", command, "--data"]).arg(self.data()).current_dir(self.work());
         hv
     }
 
-    fn exec(&self, agent: &str, action: &str) -> Command {
+    pub(crate) fn exec(&self, agent: &str, action: &str) -> Command {
         let mut exec = self.session("exec");
         exec.args(["--agent", agent, "--action", action]);
         exec
     }
 
-    fn kill(&self, target: &[&str]) -> Command {
+    pub(crate) fn kill(&self, target: &[&str]) -> Command {
         let mut kill = hv();
         kill.arg("kill").arg("--data").arg(self.data()).args(target).args(["--reason", "it leaks"]);
         kill
@@ -64,11 +64,11 @@ impl Desk {
         json(&output)
     }
 
-    fn verdict(&self) -> Verdict {
+    pub(crate) fn verdict(&self) -> Verdict {
         verify(&self.data()).unwrap().verdict
     }
 
-    fn text(&self, file: &str) -> String {
+    pub(crate) fn text(&self, file: &str) -> String {
         std::fs::read_to_string(self.work().join(file)).unwrap_or_default()
     }
 }

@@ -3,6 +3,7 @@
 mod aftermath;
 mod answerable;
 mod attested;
+mod awaited;
 mod barrier;
 mod boundaries;
 mod charges;

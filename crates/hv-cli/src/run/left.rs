@@ -21,7 +21,7 @@ pub(crate) async fn settled_left(
 }
 
 /// Does it where it blocks nobody else.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
@@ -37,7 +37,7 @@ fn all_gone(settled: Settled) -> io::Result<Settled> {
 }
 
 /// Stops what goes on of attempts that were given up.
-pub(super) async fn stopped_at_once(token: &str, keys: Vec<String>, tell: impl Fn(String)) -> io::Result<()> {
+pub(crate) async fn stopped_at_once(token: &str, keys: Vec<String>, tell: impl Fn(String)) -> io::Result<()> {
     let token = token.to_owned();
     let settled = blocking(move || settle_those(&token, &keys, Duration::ZERO)).await?;
     all_gone(settled).map(|settled| told(&settled, tell))
@@ -54,19 +54,19 @@ fn told(settled: &Settled, tell: impl Fn(String)) {
 
 /// Programs of an attempt that go on since its driver was cut off. Whoever drops them ends them, as with programs of its
 /// own.
-pub(super) struct GoingOn {
+pub(crate) struct GoingOn {
     token: String,
     keys: Vec<String>,
     gone: bool,
 }
 
 impl GoingOn {
-    pub(super) fn new(token: &str, keys: Vec<String>) -> Self {
+    pub(crate) fn new(token: &str, keys: Vec<String>) -> Self {
         Self { token: token.to_owned(), keys, gone: false }
     }
 
     /// Waits until they have ended, for so long or until they are `asked` to; then stops them.
-    pub(super) async fn ended(
+    pub(crate) async fn ended(
         mut self,
         wait: Duration,
         asked: impl Future<Output = ()>,

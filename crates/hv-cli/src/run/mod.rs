@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use begun::{Begun, NOTE, begun, undoing};
 pub(crate) use engine::{SETUP, WORK};
 pub(crate) use interrupts::{MOMENT, PATIENCE};
-pub(crate) use left::settled_left;
+pub(crate) use left::{GoingOn, blocking, settled_left, stopped_at_once};
 
 /// Runs or resumes a session file and prints the report.
 ///

@@ -53,6 +53,8 @@ pub enum LiveFailure {
         /// Why.
         why: String,
     },
+    /// Somebody at the terminal asked for the end while an earlier command was settled.
+    Interrupted,
     /// Nobody drives a saga in the folder.
     NothingDriven {
         /// The folder.
@@ -73,6 +75,7 @@ impl LiveFailure {
             Self::Run(failure) => failure.exit(),
             Self::Denied(_) | Self::WouldDeny(_) => Exit::Denied,
             Self::NoAnswer { .. } => Exit::Failed,
+            Self::Interrupted => Exit::Interrupted,
             _ => Exit::BadInput,
         }
     }
@@ -106,6 +109,9 @@ impl fmt::Display for LiveFailure {
                 let why = reason.to_string();
                 write!(f, "it would be denied: {why}{}", enough(&why, &reason.needs()))
             }
+            Self::Interrupted => f.write_str(
+                "interrupted while an earlier command was settled; nothing of this one was begun, so give it again",
+            ),
             Self::NotOpen { session, data } => write!(
                 f,
                 "no session `{session}` is open in {}; `hv session list --data {}` names those that are",

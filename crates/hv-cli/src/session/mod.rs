@@ -6,6 +6,7 @@ pub mod consent;
 pub(crate) mod aim;
 mod failure;
 mod folder;
+mod left;
 mod passing;
 pub(crate) mod request;
 mod status;

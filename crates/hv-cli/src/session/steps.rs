@@ -4,6 +4,7 @@ use super::args::{AskedArgs, At, ExecArgs, UndoArgs};
 use super::consent;
 use super::failure::LiveFailure;
 use super::folder::{Folder, Live};
+use super::left::recover;
 use super::passing::Passing;
 use super::request;
 use super::steer::Cancels;
@@ -13,13 +14,12 @@ use crate::output;
 use crate::outside::trail_of;
 use crate::report::AttemptOutcome;
 use crate::run::history::History;
-use crate::run::{MOMENT, PATIENCE, RunFailure, settled_left};
+use crate::run::{MOMENT, PATIENCE, RunFailure};
 use hv_core::Grant;
 use hv_core::event::Denial;
 use hv_core::rings::class::{Claim, Undo, Unproven};
 use hv_core::saga::drive::{Control, drive};
 use hv_core::saga::exec::CommandExecutor;
-use hv_core::saga::exec::survivors::settle_those;
 use hv_core::saga::{
     Attempt, BoxFuture, CommandTask, Executor, Growth, Halt, Outcome, Output, Plan, Purpose, Retry, Saga,
     SagaCommand, SagaState, StepDef, StepState, Task, Value,
@@ -27,30 +27,32 @@ use hv_core::saga::{
 use hv_core::types::{ActionKind, Reversibility, SagaId, SessionId, StepId};
 use serde_json::json;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How much of what a command prints is kept, in bytes of each stream.
 const KEPT: usize = 1 << 20;
-/// How long a command that outlived its supervisor may go on.
-const SURVIVORS: Duration = Duration::from_secs(10);
 
 /// An executor that keeps what the execution said, and the handle by which it is stopped.
-struct Kept {
+pub(super) struct Kept {
     inner: CommandExecutor,
-    control: Control,
+    pub(super) control: Control,
+    /// Whether somebody at the terminal has asked for its end.
+    interrupted: Arc<AtomicBool>,
     said: Mutex<Option<Output>>,
 }
 
 impl Kept {
-    fn new(live: &Live, pass: &[String]) -> Self {
+    pub(super) fn new(live: &Live, pass: &[String]) -> Self {
         let control = Control::new();
         let inner = CommandExecutor::new(&live.token)
             .with_output_bytes(KEPT)
             .with_passed(pass.to_vec())
             .with_stopping(control.stopping());
-        Self { inner, control, said: Mutex::new(None) }
+        Self { inner, control, interrupted: Arc::default(), said: Mutex::new(None) }
     }
 
     /// The same that shows what the execution prints while it prints it.
@@ -59,6 +61,10 @@ impl Kept {
             Some(passing) => Self { inner: self.inner.with_relay(passing.relay()), ..self },
             None => self,
         }
+    }
+
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.interrupted.load(SeqCst)
     }
 
     fn take(&self) -> Option<Output> {
@@ -233,49 +239,6 @@ async fn undo_each(
     Ok(Answer::new(exit, words, json!({ "exit_code": exit.code(), "undone": undone })))
 }
 
-/// Takes up what an earlier command left in the middle, because it was killed.
-pub(super) async fn recover(folder: &Folder, session: &SessionId, live: &Live) -> Result<(), LiveFailure> {
-    let (mut left, mut keys) = (Vec::new(), Vec::new());
-    for saga in folder.hv.sagas(session)? {
-        let machine = folder.hv.saga_machine(session, &saga)?;
-        let open = |machine: Saga| machine.running().next().is_some() || unsettled(&machine);
-        // A rehearsal that was cut off stands on what it did until it is undone.
-        keys.extend(machine.iter().flat_map(|machine| machine.unsettled_keys(session, &saga)));
-        if machine.is_some_and(open) || folder.hv.is_rehearsal(session, &saga)? {
-            left.push(saga);
-        }
-    }
-    if left.is_empty() {
-        return Ok(());
-    }
-    let token = live.token.clone();
-    // What a command that is done has begun goes on.
-    settled_left(move || settle_those(&token, &keys, SURVIVORS)).await?;
-    for saga in left {
-        let host = folder.hv.saga(session, &saga);
-        let executor = Kept::new(live, &[]);
-        let rehearsal = folder.hv.is_rehearsal(session, &saga)?;
-        let mut state = driven(folder, session, &saga, &host, &executor, SagaCommand::recover()).await?;
-        if rehearsal && state == SagaState::Running {
-            state = driven(folder, session, &saga, &host, &executor, SagaCommand::Cancel).await?;
-        }
-        let end = match state {
-            SagaState::Running | SagaState::Completed => "it was done and stands",
-            SagaState::Compensated => "what it left is undone",
-            SagaState::Escalated => "it could not be undone; look at it",
-            _ => "it is not settled yet; the next command takes it up",
-        };
-        output::error(&format!("hv: {saga} was interrupted; {end}"));
-    }
-    Ok(())
-}
-
-/// Whether a saga stands between two moves.
-fn unsettled(machine: &Saga) -> bool {
-    machine.state() == SagaState::Compensating
-        || machine.runs().any(|run| !matches!(run.state, StepState::Committed | StepState::Pending))
-}
-
 /// The sagas that have changed something that is not undone, in the order in which they began.
 fn done(folder: &Folder, session: &SessionId) -> Result<Vec<SagaId>, LiveFailure> {
     let mut done = Vec::new();
@@ -293,7 +256,7 @@ fn done(folder: &Folder, session: &SessionId) -> Result<Vec<SagaId>, LiveFailure
 }
 
 /// Drives a saga to where nothing is left to do, or until somebody stops it: at the terminal, or with a kill.
-async fn driven(
+pub(super) async fn driven(
     folder: &Folder,
     session: &SessionId,
     saga: &SagaId,
@@ -301,25 +264,34 @@ async fn driven(
     executor: &Kept,
     first: SagaCommand,
 ) -> Result<SagaState, LiveFailure> {
+    heeded(folder, session, saga, executor, drive(host, executor, &executor.control, first)).await
+}
+
+/// The same of what drives it; what is asked for meanwhile reaches it.
+pub(super) async fn heeded(
+    folder: &Folder,
+    session: &SessionId,
+    saga: &SagaId,
+    executor: &Kept,
+    work: impl Future<Output = Result<SagaState, Halt>>,
+) -> Result<SagaState, LiveFailure> {
     let control = &executor.control;
     let heard = |kind| {
         let io = |error| RunFailure::Io { path: PathBuf::from("signals"), doing: "listen to", error };
         signal(kind).map_err(io)
     };
     let (mut interrupt, mut terminate) = (heard(SignalKind::interrupt())?, heard(SignalKind::terminate())?);
-    let listening = control.clone();
+    let (listening, interrupted) = (control.clone(), Arc::clone(&executor.interrupted));
     let listener = tokio::spawn(async move {
-        let mut asked = false;
         loop {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            if asked {
+            if interrupted.swap(true, SeqCst) {
                 listening.suspend(MOMENT);
                 return;
             }
-            asked = true;
             output::error("hv: interrupted; undoing what was done. Once more to stop at once");
             listening.cancel(PATIENCE);
         }
@@ -335,7 +307,7 @@ async fn driven(
         over,
     };
     let watcher = tokio::spawn(request::watch(folder.hv.clone(), scene));
-    let state = drive(host, executor, control, first).await;
+    let state = work.await;
     let _ = finished.send(true);
     listener.abort();
     // A kill that was begun is recorded to its end.
@@ -345,7 +317,12 @@ async fn driven(
     state.map_err(|halt| match halt {
         Halt::Host(error) => match error.downcast::<hv_core::Error>() {
             Ok(error) => (*error).into(),
-            Err(error) => LiveFailure::Input { why: error.to_string() },
+            Err(error) => match error.downcast::<std::io::Error>() {
+                Ok(error) => {
+                    RunFailure::Io { path: PathBuf::from("/proc"), doing: "read", error: *error }.into()
+                }
+                Err(error) => LiveFailure::Input { why: error.to_string() },
+            },
         },
         halt => LiveFailure::Input { why: halt.to_string() },
     })
