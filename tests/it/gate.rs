@@ -5,13 +5,15 @@ use hv_core::event::{Denial, KillTarget, SessionEvent};
 use hv_core::rings::class::{Claim, Override};
 use hv_core::saga::drive::{Control, drive};
 use hv_core::saga::exec::Closures;
-use hv_core::saga::{Class, Executor, Outcome, Plan, Reason as Why, SagaCommand, SagaState, StepDef, Task};
+use hv_core::saga::{
+    Class, Executor, Host, Outcome, Plan, Reason as Why, SagaCommand, SagaState, StepDef, Task,
+};
 use hv_core::session::{ConsistencyMode, SessionConfig};
 use hv_core::types::{
     ActionId, ActionKind, Did, Reversibility, Ring, SagaId, SessionId, Sigma, StepId, Timestamp,
 };
 use hv_core::{
-    Clock, Entrant, Error, Grant, Hypervisor, KillOrder, ManualClock, Mismatch, Reason, TrailEvent,
+    Clock, Entrant, Error, Grant, Hypervisor, KillOrder, ManualClock, Mismatch, Reason, SagaHost, TrailEvent,
     read_record,
 };
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -196,11 +198,22 @@ impl Executor<Grant> for Thief {
     }
 }
 
-async fn stolen(stage: &Stage, name: &str) -> (Grant, hv_core::saga::Attempt) {
+async fn planned(stage: &Stage, name: &str) -> SagaHost {
     stage.hv.register_action(&stage.session, &action("act"), effect(Reversibility::Full)).await.unwrap();
     let plan = Plan::new(vec![Arc::new(plain("act").with_undo(Task::closure("work")))]);
     let saga = SagaId::new(name).unwrap();
-    let host = stage.hv.create_saga(&stage.session, &saga, plan, vec![0]).await.unwrap();
+    stage.hv.create_saga(&stage.session, &saga, plan, vec![0]).await.unwrap()
+}
+
+/// A grant of an attempt that is under way.
+async fn granted(stage: &Stage, name: &str) -> Grant {
+    let progress = planned(stage, name).await.commit(SagaCommand::advance(), None).await.unwrap();
+    let [(_, grant)] = <[_; 1]>::try_from(progress.starts).unwrap();
+    grant
+}
+
+async fn stolen(stage: &Stage, name: &str) -> (Grant, hv_core::saga::Attempt) {
+    let host = planned(stage, name).await;
     let thief = Thief::default();
     drive(&host, &thief, &Control::new(), SagaCommand::advance()).await.unwrap();
     thief.0.into_inner().unwrap().remove(0)
@@ -210,9 +223,14 @@ async fn stolen(stage: &Stage, name: &str) -> (Grant, hv_core::saga::Attempt) {
 async fn c1_a_grant_opens_its_own_call_only_in_time_only_while_the_agent_stands() {
     let stage = stage("0.9").await;
     let now = stage.hv.now();
-    let (grant, _) = stolen(&stage, "g1").await;
+    let grant = granted(&stage, "g0").await;
     let call = grant.call().clone();
     assert!(grant.redeem(&call, now).is_ok());
+
+    // The saga was told that the attempt has ended.
+    let (grant, _) = stolen(&stage, "g1").await;
+    let call = grant.call().clone();
+    assert_eq!(grant.redeem(&call, now), Err(Mismatch::Over));
 
     let (grant, _) = stolen(&stage, "g2").await;
     let mut other = grant.call().clone();

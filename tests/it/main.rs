@@ -41,6 +41,7 @@ mod linear;
 mod lines;
 mod live;
 mod notices;
+mod one_driver;
 mod open_saga;
 mod opening;
 mod outliving;

@@ -66,7 +66,7 @@ pub enum Reason {
     SagaUnfinished(SagaId),
     /// A step is asked of this saga that another one added.
     OtherSaga(SagaId),
-    /// The program takes up a saga that it holds already.
+    /// The program drives a saga that something else in it drives already.
     SagaHeld(SagaId),
     /// A program takes up a saga without a function that undoes this step of it. Behind a pointer, so that every other reason
     /// stays as small as it is.

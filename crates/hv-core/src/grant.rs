@@ -41,6 +41,8 @@ pub(crate) enum Right {
     /// The grant of what is now undone or asked about. Losing trust later does not take it away: it would
     /// make the damage permanent.
     Earlier,
+    /// The same for what a saga left that has ended.
+    Again,
 }
 
 impl Grant {
@@ -52,7 +54,7 @@ impl Grant {
     /// For one more attempt to take back what was granted before, recorded in this batch.
     pub(crate) fn again(attempt: &Attempt, stream: StreamNo, lsn: Lsn, node: Node) -> Self {
         let (attempt, deadline) = (attempt.clone(), attempt.deadline);
-        Self { attempt, deadline, stream, lsn, node, right: Right::Earlier }
+        Self { attempt, deadline, stream, lsn, node, right: Right::Again }
     }
 
     /// The call that may start.
@@ -64,7 +66,8 @@ impl Grant {
     /// Uses the grant up for this call; gives the number of the batch that holds the record.
     ///
     /// Asks the node once more, under its lock, whether the agent may still act, so that a loss committed
-    /// before the effect starts is seen by it. INVARIANT (R4)
+    /// before the effect starts is seen by it, INVARIANT (R4), and whether the saga still waits for the attempt: one that it
+    /// took for lost, because who drove it was dropped, begins nothing any more.
     ///
     /// # Errors
     /// [`Mismatch`] where the call is another one, too late, or the agent may not act any more.
@@ -74,7 +77,12 @@ impl Grant {
 
     fn opens(self, now: Timestamp) -> Result<u64, Mismatch> {
         let Self { attempt, deadline, stream, lsn, node, right } = &self;
-        opens((node, *stream), attempt, (*right, *deadline), (now, None)).map(|()| lsn.0)
+        opens((node, *stream), attempt, (*right, *deadline), (now, None))?;
+        let waits = || node.look(|state| state.waits_for(*stream, attempt));
+        match *right == Right::Again || waits().map_err(|_| Mismatch::NodeFailed)? {
+            true => Ok(lsn.0),
+            false => Err(Mismatch::Over),
+        }
     }
 }
 
@@ -155,6 +163,8 @@ pub enum Mismatch {
     },
     /// The agent, or somebody for whom it acts, left, was quarantined, was killed or lost its standing since.
     Withdrawn,
+    /// The saga waits for the attempt no more: it was given up, or the saga has ended.
+    Over,
     /// The node failed since.
     NodeFailed,
 }
@@ -165,6 +175,7 @@ impl fmt::Display for Mismatch {
             Self::OtherCall => f.write_str("the grant is for another call"),
             Self::TooLate { deadline } => write!(f, "the grant counted until {deadline}"),
             Self::Withdrawn => f.write_str("the agent may not act any more"),
+            Self::Over => f.write_str("the saga waits for this attempt no more"),
             Self::NodeFailed => f.write_str("the node failed since the grant was given"),
         }
     }

@@ -42,7 +42,8 @@ impl SessionHandle {
     /// one that runs, [`waiting`](OpenSaga::waiting) gives the steps that were added and not begun.
     ///
     /// # Errors
-    /// [`Reason::SagaHeld`](crate::Reason::SagaHeld) as long as this program holds the saga already;
+    /// [`Reason::SagaHeld`](crate::Reason::SagaHeld) as long as something in this program drives the saga, as another
+    /// [`OpenSaga`] of it does until it is dropped;
     /// [`Reason::NoFunction`](crate::Reason::NoFunction) where a step has an undo and `undos` has none for its action.
     /// Nothing is settled in either case. [`Error::NoSaga`], [`Error::NoSession`], [`Error::Log`], [`Error::Poisoned`].
     pub async fn reopen_saga(&self, saga: &SagaId, undos: &Undos) -> Result<OpenSaga, Error> {

@@ -27,15 +27,24 @@ use std::task::Poll;
 use std::time::Duration;
 
 mod deciding;
+mod driver;
 mod known;
 mod withheld;
 
+use driver::Driver;
 use known::{Found, LastRefused, Place};
 use withheld::{Key, Withheld};
 
 /// One saga of one session, for a driver: it commits what the driver reports, and gives out grants.
 ///
 /// The saga begins with [`SagaCommand::Create`]; its opening, its first starts and their grants are one record.
+///
+/// A saga has one driver at a time in a process: [`run`](Self::run), [`drive`](hv_saga::drive::drive), or an
+/// [`OpenSaga`](crate::OpenSaga) as long as it is there. It takes the saga when it begins, and lets go of it when it has
+/// ended or is dropped. Meanwhile every command through another host is refused with [`Reason::SagaHeld`] (a driver hears
+/// [`Halt::Gone`]), and so is a second driver through this one, so that none takes for lost what another one still does. Of
+/// a driver that was dropped, what it had begun is in doubt: [`SagaCommand::recover`] settles that, and what was granted to
+/// it and had not begun cannot begin any more ([`Mismatch::Over`]). A copy is another host.
 #[derive(Debug, Clone)]
 pub struct SagaHost {
     node: Node,
@@ -53,6 +62,7 @@ pub struct SagaHost {
     place: Found,
     /// What the gate refused since somebody asked, at most one of it; it may be told once its record is durable.
     refused: LastRefused,
+    driver: Driver,
 }
 
 /// An attempt that passed the gate.
@@ -76,8 +86,20 @@ impl SagaHost {
     pub(crate) fn new(node: Node, session: SessionId, saga: SagaId) -> Self {
         let (unproven, principals, actions) = (Vec::new(), Vec::new(), SmallVec::new());
         let (brought, place, refused) = (Seldom::default(), Found::nowhere(), LastRefused::default());
-        let rehearsal = false;
-        Self { node, session, saga, unproven, principals, actions, rehearsal, brought, place, refused }
+        let (rehearsal, driver) = (false, Driver::new());
+        Self {
+            node,
+            session,
+            saga,
+            unproven,
+            principals,
+            actions,
+            rehearsal,
+            brought,
+            place,
+            refused,
+            driver,
+        }
     }
 
     /// The saga's name.
@@ -129,8 +151,13 @@ impl SagaHost {
     /// [`Reason::Saga`] where the definition is refused or the name is taken; [`Error::NoSession`],
     /// [`Error::Log`], [`Error::Poisoned`].
     pub async fn create(self, plan: Plan) -> Result<Self, Error> {
+        self.begin(plan).await.map(|()| self)
+    }
+
+    /// The same with this host where it is.
+    pub(crate) async fn begin(&self, plan: Plan) -> Result<(), Error> {
         let mut command = SagaCommand::Create { plan, begin: Begin::Later, refused: Vec::new() };
-        self.carry_out(&mut command, None, &mut Carried::default()).await.map(|_| self)
+        self.carry_out(&mut command, None, &mut Carried::default()).await.map(drop)
     }
 
     /// The saga's name.
@@ -160,17 +187,24 @@ impl SagaHost {
     /// a concurrency of 1. An attempt that takes longer than it may is dropped, and its outcome is unknown.
     ///
     /// # Errors
-    /// [`Reason::Saga`] where the saga refuses `first`; [`Error::NoSession`], [`Error::Log`],
-    /// [`Error::Poisoned`].
+    /// [`Reason::Saga`] where the saga refuses `first`; [`Reason::SagaHeld`] where somebody else drives it, and then nothing
+    /// is changed; [`Error::NoSession`], [`Error::Log`], [`Error::Poisoned`].
     pub fn run<A, F>(&self, first: SagaCommand, act: A) -> impl Future<Output = Result<SagaState, Error>>
     where
         A: FnMut(Attempt) -> F,
         F: Future<Output = Outcome>,
     {
-        self.run_telling(first, act, |_, _| {})
+        let running = self.run_telling(first, act, |_, _| {});
+        async move {
+            // It is there longer than what runs.
+            let mut driving = self.driving().await?;
+            let state = running.await;
+            driving.ended = state.as_ref().is_ok_and(|state| state.is_terminal());
+            state
+        }
     }
 
-    /// The same, telling of each attempt that was granted and whose grant opened nothing any more.
+    /// The same of whoever has taken the saga, telling of each attempt that was granted and whose grant opened nothing any more.
     pub(crate) fn run_telling<A, F>(
         &self,
         mut command: SagaCommand,
@@ -394,6 +428,19 @@ pub(crate) const fn right_of(saga: &NamedSaga, purpose: Purpose) -> Right {
 impl Host for SagaHost {
     type Permit = Grant;
 
+    fn hold(&self) -> BoxFuture<'_, Result<(), Halt>> {
+        Box::pin(async {
+            self.take().await.map_err(|error| match &error {
+                Error::Denied(denied) if matches!(denied.reason, Reason::SagaHeld(_)) => Halt::Gone,
+                _ => Halt::Host(Box::new(error)),
+            })
+        })
+    }
+
+    fn release(&self) {
+        self.let_go();
+    }
+
     fn commit(
         &self,
         mut command: SagaCommand,
@@ -405,6 +452,7 @@ impl Host for SagaHost {
                 Ok(key) => Ok(carried.granted(&key, &self.node)),
                 Err(Error::Denied(denied)) => Err(match denied.reason {
                     Reason::Saga(denial) => Halt::Denied(*denial),
+                    Reason::SagaHeld(_) => Halt::Gone,
                     _ => Halt::Host(Box::new(Error::Denied(denied))),
                 }),
                 Err(error) => Err(Halt::Host(Box::new(error))),

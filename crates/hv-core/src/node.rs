@@ -22,7 +22,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockRea
 use tokio::sync::broadcast;
 
 mod draft;
-mod held;
 mod keeping;
 mod notice;
 mod ripe;
@@ -30,12 +29,10 @@ mod turn;
 mod turnaway;
 
 pub(crate) use draft::{Ahead, Draft, Granted, Part};
-pub(crate) use held::Held;
 pub use keeping::Kept;
 pub(crate) use keeping::Taken;
 pub use notice::{Notice, Said, Told};
 
-use held::HeldSagas;
 use keeping::{Keeping, Opened};
 use notice::Notices;
 use turn::Turn;
@@ -74,8 +71,6 @@ struct Shared {
     ports: Ports,
     keeping: Keeping,
     early: Early,
-    /// The sagas that somebody holds who calls functions for them.
-    held: HeldSagas,
 }
 
 #[derive(Debug, Default)]
@@ -241,7 +236,6 @@ impl Node {
             notices: OnceLock::new(),
             keeping,
             early: Early::default(),
-            held: HeldSagas::default(),
         });
         let node = Self { shared, origin: None };
         let set = set.map(|guards| NodeEvent::Guarded { guards });

@@ -7,7 +7,7 @@ use crate::gate;
 use crate::grant::Mismatch;
 use crate::host::SagaHost;
 use crate::hypervisor::Hypervisor;
-use crate::node::{Draft, Held, Refusal};
+use crate::node::{Draft, Refusal};
 use crate::state::{Known, NamedSaga};
 use hv_audit::StreamNo;
 use hv_rings::class::Claim;
@@ -48,8 +48,13 @@ pub struct OpenSaga {
     driven: Mutex<Driven>,
     /// A step that was added, and of which it was not said any more that its undo counts.
     unsaid: Mutex<Option<u32>>,
-    /// As long as this is there, nobody else takes the saga up.
-    _held: Held,
+}
+
+/// As long as it is there, nobody else drives the saga.
+impl Drop for OpenSaga {
+    fn drop(&mut self) {
+        self.host.let_go();
+    }
 }
 
 /// Whether something drives a saga.
@@ -232,11 +237,16 @@ impl OpenSaga {
     pub(crate) async fn begin(hv: Hypervisor, session: SessionId, saga: &SagaId) -> Result<Self, Error> {
         let limits = Limits { concurrency: 1, ..Limits::default() };
         let plan = Plan { pace: Pace::Asked, limits, ..Plan::open() };
-        let host = hv.create_saga(&session, saga, plan, Vec::new()).await?;
+        let host = hv.saga(&session, saga).begins();
+        let open = Self::of(hv, session, host);
+        open.host.begin(plan).await?;
+        Ok(open)
+    }
+
+    /// A saga that is taken.
+    fn of(hv: Hypervisor, session: SessionId, host: SagaHost) -> Self {
         let (no, undos) = (BEGUN.fetch_add(1, Ordering::Relaxed), BTreeMap::new());
-        let held = hv.node().hold(&session, saga, no);
-        let (driven, unsaid) = (Mutex::new(Driven::No), Mutex::default());
-        Ok(Self { no, hv, session, host, undos, driven, unsaid, _held: held })
+        Self { no, hv, session, host, undos, driven: Mutex::new(Driven::No), unsaid: Mutex::default() }
     }
 
     /// Takes up a saga of an earlier program: what that left in the middle is settled first.
@@ -248,13 +258,9 @@ impl OpenSaga {
     ) -> Result<Self, Error> {
         let host = hv.saga(&session, saga);
         host.state()?;
-        let no = BEGUN.fetch_add(1, Ordering::Relaxed);
-        let Some(held) = hv.node().try_hold(&session, saga, no) else {
-            return Err(refused(&hv, &session, "reopen_saga", Reason::SagaHeld(saga.clone())).await);
-        };
-        let running = hv.saga_machine(&session, saga)?;
-        let (driven, unsaid) = (Mutex::new(Driven::No), Mutex::default());
-        let mut open = Self { no, hv, session, host, undos: BTreeMap::new(), driven, unsaid, _held: held };
+        host.take().await?;
+        let mut open = Self::of(hv, session, host);
+        let running = open.hv.saga_machine(&open.session, saga)?;
         for (number, step) in (0..).zip(running.iter().flat_map(|saga| saga.steps())) {
             match undos.of(step, number) {
                 Ok(None) => {}
@@ -266,7 +272,7 @@ impl OpenSaga {
             }
         }
         if running.is_some() {
-            open.host.run(SagaCommand::recover(), |attempt| open.take_back(&attempt)).await?;
+            open.undo(SagaCommand::recover()).await?;
         }
         for step in open.waiting()? {
             open.accept(step.number).await?;
@@ -428,7 +434,7 @@ impl OpenSaga {
         let driving = self.drive(asked).await?;
         let state = match self.state()? {
             state if driving.taken_over && state.is_terminal() => Ok(state),
-            _ => self.host.run(command, |attempt| self.take_back(&attempt)).await,
+            _ => self.undo(command).await,
         };
         driving.over();
         state
@@ -451,12 +457,17 @@ impl OpenSaga {
             return Err(refused(&self.hv, &self.session, asked, Reason::SagaHeld(self.id().clone())).await);
         };
         if driving.taken_over {
-            let settled = self.host.run(SagaCommand::recover(), |attempt| self.take_back(&attempt)).await?;
+            let settled = self.undo(SagaCommand::recover()).await?;
             if settled == SagaState::Running {
-                self.host.run(SagaCommand::Cancel, |attempt| self.take_back(&attempt)).await?;
+                self.undo(SagaCommand::Cancel).await?;
             }
         }
         Ok(driving)
+    }
+
+    /// Runs the saga where no step is to be done.
+    async fn undo(&self, first: SagaCommand) -> Result<SagaState, Error> {
+        self.host.run_telling(first, |attempt| self.take_back(&attempt), |_, _| {}).await
     }
 
     /// Says of a step that was added what adding it says, where that was not said yet.

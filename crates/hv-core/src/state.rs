@@ -50,7 +50,7 @@ use busy::Busy;
 pub(crate) use kept::{keep, restore};
 use names::Names;
 pub(crate) use replay::sagas_opened;
-pub(crate) use saga::Room;
+pub(crate) use saga::{Driven, Room};
 pub(crate) use sagas::Known;
 pub(crate) use stance::Party;
 
@@ -140,6 +140,8 @@ pub(crate) struct Slot {
 #[derive(Debug, Clone)]
 pub(crate) struct NamedSaga {
     pub(crate) id: SagaId,
+    /// Who drives it; no record tells.
+    pub(crate) driven: Driven,
     pub(crate) machine: Saga,
     unproven: Vec<u32>,
     /// For whom its agents act in it.
@@ -401,6 +403,17 @@ impl State {
             && seat.is_some()
             && !quarantined(agent)
             && slot.answerable(seat, named).all(may)
+    }
+}
+
+impl State {
+    /// Whether a saga of the session of this stream has an attempt under way.
+    pub(crate) fn waits_for(&self, stream: StreamNo, attempt: &Attempt) -> bool {
+        let saga = self.open(stream).and_then(|slot| slot.saga(&attempt.saga));
+        match saga {
+            Some(Known::Running(_, saga)) => saga.machine.running().any(|at| at == attempt.at()),
+            Some(Known::Ended(_)) | None => false,
+        }
     }
 }
 

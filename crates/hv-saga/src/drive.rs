@@ -30,6 +30,9 @@ pub const OVERRUN: Duration = Duration::from_secs(30);
 /// `first` creates the saga, advances it, or recovers it. Attempts run at the same time, on the task that
 /// polls this; an executor that panics fails its own attempt only.
 ///
+/// A saga has one driver at a time: it is [taken](Host::hold) before `first`, and let go of when this has ended or is
+/// dropped, and all that it carried out with it. Whoever comes meanwhile is refused and changes nothing.
+///
 /// ```
 /// use hv_saga::drive::{Control, SoloHost, drive};
 /// use hv_saga::exec::Closures;
@@ -60,7 +63,8 @@ pub const OVERRUN: Duration = Duration::from_secs(30);
 /// ```
 ///
 /// # Errors
-/// What the host answers where it cannot go on. Attempts that run are then stopped; the saga can be recovered.
+/// [`Halt::Gone`] where somebody else drives the saga. What the host answers where it cannot go on. Attempts that run are
+/// then stopped; the saga can be recovered.
 pub async fn drive<H, E>(
     host: &H,
     executor: &E,
@@ -71,9 +75,26 @@ where
     H: Host + ?Sized,
     E: Executor<H::Permit> + ?Sized,
 {
+    // First, so that it is let go of behind all that runs.
+    let _holding = Holding::of(host).await?;
     let mut seen = seen_before(control);
     let progress = begin((host, control), first, &mut seen).await?;
     go_on((host, executor, control), seen, Running::default(), progress).await
+}
+
+/// A saga that one driver has, until this is dropped.
+struct Holding<'a, H: Host + ?Sized>(&'a H);
+
+impl<'a, H: Host + ?Sized> Holding<'a, H> {
+    async fn of(host: &'a H) -> Result<Self, Halt> {
+        host.hold().await.map(|()| Self(host))
+    }
+}
+
+impl<H: Host + ?Sized> Drop for Holding<'_, H> {
+    fn drop(&mut self) {
+        self.0.release();
+    }
 }
 
 /// Wakes from before are answered by the first command, and who was relieved then was relieved of what ran then; everything
@@ -141,6 +162,7 @@ where
     H: Host + ?Sized,
     E: Executor<H::Permit> + ?Sized,
 {
+    let _holding = Holding::of(host).await?;
     let mut seen = seen_before(control);
     let progress = match (heading, left.is_empty()) {
         (Heading::Back, _) => host.commit(SagaCommand::Cancel, None).await?,

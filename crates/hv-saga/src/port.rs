@@ -91,6 +91,19 @@ pub trait Host: Send + Sync {
     /// What allows an attempt.
     type Permit: Send;
 
+    /// Takes the saga for one driver, until that [lets go](Self::release) of it. A second one would take for lost what
+    /// the first one still does. [`drive`](crate::drive::drive) asks for it before its first command, and so does
+    /// whoever drives a saga by hand. Who wraps a host passes both on, which is why there is no answer by default.
+    ///
+    /// Dropped before it has answered, it has not taken it.
+    ///
+    /// # Errors
+    /// [`Halt::Gone`] where somebody else drives it; nothing is changed then, and there is nothing to let go of.
+    fn hold(&self) -> BoxFuture<'_, Result<(), Halt>>;
+
+    /// Lets go of the saga that was taken, when nothing that was begun for it is at work any more.
+    fn release(&self);
+
     /// Decides a command, records the events, and answers once they are durable. `output` belongs to the
     /// attempt that the command reports on.
     fn commit(
@@ -119,7 +132,7 @@ pub struct Progress<P> {
 pub enum Halt {
     /// The saga refuses the command.
     Denied(SagaDenial),
-    /// Somebody else runs the saga now, or it is gone.
+    /// Somebody else drives the saga now, or it is gone. Nothing was changed.
     Gone,
     /// Nothing can be made durable, or something else that the host alone knows.
     Host(Box<dyn core::error::Error + Send + Sync>),
@@ -129,7 +142,10 @@ impl fmt::Display for Halt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Denied(denial) => fmt::Display::fmt(denial, f),
-            Self::Gone => f.write_str("the saga is no longer run from here"),
+            Self::Gone => f.write_str(
+                "somebody else drives the saga, or it is gone, so nothing of it is carried out from here; \
+                 recover it when nobody drives it any more",
+            ),
             Self::Host(error) => fmt::Display::fmt(error, f),
         }
     }

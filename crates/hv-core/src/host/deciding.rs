@@ -109,9 +109,12 @@ impl SagaHost {
         let mut draft = Draft::begin().of(slot.stream);
         let mut fresh = None;
         let (number, saga, said) = match (known, &*command) {
-            (Some(Known::Running(number, saga)), _) => (number, saga, [].as_slice()),
+            (Some(Known::Running(number, saga)), _) if self.driver.may(&saga.driven) => {
+                (number, saga, [].as_slice())
+            }
             (None, SagaCommand::Create { .. }) => {
                 let (begun, said) = self.opened((slot, now), &mut draft)?;
+                self.driver.begins(&begun.driven);
                 (slot.next_saga(), &**fresh.insert(begun), said)
             }
             (known, _) => return Err(self.undecidable(slot, known, command)),
@@ -195,6 +198,9 @@ impl SagaHost {
         let denial = match (known, command) {
             (None, _) => return slot.refuse("saga", None, None, Reason::NoSaga(self.saga.clone())),
             (Some(_), SagaCommand::Create { .. }) => SagaDenial::AlreadyCreated,
+            (Some(Known::Running(..)), _) => {
+                return slot.refuse("saga", None, None, Reason::SagaHeld(self.saga.clone()));
+            }
             (Some(known), _) => SagaDenial::Over { state: known.state() },
         };
         slot.refuse("saga", None, None, Reason::Saga(Box::new(denial)))

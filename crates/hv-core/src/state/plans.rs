@@ -4,10 +4,10 @@
 //! What is kept of each saga stands in parts of [`PART`] sagas, in the order of their numbers and with their lengths in
 //! front, so that several hands take them up side by side. What comes of that is the same with one hand.
 
-use super::NamedSaga;
 use super::busy::Busy;
 use super::names::Names;
 use super::numbers::ByNumber;
+use super::{Driven, NamedSaga};
 use crate::few::Few;
 use foldhash::fast::FixedState;
 use foldhash::quality::RandomState;
@@ -200,7 +200,7 @@ const OTHER: u8 = 0;
 const APPENDED: u8 = 1;
 
 fn put_saga(saga: &NamedSaga, plans: &mut Plans, out: &mut Vec<u8>) {
-    let NamedSaga { id, machine, unproven, principals, rehearsal, held } = saga;
+    let NamedSaga { id, driven: _, machine, unproven, principals, rehearsal, held } = saga;
     id.put(out);
     let events = machine.compact();
     put_varint(events.len() as u64, out);
@@ -237,6 +237,7 @@ fn take_saga(plans: &[Steps], reader: &mut Reader<'_>) -> Result<NamedSaga, Unde
     }
     Ok(NamedSaga {
         id,
+        driven: Driven::default(),
         machine,
         unproven: Wire::take(reader)?,
         principals: Wire::take(reader)?,

@@ -5,6 +5,28 @@ use hv_rings::class::{Claims, Class, Undo, Unproven};
 use hv_saga::{Saga, StepDef};
 use hv_types::{Did, SagaId};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// By whom a saga is driven in this process: the number of a host, or 0 for nobody. Read and written under the node's
+/// lock.
+#[derive(Debug, Default)]
+pub(crate) struct Driven(AtomicU64);
+
+impl Driven {
+    pub(crate) fn by(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, host: u64) {
+        self.0.store(host, Ordering::Relaxed);
+    }
+}
+
+impl Clone for Driven {
+    fn clone(&self) -> Self {
+        Self(AtomicU64::new(self.by()))
+    }
+}
 
 /// What is left of a saga that has ended: nothing but its room, for another one.
 #[derive(Debug)]
@@ -12,6 +34,7 @@ pub(crate) struct Room(Box<NamedSaga>);
 
 impl Room {
     pub(crate) fn of(mut saga: Box<NamedSaga>) -> Self {
+        saga.driven.set(0);
         saga.machine.clear();
         saga.unproven.clear();
         saga.principals.clear();
@@ -29,7 +52,8 @@ impl NamedSaga {
     /// A saga that does not exist yet.
     pub(crate) fn new(id: SagaId, unproven: &[u32]) -> Self {
         let (unproven, principals) = (unproven.to_vec(), Vec::new());
-        Self { id, machine: Saga::default(), unproven, principals, rehearsal: false, held: BTreeSet::new() }
+        let (driven, machine, held) = (Driven::default(), Saga::default(), BTreeSet::new());
+        Self { id, driven, machine, unproven, principals, rehearsal: false, held }
     }
 
     /// The same with those for whom its agents act, as a rehearsal or not, in the room of one that has ended.

@@ -5,6 +5,7 @@ use crate::{Attempt, BoxFuture, Halt, Host, Output, Progress, Purpose, SagaComma
 use crate::{SagaId, SessionId, Timestamp};
 use core::fmt;
 use hv_types::Machine;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 use tokio::time::Instant;
@@ -18,6 +19,7 @@ pub struct SoloHost<F> {
     saga: SagaId,
     state: Mutex<Saga>,
     permit: F,
+    driven: AtomicBool,
     began: (Timestamp, Instant),
 }
 
@@ -30,7 +32,8 @@ impl<F> SoloHost<F> {
     /// A host for a saga in a state that was kept.
     pub fn resume(session: SessionId, saga: SagaId, state: Saga, permit: F) -> Self {
         let began = (system_time(), Instant::now());
-        Self { session, saga, state: Mutex::new(state), permit, began }
+        let driven = AtomicBool::new(false);
+        Self { session, saga, state: Mutex::new(state), permit, driven, began }
     }
 
     /// The saga as it is now.
@@ -75,6 +78,14 @@ impl<P: Send + 'static, F: Fn(&Attempt) -> Option<P> + Send + Sync> SoloHost<F> 
 
 impl<P: Send + 'static, F: Fn(&Attempt) -> Option<P> + Send + Sync> Host for SoloHost<F> {
     type Permit = P;
+
+    fn hold(&self) -> BoxFuture<'_, Result<(), Halt>> {
+        Box::pin(async { if self.driven.swap(true, Ordering::Acquire) { Err(Halt::Gone) } else { Ok(()) } })
+    }
+
+    fn release(&self) {
+        self.driven.store(false, Ordering::Release);
+    }
 
     fn commit(
         &self,

@@ -260,6 +260,12 @@ async fn a_host_that_halts_stops_everything() {
     struct Broken(SoloHost<fn(&Attempt) -> Option<Slip>>);
     impl Host for Broken {
         type Permit = Slip;
+        fn hold(&self) -> BoxFuture<'_, Result<(), hv_saga::Halt>> {
+            self.0.hold()
+        }
+        fn release(&self) {
+            self.0.release();
+        }
         fn commit(
             &self,
             command: SagaCommand,
