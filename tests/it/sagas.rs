@@ -211,6 +211,98 @@ fn two_good_reviews_of_three_are_enough() {
     assert_eq!(other.status.code(), Some(1), "{}", said(&other));
 }
 
+/// What a saga did is held against limits that have changed since, each by its name, with what would do.
+#[test]
+fn a_history_makes_sense_under_other_limits_where_it_keeps_to_them() {
+    // One step is repeated once, and both run at the same time for a while.
+    let place = Place::of("reviews.toml", |text| {
+        let text = text.replace(
+            "echo good > review-1",
+            "sleep 0.4; if test ! -e ../AGAIN; then touch ../AGAIN; exit 1; fi; echo good > review-1",
+        );
+        let text = text.replace("echo good > review-2", "sleep 0.4; echo good > review-2");
+        let text = text.replacen("after = []\n", "after = []\nretries = 1\nretry_delay = \"1ms\"\n", 1);
+        text.replace("parallel = 3", "parallel = 3\nretries = 2\nwithin = \"10m\"")
+    });
+    let (code, report) = place.run();
+    assert_eq!(code, Some(0), "{report}");
+    let limits = "parallel = 3\nretries = 2\nwithin = \"10m\"";
+    let against = |given: &str, words: &[&str]| {
+        let text = fs::read_to_string(&place.file).unwrap();
+        assert!(text.contains(limits));
+        fs::write(place.path("changed.toml"), text.replace(limits, given)).unwrap();
+        let all = [&["saga", "replay-check", "data", "--against", "changed.toml"], words].concat();
+        place.hv(&all)
+    };
+    let same = against(limits, &[]);
+    assert_eq!(same.status.code(), Some(0), "{}", said(&same));
+    assert!(!said(&same).contains("limit"), "{}", said(&same));
+
+    // What it kept to all the same, and what is allowed now.
+    for (given, told) in [
+        ("parallel = 3\nretries = 1\nwithin = \"10m\"", "limit retries: 2 is recorded, 1 is in the file"),
+        ("parallel = 3\nwithin = \"10m\"", "limit retries: 2 is recorded, none is in the file"),
+        (
+            "parallel = 3\nretries = 2\nwithin = \"9m\"",
+            "limit within: 600 s is recorded, 540 s is in the file",
+        ),
+        ("parallel = 3\nretries = 2", "limit within: 600 s is recorded, none is in the file"),
+        ("parallel = 5\nretries = 2\nwithin = \"10m\"", "limit parallel: 3 is recorded, 5 is in the file"),
+    ] {
+        let changed = against(given, &[]);
+        assert_eq!(changed.status.code(), Some(0), "{given}: {}", said(&changed));
+        assert!(said(&changed).contains(told), "{given}: {}", said(&changed));
+        assert!(said(&changed).contains("the history makes sense under the limits"), "{}", said(&changed));
+    }
+
+    // What it did not keep to.
+    for (given, why) in [
+        (
+            "parallel = 3\nretries = 0\nwithin = \"10m\"",
+            "1 repetitions were used (review-1 1), and [limits] retries allows 0",
+        ),
+        (
+            "parallel = 3\nretries = 2\nwithin = \"500ms\"",
+            "and [limits] within allows 500 ms; allow more than",
+        ),
+        ("parallel = 1\nretries = 2\nwithin = \"10m\"", "and [limits] parallel allows 1; allow at least"),
+    ] {
+        let broken = against(given, &[]);
+        assert_eq!(broken.status.code(), Some(1), "{given}: {}", said(&broken));
+        assert!(said(&broken).contains("no sense under the limits"), "{}", said(&broken));
+        assert!(said(&broken).contains(why), "{given}: {}", said(&broken));
+    }
+    let all = against("parallel = 1\nretries = 0\nwithin = \"500ms\"", &["--json"]);
+    let told = json(&all);
+    assert_eq!(told["makes_sense"], false);
+    let saga = &told["sagas"][0];
+    assert_eq!(saga["recorded"], saga["file"], "its steps are the same");
+    let of = |parallel: u32, retries: u32, within: u32| serde_json::json!({ "parallel": parallel, "retries": retries, "within_ms": within });
+    assert_eq!(saga["limits"], serde_json::json!({ "recorded": of(3, 2, 600_000), "file": of(1, 0, 500) }));
+    assert_eq!(saga["changes"].as_array().unwrap().len(), 3, "{saga}");
+    let why = saga["broken"].as_str().unwrap();
+    assert!(["parallel", "retries", "within"].iter().all(|part| why.contains(part)), "{why}");
+}
+
+/// One that turned back because its time was over did so under no other time.
+#[test]
+fn a_saga_that_ran_out_of_time_makes_no_sense_with_more_of_it() {
+    let limit = "parallel = 3\nwithin = \"100ms\"";
+    let place = Place::of("reviews.toml", |text| {
+        let text = text.replace("echo good > review-1", "sleep 0.5; echo good > review-1");
+        text.replace("parallel = 3", limit)
+    });
+    let (code, report) = place.run();
+    assert_eq!(code, Some(3), "{report}");
+    for (given, made) in [(limit, 0), ("parallel = 3\nwithin = \"10m\"", 1), ("parallel = 3", 1)] {
+        let text = fs::read_to_string(&place.file).unwrap();
+        fs::write(place.path("changed.toml"), text.replace(limit, given)).unwrap();
+        let checked = place.hv(&["saga", "replay-check", "data", "--against", "changed.toml"]);
+        assert_eq!(checked.status.code(), Some(made), "{given}: {}", said(&checked));
+        assert_eq!(said(&checked).contains("because its time was over"), made == 1, "{}", said(&checked));
+    }
+}
+
 #[test]
 fn f18_what_a_late_step_left_behind_is_undone() {
     let place = Place::of("late.toml", |text| text);

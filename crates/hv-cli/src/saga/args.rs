@@ -41,8 +41,11 @@ Exit codes: 0 nothing waits for a person, 2 bad input, 4 something does")]
     #[command(
         name = "replay-check",
         after_help = "\
-The recorded events are replayed on the steps of the file. What changed of each
-step is listed; a step that has started already keeps what it was started with.
+The recorded events are replayed on the steps of the file, and held against its
+limits. What changed of each step and of the limits is listed; a step that has
+started already keeps what it was started with. A history makes no sense under
+limits that it exceeds: more steps ran at once, more were repeated, or it went
+forward for longer. A run that is resumed keeps the limits it was begun with.
 
 Example:
   hv saga replay-check DIR --against release.toml

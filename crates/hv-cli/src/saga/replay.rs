@@ -8,18 +8,22 @@ use crate::output;
 use crate::plan::Plan;
 use crate::run::{SETUP, WORK, begun};
 use hv_core::event::SagaEvent;
-use hv_core::saga::{Machine, Saga, StepDef, StepState};
+use hv_core::saga::{Limits, Machine, Saga, StepDef, StepState};
 use hv_core::types::Wire;
 use serde_json::json;
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+mod limits;
+
 /// What came of one saga.
 struct Checked {
     name: String,
     /// Digest of the recorded steps and of the file's.
     versions: [String; 2],
+    /// The recorded ones and the file's, where the trail tells of any.
+    limits: Option<[Limits; 2]>,
     changes: Vec<String>,
     /// Why the history makes no sense.
     broken: Option<String>,
@@ -33,6 +37,7 @@ pub(super) fn check(args: &ReplayArgs) -> Result<Exit, Failure> {
         let Some(note) = session.note else { continue };
         let begun = begun(&args.data, &note).map_err(Failure::Hv)?;
         let bound = plan.bind(Path::new(&begun.work))?;
+        let before = begun.source().ok().and_then(|source| Plan::parse(&source).ok());
         for told in &session.sagas {
             let steps = match told.id.as_str() {
                 SETUP => &bound.setup,
@@ -40,7 +45,15 @@ pub(super) fn check(args: &ReplayArgs) -> Result<Exit, Failure> {
                 _ => continue,
             };
             let steps: Vec<_> = steps.iter().map(|step| Arc::new(step.def.clone())).collect();
-            checked.push(held(format!("{}/{}", session.name, told.id), told, &steps));
+            let mut held = held(format!("{}/{}", session.name, told.id), told, &steps);
+            let work = told.id.as_str() == WORK;
+            if let Some(limits) = limits::compared(told, &plan, before.as_ref(), work) {
+                held.limits = Some([limits.recorded, limits.file]);
+                held.changes.extend(limits.changes);
+                let broken = held.broken.into_iter().chain(limits.broken).collect::<Vec<_>>();
+                held.broken = (!broken.is_empty()).then(|| broken.join("; "));
+            }
+            checked.push(held);
         }
     }
     if checked.is_empty() {
@@ -54,6 +67,10 @@ pub(super) fn check(args: &ReplayArgs) -> Result<Exit, Failure> {
                 "saga": checked.name,
                 "recorded": checked.versions[0],
                 "file": checked.versions[1],
+                "limits": checked.limits.map(|[recorded, file]| json!({
+                    "recorded": limits::document(recorded),
+                    "file": limits::document(file),
+                })),
                 "changes": checked.changes,
                 "broken": checked.broken,
             })
@@ -61,10 +78,24 @@ pub(super) fn check(args: &ReplayArgs) -> Result<Exit, Failure> {
         output::json(&json!({ "makes_sense": sound, "sagas": sagas.collect::<Vec<_>>() }))?;
     } else {
         let mut text = String::new();
-        for Checked { name, versions: [recorded, file], changes, broken } in &checked {
+        for Checked { name, versions: [recorded, file], changes, broken, .. } in &checked {
             match (recorded == file, broken) {
-                (true, _) => {
+                (true, None) if changes.is_empty() => {
                     let _ = writeln!(text, "{name}: the steps are those that are recorded ({recorded})");
+                }
+                (true, None) => {
+                    let _ = writeln!(
+                        text,
+                        "{name}: the steps are those that are recorded ({recorded}), and the history makes sense \
+                         under the limits"
+                    );
+                }
+                (true, Some(why)) => {
+                    let _ = writeln!(
+                        text,
+                        "{name}: the steps are those that are recorded ({recorded}), and the history makes no \
+                         sense under the limits: {why}"
+                    );
                 }
                 (false, None) => {
                     let _ = writeln!(text, "{name}: the history makes sense ({recorded} -> {file})");
@@ -105,7 +136,7 @@ fn held(name: String, told: &Told, steps: &[Arc<StepDef>]) -> Checked {
     }
     changes.extend(steps.iter().skip(recorded.len()).map(|def| format!("step {} is new", def.id)));
     let broken = broken.or_else(|| replayed(told, steps).err());
-    Checked { name, versions, changes, broken }
+    Checked { name, versions, limits: None, changes, broken }
 }
 
 fn changed(old: &StepDef, new: &StepDef) -> Option<String> {
