@@ -31,7 +31,9 @@ mod driver;
 mod known;
 mod withheld;
 
-use driver::Driver;
+pub(crate) use driver::Drives;
+
+use driver::{Driver, Driving};
 use known::{Found, LastRefused, Place};
 use withheld::{Key, Withheld};
 
@@ -194,22 +196,15 @@ impl SagaHost {
         A: FnMut(Attempt) -> F,
         F: Future<Output = Outcome>,
     {
-        let running = self.run_telling(first, act, |_, _| {});
-        async move {
-            // It is there longer than what runs.
-            let mut driving = self.driving().await?;
-            let state = running.await;
-            driving.ended = state.as_ref().is_ok_and(|state| state.is_terminal());
-            state
-        }
+        self.run_telling(first, act, (Drives::Here, |_: &Attempt, _| {}))
     }
 
-    /// The same of whoever has taken the saga, telling of each attempt that was granted and whose grant opened nothing any more.
+    /// The same, also of whoever has taken the saga before, telling of each attempt that was granted and whose grant opened nothing any more.
     pub(crate) fn run_telling<A, F>(
         &self,
         mut command: SagaCommand,
         mut act: A,
-        mut withheld: impl FnMut(&Attempt, Mismatch),
+        (drives, mut withheld): (Drives, impl FnMut(&Attempt, Mismatch)),
     ) -> impl Future<Output = Result<SagaState, Error>>
     where
         A: FnMut(Attempt) -> F,
@@ -218,6 +213,10 @@ impl SagaHost {
         let (mut said, mut waiting, mut carried) = (None, VecDeque::new(), Carried::default());
         // As a block it uses the command where that lies, without a move.
         async move {
+            // It is there longer than what runs.
+            let Some(mut driving) = Driving::begin(self, drives) else {
+                return Err(Box::pin(self.held_elsewhere()).await);
+            };
             loop {
                 let key = self.carry_out(&mut command, said.as_ref(), &mut carried).await?;
                 said = None;
@@ -244,6 +243,7 @@ impl SagaHost {
                     tokio::time::sleep(wake.since(self.node.now())).await;
                     SagaCommand::advance()
                 } else {
+                    driving.ended(state);
                     return Ok(state);
                 };
             }

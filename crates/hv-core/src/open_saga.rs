@@ -5,7 +5,7 @@ use crate::error::{Error, Reason};
 use crate::event::{Denial, SessionEvent};
 use crate::gate;
 use crate::grant::Mismatch;
-use crate::host::SagaHost;
+use crate::host::{Drives, SagaHost};
 use crate::hypervisor::Hypervisor;
 use crate::node::{Draft, Refusal};
 use crate::state::{Known, NamedSaga};
@@ -397,7 +397,7 @@ impl OpenSaga {
                 say(told, format!("it was not started: {}", self.withheld(attempt, why)));
             }
         };
-        let run = self.host.run_telling(first, act, withheld);
+        let run = self.host.run_telling(first, act, (Drives::Already, withheld));
         let saga = run.await;
         driving.over();
         let saga = saga.map_err(StepFailure::Node)?;
@@ -467,7 +467,8 @@ impl OpenSaga {
 
     /// Runs the saga where no step is to be done.
     async fn undo(&self, first: SagaCommand) -> Result<SagaState, Error> {
-        self.host.run_telling(first, |attempt| self.take_back(&attempt), |_, _| {}).await
+        let tell = (Drives::Already, |_: &Attempt, _| {});
+        self.host.run_telling(first, |attempt| self.take_back(&attempt), tell).await
     }
 
     /// Says of a step that was added what adding it says, where that was not said yet.

@@ -5,6 +5,7 @@ use crate::error::{Error, Reason};
 use crate::node::{Draft, Refusal};
 use crate::state::{Driven, Known, State};
 use hv_audit::StreamNo;
+use hv_saga::SagaState;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -49,32 +50,50 @@ impl Clone for Driver {
     }
 }
 
+/// Who it is that drives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Drives {
+    /// Whoever runs the saga here.
+    Here,
+    /// Whoever has taken it before, and lets go of it.
+    Already,
+}
+
 /// A host through which somebody drives, until this is dropped.
 pub(super) struct Driving<'a> {
-    host: &'a SagaHost,
-    /// Whether the saga has ended, so that there is nothing to let go of.
-    pub(super) ended: bool,
+    /// None where there is nothing to let go of.
+    host: Option<&'a SagaHost>,
+}
+
+impl<'a> Driving<'a> {
+    /// Drives from here on; the saga is taken by the first command. Nothing where somebody else drives.
+    pub(super) fn begin(host: &'a SagaHost, drives: Drives) -> Option<Self> {
+        match drives {
+            Drives::Already => Some(Self { host: None }),
+            Drives::Here if host.driver.drives.swap(true, Ordering::Acquire) => None,
+            Drives::Here => Some(Self { host: Some(host) }),
+        }
+    }
+
+    /// Where the saga has ended, nobody has it any more.
+    pub(super) fn ended(&mut self, state: SagaState) {
+        if state.is_terminal()
+            && let Some(host) = self.host.take()
+        {
+            host.driver.drives.store(false, Ordering::Release);
+        }
+    }
 }
 
 impl Drop for Driving<'_> {
     fn drop(&mut self) {
-        if self.ended {
-            self.host.driver.drives.store(false, Ordering::Release);
-        } else {
-            self.host.let_go();
+        if let Some(host) = self.host {
+            host.let_go();
         }
     }
 }
 
 impl SagaHost {
-    /// Drives from here on; the saga is taken by the first command.
-    pub(super) async fn driving(&self) -> Result<Driving<'_>, Error> {
-        if self.driver.drives.swap(true, Ordering::Acquire) {
-            return Err(Box::pin(self.held_elsewhere()).await);
-        }
-        Ok(Driving { host: self, ended: false })
-    }
-
     /// Drives from here on until it [lets go](Self::let_go); the saga is taken by the first command. For a host that is new.
     pub(crate) fn begins(self) -> Self {
         self.driver.drives.store(true, Ordering::Relaxed);
@@ -100,6 +119,7 @@ impl SagaHost {
     }
 
     /// Lets go of what was taken.
+    #[cold]
     pub(crate) fn let_go(&self) {
         // Of a node that failed nothing is driven any more.
         let _ = self.node.look(|state| {
@@ -119,7 +139,8 @@ impl SagaHost {
     }
 
     /// Refuses it, on the trail.
-    async fn held_elsewhere(&self) -> Error {
+    #[cold]
+    pub(super) async fn held_elsewhere(&self) -> Error {
         let decide = |state: &State, _| -> Result<(Draft, Infallible), Box<Refusal>> {
             let stream = state.slot(&self.session).map_or(StreamNo::NODE, |slot| slot.stream);
             Err(Refusal::on(stream, "saga", None, None, Reason::SagaHeld(self.saga.clone())))
