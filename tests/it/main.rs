@@ -50,6 +50,7 @@ mod planning;
 mod poisoned;
 mod ports;
 mod presented;
+mod probed;
 mod quickstart;
 mod release;
 mod reported;

@@ -68,7 +68,7 @@ pub enum Reason {
     OtherSaga(SagaId),
     /// The program drives a saga that something else in it drives already.
     SagaHeld(SagaId),
-    /// A program takes up a saga without a function that undoes this step of it. Behind a pointer, so that every other reason
+    /// A program takes up a saga without a function that undoes or probes this step of it. Behind a pointer, so that every other reason
     /// stays as small as it is.
     NoFunction(Box<(SagaId, StepId)>),
     /// The agent is under quarantine.
@@ -312,7 +312,7 @@ impl fmt::Display for Reason {
             }
             Self::NoFunction(of) => {
                 let (saga, step) = &**of;
-                write!(f, "step `{step}` of saga `{saga}` has an undo, and no function is given for its action")
+                write!(f, "step `{step}` of saga `{saga}` has an undo or a probe, and no function is given for its action")
             }
             Self::Retention { contents } => {
                 let have = if *contents == 1 { "has" } else { "have" };

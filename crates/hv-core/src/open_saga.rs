@@ -24,7 +24,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use undos::{NoFunction, Undo, undo_by};
+use undos::{NoFunction, Undo, probe_by, undo_by};
 
 mod undos;
 
@@ -45,6 +45,7 @@ pub struct OpenSaga {
     session: SessionId,
     host: SagaHost,
     undos: BTreeMap<u32, Undo>,
+    probes: BTreeMap<u32, Undo>,
     driven: Mutex<Driven>,
     /// A step that was added, and of which it was not said any more that its undo counts.
     unsaid: Mutex<Option<u32>>,
@@ -104,6 +105,7 @@ pub struct NewStep {
     agent: Did,
     kind: ActionKind,
     undo: Option<Undo>,
+    probe: Option<Undo>,
     timeout: Duration,
     retries: u32,
     undo_timeout: Duration,
@@ -131,6 +133,12 @@ pub enum StepFailure {
     Node(Error),
     /// The gate did not let the agent do it. The denial is on the trail.
     Denied(Box<Denial>),
+    /// Its probe found that it is done, and the saga stands where it stood; but it failed, panicked or did not end in time,
+    /// so there is no result.
+    NoResult {
+        /// Why the function gave none.
+        why: String,
+    },
     /// It failed for good.
     Failed {
         /// What the function said last.
@@ -151,6 +159,7 @@ impl NewStep {
             agent,
             kind: ActionKind::Effect,
             undo: None,
+            probe: None,
             timeout,
             retries: 0,
             undo_timeout: timeout,
@@ -176,6 +185,21 @@ impl NewStep {
         E: fmt::Display,
     {
         Self { undo: Some(undo_by(undo)), ..self }
+    }
+
+    /// The same with a function that finds out whether its effect is there; it changes nothing. Where the step failed for
+    /// good, or nobody knows what it did, because it panicked, took too long or was cut off, it is asked: `true` makes the step
+    /// done, `false` one that did nothing. It is also asked whether an undo worked, which has to make it `false`. An error tells
+    /// nothing: the function is asked again as often as the undo is [repeated](Self::with_undo_retries); then the step counts as
+    /// done and is undone, and an undo as failed, so the saga escalates. It has as long as the step.
+    #[must_use]
+    pub fn with_probe<P, F, E>(self, probe: P) -> Self
+    where
+        P: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Result<bool, E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        Self { probe: Some(probe_by(probe)), ..self }
     }
 
     /// The same with so much time for each attempt, 1 ms to 7 days.
@@ -220,6 +244,7 @@ impl NewStep {
         let task = || Task::closure(self.action.as_str());
         let step = StepDef::new(id, self.action.clone(), self.agent.clone(), task());
         let step = if self.undo.is_some() { step.with_undo(task()) } else { step };
+        let step = if self.probe.is_some() { step.with_probe(task()) } else { step };
         StepDef {
             kind: self.kind,
             timeout: self.timeout,
@@ -245,8 +270,9 @@ impl OpenSaga {
 
     /// A saga that is taken.
     fn of(hv: Hypervisor, session: SessionId, host: SagaHost) -> Self {
-        let (no, undos) = (BEGUN.fetch_add(1, Ordering::Relaxed), BTreeMap::new());
-        Self { no, hv, session, host, undos, driven: Mutex::new(Driven::No), unsaid: Mutex::default() }
+        let (no, undos, probes) = (BEGUN.fetch_add(1, Ordering::Relaxed), BTreeMap::new(), BTreeMap::new());
+        let (driven, unsaid) = (Mutex::new(Driven::No), Mutex::default());
+        Self { no, hv, session, host, undos, probes, driven, unsaid }
     }
 
     /// Takes up a saga of an earlier program: what that left in the middle is settled first.
@@ -262,10 +288,12 @@ impl OpenSaga {
         let mut open = Self::of(hv, session, host);
         let running = open.hv.saga_machine(&open.session, saga)?;
         for (number, step) in (0..).zip(running.iter().flat_map(|saga| saga.steps())) {
-            match undos.of(step, number) {
-                Ok(None) => {}
-                Ok(Some(undo)) => drop(open.undos.insert(number, undo)),
-                Err(NoFunction) => {
+            match (undos.of(step, number), undos.probe_of(step, number)) {
+                (Ok(undo), Ok(probe)) => {
+                    open.undos.extend(undo.map(|undo| (number, undo)));
+                    open.probes.extend(probe.map(|probe| (number, probe)));
+                }
+                (Err(NoFunction), _) | (_, Err(NoFunction)) => {
                     let reason = Reason::NoFunction(Box::new((saga.clone(), step.id.clone())));
                     return Err(refused(&open.hv, &open.session, "reopen_saga", reason).await);
                 }
@@ -337,11 +365,15 @@ impl OpenSaga {
         if let Some(undo) = step.undo {
             self.undos.insert(next, undo);
         }
+        if let Some(probe) = step.probe {
+            self.probes.insert(next, probe);
+        }
         replace(&self.unsaid, Some(next));
         if let Err(error) = self.host.append(steps).await {
             // Where that cannot be asked any more, what failed first is what a person needs to know.
             if self.is_there(&id).is_ok_and(|there| !there) {
                 self.undos.remove(&next);
+                self.probes.remove(&next);
                 replace(&self.unsaid, None);
             }
             return Err(error);
@@ -352,7 +384,7 @@ impl OpenSaga {
 
     /// Does a step: passes the gate, calls the function, and again where it fails and may be repeated. Where
     /// it fails for good, what the saga did before is undone first; where it panics or does not end in time, so
-    /// is what it may have done itself.
+    /// is what it may have done itself, unless its [probe](NewStep::with_probe) knows better.
     ///
     /// Dropped before it has ended, it stops the function where that is and turns the saga back: what it may have done is
     /// undone, with what the saga did before, by whatever is asked of the saga next, this, [`cancel`](Self::cancel) or
@@ -407,6 +439,7 @@ impl OpenSaga {
         let (result, why) = said.into_inner().unwrap_or_else(PoisonError::into_inner);
         match (result, saga) {
             (Some(result), SagaState::Running | SagaState::Completed) => Ok(result),
+            (None, SagaState::Running | SagaState::Completed) => Err(StepFailure::NoResult { why }),
             _ => Err(StepFailure::Failed { why, saga }),
         }
     }
@@ -481,11 +514,16 @@ impl OpenSaga {
         Ok(())
     }
 
-    /// What undoes a step; functions are asked nothing, and what an earlier program called is not called again.
+    /// What undoes a step, or finds out what it did; what an earlier program called is not called again.
     fn take_back(&self, attempt: &Attempt) -> Work<'static> {
-        match self.undos.get(&attempt.ordinal) {
-            Some(undo) if attempt.purpose == Purpose::Undo => undo(),
-            _ => Box::pin(ready(Outcome::failed(Class::Permanent, hv_saga::Reason::NoExecutor))),
+        let function = match attempt.purpose {
+            Purpose::Execute => None,
+            Purpose::Undo => self.undos.get(&attempt.ordinal),
+            Purpose::Probe => self.probes.get(&attempt.ordinal),
+        };
+        match function {
+            Some(function) => function(),
+            None => Box::pin(ready(Outcome::failed(Class::Permanent, hv_saga::Reason::NoExecutor))),
         }
     }
 
@@ -623,6 +661,9 @@ impl fmt::Display for StepFailure {
         match self {
             Self::Node(error) => fmt::Display::fmt(error, f),
             Self::Denied(denial) => fmt::Display::fmt(denial, f),
+            Self::NoResult { why } => {
+                write!(f, "the step is done, as its probe says, but has no result: {why}")
+            }
             Self::Failed { why, saga } => write!(f, "the step failed: {why}; the saga is {saga}"),
         }
     }
@@ -632,7 +673,7 @@ impl std::error::Error for StepFailure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Node(error) => Some(error),
-            Self::Denied(_) | Self::Failed { .. } => None,
+            Self::Denied(_) | Self::NoResult { .. } | Self::Failed { .. } => None,
         }
     }
 }
