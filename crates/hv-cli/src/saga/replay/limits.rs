@@ -156,7 +156,7 @@ const fn at(event: &SagaEvent) -> Option<Micros> {
 /// Rounded up, so that what is allowed for so long is long enough.
 fn time(time: Duration) -> String {
     let millis = time.as_micros().div_ceil(1000);
-    if millis % 1000 == 0 { format!("{} s", millis / 1000) } else { format!("{millis} ms") }
+    if millis.is_multiple_of(1000) { format!("{} s", millis / 1000) } else { format!("{millis} ms") }
 }
 
 fn no_more(retries: u32) -> String {
