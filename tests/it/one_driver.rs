@@ -3,7 +3,7 @@
 use crate::evidence::did;
 use hv_core::audit::MemoryLog;
 use hv_core::rings::class::Claim;
-use hv_core::saga::drive::{Control, Left, drive, drive_left};
+use hv_core::saga::drive::{Control, Heading, Left, drive, drive_left};
 use hv_core::saga::exec::Closures;
 use hv_core::saga::{
     Attempt, BoxFuture, Executor, Halt, Host, Outcome, Permit, Plan, Purpose, SagaCommand, SagaState,
@@ -130,7 +130,7 @@ async fn every_other_driver_is_refused(hv: &Hypervisor) {
         agent: did("a"),
         end: Box::pin(async { panic!("it is not this one's to wait for") }),
     });
-    let stands = (before.state(), false);
+    let stands = (before.state(), Heading::AsItStands);
     let refused = drive_left(&host(hv), &nothing, &Control::new(), stands, left.collect()).await;
     assert!(matches!(refused, Err(Halt::Gone)));
     assert_eq!(format!("{:?}", machine()), format!("{before:?}"));
