@@ -1,5 +1,6 @@
 //! A saga as data: its steps, what they wait for, and the limits that hold for all of them.
 
+use crate::retry::Retry;
 use crate::steps::Steps;
 use crate::task::{Task, TaskProblem};
 use crate::{ActionId, ActionKind, Did, Purpose, StepId};
@@ -343,38 +344,6 @@ impl Idempotence {
     }
 }
 
-/// How often something that failed is repeated, and how soon.
-///
-/// The n-th repetition waits for a random time from nothing to `min(cap, base · 2ⁿ⁻¹)` ("full jitter": Brooker,
-/// "Exponential Backoff and Jitter", AWS Architecture Blog, 2015).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retry {
-    /// Repetitions after the first attempt, 0 to [`limits::RETRIES`].
-    pub max: u32,
-    /// The longest wait before the first repetition; not more than `cap`.
-    pub base: Duration,
-    /// The longest wait before any repetition, at most [`limits::DELAY`].
-    pub cap: Duration,
-}
-
-impl Retry {
-    /// Never.
-    pub const NONE: Self = Self::times(0);
-
-    /// So many times, waiting up to 1 s before the first and up to 60 s before any.
-    #[must_use]
-    pub const fn times(max: u32) -> Self {
-        Self { max, base: Duration::from_secs(1), cap: Duration::from_secs(60) }
-    }
-
-    /// The longest wait before the n-th repetition, counted from 1.
-    #[must_use]
-    pub fn ceiling(self, n: u32) -> Duration {
-        let factor = 1u32.checked_shl(n.saturating_sub(1)).unwrap_or(u32::MAX);
-        self.base.saturating_mul(factor).min(self.cap)
-    }
-}
-
 /// A whole saga, as it is handed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -688,7 +657,6 @@ impl fmt::Display for PlanError {
 
 impl core::error::Error for PlanError {}
 
-hv_types::wire_struct!(Retry { max, base, cap });
 hv_types::wire_struct!(Limits { concurrency, retries, within });
 hv_types::wire_enum!(Idempotence { 0 => None {}, 1 => Execute {}, 2 => Undo {}, 3 => Both {} });
 hv_types::wire_enum!(Pace { 0 => AsReady {}, 1 => Asked {} });

@@ -34,6 +34,7 @@ mod task;
 
 mod machine;
 
+mod retry;
 pub mod reversibility;
 
 #[cfg(feature = "tokio")]
@@ -48,13 +49,12 @@ pub use attempt::{
     StartProblem, Verdict,
 };
 pub use command::{Begin, Report, SagaCommand, SagaDenial};
-pub use definition::{
-    Growth, Idempotence, Join, Limits, Pace, Plan, PlanError, Retry, StepDef, StepLimit, limits,
-};
+pub use definition::{Growth, Idempotence, Join, Limits, Pace, Plan, PlanError, StepDef, StepLimit, limits};
 pub use event::{Cause, Micros, Move, SagaEvent, StepRun};
 pub use hv_types::{ActionId, ActionKind, Did, Machine, SagaId, SessionId, StepId, Timestamp};
 pub use machine::{Decided, Saga};
 pub use port::{BoxFuture, Executor, Halt, Host, Permit, Progress};
+pub use retry::Retry;
 pub use state::{SagaSignal, SagaState, StepSignal, StepState};
 pub use steps::Steps;
 pub use task::{CommandTask, HttpTask, Task, TaskProblem, Value};

@@ -309,6 +309,9 @@ impl Saga {
 
     /// How long an attempt may take that starts then.
     fn time_left(&self, step: u32, def: &StepDef, purpose: Purpose, number: u32, at: Micros) -> Duration {
+        if def.within.is_none() {
+            return def.timeout(purpose);
+        }
         let first = if number == 1 { None } else { self.run(step).map(|run| run.began.0) };
         let passed = at.0.saturating_sub(first.unwrap_or(at.0));
         def.time_left(purpose, Duration::from_micros(passed))

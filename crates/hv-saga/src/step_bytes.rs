@@ -1,6 +1,7 @@
 //! The bytes of steps: only what is not as usual, and what the step before does not say too.
 
-use crate::definition::{Idempotence, Join, Retry, StepDef, USUAL_TIMEOUT};
+use crate::Retry;
+use crate::definition::{Idempotence, Join, StepDef, USUAL_TIMEOUT};
 use hv_types::wire::{Bytes, Reader, put_varint};
 use hv_types::{Undecodable, Wire};
 use std::sync::Arc;
