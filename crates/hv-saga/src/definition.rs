@@ -464,7 +464,8 @@ pub enum Pace {
     #[default]
     AsReady,
     /// Each when it is asked for by [`SagaCommand::Start`](crate::SagaCommand::Start); its repetitions, its
-    /// probe and its undo still come by themselves.
+    /// probe and its undo still come by themselves. What was done is undone one step at a time, the last to commit
+    /// first: whoever asked for a step knew what came of those before it.
     Asked,
 }
 

@@ -441,7 +441,7 @@ impl Draft<'_> {
     fn may_start_undo(&self, step: u32, run: StepRun) -> bool {
         self.has_room()
             && unsettled_until(run).is_none_or(|until| until <= self.elapsed())
-            && !self.saga.is_undo_blocked(step)
+            && !self.saga.is_undo_held(step)
     }
 
     fn too_late(&mut self, step: u32) -> Result<(), SagaDenial> {

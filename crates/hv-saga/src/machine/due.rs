@@ -56,7 +56,7 @@ impl Saga {
         {
             return None;
         }
-        let step = self.next_undo().filter(|step| !self.is_undo_blocked(*step))?;
+        let step = self.next_undo().filter(|step| !self.is_undo_held(*step))?;
         unsettled_until(*self.run(step)?)
     }
 

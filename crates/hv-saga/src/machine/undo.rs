@@ -1,12 +1,19 @@
 //! The way back: in which order steps are undone, and when that is over.
 
 use super::Saga;
+use crate::definition::Pace;
 use crate::state::StepState;
 
 impl Saga {
     /// The step that is to be taken up for undo next. INVARIANT (S2): the last to commit among the rest.
     pub(super) fn next_undo(&self) -> Option<u32> {
         self.commit_order().rev().nth(self.undone as usize)
+    }
+
+    /// Whether the undo of a step waits for others: for what depends on it, and where somebody asked for each step, for
+    /// everything that came after it. Who asks for a step knows what came of those before, whether it waits for them or not.
+    pub(super) fn is_undo_held(&self, step: u32) -> bool {
+        (self.pace == Pace::Asked && self.tally.undoing() > 0) || self.is_undo_blocked(step)
     }
 
     /// Whether a step that depends on this one, directly or over others, is still being undone.

@@ -351,6 +351,37 @@ fn undo_runs_side_by_side_where_the_graph_allows() {
     assert_eq!(run.saga.undo_order().collect::<Vec<_>>(), [2, 1, 0]);
 }
 
+/// Whoever asked for a step knew what came of those before: nothing is undone before what came after it is.
+#[test]
+fn s2_what_was_asked_for_is_undone_one_step_at_a_time() {
+    let retry = Retry { max: 1, base: Duration::from_secs(1), cap: Duration::from_secs(1) };
+    let steps = [step(0, vec![]), StepDef { undo_retry: retry, ..step(1, vec![]) }];
+    for (pace, meanwhile) in [(Pace::Asked, vec![]), (Pace::AsReady, vec![0])] {
+        let mut fates = good(2);
+        fates[1].undo = vec![Retryable, Done];
+        let mut run = Run::new(Plan { pace, growth: Growth::Open, ..plan(steps.clone()) }, fates);
+        let ends = |run: &mut Run, step, purpose| {
+            let at = AttemptRef { step, purpose, number: 1 };
+            let verdict = run.perform(at);
+            run.commit(Report::of(at, verdict).into());
+        };
+        for step in 0..2 {
+            if pace == Pace::Asked {
+                run.commit(SagaCommand::Start { step, refused: vec![] });
+            }
+            ends(&mut run, step, Purpose::Execute);
+        }
+        run.commit(SagaCommand::Cancel);
+        ends(&mut run, 1, Purpose::Undo);
+        assert_eq!(state(&run, 1), StepState::UndoWaiting);
+        let running: Vec<_> = run.saga.running().map(|attempt| attempt.step).collect();
+        assert_eq!(running, meanwhile, "while the undo of the last waits to be tried again");
+        run.finish(|_| Turn::End(0));
+        run.check_end();
+        assert_eq!(run.saga.state(), SagaState::Compensated);
+    }
+}
+
 #[test]
 fn an_undo_that_would_come_too_late_is_not_run() {
     let window = |ms| StepDef { undo_window: Some(Duration::from_millis(ms)), ..step(0, vec![]) };
