@@ -7,7 +7,7 @@ use std::time::Duration;
 
 fn repeated(step: serde_json::Value) -> serde_json::Value {
     let often = json!({ "retries": 100, "retry_delay": "50ms", "retry_cap": "50ms" });
-    with(step, with(often, json!({ "within": "1s" })))
+    with(step, with(often, json!({ "within": "5s" })))
 }
 
 #[test]
@@ -19,8 +19,8 @@ fn a_step_is_repeated_until_its_time_is_over_and_the_work_is_undone() {
     assert_eq!(output.status.code(), Some(3), "{}", said(&output));
     let report = report_of(&output);
     let tried = attempts(&report, "flaky", "execute");
-    // As many as begin within a second, on however slow a machine; never as many as its retries.
-    assert!((2..=5).contains(&tried.len()), "{tried:?}");
+    // As many as begin within the five seconds, each of a fifth of one; never as many as its retries.
+    assert!((2..=25).contains(&tried.len()), "{tried:?}");
     assert_eq!(step(&report, "flaky")["state"], "failed");
     assert_eq!(step(&report, "make")["state"], "compensated");
     assert!(!run.work().join("made").exists());
@@ -29,12 +29,12 @@ fn a_step_is_repeated_until_its_time_is_over_and_the_work_is_undone() {
 
 #[test]
 fn the_last_attempt_is_cut_off_when_the_time_of_its_step_is_over() {
-    let slow = repeated(change("slow", sh("sleep 60; touch made"), sh("rm -f made")));
-    let run = scene(&file(0.85, vec![with(slow, json!({ "timeout": "60s" }))]));
+    let slow = repeated(change("slow", sh("sleep 600; touch made"), sh("rm -f made")));
+    let run = scene(&file(0.85, vec![with(slow, json!({ "timeout": "10m" }))]));
     let begun = std::time::Instant::now();
     let output = run.start().output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{}", said(&output));
-    assert!(begun.elapsed() < Duration::from_secs(30), "it is not waited for: {}", said(&output));
+    assert!(begun.elapsed() < Duration::from_secs(300), "it is not waited for: {}", said(&output));
     let report = report_of(&output);
     let tried = attempts(&report, "slow", "execute");
     assert_eq!(tried.len(), 1, "{tried:?}");

@@ -68,8 +68,8 @@ pub enum Reason {
     OtherSaga(SagaId),
     /// The program drives a saga that something else in it drives already.
     SagaHeld(SagaId),
-    /// A program takes up a saga without a function that undoes or probes this step of it. Behind a pointer, so that every other reason
-    /// stays as small as it is.
+    /// A program takes up a saga without a function that undoes or probes this step of it. Behind a pointer, so that every
+    /// other reason stays as small as it is.
     NoFunction(Box<(SagaId, StepId)>),
     /// The agent is under quarantine.
     Quarantined(Did),

@@ -78,10 +78,13 @@ impl Grant {
     fn opens(self, now: Timestamp) -> Result<u64, Mismatch> {
         let Self { attempt, deadline, stream, lsn, node, right } = &self;
         opens((node, *stream), attempt, (*right, *deadline), (now, None))?;
-        let waits = || node.look(|state| state.waits_for(*stream, attempt));
-        match *right == Right::Again || waits().map_err(|_| Mismatch::NodeFailed)? {
-            true => Ok(lsn.0),
-            false => Err(Mismatch::Over),
+        if *right == Right::Again {
+            return Ok(lsn.0);
+        }
+        match node.look(|state| state.waits_for(*stream, attempt)) {
+            Ok(true) => Ok(lsn.0),
+            Ok(false) => Err(Mismatch::Over),
+            Err(_) => Err(Mismatch::NodeFailed),
         }
     }
 }

@@ -199,7 +199,8 @@ impl SagaHost {
         self.run_telling(first, act, (Drives::Here, |_: &Attempt, _| {}))
     }
 
-    /// The same, also of whoever has taken the saga before, telling of each attempt that was granted and whose grant opened nothing any more.
+    /// The same, also of whoever has taken the saga before, telling of each attempt that was granted and whose grant opened
+    /// nothing any more.
     pub(crate) fn run_telling<A, F>(
         &self,
         mut command: SagaCommand,

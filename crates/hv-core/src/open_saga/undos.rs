@@ -12,8 +12,8 @@ use std::sync::Arc;
 pub(super) type Undo = Box<dyn Fn() -> Work<'static> + Send + Sync>;
 type UndoOf = Box<dyn Fn(u32) -> Undo + Send + Sync>;
 
-/// The functions that undo the steps which an earlier program added to a saga, or find out what they did, by their actions; see
-/// [`SessionHandle::reopen_saga`](crate::SessionHandle::reopen_saga).
+/// The functions that undo the steps which an earlier program added to a saga, or find out what they did, by their actions;
+/// see [`SessionHandle::reopen_saga`](crate::SessionHandle::reopen_saga).
 #[derive(Default)]
 pub struct Undos {
     by_action: BTreeMap<ActionId, UndoOf>,
@@ -77,6 +77,7 @@ impl Undos {
     }
 }
 
+/// The function for a step whose definition has such a task; nothing where it has none.
 fn of(
     functions: &BTreeMap<ActionId, UndoOf>,
     task: Option<&Task>,

@@ -1,6 +1,6 @@
 //! What follows from a command: the rules by which a saga goes forward, settles doubts, and turns back.
 
-use super::due::{is_askable, is_in_time, may_ask, settled, unsettled_until};
+use super::due::{is_askable, may_ask, out_of_time, settled, unsettled_until};
 use super::{Decided, Saga, drawn, elapsed};
 use crate::command::{Begin, Report, SagaCommand, SagaDenial};
 use crate::definition::{Growth, Pace, Plan, StepDef, check_steps};
@@ -221,11 +221,14 @@ impl Draft<'_> {
         if def.probe.is_none() && self.saga.is_repeatable(def, after) {
             let drawn = || self.wait(step, def, Purpose::Execute, run.executes, failure);
             let wait = if crashed { Micros(0) } else { drawn() };
-            let now = self.elapsed();
-            // What would be repeated after its time is settled then, and not repeated.
-            let settling = Micros::of(def.settles_within()).max(Micros(wait.0));
-            let late = !is_in_time(def, run, Micros(now.0.saturating_add(wait.0)));
-            return if late { settling } else { wait };
+            let now = self.elapsed().0;
+            return match out_of_time(def, run) {
+                // What would be repeated after its time is settled, and not repeated.
+                Some(over) if over.0 <= now.saturating_add(wait.0) => {
+                    Micros::of(def.settles_within()).max(Micros(over.0.saturating_sub(now)))
+                }
+                _ => wait,
+            };
         }
         let nothing = !def.has_effect() || failure.reason.began_nothing();
         if nothing { Micros(0) } else { Micros::of(def.settles_within()) }
@@ -603,7 +606,8 @@ impl Draft<'_> {
             && run.executes <= def.retry.max.saturating_add(run.crashes)
             && self.saga.has_budget();
         let wait = may.then(|| self.wait(step, def, Purpose::Execute, run.executes, failure))?;
-        is_in_time(def, run, Micros(self.elapsed().0.saturating_add(wait.0))).then_some(wait)
+        let next = self.elapsed().0.saturating_add(wait.0);
+        out_of_time(def, run).is_none_or(|over| next < over.0).then_some(wait)
     }
 
     /// How long the n-th repetition waits.

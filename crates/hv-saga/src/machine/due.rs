@@ -6,6 +6,7 @@ use crate::definition::StepDef;
 use crate::event::{Micros, StepRun};
 use crate::state::{SagaState, StepState};
 use crate::{Failure, Purpose, Reason, Timestamp};
+use core::time::Duration;
 
 impl Saga {
     /// When something becomes due by itself; nothing where the saga waits for reports or commands only.
@@ -69,12 +70,11 @@ impl Saga {
     /// When a step that waits for its turn, or to be tried again, has waited for too long.
     pub(super) fn late_from(&self, step: u32) -> Option<Micros> {
         let (def, run) = self.step(step)?;
-        let after = |at: Micros, within| Micros(at.0.saturating_add(Micros::of(within).0));
         match run.state {
             StepState::Pending if self.is_ready(step) => {
                 def.start_within.map(|within| after(self.ready_since(def), within))
             }
-            StepState::Waiting => def.within.map(|within| after(run.began, within)),
+            StepState::Waiting => out_of_time(def, *run),
             _ => None,
         }
     }
@@ -102,7 +102,7 @@ impl Saga {
         self.state == SagaState::Running
             && harmless
             && run.executes < allowed
-            && is_in_time(def, run, run.not_before)
+            && out_of_time(def, run).is_none_or(|over| run.not_before < over)
             && self.has_budget()
     }
 
@@ -113,9 +113,14 @@ impl Saga {
     }
 }
 
-/// Whether a step that was begun may be tried again then.
-pub(super) fn is_in_time(def: &StepDef, run: StepRun, at: Micros) -> bool {
-    def.within.is_none_or(|within| at.0 < run.began.0.saturating_add(Micros::of(within).0))
+/// From when on a step that was begun is not tried again; nothing where it has no such limit.
+pub(super) fn out_of_time(def: &StepDef, run: StepRun) -> Option<Micros> {
+    def.within.map(|within| after(run.began, within))
+}
+
+/// So much later.
+pub(super) fn after(at: Micros, wait: Duration) -> Micros {
+    Micros(at.0.saturating_add(Micros::of(wait).0))
 }
 
 /// Whether a step in doubt has a probe that is still to be asked.
@@ -133,14 +138,13 @@ pub(super) fn may_ask(def: &StepDef, run: StepRun, failure: &Failure) -> bool {
 /// doubt; of one that was followed by another attempt it is known that it came before that started.
 pub(super) fn settled(def: &StepDef, run: StepRun) -> Micros {
     let within = def.settles_within();
-    let after = |at: Micros| Micros(at.0.saturating_add(Micros::of(within).0));
     match run.state {
         // What ends with its attempt is waited for by no clock, also where that has gone back.
         _ if within.is_zero() || !def.has_effect() || def.probe.is_some() => Micros(0),
         // What may be repeated does not wait for that long.
-        StepState::InDoubt if def.idempotent.covers(Purpose::Execute) => after(run.moved),
+        StepState::InDoubt if def.idempotent.covers(Purpose::Execute) => after(run.moved, within),
         StepState::InDoubt => run.not_before,
-        StepState::Executing | StepState::Waiting if run.doubtful => after(run.started),
+        StepState::Executing | StepState::Waiting if run.doubtful => after(run.started, within),
         _ => Micros(0),
     }
 }
