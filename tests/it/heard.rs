@@ -52,19 +52,16 @@ impl Listener {
     }
 }
 
-/// Listens until a saga is over. At the notice that an undo failed for good its item is open already.
+/// Listens until a saga is over. At the notice that it is escalated, what waits for a person is open already.
 async fn listened(hv: Hypervisor, mut notices: Receiver<Arc<Notice>>) -> (Vec<String>, Vec<String>) {
     let (mut listener, mut items) = (Listener::default(), Vec::new());
     while !listener.heard.last().is_some_and(|last| last.ends_with(" is escalated")) {
         let notice = notices.recv().await.unwrap();
-        let before = listener.heard.len();
         notice.said().for_each(|said| listener.hear(said));
-        if listener.heard[before..].iter().any(|heard| heard.contains("is not undone")) {
-            for open in hv.open_items().unwrap() {
-                let (item, undos) = (open.item, open.undos);
-                items.push(format!("{}/{}/{} {} {undos}", item.session, item.saga, item.step, open.action));
-            }
-        }
+    }
+    for open in hv.open_items().unwrap() {
+        let (item, undos) = (open.item, open.undos);
+        items.push(format!("{}/{}/{} {} {undos}", item.session, item.saga, item.step, open.action));
     }
     (listener.heard, items)
 }
