@@ -1,5 +1,6 @@
 //! Sagas of a program that decides as it goes: each step is added, asked for, and done by a function.
 
+use crate::disks::Mood;
 use hv_core::audit::{FileLog, FileOptions, Log, MemoryLog};
 use hv_core::event::KillTarget;
 use hv_core::saga::SagaState;
@@ -10,7 +11,8 @@ use hv_core::{
     SystemClock, Undos, entropy,
 };
 use std::convert::Infallible;
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
@@ -611,11 +613,22 @@ async fn a_session_may_end_while_a_step_is_added() {
     Hypervisor::in_folder(&dir.path().join("trail")).unwrap();
 }
 
+/// Begins something, or goes on with it as far as it comes by itself.
+async fn is_pending<F: Future>(mut work: Pin<&mut F>) -> bool
+where
+    F: ?Sized,
+{
+    poll_fn(|context| Poll::Ready(work.as_mut().poll(context).is_pending())).await
+}
+
 /// R4: what takes the right away between the record of a grant and the beginning of its effect is what the failure names.
 #[tokio::test]
 async fn a_step_that_was_kept_from_running_says_by_what() {
     let dir = tempfile::tempdir().unwrap();
-    let hv = Hypervisor::in_folder(&dir.path().join("trail")).unwrap();
+    let disk = Mood::slow(Duration::ZERO);
+    let options = FileOptions::new(entropy().unwrap()).with_disk(Arc::new(disk.clone()));
+    let log = FileLog::create(&dir.path().join("trail"), SystemClock.now(), options).unwrap();
+    let hv = Hypervisor::open(Arc::new(log), Arc::new(SystemClock)).unwrap();
     let admin = did("admin");
     let target = KillTarget::Agent { did: did("a") };
     let order = KillOrder { target, by: Some(admin.clone()), reason: "it leaks".to_owned() };
@@ -632,19 +645,21 @@ async fn a_step_that_was_kept_from_running_says_by_what() {
         hv.activate_session(&id).await.unwrap();
         let mut saga = session.create_saga(&SagaId::new("mail").unwrap()).await.unwrap();
         let step = saga.add_step(undoable("one", "a", &Arc::default())).await.unwrap();
+        let held = disk.hold();
         let mut asked =
             pin!(saga.execute_step(step, async || -> Result<(), String> { panic!("it must not run") }));
-        // Decided and recorded, and not durable yet.
-        tokio::select! {
-            biased;
-            done = &mut asked => panic!("{name}: it waits for the disk, and {done:?}"),
-            () = std::future::ready(()) => {}
-        }
-        if name == "killed" {
-            hv.kill(&order, async { Ok::<(), Infallible>(()) }).await.unwrap();
+        // Decided and recorded, and not durable yet; so is what takes the right away.
+        assert!(is_pending(asked.as_mut()).await, "{name}: it waits for the disk");
+        let mut taken: Pin<Box<dyn Future<Output = ()>>> = if name == "killed" {
+            let kill = hv.kill(&order, async { Ok::<(), Infallible>(()) });
+            Box::pin(async { drop(kill.await.unwrap()) })
         } else {
-            hv.evict_agent(&id, &did("a"), Eviction::Operator).await.unwrap();
-        }
+            let (hv, id) = (&hv, &id);
+            Box::pin(async move { hv.evict_agent(id, &did("a"), Eviction::Operator).await.unwrap() })
+        };
+        assert!(is_pending(taken.as_mut()).await, "{name}: it waits for the disk");
+        drop(held);
+        taken.await;
         let StepFailure::Failed { why: said, saga: state } = asked.await.unwrap_err() else {
             panic!("{name}")
         };
