@@ -5,7 +5,7 @@ use crate::scene::{
     SERVICE, assert_complete, attempts, change, ended, file, look, names, ran, runs, said, scene, sh, signal,
     spawn, step, wait_for, with, written,
 };
-use crate::support::{Run, json as report_of, look as look_at};
+use crate::support::{Run, hv, json as report_of, look as look_at};
 use hv_audit::{Verdict, verify};
 use hv_core::event::{KillAnswer, NodeEvent};
 use serde_json::{Value, json};
@@ -214,6 +214,27 @@ fn a_termination_stops_at_once_and_the_resumed_run_goes_forward() {
         log(&run),
         ["begin one", "end one", "begin two", "begin two", "end two", "begin three", "end three"]
     );
+    assert_complete(&run);
+}
+
+/// What hv says to do is in backticks, and a person gives it to a shell.
+#[test]
+fn a_folder_that_a_shell_would_split_is_told_as_one_word() {
+    let usual = scene(&file(0.9, vec![long("one", 0.5)]));
+    let folder = tempfile::Builder::new().prefix("it's \"mine\" & $HOME ").tempdir().unwrap();
+    let run = Run { folder, file: usual.file.clone() };
+    let mut command = hv();
+    command.arg("run").arg(&run.file).arg("--data").arg(run.data()).arg("--work").arg(run.work());
+    let child = spawn(&mut command);
+    written(&run.work().join("one.pid"));
+    signal(&child, "TERM");
+    let output = ended(child);
+    assert_eq!(code(&output), 130, "{}", said(&output));
+    let told = said(&output);
+    let command = told.split('`').nth(1).and_then(|command| command.strip_prefix("hv ")).unwrap();
+    let line = format!("\"$0\" {command} --json");
+    let output = ran(std::process::Command::new("sh").args(["-c", &line]).arg(hv().get_program()));
+    assert_eq!(report_of(&output)["outcome"], "completed", "{told}{}", said(&output));
     assert_complete(&run);
 }
 

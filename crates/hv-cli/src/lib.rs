@@ -25,6 +25,7 @@ pub mod ring;
 pub mod run;
 pub mod saga;
 pub mod session;
+mod shell;
 pub mod testing;
 pub mod tools;
 pub mod trust;

@@ -2,6 +2,7 @@
 
 use crate::exit::Exit;
 use crate::output::{counted, enough, one_line};
+use crate::shell::quoted;
 use hv_saga::{Purpose, SagaState, StepState};
 use hv_types::{ActionId, Did, Digest, Ring, SagaId, SessionId, Share, Sigma, StepId, Timestamp};
 use serde::{Serialize, Serializer};
@@ -439,7 +440,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = |text: String| writeln!(f, "{}", one_line(&text));
         let session = self.session.as_ref().map_or("no session", SessionId::as_str);
-        let resume = format!("`hv run --resume --data {}`", self.data);
+        let resume = format!("`hv run --resume --data {}`", quoted(std::path::Path::new(&self.data)));
         let next = match self.outcome {
             Outcome::Interrupted => format!("; go on with {resume}"),
             Outcome::Failed => format!("; look at the messages above, then try {resume}"),

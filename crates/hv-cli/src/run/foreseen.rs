@@ -2,6 +2,7 @@
 
 use super::begun::{Begun, NOTE, begun};
 use super::{RunFailure, place};
+use crate::shell::quoted;
 use hv_core::audit::disk::RealDisk;
 use hv_core::audit::{Kind, Reading, StreamNo};
 use hv_core::event::{MembershipEvent, SessionEvent};
@@ -69,7 +70,7 @@ pub(super) fn as_begun(
         return Err(RunFailure::OtherWork { data, session, given: given.to_owned(), work: work.to_owned() });
     }
     match stands {
-        Stands::Open => place::check_there(work, &format!("hv run --resume --data {}", data.display())),
+        Stands::Open => place::check_there(work, &format!("hv run --resume --data {}", quoted(data))),
         Stands::Closed => Ok(()),
     }
 }

@@ -4,6 +4,7 @@ use super::RunFailure;
 use super::watch::show;
 use crate::progress::{Event, Phase, Progress};
 use crate::session::steer::Cancels;
+use crate::shell::quoted;
 use hv_core::saga::drive::Control;
 use hv_core::{Clock, SystemClock};
 use std::io::Stderr;
@@ -78,7 +79,7 @@ impl Interrupts {
             let next = own
                 .data
                 .get()
-                .map(|data| format!("; go on later with `hv run --resume --data {}`", data.display()));
+                .map(|data| format!("; go on later with `hv run --resume --data {}`", quoted(data)));
             notice(&format!("stopping; nothing more starts{}", next.unwrap_or_default()));
             // First of all: whoever sees a driver leave has to know why, or takes it for one that was paused, and resumes.
             let _ = stop.send(true);

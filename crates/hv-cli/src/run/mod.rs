@@ -24,6 +24,7 @@ use crate::output::{self, Refused};
 use crate::plan::PlanError;
 use crate::progress::Style;
 use crate::report::{Outcome, Report};
+use crate::shell::quoted;
 use crate::{Exit, plan::Plan};
 use hv_core::audit::LogError;
 use std::fmt;
@@ -44,7 +45,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Refused> {
     if report.outcome == Outcome::Failed {
         output::error(&format!(
             "the trail is not what was written to it; `hv audit verify {}` names the place",
-            report.data
+            quoted(Path::new(&report.data))
         ));
     }
     output::document(&report, args.json).map(|()| report.outcome.exit())
@@ -273,7 +274,7 @@ impl fmt::Display for RunFailure {
                 "{} holds an unfinished run of session `{session}`; go on with `hv run --resume --data {}`, \
                  or choose another folder",
                 data.display(),
-                data.display()
+                quoted(data)
             ),
             Self::Entangled { work, data } => write!(
                 f,
@@ -294,20 +295,24 @@ impl fmt::Display for RunFailure {
             Self::OtherFile { data, session, file } => write!(
                 f,
                 "session `{session}` in {data} was begun with another file than {file}; leave the file out to go on \
-                 as it was begun (`hv saga replay-check {data} --against {file}` says what differs), or begin this \
+                 as it was begun (`hv saga replay-check {} --against {}` says what differs), or begin this \
                  file in another folder",
+                quoted(data),
+                quoted(file),
                 data = data.display(),
                 file = file.display()
             ),
             Self::NothingBegun { data, session: None } => write!(
                 f,
-                "nothing was begun in {data}; give the session file: `hv run --resume FILE --data {data}`",
+                "nothing was begun in {data}; give the session file: `hv run --resume FILE --data {}`",
+                quoted(data),
                 data = data.display()
             ),
             Self::NothingBegun { data, session: Some(session) } => write!(
                 f,
                 "session `{session}` in {data} was recorded, and nothing of it was begun; give its session file: `hv run \
-                 --resume FILE --data {data}`",
+                 --resume FILE --data {}`",
+                quoted(data),
                 data = data.display()
             ),
             Self::OtherSettings { data, session, file } => write!(
@@ -343,7 +348,8 @@ impl fmt::Display for RunFailure {
             Self::NoRun { data, session } => write!(
                 f,
                 "session `{session}` in {data} was not begun by `hv run`, and stays as it is; `hv session list --data \
-                 {data}` says where it stands; choose another folder",
+                 {}` says where it stands; choose another folder",
+                quoted(data),
                 data = data.display(),
             ),
             Self::Purged { data, session } => write!(
@@ -351,7 +357,7 @@ impl fmt::Display for RunFailure {
                 "what session `{session}` in {} was begun with has been purged, so nothing can go on or be reported; \
                  `hv audit show {}` prints its records",
                 data.display(),
-                data.display()
+                quoted(data)
             ),
             Self::SessionTaken { session, data } => write!(
                 f,
@@ -383,7 +389,7 @@ impl fmt::Display for RunFailure {
                 f,
                 "there is no trail in {}; begin a run there with `hv run FILE --data {}`",
                 dir.display(),
-                dir.display()
+                quoted(dir)
             ),
             Self::Log(LogError::Locked { dir }) => write!(
                 f,
@@ -420,7 +426,7 @@ fn room(error: &LogError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f,
                 "; make room there, then go on with `hv run --resume FILE --data {}`, where FILE is the session file \
                  of this run",
-                folder.display()
+                quoted(folder)
             )
         }
         _ => Ok(()),

@@ -12,6 +12,7 @@ mod trail;
 use crate::audit::look;
 use crate::output::{self, Refused};
 use crate::session::steer::{self, Word};
+use crate::shell::quoted;
 use crate::{Exit, plan::PlanError};
 use args::{SagaArgs, SagaCommand};
 use hv_core::Settlement;
@@ -125,9 +126,9 @@ fn watch(args: &args::PickArgs) -> Result<Exit, Failure> {
             let held = held::is_held(&args.data);
             alone = if held == Some(false) { alone + 1 } else { 0 };
             if alone == LONELY && watched.as_ref().is_some_and(|watched| watched.trail.is_a_run()) {
-                let data = args.data.display();
+                let data = quoted(&args.data);
                 output::error(&format!(
-                    "hv: nobody drives this run at the moment; hv run --resume --data {data} goes on with it"
+                    "hv: nobody drives this run at the moment; `hv run --resume --data {data}` goes on with it"
                 ));
             }
             std::thread::sleep(LOOK);

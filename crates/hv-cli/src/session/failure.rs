@@ -4,6 +4,7 @@ use crate::Exit;
 use crate::config::BadConfig;
 use crate::output::enough;
 use crate::run::RunFailure;
+use crate::shell::quoted;
 use hv_core::Error;
 use hv_core::audit::LogError;
 use hv_core::types::{SessionId, StepId};
@@ -93,7 +94,7 @@ impl fmt::Display for LiveFailure {
                 f,
                 "there is no trail in {}; begin with `hv session open --data {}`",
                 dir.display(),
-                dir.display()
+                quoted(dir)
             ),
             Self::Run(RunFailure::Log(LogError::Locked { dir })) => write!(
                 f,
@@ -116,7 +117,7 @@ impl fmt::Display for LiveFailure {
                 f,
                 "no session `{session}` is open in {}; `hv session list --data {}` names those that are",
                 data.display(),
-                data.display()
+                quoted(data)
             ),
             Self::NothingOpen { data } => {
                 write!(f, "no session is open in {}; open one with `hv session open`", data.display())
@@ -147,7 +148,7 @@ impl fmt::Display for LiveFailure {
                 "nobody drives a saga in {} now, or takes no word for it; `hv run --resume --data {}` goes on with what \
                  was interrupted",
                 data.display(),
-                data.display()
+                quoted(data)
             ),
             Self::NoAnswer { data } => write!(
                 f,
