@@ -284,6 +284,56 @@ fn a_history_makes_sense_under_other_limits_where_it_keeps_to_them() {
     assert!(["parallel", "retries", "within"].iter().all(|part| why.contains(part)), "{why}");
 }
 
+/// A step that was given up would have been tried again under more retries, and one that was repeated would not under less.
+#[test]
+fn a_history_makes_sense_only_with_the_attempts_that_it_had() {
+    let keys = "after = []\nretries = 1\nretry_delay = \"1ms\"\n";
+    // It is repeated once and fails for good; its good brothers are undone, one of them only when that is tried again.
+    let place = Place::of("reviews.toml", |text| {
+        let text = text.replacen("after = []\n", keys, 1);
+        let text = text.replace("needs = \"majority\"", "needs = \"all\"");
+        let text = text.replace(
+            "undo = { command = [\"rm\", \"-f\", \"review-2\"] }",
+            "undo = { command = [\"sh\", \"-c\", \"if test ! -e ../SEEN; then touch ../SEEN; exit 1; fi; rm review-2\"] }\n\
+             undo_retries = 1\nretry_delay = \"1ms\"",
+        );
+        text.replace("echo good > review-1", "exit 1").replace("echo out of order >&2; exit 1", "true")
+    });
+    let (code, report) = place.run();
+    assert_eq!(code, Some(3), "{report}");
+    let against = |given: (&str, &str)| {
+        let text = fs::read_to_string(&place.file).unwrap();
+        assert!(text.contains(keys) && text.contains(given.0));
+        fs::write(place.path("changed.toml"), text.replace(given.0, given.1)).unwrap();
+        place.hv(&["saga", "replay-check", "data", "--against", "changed.toml"])
+    };
+    let same = against((keys, keys));
+    assert_eq!(same.status.code(), Some(0), "{}", said(&same));
+    let more = against(("undo_retries = 1", "undo_retries = 2"));
+    assert_eq!(more.status.code(), Some(0), "it came to its end: {}", said(&more));
+    for (old, new, why) in [
+        (
+            "\nretries = 1",
+            "\nretries = 0",
+            "step review-1 was tried again, and retries allows 0; allow at least 1",
+        ),
+        (
+            "\nretries = 1",
+            "\nretries = 2",
+            "step review-1 was given up, and retries allows 2, so it would have been tried again; allow 1",
+        ),
+        (
+            "undo_retries = 1",
+            "undo_retries = 0",
+            "the undo of step review-2 was tried again, and undo_retries allows 0; allow at least 1",
+        ),
+    ] {
+        let broken = against((old, new));
+        assert_eq!(broken.status.code(), Some(1), "{new}: {}", said(&broken));
+        assert!(said(&broken).contains(why), "{new}: {}", said(&broken));
+    }
+}
+
 /// One that turned back because its time was over did so under no other time.
 #[test]
 fn a_saga_that_ran_out_of_time_makes_no_sense_with_more_of_it() {

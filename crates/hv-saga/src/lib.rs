@@ -52,7 +52,7 @@ pub use command::{Begin, Report, SagaCommand, SagaDenial};
 pub use definition::{Growth, Idempotence, Join, Limits, Pace, Plan, PlanError, StepDef, StepLimit, limits};
 pub use event::{Cause, Micros, Move, SagaEvent, StepRun};
 pub use hv_types::{ActionId, ActionKind, Did, Machine, SagaId, SessionId, StepId, Timestamp};
-pub use machine::{Decided, Saga};
+pub use machine::{Decided, Saga, Unlike};
 pub use port::{BoxFuture, Executor, Halt, Host, Permit, Progress};
 pub use retry::Retry;
 pub use state::{SagaSignal, SagaState, StepSignal, StepState};

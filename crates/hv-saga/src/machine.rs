@@ -6,6 +6,7 @@ mod due;
 mod snapshot;
 mod table;
 mod undo;
+mod unlike;
 
 use crate::attempt::Purpose;
 use crate::command::{SagaCommand, SagaDenial};
@@ -19,6 +20,8 @@ use core::time::Duration;
 use hv_types::{Illegal, Machine};
 use std::sync::Arc;
 use table::{Slot, Tally};
+
+pub use unlike::Unlike;
 
 /// One saga.
 ///

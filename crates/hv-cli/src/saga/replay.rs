@@ -16,6 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 mod limits;
+mod tries;
 
 /// What came of one saga.
 struct Checked {
@@ -47,12 +48,14 @@ pub(super) fn check(args: &ReplayArgs) -> Result<Exit, Failure> {
             let steps: Vec<_> = steps.iter().map(|step| Arc::new(step.def.clone())).collect();
             let mut held = held(format!("{}/{}", session.name, told.id), told, &steps);
             let work = told.id.as_str() == WORK;
+            let mut broken = Vec::from_iter(held.broken);
             if let Some(limits) = limits::compared(told, &plan, before.as_ref(), work) {
                 held.limits = Some([limits.recorded, limits.file]);
                 held.changes.extend(limits.changes);
-                let broken = held.broken.into_iter().chain(limits.broken).collect::<Vec<_>>();
-                held.broken = (!broken.is_empty()).then(|| broken.join("; "));
+                broken.extend(limits.broken);
             }
+            broken.extend(tries::unlike(&told.events, &steps, held.limits.map(|[_, file]| file.retries)));
+            held.broken = (!broken.is_empty()).then(|| broken.join("; "));
             checked.push(held);
         }
     }
@@ -163,19 +166,26 @@ fn changed(old: &StepDef, new: &StepDef) -> Option<String> {
 /// Replays the record on other steps; the first event that breaks a rule is told.
 fn replayed(told: &Told, steps: &[Arc<StepDef>]) -> Result<(), String> {
     let mut saga = Saga::default();
-    let mut appended = false;
-    for (n, event) in told.events.iter().enumerate() {
-        let event = match event {
-            SagaEvent::Appended { growth, .. } if !appended => {
-                appended = true;
-                SagaEvent::Appended { steps: steps.to_vec().into(), growth: *growth }
-            }
-            SagaEvent::Appended { .. } => continue,
-            event => event.clone(),
-        };
+    for (n, event) in on(&told.events, steps) {
         saga.apply(&event).map_err(|illegal| format!("event {} of its history: {illegal}", n + 1))?;
     }
     Ok(())
+}
+
+/// A history with its numbers, as if these had been its steps.
+fn on<'a>(
+    events: &'a [SagaEvent],
+    steps: &'a [Arc<StepDef>],
+) -> impl Iterator<Item = (usize, SagaEvent)> + 'a {
+    let mut appended = false;
+    events.iter().enumerate().filter_map(move |(n, event)| match event {
+        SagaEvent::Appended { .. } if appended => None,
+        SagaEvent::Appended { growth, .. } => {
+            appended = true;
+            Some((n, SagaEvent::Appended { steps: steps.to_vec().into(), growth: *growth }))
+        }
+        event => Some((n, event.clone())),
+    })
 }
 
 /// A short digest of definitions.

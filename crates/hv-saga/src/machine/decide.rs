@@ -1,6 +1,7 @@
 //! What follows from a command: the rules by which a saga goes forward, settles doubts, and turns back.
 
 use super::due::{is_askable, may_ask, out_of_time, settled, unsettled_until};
+use super::unlike::may_execute_again;
 use super::{Decided, Saga, drawn, elapsed};
 use crate::command::{Begin, Report, SagaCommand, SagaDenial};
 use crate::definition::{Growth, Pace, Plan, StepDef, check_steps};
@@ -602,9 +603,8 @@ impl Draft<'_> {
     /// How long a step that left nothing behind waits until it is tried again; nothing where it is not. A crash of the
     /// supervisor costs no retry.
     fn execute_again(&self, step: u32, def: &StepDef, run: StepRun, failure: &Failure) -> Option<Micros> {
-        let may = self.saga.state == SagaState::Running
-            && run.executes <= def.retry.max.saturating_add(run.crashes)
-            && self.saga.has_budget();
+        let may =
+            self.saga.state == SagaState::Running && may_execute_again(def, run) && self.saga.has_budget();
         let wait = may.then(|| self.wait(step, def, Purpose::Execute, run.executes, failure))?;
         let next = self.elapsed().0.saturating_add(wait.0);
         out_of_time(def, run).is_none_or(|over| next < over.0).then_some(wait)
@@ -648,7 +648,7 @@ fn failed_for_good(def: &StepDef, run: StepRun, failure: Failure) -> Move {
 }
 
 /// Whether a failed undo is tried again. The crash that the failure tells of costs nothing.
-fn may_undo_again(def: &StepDef, run: StepRun, failure: &Failure) -> bool {
+pub(super) fn may_undo_again(def: &StepDef, run: StepRun, failure: &Failure) -> bool {
     let crashed = u32::from(failure.reason == Reason::Crashed && run.crashes < crate::limits::CRASHES);
     let least = u32::from(failure.class == Class::Unknown && crashed == 0);
     run.undos <= def.undo_retry.max.max(least).saturating_add(run.crashes).saturating_add(crashed)

@@ -19,6 +19,7 @@ mod settles;
 mod simulation;
 mod table;
 mod timed;
+mod unlike;
 mod worlds;
 
 #[cfg(feature = "tokio")]

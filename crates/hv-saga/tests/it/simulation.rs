@@ -314,6 +314,7 @@ impl Run {
         }
         for event in events {
             let before = self.saga.clone();
+            assert!(self.bug.is_some() || before.unlike(&event).is_none(), "{event:?}");
             self.saga.apply(&event).unwrap_or_else(|error| panic!("{error}: {event:?}"));
             check_undo_order(&before, &event);
             self.events.push(event);
