@@ -5,7 +5,7 @@ use crate::error::{Error, Reason};
 use crate::event::Denial;
 use crate::evidence::{self, Presented};
 use crate::gate::Pass;
-use crate::grant::{Grant, Mismatch, Right};
+use crate::grant::{Grant, Right};
 use crate::intent::{Looked, NOWHERE};
 use crate::node::Node;
 use crate::observed::{Command, SagaTold};
@@ -31,7 +31,7 @@ mod driver;
 mod known;
 mod withheld;
 
-pub(crate) use driver::Drives;
+pub(crate) use driver::{Drives, Watching};
 
 use driver::{Driver, Driving};
 use known::{Found, LastRefused, Place};
@@ -196,16 +196,15 @@ impl SagaHost {
         A: FnMut(Attempt) -> F,
         F: Future<Output = Outcome>,
     {
-        self.run_telling(first, act, (Drives::Here, |_: &Attempt, _| {}))
+        self.run_telling(first, act, (Drives::Here, ()))
     }
 
-    /// The same, also of whoever has taken the saga before, telling of each attempt that was granted and whose grant opened
-    /// nothing any more.
+    /// The same, also of whoever has taken the saga before, with somebody who watches it.
     pub(crate) fn run_telling<A, F>(
         &self,
         mut command: SagaCommand,
         mut act: A,
-        (drives, mut withheld): (Drives, impl FnMut(&Attempt, Mismatch)),
+        (drives, mut watching): (Drives, impl Watching),
     ) -> impl Future<Output = Result<SagaState, Error>>
     where
         A: FnMut(Attempt) -> F,
@@ -234,15 +233,15 @@ impl SagaHost {
                     let Outcome { verdict, output } = match pass.redeem((&self.node, stream), &attempt, now) {
                         Ok(()) => within(attempt.deadline.since(now), called(|| act(attempt))).await,
                         Err(why) => {
-                            withheld(&attempt, why);
+                            watching.withheld(&attempt, why);
                             Outcome::failed(Class::Permanent, hv_saga::Reason::NotPermitted)
                         }
                     };
                     said = output;
-                    Report::of(at, verdict).into()
+                    watching.ended().unwrap_or_else(|| Report::of(at, verdict).into())
                 } else if let (false, Some(wake)) = (state.is_terminal(), next_wake) {
                     tokio::time::sleep(wake.since(self.node.now())).await;
-                    SagaCommand::advance()
+                    watching.woken().unwrap_or_else(SagaCommand::advance)
                 } else {
                     driving.ended(state);
                     return Ok(state);

@@ -7,8 +7,8 @@ use crate::hypervisor::Hypervisor;
 use crate::node::{Draft, Part, Refusal};
 use crate::observed::KillTold;
 use crate::state::State;
-use hv_saga::Purpose;
 use hv_saga::drive::Control;
+use hv_saga::{Purpose, Saga};
 use hv_session::{Eviction, SessionCommand};
 use hv_types::{ActionId, Did, Illegal, Machine, SessionId, Timestamp};
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use std::time::Duration;
 pub const KILL_CALLBACK: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether a relieved agent still executes something.
-const LOOK: Duration = Duration::from_millis(10);
+pub(crate) const LOOK: Duration = Duration::from_millis(10);
 
 /// How many kills may be in force at once.
 pub const KILLS_MAX: usize = 100_000;
@@ -223,13 +223,9 @@ impl Hypervisor {
     /// [`Error::Poisoned`].
     pub fn executes(&self, session: &SessionId, agent: &Did) -> Result<bool, Error> {
         self.node().read(|state, _| {
-            state.slot(session).is_some_and(|slot| {
-                let executes = |saga: &hv_saga::Saga| {
-                    let mut running = saga.running();
-                    running.any(|run| run.purpose == Purpose::Execute && saga.agent(run.step) == Some(agent))
-                };
-                slot.running_sagas().any(|saga| executes(&saga.machine))
-            })
+            state
+                .slot(session)
+                .is_some_and(|slot| slot.running_sagas().any(|saga| executes(&saga.machine, agent)))
         })
     }
 
@@ -259,6 +255,12 @@ impl Hypervisor {
     pub fn kills(&self) -> Result<Vec<(KillTarget, Timestamp)>, Error> {
         self.node().read(|state, _| state.kills.list())
     }
+}
+
+/// Whether an agent executes something in a saga.
+pub(crate) fn executes(saga: &Saga, agent: &Did) -> bool {
+    let mut running = saga.running();
+    running.any(|run| run.purpose == Purpose::Execute && saga.agent(run.step) == Some(agent))
 }
 
 /// A kill, and with it the end of what an agent is to sessions.

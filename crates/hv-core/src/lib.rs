@@ -104,7 +104,7 @@ pub use item::{ItemRef, OpenItem, Retried, Settlement};
 pub use kill::{KILL_CALLBACK, KILLS_MAX, KillOrder};
 pub use members::QUARANTINE;
 pub use node::{Kept, Notice, Said, Told};
-pub use open_saga::{NewStep, OpenSaga, StepFailure, StepNo, Undos};
+pub use open_saga::{NewStep, OpenSaga, Relief, StepFailure, StepNo, Undos};
 pub use open_trail::OpenTrail;
 pub use origin::{ORIGIN_MAX_BYTES, Origin};
 pub use preview::VouchEffect;

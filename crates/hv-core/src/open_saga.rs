@@ -5,29 +5,33 @@ use crate::error::{Error, Reason};
 use crate::event::{Denial, SessionEvent};
 use crate::gate;
 use crate::grant::Mismatch;
-use crate::host::{Drives, SagaHost};
+use crate::host::{Drives, SagaHost, Watching};
 use crate::hypervisor::Hypervisor;
 use crate::node::{Draft, Refusal};
 use crate::state::{Known, NamedSaga};
 use hv_audit::StreamNo;
 use hv_rings::class::Claim;
 use hv_saga::{
-    Attempt, Class, Idempotence, Limits, Outcome, Pace, Plan, Purpose, Retry, SagaCommand, SagaDenial,
-    SagaState, StepDef, StepState, Task,
+    Attempt, Class, Limits, Outcome, Pace, Plan, Purpose, SagaCommand, SagaDenial, SagaState, StepState,
 };
 use hv_types::{ActionId, ActionKind, Did, Reversibility, SagaId, SessionId, StepId};
+use relief::Relieved;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
-use std::future::ready;
-use std::pin::Pin;
+use std::future::{poll_fn, ready};
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use undos::{NoFunction, Undo, probe_by, undo_by};
+use std::task::Poll;
+use undos::{NoFunction, Undo};
 
+mod new_step;
+mod relief;
 mod undos;
 
+pub use new_step::NewStep;
+pub use relief::Relief;
 pub use undos::Undos;
 
 /// What a function of the program comes to.
@@ -46,7 +50,8 @@ pub struct OpenSaga {
     host: SagaHost,
     undos: BTreeMap<u32, Undo>,
     probes: BTreeMap<u32, Undo>,
-    driven: Mutex<Driven>,
+    driven: Arc<Mutex<Driven>>,
+    relieved: Relieved,
     /// A step that was added, and of which it was not said any more that its undo counts.
     unsaid: Mutex<Option<u32>>,
 }
@@ -94,24 +99,13 @@ impl Drop for Driving<'_> {
     }
 }
 
+fn standing(driven: &Mutex<Driven>) -> Driven {
+    *driven.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Puts this into a place and gives what was there.
 fn replace<T>(place: &Mutex<T>, with: T) -> T {
     std::mem::replace(&mut *place.lock().unwrap_or_else(PoisonError::into_inner), with)
-}
-
-/// A step as it is added.
-pub struct NewStep {
-    action: ActionId,
-    agent: Did,
-    kind: ActionKind,
-    undo: Option<Undo>,
-    probe: Option<Undo>,
-    timeout: Duration,
-    retries: u32,
-    undo_timeout: Duration,
-    undo_retries: u32,
-    undo_window: Option<Duration>,
-    idempotent: Idempotence,
 }
 
 /// A step of an [`OpenSaga`], and of no other one.
@@ -131,10 +125,11 @@ static BEGUN: AtomicU64 = AtomicU64::new(0);
 pub enum StepFailure {
     /// The supervisor itself failed, or refused what was asked of the saga.
     Node(Error),
-    /// The gate did not let the agent do it. The denial is on the trail.
+    /// The gate did not let the agent do it, nor who would take it over. The denial, of who was asked for last, is on the trail,
+    /// as is that of the agent.
     Denied(Box<Denial>),
-    /// Its probe found that it is done, and the saga stands where it stood; but it failed, panicked or did not end in time,
-    /// so there is no result.
+    /// Its probe found that it is done, and the saga stands where it stood; but it failed, panicked, did not end in time, or its
+    /// agent was relieved, so there is no result.
     NoResult {
         /// Why the function gave none.
         why: String,
@@ -146,116 +141,6 @@ pub enum StepFailure {
         /// Where that left the saga: compensated, or escalated where something could not be undone.
         saga: SagaState,
     },
-}
-
-impl NewStep {
-    /// A step of an agent. Without an undo it cannot be undone, and so needs Ring 1. It may take 300 s, as may its
-    /// undo, and is not repeated.
-    #[must_use]
-    pub const fn new(action: ActionId, agent: Did) -> Self {
-        let timeout = Duration::from_secs(300);
-        Self {
-            action,
-            agent,
-            kind: ActionKind::Effect,
-            undo: None,
-            probe: None,
-            timeout,
-            retries: 0,
-            undo_timeout: timeout,
-            undo_retries: 0,
-            undo_window: None,
-            idempotent: Idempotence::None,
-        }
-    }
-
-    /// A step that changes nothing.
-    #[must_use]
-    pub fn reading(action: ActionId, agent: Did) -> Self {
-        Self { kind: ActionKind::ReadOnly, ..Self::new(action, agent) }
-    }
-
-    /// The same with a function that takes its effect back. It counts without a probe, because it is part of
-    /// the program that does the step; that it was accepted is recorded.
-    #[must_use]
-    pub fn with_undo<U, F, E>(self, undo: U) -> Self
-    where
-        U: Fn() -> F + Send + Sync + 'static,
-        F: Future<Output = Result<(), E>> + Send + 'static,
-        E: fmt::Display,
-    {
-        Self { undo: Some(undo_by(undo)), ..self }
-    }
-
-    /// The same with a function that finds out whether its effect is there; it changes nothing. Where the step failed for
-    /// good, or nobody knows what it did, because it panicked, took too long or was cut off, it is asked: `true` makes the step
-    /// done, `false` one that did nothing. It is also asked whether an undo worked, which has to make it `false`. An error tells
-    /// nothing: the function is asked again as often as the undo is [repeated](Self::with_undo_retries); then the step counts as
-    /// done and is undone, and an undo as failed, so the saga escalates. It has as long as the step.
-    #[must_use]
-    pub fn with_probe<P, F, E>(self, probe: P) -> Self
-    where
-        P: Fn() -> F + Send + Sync + 'static,
-        F: Future<Output = Result<bool, E>> + Send + 'static,
-        E: fmt::Display,
-    {
-        Self { probe: Some(probe_by(probe)), ..self }
-    }
-
-    /// The same with so much time for each attempt, 1 ms to 7 days.
-    #[must_use]
-    pub fn with_timeout(self, timeout: Duration) -> Self {
-        Self { timeout, ..self }
-    }
-
-    /// The same with so much time for each attempt to undo it, 1 ms to 7 days.
-    #[must_use]
-    pub fn with_undo_timeout(self, undo_timeout: Duration) -> Self {
-        Self { undo_timeout, ..self }
-    }
-
-    /// The same whose undo is repeated so many times where it fails, at most 100, with exponentially growing waits.
-    #[must_use]
-    pub fn with_undo_retries(self, undo_retries: u32) -> Self {
-        Self { undo_retries, ..self }
-    }
-
-    /// The same with an undo that works no longer than this after the step was done, 1 ms to 7 days. Before a step starts
-    /// that may last longer, the trail says so; an undo that comes too late is not tried, and the saga escalates.
-    #[must_use]
-    pub fn with_undo_window(self, undo_window: Duration) -> Self {
-        Self { undo_window: Some(undo_window), ..self }
-    }
-
-    /// The same with an undo that does no harm when it is called again. Where nobody knows whether it came to its end, as
-    /// after a crash, it is; otherwise the saga escalates then.
-    #[must_use]
-    pub fn with_idempotent_undo(self) -> Self {
-        Self { idempotent: Idempotence::Undo, ..self }
-    }
-
-    /// The same repeated so many times where it fails, at most 100, with exponentially growing waits.
-    #[must_use]
-    pub fn with_retries(self, retries: u32) -> Self {
-        Self { retries, ..self }
-    }
-
-    fn definition(&self, id: StepId) -> StepDef {
-        let task = || Task::closure(self.action.as_str());
-        let step = StepDef::new(id, self.action.clone(), self.agent.clone(), task());
-        let step = if self.undo.is_some() { step.with_undo(task()) } else { step };
-        let step = if self.probe.is_some() { step.with_probe(task()) } else { step };
-        StepDef {
-            kind: self.kind,
-            timeout: self.timeout,
-            retry: Retry::times(self.retries),
-            undo_timeout: self.undo_timeout,
-            undo_retry: Retry::times(self.undo_retries),
-            undo_window: self.undo_window,
-            idempotent: self.idempotent,
-            ..step
-        }
-    }
 }
 
 impl OpenSaga {
@@ -271,8 +156,9 @@ impl OpenSaga {
     /// A saga that is taken.
     fn of(hv: Hypervisor, session: SessionId, host: SagaHost) -> Self {
         let (no, undos, probes) = (BEGUN.fetch_add(1, Ordering::Relaxed), BTreeMap::new(), BTreeMap::new());
-        let (driven, unsaid) = (Mutex::new(Driven::No), Mutex::default());
-        Self { no, hv, session, host, undos, probes, driven, unsaid }
+        let (driven, relieved, unsaid) =
+            (Arc::new(Mutex::new(Driven::No)), Relieved::default(), Mutex::default());
+        Self { no, hv, session, host, undos, probes, driven, relieved, unsaid }
     }
 
     /// Takes up a saga of an earlier program: what that left in the middle is settled first.
@@ -336,6 +222,17 @@ impl OpenSaga {
         self.host.saga()
     }
 
+    /// Who does a step: its agent, or the [substitute](NewStep::with_substitute) that has taken it over. Nothing where another
+    /// saga added it, or this one has ended. May be asked by the function that does the step, of which it tells for whom that
+    /// acts.
+    ///
+    /// # Errors
+    /// [`Error::NoSession`], [`Error::NoSaga`], [`Error::Poisoned`].
+    pub fn agent(&self, step: StepNo) -> Result<Option<Did>, Error> {
+        let found = self.running(|_, saga| saga.machine.agent(step.number).cloned())?;
+        Ok(found.flatten().filter(|_| step.of == self.no))
+    }
+
     /// Where the saga stands.
     ///
     /// # Errors
@@ -355,21 +252,17 @@ impl OpenSaga {
     /// [`Error::Poisoned`].
     pub async fn add_step(&mut self, step: NewStep) -> Result<StepNo, Error> {
         self.say_rest().await?;
-        let Some((id, next)) = self.name_for(&step.action)? else {
+        let Some((id, next)) = self.name_for(step.action())? else {
             let over = SagaDenial::Over { state: self.state()? };
             let reason = Reason::Saga(Box::new(over));
             return Err(refused(&self.hv, &self.session, "add_step", reason).await);
         };
-        let steps = vec![Arc::new(step.definition(id.clone()))];
+        let (step, undo, probe) = step.into_parts(id.clone());
         // Whoever drops this finds the step with all that belongs to it.
-        if let Some(undo) = step.undo {
-            self.undos.insert(next, undo);
-        }
-        if let Some(probe) = step.probe {
-            self.probes.insert(next, probe);
-        }
+        self.undos.extend(undo.map(|undo| (next, undo)));
+        self.probes.extend(probe.map(|probe| (next, probe)));
         replace(&self.unsaid, Some(next));
-        if let Err(error) = self.host.append(steps).await {
+        if let Err(error) = self.host.append(vec![Arc::new(step)]).await {
             // Where that cannot be asked any more, what failed first is what a person needs to know.
             if self.is_there(&id).is_ok_and(|there| !there) {
                 self.undos.remove(&next);
@@ -406,11 +299,16 @@ impl OpenSaga {
             let refused = refused(&self.hv, &self.session, "execute_step", reason);
             return Err(StepFailure::Node(refused.await));
         }
-        let said: Mutex<(Option<T>, String)> = Mutex::new((None, "it was not started".to_owned()));
-        let told = &said;
+        let told = &Mutex::new(Told { result: None, why: "it was not started".to_owned(), stopped: None });
         let act = |attempt: Attempt| -> Work<'_> {
             if attempt.purpose != Purpose::Execute {
                 return self.take_back(&attempt);
+            }
+            // Whom the gate refused before has been followed by somebody whom it did not.
+            let _ = self.host.take_refused();
+            if self.relieved.has(&attempt.agent) {
+                say(told, format!("it was not started: {} was relieved of it", attempt.agent));
+                return Box::pin(ready(Outcome::failed(Class::Permanent, hv_saga::Reason::NotPermitted)));
             }
             // What is dropped in the middle says nothing more.
             say(told, hv_saga::Reason::TimedOut.to_string());
@@ -418,25 +316,30 @@ impl OpenSaga {
             // What an error says may panic, too.
             let work = work.map(|work| async move { work.await.map_err(|error| error.to_string()) });
             Box::pin(async move {
-                awaited(work).await.map_or_else(|| panicked(told), |result| keep(result, told))
+                match unless(awaited(work), self.relieved.of(&attempt.agent)).await {
+                    Some(done) => done.map_or_else(|| panicked(told), |result| keep(result, told)),
+                    None => stopped(attempt.agent.clone(), told),
+                }
             })
         };
         self.say_rest().await.map_err(StepFailure::Node)?;
         let driving = self.drive("execute_step").await.map_err(StepFailure::Node)?;
         let first = SagaCommand::Start { step: step.number, refused: Vec::new() };
-        let withheld = |attempt: &Attempt, why| {
-            if attempt.purpose == Purpose::Execute {
-                say(told, format!("it was not started: {}", self.withheld(attempt, why)));
+        let saga = match self.heed().await {
+            Ok(()) => {
+                self.host.run_telling(first, act, (Drives::Already, Telling { saga: self, told })).await
             }
+            Err(error) => Err(error),
         };
-        let run = self.host.run_telling(first, act, (Drives::Already, withheld));
-        let saga = run.await;
         driving.over();
         let saga = saga.map_err(StepFailure::Node)?;
         if let Some(denial) = self.host.take_refused() {
             return Err(StepFailure::Denied(Box::new(denial)));
         }
-        let (result, why) = said.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (result, why) = {
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            (told.result.take(), std::mem::take(&mut told.why))
+        };
         match (result, saga) {
             (Some(result), SagaState::Running | SagaState::Completed) => Ok(result),
             (None, SagaState::Running | SagaState::Completed) => Err(StepFailure::NoResult { why }),
@@ -500,8 +403,15 @@ impl OpenSaga {
 
     /// Runs the saga where no step is to be done.
     async fn undo(&self, first: SagaCommand) -> Result<SagaState, Error> {
-        let tell = (Drives::Already, |_: &Attempt, _| {});
-        self.host.run_telling(first, |attempt| self.take_back(&attempt), tell).await
+        self.host.run_telling(first, |attempt| self.take_back(&attempt), (Drives::Already, ())).await
+    }
+
+    /// Takes the work from those who were relieved while nothing was driven.
+    async fn heed(&self) -> Result<(), Error> {
+        while let Some(agent) = self.relieved.next() {
+            self.undo(relieve(agent)).await?;
+        }
+        Ok(())
     }
 
     /// Says of a step that was added what adding it says, where that was not said yet.
@@ -611,30 +521,85 @@ fn said(kind: ActionKind, undone: bool) -> Claim {
     Claim { kind: Some(kind), reversibility: Some(reversibility), ..Claim::default() }
 }
 
+/// What is known of a step that is being done.
+struct Told<T> {
+    result: Option<T>,
+    /// Why there is no result, as far as that is known by now.
+    why: String,
+    /// Who was relieved while it did the step, and is not yet as far as the saga knows.
+    stopped: Option<Did>,
+}
+
+/// What keeps a step from being done, for the saga and for who asked.
+struct Telling<'a, T> {
+    saga: &'a OpenSaga,
+    told: &'a Mutex<Told<T>>,
+}
+
+impl<T> Watching for Telling<'_, T> {
+    fn withheld(&mut self, attempt: &Attempt, why: Mismatch) {
+        if attempt.purpose == Purpose::Execute {
+            let _ = self.saga.host.take_refused();
+            say(self.told, format!("it was not started: {}", self.saga.withheld(attempt, why)));
+        }
+    }
+
+    fn ended(&mut self) -> Option<SagaCommand> {
+        let agent = self.told.lock().unwrap_or_else(PoisonError::into_inner).stopped.take()?;
+        self.saga.relieved.take(&agent);
+        Some(relieve(agent))
+    }
+
+    fn woken(&mut self) -> Option<SagaCommand> {
+        self.saga.relieved.next().map(relieve)
+    }
+}
+
+const fn relieve(agent: Did) -> SagaCommand {
+    SagaCommand::Relieve { agent, refused: Vec::new() }
+}
+
+/// What a work comes to; nothing where it is to be stopped before.
+async fn unless<T>(work: impl Future<Output = T>, stop: impl Future<Output = ()>) -> Option<T> {
+    let (mut work, mut stop) = (pin!(work), pin!(stop));
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => stop.as_mut().poll(cx).map(|()| None),
+    })
+    .await
+}
+
 /// What an execution came to, for the saga; its result or its error is kept for who asked.
-fn keep<T>(result: Result<T, String>, told: &Mutex<(Option<T>, String)>) -> Outcome {
+fn keep<T>(result: Result<T, String>, told: &Mutex<Told<T>>) -> Outcome {
     let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
     match result {
         Ok(result) => {
-            told.0 = Some(result);
+            told.result = Some(result);
             Outcome::done()
         }
         Err(error) => {
-            told.1 = error;
-            failed(&told.1)
+            told.why = error;
+            failed(&told.why)
         }
     }
 }
 
 /// Nobody knows how far a function came that panicked.
-fn panicked<T>(told: &Mutex<(Option<T>, String)>) -> Outcome {
+fn panicked<T>(told: &Mutex<Told<T>>) -> Outcome {
     say(told, hv_saga::Reason::Panicked.to_string());
     Outcome::failed(Class::Unknown, hv_saga::Reason::Panicked)
 }
 
+/// Nor how far one came that was dropped with the work of its agent.
+fn stopped<T>(agent: Did, told: &Mutex<Told<T>>) -> Outcome {
+    say(told, format!("it was stopped, because {agent} was relieved of it"));
+    told.lock().unwrap_or_else(PoisonError::into_inner).stopped = Some(agent);
+    Outcome::failed(Class::Unknown, hv_saga::Reason::Stopped)
+}
+
 /// Keeps why there is no result, as far as that is known by now.
-fn say<T>(told: &Mutex<(Option<T>, String)>, why: String) {
-    told.lock().unwrap_or_else(PoisonError::into_inner).1 = why;
+fn say<T>(told: &Mutex<Told<T>>, why: String) {
+    told.lock().unwrap_or_else(PoisonError::into_inner).why = why;
 }
 
 fn failed(why: &str) -> Outcome {
@@ -644,15 +609,6 @@ fn failed(why: &str) -> Outcome {
 impl fmt::Debug for OpenSaga {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpenSaga").field("host", &self.host).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for NewStep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewStep")
-            .field("action", &self.action)
-            .field("agent", &self.agent)
-            .finish_non_exhaustive()
     }
 }
 

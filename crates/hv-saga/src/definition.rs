@@ -90,8 +90,8 @@ pub struct StepDef {
     /// can begin, because a step starts or runs that may last longer, or that depends on this one and is undone before it,
     /// [`SagaEvent::Expiring`](crate::SagaEvent::Expiring) says so.
     pub undo_window: Option<Duration>,
-    /// Who takes the step over where the gate refuses its agent, or its agent is relieved, before it has
-    /// committed. The gate judges this agent anew. Nobody where there is no value: then the step is denied,
+    /// Who takes the step over where the gate refuses its agent, also behind its answer, or its agent is relieved, before it
+    /// has committed. The gate judges this agent anew. Nobody where there is no value: then the step is denied,
     /// or settled as any other in doubt.
     pub substitute: Option<Did>,
     /// How long what an attempt to execute has begun may go on after nobody waits for its answer any more, 0 to

@@ -2,10 +2,11 @@
 
 use super::SagaHost;
 use crate::error::{Error, Reason};
+use crate::grant::Mismatch;
 use crate::node::{Draft, Refusal};
 use crate::state::{Driven, Known, State};
 use hv_audit::StreamNo;
-use hv_saga::SagaState;
+use hv_saga::{Attempt, SagaCommand, SagaState};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -57,6 +58,31 @@ pub(crate) enum Drives {
     Here,
     /// Whoever has taken it before, and lets go of it.
     Already,
+}
+
+/// Who watches a saga that is run, and may have it do something else.
+pub(crate) trait Watching {
+    /// An attempt was granted, and its grant opened nothing any more.
+    fn withheld(&mut self, attempt: &Attempt, why: Mismatch);
+
+    /// What is asked of the saga in place of the report on an attempt that has ended.
+    fn ended(&mut self) -> Option<SagaCommand>;
+
+    /// What is asked of the saga when it is time for something.
+    fn woken(&mut self) -> Option<SagaCommand>;
+}
+
+/// Nobody does.
+impl Watching for () {
+    fn withheld(&mut self, _: &Attempt, _: Mismatch) {}
+
+    fn ended(&mut self) -> Option<SagaCommand> {
+        None
+    }
+
+    fn woken(&mut self) -> Option<SagaCommand> {
+        None
+    }
 }
 
 /// A host through which somebody drives, until this is dropped.

@@ -193,7 +193,11 @@ impl Draft<'_> {
             _ => return Err(SagaDenial::Stale { attempt }),
         };
         let commits = matches!(to, Move::Committed {}) && def.undo_window.is_some();
+        let withheld = matches!(&to, Move::Retry { failure, .. } if failure.reason == Reason::NotPermitted);
         self.moved(step, to)?;
+        if withheld && self.saga.may_be_handed_over(step) {
+            return self.hand_over(step);
+        }
         if commits { self.warn_beside(step) } else { Ok(()) }
     }
 
@@ -209,9 +213,21 @@ impl Draft<'_> {
                 Some(wait) => Move::Retry { wait, failure },
                 None => failed_for_good(def, run, failure),
             },
+            Class::Permanent if self.is_taken_over(def, run, &failure) => {
+                Move::Retry { wait: Micros(0), failure }
+            }
             Class::Permanent => failed_for_good(def, run, failure),
             Class::Unknown => Move::Doubt { wait: self.doubt(step, def, run, &failure), failure },
         }
+    }
+
+    /// Whether the substitute does what was not begun, because its agent lost the right to it behind the gate.
+    fn is_taken_over(&self, def: &StepDef, run: StepRun, failure: &Failure) -> bool {
+        self.saga.state == SagaState::Running
+            && failure.reason == Reason::NotPermitted
+            && def.substitute.is_some()
+            && !run.handed
+            && self.saga.has_budget()
     }
 
     /// How long whatever settles a new doubt waits: until what began can be expected to have ended, but for a repetition

@@ -265,3 +265,35 @@ fn a_step_that_is_being_probed_is_handed_over_too() {
     assert_eq!(run.saga.state(), SagaState::Completed);
     assert_eq!(run.saga.step(0).unwrap().1.probes, 2);
 }
+
+/// An agent that loses its right between the gate's answer and the beginning is followed by the substitute, whom the gate
+/// judges; nothing was begun, so no retry is used up and nothing is in doubt.
+#[test]
+fn what_an_agent_could_not_begin_any_more_goes_to_its_substitute() {
+    let withheld = |def: StepDef, refused_again| {
+        let fate = Fate { refused_again, ..Fate::of(Act::Done, Act::Done) };
+        let mut begun = run([def], vec![fate]);
+        let attempt = begun.saga.running().next().unwrap();
+        let verdict = Verdict::Failed(Failure::new(Class::Permanent, Reason::NotPermitted));
+        begun.commit(Report::of(attempt, verdict).into());
+        begun.finish(|_| Turn::End(0));
+        begun.check_end();
+        let state = begun.saga.step(0).unwrap().1.state;
+        (state, begun.saga.agent(0).unwrap().as_str().to_owned(), begun.saga.state())
+    };
+    let named = || step(0, vec![]).with_substitute(did("did:mesh:b"));
+    let [a, b] = ["did:mesh:a", "did:mesh:b"].map(str::to_owned);
+    let (done, back) = (SagaState::Completed, SagaState::Compensated);
+    assert_eq!(withheld(named(), false), (StepState::Committed, b.clone(), done));
+    assert_eq!(withheld(declared(named(), 1), false), (StepState::Committed, b.clone(), done));
+    assert_eq!(withheld(named(), true), (StepState::Denied, b, back));
+    assert_eq!(withheld(step(0, vec![]), false), (StepState::Failed, a.clone(), back));
+    // Nor is there more of it than the saga may repeat.
+    let none = Limits { retries: 0, ..Limits::default() };
+    let plan = Plan { limits: none, ..Plan::new(vec![Arc::new(named())]) };
+    let mut begun = Run::new(plan, vec![Fate::of(Act::Done, Act::Done)]);
+    let attempt = begun.saga.running().next().unwrap();
+    let verdict = Verdict::Failed(Failure::new(Class::Permanent, Reason::NotPermitted));
+    begun.commit(Report::of(attempt, verdict).into());
+    assert_eq!((begun.saga.state(), begun.saga.agent(0).unwrap().as_str()), (back, a.as_str()));
+}
