@@ -122,6 +122,15 @@ fn order(agent: &str) -> KillOrder {
     KillOrder { target, by: Some(did("admin")), reason: "it leaks".to_owned() }
 }
 
+/// Counts what was dropped.
+struct Gone<'a>(&'a AtomicU32);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 /// Waits until something was called.
 async fn called(calls: &AtomicU32) {
     while calls.load(Ordering::SeqCst) == 0 {
@@ -188,19 +197,21 @@ async fn s3_what_a_killed_agent_does_is_stopped_settled_and_handed_over() {
     ] {
         let mut stage = in_memory().await;
         let two = stage.two("b", substitute, answer).await;
-        let (calls, saga) = (AtomicU32::new(0), &stage.saga);
+        let (calls, gone, saga) = (AtomicU32::new(0), AtomicU32::new(0), &stage.saga);
         let doing = saga.execute_step(two, async || {
             if calls.fetch_add(1, Ordering::SeqCst) == 0 {
+                let _stopped = Gone(&gone);
                 pending::<()>().await;
             }
             saga.agent(two)
         });
         let killing = async {
             called(&calls).await;
-            stage.kill("b").await
+            let answer = stage.kill("b").await;
+            (answer, gone.load(Ordering::SeqCst))
         };
         let (done, answered) = tokio::join!(doing, killing);
-        assert_eq!(answered, KillAnswer::Stopped {}, "it ends in time, because what it stops has ended");
+        assert_eq!(answered, (KillAnswer::Stopped {}, 1), "what is called stopped has ended");
         let (state, undone) = (stage.saga.state().unwrap(), stage.undone());
         let calls = calls.load(Ordering::SeqCst);
         let stopped = "it was stopped, because did:mesh:b was relieved of it";
