@@ -614,7 +614,7 @@ async fn a_session_may_end_while_a_step_is_added() {
 }
 
 /// Begins something, or goes on with it as far as it comes by itself.
-async fn is_pending<F: Future + ?Sized>(mut work: Pin<&mut F>) -> bool {
+pub async fn is_pending<F: Future + ?Sized>(mut work: Pin<&mut F>) -> bool {
     poll_fn(|context| Poll::Ready(work.as_mut().poll(context).is_pending())).await
 }
 

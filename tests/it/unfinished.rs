@@ -200,7 +200,9 @@ fn who_watches_a_run_that_nobody_drives_is_told() {
     assert_eq!(hint(), "", "somebody drives it");
     driver.kill().unwrap();
     driver.wait().unwrap();
-    wait_for("the hint", || hint().contains("nobody drives this run at the moment; `hv run --resume --data "));
+    wait_for("the hint", || {
+        hint().contains("nobody drives this run at the moment; `hv run --resume --data ")
+    });
     watch.kill().unwrap();
     watch.wait().unwrap();
     assert_eq!(hint().lines().count(), 1);

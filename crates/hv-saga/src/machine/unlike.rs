@@ -56,6 +56,8 @@ impl Saga {
             Some(Unlike::GivenUp { step, purpose, most })
         };
         match (run.state, to) {
+            // What was not begun, because its agent lost the right to it, goes to the substitute, and is no repetition.
+            (Executing, Move::Retry { failure, .. }) if failure.reason == Reason::NotPermitted => None,
             (Executing | Probing, Move::Retry { .. }) if !may_execute_again(def, run) => {
                 repeats(Purpose::Execute, run.executes)
             }
