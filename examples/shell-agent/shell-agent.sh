@@ -38,7 +38,7 @@ push() { # push AGENT
 }
 
 # --- The coder edits and commits ------------------------------------------------------------------------------
-as coder file.edit --undo 'git checkout -q README.md' --probe 'grep -q Usage README.md' \
+as coder file.edit --undo 'git checkout -q HEAD README.md' --probe 'grep -q Usage README.md' \
     -- sh -c 'echo "## Usage" >> README.md'
 commit coder 'Say how it is used'
 as intern look -- git log --format=%s
@@ -49,11 +49,10 @@ push intern 2> /dev/null || code=$?
 echo "the intern pushes: exit $code, on the remote: $(git ls-remote origin | wc -l)"
 
 # --- The coder commits a mistake and takes it back: an undo ---------------------------------------------------
-as coder file.edit --step mistake --undo 'git checkout -q README.md' --probe 'grep -q nonsense README.md' \
+as coder file.edit --step mistake --undo 'git checkout -q HEAD README.md' --probe 'grep -q nonsense README.md' \
     -- sh -c 'echo nonsense >> README.md'
 commit coder 'Nonsense'
 "$HV" session undo --data "$DATA"
-git reset -q
 "$HV" session undo --data "$DATA" --step mistake
 echo "after the undo: $(git log --format=%s | head -1), $(wc -l < README.md) lines"
 

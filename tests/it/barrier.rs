@@ -3,11 +3,17 @@
 use crate::scene::wait_for;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What the examples call by name.
-const PROGRAMS: [&str; 8] = ["cp", "git", "grep", "ls", "mkdir", "rm", "sh", "test"];
+const PROGRAMS: [&str; 13] =
+    ["cp", "echo", "false", "git", "grep", "ls", "mkdir", "rm", "rmdir", "sh", "test", "touch", "true"];
+
+fn write(file: &Path, script: &str) {
+    fs::write(file, script).unwrap();
+    fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+}
 
 /// Counts the programs that steps begin; the one of a given number waits until it is let go.
 pub struct Barrier {
@@ -32,11 +38,24 @@ impl Barrier {
                 there = barrier.path("there").display(),
                 go = barrier.path("go").display(),
             );
-            let file = bin.join(name);
-            fs::write(&file, script).unwrap();
-            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+            write(&bin.join(name), &script);
         }
         barrier
+    }
+
+    /// The program hv for a script: what hv begins is counted, and not what the script does beside it. What it says is
+    /// kept, also where the script throws it away.
+    pub fn hv(&self) -> PathBuf {
+        let (file, program) = (self.path("hv"), crate::support::hv());
+        let bin = self.path("bin");
+        let script = format!(
+            "#!/bin/sh\nPATH='{}':\"$PATH\" exec '{}' \"$@\" 2>> '{}'\n",
+            bin.display(),
+            program.get_program().display(),
+            self.path("said").display(),
+        );
+        write(&file, &script);
+        file
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -48,6 +67,11 @@ impl Barrier {
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
         command.env("PATH", path);
         command
+    }
+
+    /// What hv has said to the script.
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.path("said")).unwrap_or_default()
     }
 
     pub fn reached(&self) {

@@ -213,7 +213,7 @@ async fn a_session_with_all_five() {
 }
 
 /// The example with the servers at these addresses, in folders of its own.
-fn example(sidecar: &str, caas: &str) -> Run {
+pub fn example(sidecar: &str, caas: &str) -> Run {
     let text = std::fs::read_to_string(workspace().join("examples/kernels.toml")).unwrap();
     let moved = text
         .replace("\nmanifests = \"http://127.0.0.1:8081\"", &format!("\nmanifests = \"{sidecar}\""))

@@ -66,6 +66,8 @@ mod settled;
 mod simulation;
 mod steered;
 mod stopped;
+mod stopped_scenarios;
+mod stopped_scripts;
 mod substituted;
 mod support;
 mod surroundings;

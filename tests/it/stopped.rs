@@ -24,6 +24,12 @@ pub const EXAMPLES: [(&str, i32); 6] = [
 /// Those of them that leave nothing in their work folder when they are undone.
 const TRACELESS: [&str; 3] = ["rehearsal.toml", "reviews.toml", "late.toml"];
 
+/// The steps of all examples that only look.
+const LOOKS: [&str; 4] = ["inspect", "look", "measure", "read"];
+
+/// The only steps that cannot be undone when they should be: a flight that nobody cancels, and what scenarios are about.
+const STAYS: [&str; 3] = ["flight", "change", "shelf"];
+
 pub fn deep() -> bool {
     std::env::var_os("HV_DEEP").is_some()
 }
@@ -40,7 +46,7 @@ pub fn travel() -> (Run, Agency) {
     (Run { folder, file }, agency)
 }
 
-fn code(output: &Output) -> i32 {
+pub fn code(output: &Output) -> i32 {
     output.status.code().unwrap_or_else(|| panic!("{}: {}", output.status, said(output)))
 }
 
@@ -49,7 +55,7 @@ fn printed(output: &Output) -> String {
 }
 
 /// The run as a person starts it.
-fn start(run: &Run) -> Command {
+pub fn start(run: &Run) -> Command {
     let mut command = hv();
     command.arg("run").arg(&run.file).arg("--data").arg(run.data()).arg("--work").arg(run.work());
     command
@@ -62,19 +68,20 @@ pub fn verdict(run: &Run, more: &[&str]) -> Value {
 
 /// That a report tells of a run that is whole: done, or undone to the last step.
 pub fn assert_consistent(what: &str, report: &Value) {
-    let state = |state: &str| {
-        let steps = report["steps"].as_array().unwrap().iter();
+    let in_state = |of: &str, state: &str| {
+        let steps = report[of].as_array().unwrap().iter();
         steps.filter(|step| step["state"] == state).map(|step| step["id"].clone()).collect::<Vec<_>>()
     };
+    let state = |state: &str| in_state("steps", state);
     match report["exit_code"].as_i64() {
         Some(0) => {
             assert!(report["outcome"] == "completed" && state("pending").is_empty(), "{what}: {report:#}")
         }
         Some(3) => {
             assert_eq!(report["outcome"], "rolled_back", "{what}: {report:#}");
-            // In one of them somebody looked, and there is nothing of that to undo.
+            // Where somebody looked there is nothing to undo.
             let mut committed = state("committed");
-            committed.retain(|step| step != "inspect");
+            committed.retain(|step| step.as_str().is_none_or(|step| !LOOKS.contains(&step)));
             assert_eq!(committed, Vec::<Value>::new(), "{what}: {report:#}");
             for seen in report["observations"].as_array().unwrap() {
                 // What was stopped before its work, or in its set-up, was not looked at twice.
@@ -82,8 +89,17 @@ pub fn assert_consistent(what: &str, report: &Value) {
                 assert!(seen["equal"] == true || !twice, "{what}: {report:#}");
             }
         }
-        // What the airline does not cancel.
-        Some(4) => assert_eq!(state("compensation_failed"), ["flight"], "{what}: {report:#}"),
+        Some(4) => {
+            assert_eq!(report["outcome"], "escalated", "{what}: {report:#}");
+            let failed = ["steps", "rehearsal"].map(|of| in_state(of, "compensation_failed")).concat();
+            let [step] = &failed[..] else { panic!("{what}: {report:#}") };
+            assert!(STAYS.contains(&step.as_str().unwrap()), "{what}: {report:#}");
+        }
+        // Who was refused before anything was done.
+        Some(5) => {
+            assert_eq!(report["outcome"], "denied", "{what}: {report:#}");
+            assert!(state("committed").is_empty(), "{what}: {report:#}");
+        }
         other => panic!("{what}: {other:?}: {report:#}"),
     }
     assert_eq!(report["verify"]["verdict"], "complete", "{what}: {report:#}");
@@ -91,31 +107,63 @@ pub fn assert_consistent(what: &str, report: &Value) {
 }
 
 /// A way to stop a run.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum By {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
     CtrlC,
     CtrlCTwice,
     Termination,
 }
 
 impl By {
+    pub const ALL: [Self; 3] = [Self::CtrlC, Self::CtrlCTwice, Self::Termination];
+
     /// What is held goes on only when hv has heard the last signal.
     fn stop(self, child: &Child, let_go: impl FnOnce()) {
+        self.stop_by(|name| signal(child, name), let_go);
+    }
+
+    /// The same with whatever sends a signal.
+    pub fn stop_by(self, send: impl Fn(&str), let_go: impl FnOnce()) {
         let names: &[&str] = match self {
             Self::CtrlC => &["INT"],
             Self::CtrlCTwice => &["INT", "INT"],
             Self::Termination => &["TERM"],
         };
         for name in names {
-            signal(child, name);
+            send(name);
             std::thread::sleep(Duration::from_millis(100));
         }
         let_go();
     }
+
+    /// How a run ends that is stopped by it and gone on with, which ends so when nobody stops it.
+    pub fn ends(self, undisturbed: i32) -> i32 {
+        match (self, undisturbed) {
+            // Who is only terminated goes forward again.
+            (Self::Termination, end) => end,
+            // What cannot be undone cannot be undone then either.
+            (_, 4) => 4,
+            _ => 3,
+        }
+    }
 }
 
 /// Sends the signals to a run that is held in the middle, looks at what it says, does that, and gives the last report.
-fn stopped(what: &str, run: &Run, by: By, child: Child, let_go: impl FnOnce()) -> Value {
+pub fn stopped(what: &str, run: &Run, by: By, child: Child, let_go: impl FnOnce()) -> Value {
+    stopped_with(what, run, (by, 3, &[]), child, let_go)
+}
+
+/// Variables that a command needs, also one that goes on with a run.
+type Needs<'a> = &'a [(&'a str, &'a Path)];
+
+/// The same of one that ends so when it is told to undo, and where whatever goes on with it needs something.
+pub fn stopped_with(
+    what: &str,
+    run: &Run,
+    (by, undone, needs): (By, i32, Needs),
+    child: Child,
+    let_go: impl FnOnce(),
+) -> Value {
     by.stop(&child, let_go);
     let output = ended(child);
     let (told, summary) = (said(&output), printed(&output));
@@ -124,10 +172,15 @@ fn stopped(what: &str, run: &Run, by: By, child: Child, let_go: impl FnOnce()) -
         assert!(told.contains(tells), "{what}: {told}");
     }
     let last = if by == By::CtrlC {
-        assert_eq!(code(&output), 3, "{what}: {told}{summary}");
-        assert!(summary.contains(": failed; everything is undone\n"), "{what}: {summary}");
+        assert_eq!(code(&output), undone, "{what}: {told}{summary}");
+        let undid = if undone == 4 {
+            ": escalated; something could not be undone and waits for a person\n"
+        } else {
+            ": failed; everything is undone\n"
+        };
+        assert!(summary.contains(undid), "{what}: {summary}");
         // It is over; this tells it again.
-        ran(&mut run.resume())
+        ran(run.resume().envs(needs.iter().copied()))
     } else {
         assert_eq!(code(&output), 130, "{what}: {told}{summary}");
         let next = format!("hv run --resume --data {}", run.data().display());
@@ -135,8 +188,9 @@ fn stopped(what: &str, run: &Run, by: By, child: Child, let_go: impl FnOnce()) -
         let tells = format!("stopping; nothing more starts; go on later with `{next}`\n");
         assert!(told.contains(&tells), "{what}: {told}");
         assert_eq!(verdict(run, &[]), "open", "{what}");
-        does(&summary)
+        does(&summary, needs)
     };
+    assert!(!last.stdout.is_empty(), "{what}: {}", said(&last));
     let report = json(&last);
     assert_eq!(report["exit_code"], code(&last), "{what}");
     assert_consistent(what, &report);
@@ -145,10 +199,12 @@ fn stopped(what: &str, run: &Run, by: By, child: Child, let_go: impl FnOnce()) -
 }
 
 /// Does what is said between the first two backticks of a text.
-fn does(text: &str) -> Output {
+fn does(text: &str, needs: Needs) -> Output {
     let command = text.split('`').nth(1).and_then(|command| command.strip_prefix("hv ")).unwrap();
     let line = format!("\"$0\" {command} --json");
-    ran(Command::new("sh").args(["-c", &line]).arg(hv().get_program()))
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &line]).arg(hv().get_program()).envs(needs.iter().copied());
+    ran(&mut shell)
 }
 
 /// How many programs an example begins, undisturbed.
@@ -175,8 +231,7 @@ fn each_is_stopped(by: By) {
             barrier.reached();
             let report = stopped(&what, &run, by, child, || barrier.let_go());
             turned += u32::from(report["cause"].as_str().is_some_and(|why| why.contains("cancelled")));
-            // Who is only terminated goes forward again.
-            let ends = if by == By::Termination { end } else { 3 };
+            let ends = by.ends(end);
             assert_eq!(report["exit_code"], ends, "{what}: {report:#}");
             if ends == 3 && TRACELESS.contains(&name) {
                 assert_eq!(files(&run.work()), Vec::<std::path::PathBuf>::new(), "{what}");

@@ -38,7 +38,7 @@ Example:
   hv session close --data trail
 
 Exit codes: 0 done, 1 hv failed, 2 bad input, 3 exec: it failed and is undone,
-4 something could not be undone, 5 denied";
+4 something could not be undone, 5 denied, 130 interrupted twice";
 
 /// What `hv session` can do.
 #[derive(Debug, Subcommand)]
@@ -266,7 +266,8 @@ Exit codes:
     2  bad input; nothing was run
     3  it was not seen to work, and is undone; it does not count
     4  it could not be undone; a person has to look
-    5  denied; nothing was run";
+    5  denied; nothing was run
+  130  interrupted twice; the next command takes it up";
 
 const EXEC_HELP: &str = "\
 What the command prints is shown as it comes (with --json: when it has ended),
@@ -277,8 +278,8 @@ and HV_SESSION, HV_STEP, HV_IDEMPOTENCY_KEY; nothing else.
 Where a command fails (exit code other than 0), its probe is asked what it left,
 and that is undone; without a probe it counts as having left nothing behind.
 Where it does not end by itself (a timeout, a signal), its probe says whether it
-is done, and without one it is undone. Ctrl-C undoes it. hv exits 3 where it is
-not done.
+is done, and without one it is undone. Ctrl-C and SIGTERM undo it; a second one
+stops that, and the next command takes it up. hv exits 3 where it is not done.
 
 What needs Ring 1 takes the votes of a quorum on exactly this command, what is
 outside an intent the word of a witness, where the session says so. --ask prints
@@ -304,11 +305,14 @@ Exit codes:
     2  bad input; nothing was run
     3  it failed, and what its probe found of it is undone
     4  it failed, and could not be undone; a person has to look
-    5  denied; nothing was run";
+    5  denied; nothing was run
+  130  interrupted twice; the next command takes it up";
 
 /// Arguments of `hv session undo`.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit codes: 0 undone, 2 there is nothing to undo, 4 it could not be undone")]
+#[command(after_help = "\
+Exit codes: 0 undone, 2 there is nothing to undo, 4 it could not be undone,
+130 interrupted twice; the next command takes up what was being undone")]
 pub struct UndoArgs {
     /// Which session.
     #[command(flatten)]

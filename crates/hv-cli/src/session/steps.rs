@@ -221,12 +221,15 @@ async fn undo_each(
     chosen: &[SagaId],
 ) -> Result<Answer, LiveFailure> {
     let (mut words, mut exit, mut undone) = (String::new(), Exit::Done, Vec::new());
+    // Who asked once for the end of one undo asks for the end of all with the second time.
+    let interrupted = Arc::default();
     for saga in chosen {
         let host = folder.hv.saga(session, saga);
-        let executor = Kept::new(live, &[]);
+        let executor = Kept { interrupted: Arc::clone(&interrupted), ..Kept::new(live, &[]) };
         let state = driven(folder, session, saga, &host, &executor, SagaCommand::Cancel).await?;
         words.push_str(&match state {
             SagaState::Compensated => format!("{saga} is undone\n"),
+            SagaState::Compensating => format!("{saga} was stopped; the next command takes it up\n"),
             state => format!("{saga} could not be undone: it is {state}\n"),
         });
         undone.push(json!({ "step": saga.as_str(), "state": state.name() }));

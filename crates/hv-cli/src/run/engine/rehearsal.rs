@@ -1,6 +1,6 @@
 //! Before the work, what is to be undone on demand is carried out, seen, undone and seen to be gone.
 
-use super::{End, REHEARSAL, Run};
+use super::{End, REHEARSAL, Run, WORK};
 use crate::progress::{Event, Phase};
 use crate::report::Outcome;
 use crate::run::history::History;
@@ -17,6 +17,10 @@ impl Run {
         let chosen = steps.filter(|(_, step)| self.plan.rehearsed().contains(&step.def.action));
         let chosen: Vec<u32> = chosen.map(|(ordinal, _)| ordinal).collect();
         if chosen.is_empty() {
+            return Ok(End::Outcome(Outcome::Completed));
+        }
+        // It went well where the work has begun; whoever turned back since then turned back the work.
+        if self.hv.sagas(&self.session)?.iter().any(|id| id.as_str() == WORK) {
             return Ok(End::Outcome(Outcome::Completed));
         }
         let id = SagaId::new(REHEARSAL).map_err(|_| RunFailure::Unreadable { what: "the name of a saga" })?;
