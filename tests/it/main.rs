@@ -20,6 +20,7 @@ mod escalated;
 mod evidence;
 mod faults;
 mod filled;
+mod filled_scripts;
 mod forgery;
 mod gate;
 mod guard;

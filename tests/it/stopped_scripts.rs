@@ -24,19 +24,25 @@ const UNHEALTHY: (&str, &str) = ("reversibility-unhealthy.sh", "two");
 const NOTES: [&str; 2] = ["verdict", "why"];
 
 /// A script, and how many programs hv begins for it when nobody stops it.
-struct Script {
-    path: PathBuf,
+pub struct Script {
+    pub path: PathBuf,
     programs: usize,
+    /// What the log takes then, in bytes.
+    pub takes: u64,
 }
 
 impl Script {
-    fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         self.path.file_name().unwrap().to_str().unwrap()
+    }
+
+    pub fn is_unhealthy(&self) -> bool {
+        self.name() == UNHEALTHY.0
     }
 }
 
 /// Every script among the examples.
-fn scripts() -> &'static [Script] {
+pub fn scripts() -> &'static [Script] {
     static SCRIPTS: OnceLock<Vec<Script>> = OnceLock::new();
     SCRIPTS.get_or_init(|| {
         let mut all = Vec::new();
@@ -50,7 +56,8 @@ fn scripts() -> &'static [Script] {
             let desk = Place::new(0);
             let output = ended(desk.start(path));
             assert!(output.status.success(), "{}: {}", path.display(), desk.barrier.said());
-            found.lock().unwrap().push(Script { path: path.clone(), programs: desk.barrier.count() });
+            let takes = fs::metadata(desk.data().join("00000000.seg")).unwrap().len();
+            found.lock().unwrap().push(Script { path: path.clone(), programs: desk.barrier.count(), takes });
         });
         found.into_inner().unwrap()
     })
@@ -99,12 +106,7 @@ impl Place {
 
 /// Before which programs of so many a script is stopped.
 fn points(programs: usize) -> Vec<usize> {
-    if deep() {
-        return (1..=programs).collect();
-    }
-    let mut points = vec![programs.div_ceil(3), (programs * 2).div_ceil(3)];
-    points.dedup();
-    points
+    if deep() { (1..=programs).collect() } else { vec![(programs * 2).div_ceil(3)] }
 }
 
 fn each_is_stopped(by: By) {
@@ -136,7 +138,7 @@ fn one_is_stopped(script: &Script, number: usize, by: By) {
         return;
     }
     assert_eq!(place.verdict(&[]), "open", "{what}: {told}");
-    let unhealthy = script.name() == UNHEALTHY.0;
+    let unhealthy = script.is_unhealthy();
     // The next command, whichever: this takes back all the rest.
     let undo = place.hv(&["session", "undo", "--all"]);
     let took = said(&undo);
@@ -145,21 +147,27 @@ fn one_is_stopped(script: &Script, number: usize, by: By) {
         + took.matches(" was interrupted; it could not be undone; look at it\n").count();
     assert_eq!(settled, usize::from(by == By::CtrlCTwice), "{what}: {took}");
     let status = json(&place.hv(&["session", "status", "--json"]));
-    for step in status["steps"].as_array().unwrap() {
-        let stays = unhealthy && step["state"] == "compensation_failed";
-        let looks = step["action"] == "look" && step["state"] == "committed";
-        let over = ["compensated", "denied", "pending"].contains(&step["state"].as_str().unwrap());
-        assert!(over || looks || stays, "{what}: {status:#}");
-    }
-    assert_untouched(&what, &place, unhealthy);
+    assert_settled(&what, &status, unhealthy);
+    assert_untouched(&what, &place.work(), unhealthy);
     let close = place.hv(&["session", "close"]);
     assert_eq!(code(&close), 0, "{what}: {}", said(&close));
     assert_eq!(place.verdict(&["--sealed"]), "complete", "{what}");
 }
 
+/// That a session stands on nothing that was done in it.
+pub fn assert_settled(what: &str, status: &Value, unhealthy: bool) {
+    for step in status["steps"].as_array().unwrap() {
+        let (state, action) = (step["state"].as_str().unwrap(), step["action"].as_str().unwrap());
+        let stays = unhealthy && state == "compensation_failed";
+        let looks = action.ends_with("look") && state == "committed";
+        let over = ["compensated", "denied", "pending"].contains(&state);
+        assert!(over || looks || stays, "{what}: {status:#}");
+    }
+}
+
 /// That nothing is left of what was done under hv.
-fn assert_untouched(what: &str, place: &Place, unhealthy: bool) {
-    let checkout = place.work().join("checkout");
+pub fn assert_untouched(what: &str, work: &Path, unhealthy: bool) {
+    let checkout = work.join("checkout");
     if checkout.exists() {
         let git = |arguments: &[&str]| {
             let output = Command::new("git").arg("-C").arg(&checkout).args(arguments).output().unwrap();
@@ -171,7 +179,7 @@ fn assert_untouched(what: &str, place: &Place, unhealthy: bool) {
         assert_eq!(git(&["ls-remote", "origin"]), "", "{what}");
         return;
     }
-    for file in files(&place.work()) {
+    for file in files(work) {
         let name = file.file_name().unwrap().to_str().unwrap();
         assert!(NOTES.contains(&name) || (unhealthy && name == UNHEALTHY.1), "{what}: {name} is left");
     }

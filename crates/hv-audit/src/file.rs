@@ -23,7 +23,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use hv_types::{Digest, Illegal, Timestamp};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 /// A log in a folder of its own: segments, a mark, and payloads.
 ///
@@ -70,6 +70,8 @@ pub struct FileLog {
     /// How many contents were put and are durable.
     stored: AtomicU64,
     poisoned: Arc<AtomicBool>,
+    /// The failure after which nothing more is done.
+    failure: OnceLock<LogError>,
     nonce: [u8; 16],
     opening: Opening,
     /// The state that was kept in the snapshot that the log was opened from, until somebody takes it.
@@ -202,6 +204,7 @@ impl FileLog {
             durable: AtomicU64::new(lsn),
             stored: AtomicU64::new(0),
             poisoned,
+            failure: OnceLock::new(),
             nonce,
             opening,
             state: Mutex::new(state),
@@ -351,10 +354,17 @@ impl FileLog {
     }
 
     fn poison<T>(&self, result: Result<T, LogError>) -> Result<T, LogError> {
-        if result.is_err() {
+        if let Err(error) = &result {
+            let _ = self.failure.set(error.clone());
             self.poisoned.store(true, Ordering::Release);
         }
         result
+    }
+
+    /// The failure of a write or a sync after which everything more is [`LogError::Poisoned`]: whoever hears of that may not
+    /// be the one to whom it happened.
+    pub fn failure(&self) -> Option<&LogError> {
+        self.failure.get()
     }
 
     /// Destroys what purges name. Whoever calls it keeps everybody else from doing so.

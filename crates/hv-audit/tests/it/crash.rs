@@ -74,6 +74,7 @@ fn live(disk: &SimDisk, seed: u64, acknowledged: &mut Acknowledged) -> Result<()
         acknowledged.records = read(&log);
     } else {
         assert_eq!(log.sync(Lsn(u64::MAX)), Err(LogError::Poisoned));
+        assert!(matches!(log.failure(), Some(LogError::Io { .. })), "{:?}", log.failure());
         let refused = log.append(&[], now, &mut |batch| batch.push(StreamNo::NODE, &[], |_| {}).map(drop));
         assert_eq!(refused, Err(LogError::Poisoned));
         assert_eq!(log.seal(now), Err(LogError::Poisoned));

@@ -215,6 +215,21 @@ async fn finish(
     kept: (Arc<FileLog>, Marks),
     watcher: tokio::task::JoinHandle<()>,
 ) -> Result<Report, RunFailure> {
+    let log = Arc::clone(&kept.0);
+    // A step may have heard why the trail takes nothing more; it is what a person has to know.
+    to_the_end(run, entrants, data, kept, watcher).await.map_err(|failure| match log.failure() {
+        Some(first) if failure.is_later() => RunFailure::Log(first.clone()),
+        _ => failure,
+    })
+}
+
+async fn to_the_end(
+    run: Run,
+    entrants: Vec<Joining>,
+    data: PathBuf,
+    kept: (Arc<FileLog>, Marks),
+    watcher: tokio::task::JoinHandle<()>,
+) -> Result<Report, RunFailure> {
     let end = run.carry_out(&entrants).await;
     let end = match end {
         Ok(End::Outcome(outcome)) => {

@@ -399,11 +399,11 @@ impl fmt::Display for RunFailure {
             ),
             Self::Log(error) => {
                 fmt::Display::fmt(error, f)?;
-                room(error, f)
+                room(self, f)
             }
             Self::Node(error) => {
                 fmt::Display::fmt(error, f)?;
-                if let hv_core::Error::Log(error) = &**error { room(error, f) } else { Ok(()) }
+                room(self, f)
             }
             Self::Unreadable { what } => write!(
                 f,
@@ -413,24 +413,45 @@ impl fmt::Display for RunFailure {
     }
 }
 
-/// What to do where the disk, or what may be used of it, is full. Nothing that was acknowledged is lost then.
-fn room(error: &LogError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    match error {
-        LogError::Io { path, kind: StorageFull | QuotaExceeded | FileTooLarge, .. } => {
-            let within =
-                |path: &Path| path.file_name().is_some_and(|name| name == "payloads" || name == "keys");
-            let folder = path.parent().unwrap_or(path);
-            let folder = if within(folder) { folder.parent().unwrap_or(folder) } else { folder };
-            write!(
-                f,
-                "; make room there, then go on with `hv run --resume FILE --data {}`, where FILE is the session file \
-                 of this run",
-                quoted(folder)
-            )
+impl RunFailure {
+    /// Whether it says only that something failed before.
+    fn is_later(&self) -> bool {
+        match self {
+            Self::Log(error) => matches!(error, LogError::Poisoned),
+            Self::Node(error) => {
+                matches!(**error, hv_core::Error::Poisoned | hv_core::Error::Log(LogError::Poisoned))
+            }
+            _ => false,
         }
-        _ => Ok(()),
     }
+
+    /// What failed where the disk, or what may be used of it, is full. Nothing that was acknowledged is lost then.
+    pub(crate) fn full(&self) -> Option<&LogError> {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        let error = match self {
+            Self::Log(error) => error,
+            Self::Node(error) => match &**error {
+                hv_core::Error::Log(error) => error,
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let full = matches!(error, LogError::Io { kind: StorageFull | QuotaExceeded | FileTooLarge, .. });
+        full.then_some(error)
+    }
+}
+
+/// How a run goes on for which there was no room.
+fn room(failure: &RunFailure, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let Some(LogError::Io { path, .. }) = failure.full() else { return Ok(()) };
+    let within = |path: &Path| path.file_name().is_some_and(|name| name == "payloads" || name == "keys");
+    let folder = path.parent().unwrap_or(path);
+    let folder = if within(folder) { folder.parent().unwrap_or(folder) } else { folder };
+    write!(
+        f,
+        "; make room there, then go on with `hv run --resume FILE --data {}`, where FILE is the session file of this run",
+        quoted(folder)
+    )
 }
 
 impl std::error::Error for RunFailure {}

@@ -101,7 +101,14 @@ impl fmt::Display for LiveFailure {
                 "another command works on {}, and one does at a time; try again, or wait longer with --wait",
                 dir.display()
             ),
-            Self::Run(failure) => fmt::Display::fmt(failure, f),
+            Self::Run(failure) => match failure.full() {
+                // No run goes on here.
+                Some(full) => write!(
+                    f,
+                    "{full}; make room there; the next command takes up what this one left in the middle"
+                ),
+                None => fmt::Display::fmt(failure, f),
+            },
             Self::Denied(denied) => {
                 let why = denied.to_string();
                 write!(f, "denied: {why}{}", enough(&why, &denied.reason.needs()))
