@@ -2,6 +2,7 @@
 //! does it with the other examples.
 
 use crate::barrier::Barrier;
+use crate::filled;
 use crate::kernels::{PATIENCE, Server, example, python};
 use crate::scene::{files, ran, said, spawn};
 use crate::stopped::{By, code, deep, start, stopped_with};
@@ -20,6 +21,8 @@ pub struct Scenario {
     pub name: String,
     pub end: i32,
     pub programs: usize,
+    /// Bytes of its log.
+    pub takes: u64,
     leaves: Vec<PathBuf>,
 }
 
@@ -43,7 +46,12 @@ fn undisturbed(path: &Path) -> Scenario {
     let (run, barrier) = (Run::of(&name), Barrier::before(0));
     let output = ran(&mut barrier.under(start(&run)));
     assert_eq!(i64::from(code(&output)), expected["exit_code"], "{name}: {}", said(&output));
-    Scenario { end: code(&output), programs: barrier.count(), leaves: left(&run), name }
+    Scenario { end: code(&output), programs: barrier.count(), takes: logged(&run), leaves: left(&run), name }
+}
+
+/// How many bytes the log of a run that is over takes.
+pub fn logged(run: &Run) -> u64 {
+    fs::metadata(run.data().join("00000000.seg")).unwrap().len()
 }
 
 /// What is in the work folder, by its names there.
@@ -85,7 +93,7 @@ fn each_is_stopped(by: By) {
     });
 }
 
-fn one_is_stopped(Scenario { name, end, programs, leaves }: &Scenario, number: usize, by: By) {
+fn one_is_stopped(Scenario { name, end, programs, leaves, .. }: &Scenario, number: usize, by: By) {
     let what = format!("{name} before program {number} of {programs}, {by:?}");
     let (run, barrier) = (Run::of(name), Barrier::before(number));
     let child = spawn(&mut barrier.under(start(&run)));
@@ -119,13 +127,13 @@ fn a_termination_in_the_middle_of_each_scenario_leaves_it_resumable() {
 }
 
 /// The two of the five packages that are servers.
-pub struct Servers {
-    pub sidecar: Server,
-    pub caas: Server,
+struct Servers {
+    sidecar: Server,
+    caas: Server,
 }
 
 impl Servers {
-    pub fn start(python: &Path) -> Self {
+    fn start(python: &Path) -> Self {
         let env = [("IATP_AGENT_ID", "did:mesh:analyst"), ("IATP_TRUST_LEVEL", "trusted")];
         // Both at once: each takes seconds.
         std::thread::scope(|scope| {
@@ -135,12 +143,12 @@ impl Servers {
         })
     }
 
-    pub fn example(&self) -> Run {
+    fn example(&self) -> Run {
         example(&self.sidecar.url, &self.caas.url)
     }
 
     /// The plan, where the store has it.
-    pub fn shared(&self) -> Option<String> {
+    fn shared(&self) -> Option<String> {
         CaasStore::new(&self.caas.url, PATIENCE)
             .read("/sessions/kernels/plan.txt")
             .unwrap()
@@ -149,7 +157,7 @@ impl Servers {
 }
 
 #[test]
-fn the_example_with_the_five_packages_stopped_in_the_middle_leaves_nothing_in_the_store() {
+fn the_example_with_the_five_packages_stopped_or_on_a_full_disk_in_the_middle_leaves_nothing_in_the_store() {
     let Some(python) = python() else { return };
     let servers = Servers::start(&python);
     let needs = [("HV_KERNELS_PYTHON", python.as_path())];
@@ -162,6 +170,7 @@ fn the_example_with_the_five_packages_stopped_in_the_middle_leaves_nothing_in_th
     } else {
         vec![2]
     };
+    let mut takes = 0;
     for number in points {
         for by in By::ALL {
             let what = format!("kernels.toml before program {number}, {by:?}");
@@ -176,6 +185,17 @@ fn the_example_with_the_five_packages_stopped_in_the_middle_leaves_nothing_in_th
             assert_eq!(report["exit_code"], 3, "{what}: {report:#}");
             assert_eq!(servers.shared(), None, "{what}: {report:#}");
             assert_eq!(left(&run), Vec::<PathBuf>::new(), "{what}: {report:#}");
+            takes = logged(&run);
         }
     }
+    // And where its disk becomes full.
+    let run = || {
+        let run = servers.example();
+        let text = fs::read_to_string(&run.file).unwrap();
+        fs::write(&run.file, text.replace("env:HV_KERNELS_PYTHON", python.to_str().unwrap())).unwrap();
+        run
+    };
+    let (begun, executed) = filled::five(takes, &run);
+    assert!(begun > 0 && executed > 0, "{begun} begun, {executed} executed");
+    assert_eq!(servers.shared(), None);
 }
