@@ -60,6 +60,11 @@ fn filled(script: &Script, part: u64) -> bool {
         return false;
     }
     assert_eq!(between, "open", "{what}: {told}");
+    let closing = |step: &Value| step["saga_state"] == "completed";
+    if settled["steps"].as_array().unwrap().iter().any(closing) {
+        // Whoever closes a session keeps what was done in it, and this one was being closed.
+        return false;
+    }
     let unhealthy = script.is_unhealthy();
     let undone = text("undone");
     let code: i32 = text("undone.code").trim().parse().unwrap();
@@ -72,7 +77,7 @@ fn filled(script: &Script, part: u64) -> bool {
 
 #[test]
 fn a_full_disk_in_the_middle_of_a_script_is_told_and_everything_is_undone_when_there_is_room() {
-    let parts: Vec<u64> = if deep() { (30..90).step_by(5).collect() } else { vec![70] };
+    let parts: Vec<u64> = if deep() { (30..100).step_by(5).collect() } else { vec![70] };
     let all: Vec<_> =
         scripts().iter().flat_map(|script| parts.iter().map(move |part| (script, *part))).collect();
     let executed = AtomicU32::new(0);

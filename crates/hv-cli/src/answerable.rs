@@ -148,8 +148,7 @@ async fn vouched(args: &VouchArgs) -> Result<Answer, LiveFailure> {
         }
         Err(failure) => Err(failure),
     };
-    let left = folder.leave().await;
-    let effect = done.and_then(|effect| left.map(|()| effect))?;
+    let effect = folder.leave(done).await?;
     let effect = effect.map_err(|reason| LiveFailure::WouldDeny(Box::new(reason)))?;
     let trust = effect.trust;
     let would = if args.preview { "would lock" } else { "locks" };
@@ -190,8 +189,7 @@ async fn slashed(args: &SlashArgs) -> Result<Answer, LiveFailure> {
         }
         let folder = Folder::open(&args.place)?;
         let done = folder.hv.accept(&envelope).await;
-        let left = folder.leave().await;
-        let accepted = done.map_err(LiveFailure::from).and_then(|accepted| left.map(|()| accepted))?;
+        let accepted = folder.leave(done).await?;
         return Ok(told(&args.place, &[accepted]));
     }
     let request = request(&args.evidence, &text, envelope.as_ref().ok())?;
@@ -201,8 +199,7 @@ async fn slashed(args: &SlashArgs) -> Result<Answer, LiveFailure> {
     let presented = word_of(args.witness.as_deref().unwrap_or(&args.evidence))?;
     let folder = Folder::open(&args.place)?;
     let done = folder.hv.govern(&args.by, &request, &presented).await;
-    let left = folder.leave().await;
-    let verdict = done.map_err(LiveFailure::from).and_then(|verdict| left.map(|()| verdict))?;
+    let verdict = folder.leave(done).await?;
     Ok(told(&args.place, verdict.as_slice()))
 }
 
@@ -223,8 +220,7 @@ async fn accept_all(args: &AcceptArgs) -> Result<Answer, LiveFailure> {
             }
         }
     }
-    let left = folder.leave().await;
-    refused.and(left)?;
+    folder.leave(refused).await?;
     Ok(told(&args.place, &done))
 }
 

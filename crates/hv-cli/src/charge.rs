@@ -146,9 +146,8 @@ fn is_open(place: &Place, charge: Digest) -> Result<(), LiveFailure> {
 
 async fn list(place: &Place) -> Result<Answer, LiveFailure> {
     let folder = Folder::open(place)?;
-    let charges = folder.hv.charges().map_err(LiveFailure::from);
-    let left = folder.leave().await;
-    let charges = charges.and_then(|charges| left.map(|()| charges))?;
+    let charges = folder.hv.charges();
+    let charges = folder.leave(charges).await?;
     Ok(Answer::new(Exit::Done, lines(&charges), json!(documents(&charges))))
 }
 
@@ -168,8 +167,7 @@ async fn carry_out(place: &Place) -> Result<Answer, LiveFailure> {
             done => break done.map_err(LiveFailure::from),
         }
     };
-    let left = folder.leave().await;
-    let charges = charges.and_then(|charges| left.map(|()| charges))?;
+    let charges = folder.leave(charges).await?;
     let gone = before.into_iter().filter(|(evidence, _)| charges.iter().all(|it| it.evidence != *evidence));
     let after = Trust::read(&place.data).ok();
     let (mut words, mut done) = (String::new(), Vec::new());

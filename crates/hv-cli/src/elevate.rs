@@ -75,8 +75,7 @@ async fn answer(args: &ElevateArgs) -> Result<Answer, LiveFailure> {
     let presented = if args.ask { None } else { Some(presented(&args.vote)?) };
     let folder = Folder::open(&args.at.place)?;
     let done = elevated(&folder, args, presented.as_ref()).await;
-    let left = folder.leave().await;
-    done.and_then(|answer| left.map(|()| answer))
+    folder.leave(done).await
 }
 
 async fn elevated(

@@ -178,16 +178,14 @@ async fn answer(command: &NodeCommand) -> Result<Answer, LiveFailure> {
         NodeCommand::Configure(args) => configure(args).await,
         NodeCommand::Show(place) => {
             let folder = Folder::open(place)?;
-            let config = folder.hv.config().map_err(LiveFailure::from);
-            let left = folder.leave().await;
-            let config = config.and_then(|config| left.map(|()| config))?;
+            let config = folder.hv.config();
+            let config = folder.leave(config).await?;
             Ok(shown(config.as_ref()))
         }
         NodeCommand::Snapshot(place) => {
             let folder = Folder::open(place)?;
-            let kept = folder.hv.keep_snapshot().await.map_err(LiveFailure::from);
-            let left = folder.leave().await;
-            let kept = kept.and_then(|kept| left.map(|()| kept))?;
+            let kept = folder.hv.keep_snapshot().await;
+            let kept = folder.leave(kept).await?;
             Ok(snapshot(kept))
         }
         NodeCommand::Rehabilitate(args) => {
@@ -229,8 +227,7 @@ async fn configure(args: &ConfigureArgs) -> Result<Answer, LiveFailure> {
     let keys: Vec<Envelope> = args.key.iter().map(|file| envelope(file)).collect::<Result<_, _>>()?;
     let folder = Folder::open_or_create(&args.place.config.read()?, &args.place)?;
     let done = folder.hv.establish(&args.word.by, &config, &keys).await;
-    let left = folder.leave().await;
-    done.map_err(LiveFailure::from).and(left)?;
+    folder.leave(done).await?;
     let alone = || {
         "there is no witness, so nothing of this can be changed, and no word lets anything pass".to_owned()
     };
@@ -255,8 +252,7 @@ pub(crate) async fn govern(
     };
     let folder = Folder::open(place)?;
     let governed = folder.hv.govern(&word.by, request, &presented).await;
-    let left = folder.leave().await;
-    governed.map_err(LiveFailure::from).and(left)?;
+    folder.leave(governed).await?;
     let document = json!({ "done": request.action() });
     Ok(Answer::new(Exit::Done, crate::output::one_line(&done) + "\n", document))
 }

@@ -185,8 +185,7 @@ async fn answer(args: &IntentArgs) -> Result<Answer, LiveFailure> {
     let bounds = args.bounds.as_ref().map(|file| read(file).map_err(|why| unfit(file, &why))).transpose()?;
     let folder = Folder::open(&args.at.place)?;
     let done = answered(&folder, args, bounds.as_ref()).await;
-    let left = folder.leave().await;
-    done.and_then(|answer| left.map(|()| answer))
+    folder.leave(done).await
 }
 
 async fn answered(

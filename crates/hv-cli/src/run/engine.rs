@@ -217,10 +217,7 @@ async fn finish(
 ) -> Result<Report, RunFailure> {
     let log = Arc::clone(&kept.0);
     // A step may have heard why the trail takes nothing more; it is what a person has to know.
-    to_the_end(run, entrants, data, kept, watcher).await.map_err(|failure| match log.failure() {
-        Some(first) if failure.is_later() => RunFailure::Log(first.clone()),
-        _ => failure,
-    })
+    to_the_end(run, entrants, data, kept, watcher).await.map_err(|failure| failure.behind(log.failure()))
 }
 
 async fn to_the_end(

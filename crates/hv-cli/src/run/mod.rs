@@ -414,15 +414,15 @@ impl fmt::Display for RunFailure {
 }
 
 impl RunFailure {
-    /// Whether it says only that something failed before.
-    fn is_later(&self) -> bool {
-        match self {
+    /// What failed first, where this says only that something did before.
+    pub(crate) fn behind(self, first: Option<&LogError>) -> Self {
+        use hv_core::Error::{Log, Poisoned};
+        let later = match &self {
             Self::Log(error) => matches!(error, LogError::Poisoned),
-            Self::Node(error) => {
-                matches!(**error, hv_core::Error::Poisoned | hv_core::Error::Log(LogError::Poisoned))
-            }
+            Self::Node(error) => matches!(**error, Poisoned | Log(LogError::Poisoned)),
             _ => false,
-        }
+        };
+        first.filter(|_| later).map_or(self, |first| Self::Log(first.clone()))
     }
 
     /// What failed where the disk, or what may be used of it, is full. Nothing that was acknowledged is lost then.

@@ -19,6 +19,7 @@ const NOTE: &str = "hv.live";
 pub(crate) struct Folder {
     pub(crate) hv: Hypervisor,
     pub(crate) data: PathBuf,
+    file: Arc<FileLog>,
 }
 
 /// What every command on a session has to know.
@@ -45,7 +46,8 @@ impl Folder {
     }
 
     fn on(trail: OpenTrail<FileLog>, config: &Config, data: PathBuf) -> Result<Self, LiveFailure> {
-        Ok(Self { hv: Hypervisor::open_configured(trail, Arc::new(SystemClock), config)?, data })
+        let file = Arc::clone(trail.log());
+        Ok(Self { hv: Hypervisor::open_configured(trail, Arc::new(SystemClock), config)?, data, file })
     }
 
     /// The same, in a new folder where there is none, under what was read already.
@@ -85,9 +87,15 @@ impl Folder {
         &**self.hv.log()
     }
 
-    /// Leaves the folder with every byte of it covered.
-    pub(crate) async fn leave(self) -> Result<(), LiveFailure> {
-        Ok(self.hv.seal().await?)
+    /// Leaves the folder, whatever came of a command, with every byte of it covered. Where the command says only that
+    /// something failed before, it is told what that was.
+    pub(crate) async fn leave<T>(self, came: Result<T, impl Into<LiveFailure>>) -> Result<T, LiveFailure> {
+        let left = self.hv.seal().await.map_err(LiveFailure::from);
+        let came = came.map_err(Into::into).and_then(|came| left.map(|()| came));
+        came.map_err(|failure| match failure {
+            LiveFailure::Run(failure) => LiveFailure::Run(failure.behind(self.file.failure())),
+            failure => failure,
+        })
     }
 }
 

@@ -113,9 +113,7 @@ async fn answer(command: &SessionCommand) -> Result<Answer, LiveFailure> {
         SessionCommand::Readmit(args) => readmit(&folder, args).await,
         SessionCommand::Close(args) => close(&folder, args).await,
     };
-    // Whatever came of it, the trail is left whole.
-    let left = folder.leave().await;
-    answer.and_then(|answer| left.map(|()| answer))
+    folder.leave(answer).await
 }
 
 async fn open(folder: &Folder, args: &OpenArgs, unsaid: &SessionConfig) -> Result<Answer, LiveFailure> {

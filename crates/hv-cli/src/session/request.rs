@@ -109,8 +109,7 @@ pub(super) async fn kill(args: &KillArgs) -> Result<Answer, LiveFailure> {
                     None => here(&folder, &request, asked).await,
                 };
                 let _ = fs::remove_file(&reply);
-                folder.leave().await?;
-                return answer;
+                return folder.leave(answer).await;
             }
             Err(failure) if failure.is_locked() => {}
             Err(failure) => return Err(failure),

@@ -79,9 +79,7 @@ async fn answer(by: &As, command: &VfsCommand) -> Result<Answer, LiveFailure> {
             }
         }
     };
-    // Whatever came of it, the trail is left whole.
-    let left = folder.leave().await;
-    answer.and_then(|answer| left.map(|()| answer))
+    folder.leave(answer).await
 }
 
 impl Desk<'_> {
