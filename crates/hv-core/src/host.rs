@@ -46,7 +46,7 @@ use withheld::{Key, Withheld};
 /// ended or is dropped. Meanwhile every command through another host is refused with [`Reason::SagaHeld`] (a driver hears
 /// [`Halt::Gone`]), and so is a second driver through this one, so that none takes for lost what another one still does. Of
 /// a driver that was dropped, what it had begun is in doubt: [`SagaCommand::recover`] settles that, and what was granted to
-/// it and had not begun cannot begin any more ([`Mismatch::Over`]). A copy is another host.
+/// it and had not begun cannot begin any more ([`Mismatch::Over`](crate::Mismatch::Over)). A copy is another host.
 #[derive(Debug, Clone)]
 pub struct SagaHost {
     node: Node,
