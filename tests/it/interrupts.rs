@@ -220,7 +220,8 @@ fn a_termination_stops_at_once_and_the_resumed_run_goes_forward() {
 /// What hv says to do is in backticks, and a person gives it to a shell.
 #[test]
 fn a_folder_that_a_shell_would_split_is_told_as_one_word() {
-    let usual = scene(&file(0.9, vec![long("one", 0.5)]));
+    let held = sh("echo $$ > one.pid; until test -e GO; do sleep 0.02; done");
+    let usual = scene(&file(0.9, vec![change("one", held, sh("rm one.pid"))]));
     let folder = tempfile::Builder::new().prefix("it's \"mine\" & $HOME ").tempdir().unwrap();
     let run = Run { folder, file: usual.file.clone() };
     let mut command = hv();
@@ -228,6 +229,8 @@ fn a_folder_that_a_shell_would_split_is_told_as_one_word() {
     let child = spawn(&mut command);
     written(&run.work().join("one.pid"));
     signal(&child, "TERM");
+    std::thread::sleep(Duration::from_millis(300));
+    std::fs::write(run.work().join("GO"), "").unwrap();
     let output = ended(child);
     assert_eq!(code(&output), 130, "{}", said(&output));
     let told = said(&output);

@@ -357,6 +357,18 @@ async fn who_is_relieved_between_two_steps_does_not_do_the_next_one() {
     assert_eq!(stage.saga.finish().await.unwrap(), SagaState::Completed);
 }
 
+/// Whoever has nothing to do is relieved of nothing, so that no more agents are kept than steps name.
+#[tokio::test]
+async fn who_is_relieved_without_a_step_does_the_one_that_comes() {
+    let mut stage = in_memory().await;
+    // What it did is done.
+    stage.saga.relief().relieve(&did("b")).await.unwrap();
+    let two = stage.two("b", Some("a"), None).await;
+    let saga = &stage.saga;
+    assert_eq!(saga.execute_step(two, async || saga.agent(two)).await.unwrap(), Some(did("b")));
+    assert_eq!(stage.told(), (vec![], 0));
+}
+
 /// S1: what a substitute had begun when its call was dropped is undone like anything else.
 #[tokio::test]
 async fn s1_a_step_that_is_dropped_after_it_was_handed_over_is_undone() {

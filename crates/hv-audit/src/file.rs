@@ -19,7 +19,7 @@ use crate::turns::{Turns, Upto};
 use crate::waiting::{AT_ONCE_MAX_BYTES, Contents, Taken};
 use crate::writer::{Cut, Work, Writer};
 use core::fmt;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use hv_types::{Digest, Illegal, Timestamp};
 use std::path::{Path, PathBuf};
@@ -69,9 +69,8 @@ pub struct FileLog {
     durable: AtomicU64,
     /// How many contents were put and are durable.
     stored: AtomicU64,
-    poisoned: Arc<AtomicBool>,
-    /// The failure after which nothing more is done.
-    failure: OnceLock<LogError>,
+    /// The failure after which nothing more is done, once there is one.
+    failed: Arc<OnceLock<LogError>>,
     nonce: [u8; 16],
     opening: Opening,
     /// The state that was kept in the snapshot that the log was opened from, until somebody takes it.
@@ -186,7 +185,7 @@ impl FileLog {
         (vault, entropy): (Vault, Entropy),
         begun: Begun,
     ) -> Self {
-        let Begun { opening, state, rest, poisoned, turns } = begun;
+        let Begun { opening, state, rest, failed, turns } = begun;
         let nonce = writer.mark.nonce;
         let lsn = journal.lsn().0;
         let (segment, offset, limit) = (writer.segment.index, writer.segment.offset, writer.limit);
@@ -203,8 +202,7 @@ impl FileLog {
             appended: AtomicU64::new(lsn),
             durable: AtomicU64::new(lsn),
             stored: AtomicU64::new(0),
-            poisoned,
-            failure: OnceLock::new(),
+            failed,
             nonce,
             opening,
             state: Mutex::new(state),
@@ -350,21 +348,20 @@ impl FileLog {
     }
 
     fn check(&self) -> Result<(), LogError> {
-        if self.poisoned.load(Ordering::Acquire) { Err(LogError::Poisoned) } else { Ok(()) }
+        self.failed.get().map_or(Ok(()), |_| Err(LogError::Poisoned))
     }
 
     fn poison<T>(&self, result: Result<T, LogError>) -> Result<T, LogError> {
-        if let Err(error) = &result {
-            let _ = self.failure.set(error.clone());
-            self.poisoned.store(true, Ordering::Release);
-        }
-        result
+        result.inspect_err(|error| {
+            let _ = self.failed.set(error.clone());
+        })
     }
 
-    /// The failure of a write or a sync after which everything more is [`LogError::Poisoned`]: whoever hears of that may not
-    /// be the one to whom it happened.
+    /// The failure after which everything more is [`LogError::Poisoned`]: a write, a sync, or what was found when the rest of
+    /// the log was read behind the work. Whoever hears that something failed before may not be the one to whom it did.
+    #[must_use]
     pub fn failure(&self) -> Option<&LogError> {
-        self.failure.get()
+        self.failed.get()
     }
 
     /// Destroys what purges name. Whoever calls it keeps everybody else from doing so.
@@ -408,7 +405,7 @@ pub(crate) struct Begun {
     pub(crate) opening: Opening,
     pub(crate) state: Option<Vec<u8>>,
     pub(crate) rest: Option<Arc<Rest>>,
-    pub(crate) poisoned: Arc<AtomicBool>,
+    pub(crate) failed: Arc<OnceLock<LogError>>,
     pub(crate) turns: Turns,
 }
 
@@ -473,7 +470,7 @@ impl fmt::Debug for FileLog {
             .field("dir", &self.dir)
             .field("appended", &self.appended)
             .field("durable", &self.durable)
-            .field("poisoned", &self.poisoned)
+            .field("failed", &self.failed)
             .finish_non_exhaustive()
     }
 }

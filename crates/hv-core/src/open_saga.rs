@@ -546,7 +546,7 @@ impl<T> Watching for Telling<'_, T> {
 
     fn ended(&mut self) -> Option<SagaCommand> {
         let agent = self.told.lock().unwrap_or_else(PoisonError::into_inner).stopped.take()?;
-        self.saga.relieved.take(&agent);
+        self.saga.relieved.remove(&agent);
         Some(relieve(agent))
     }
 

@@ -134,6 +134,7 @@ fn a1_nothing_is_sealed_over_what_opening_left_unread() {
             let append = log
                 .append(&[], Timestamp(9001), &mut |batch| batch.push(StreamNo::NODE, &[], |_| {}).map(drop));
             assert_eq!(append, Err(LogError::Poisoned));
+            assert!(matches!(log.failure(), Some(LogError::Damaged(_))), "{:?}", log.failure());
             drop(log);
             assert!(
                 matches!(verdict(&disk).verdict, Verdict::Tampered(_)),

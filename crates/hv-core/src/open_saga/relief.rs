@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::hypervisor::Hypervisor;
 use crate::kill::{LOOK, executes};
 use crate::state::Known;
+use hv_saga::{Saga, StepDef, StepState};
 use hv_types::{Did, SagaId, SessionId};
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -37,7 +38,7 @@ impl Relief {
     /// Takes the work from an agent: its function that runs is dropped, and what it has not finished goes to the substitutes
     /// that its steps [name](crate::NewStep::with_substitute), or else is settled and undone. Of what is undone nothing is
     /// stopped. Where no step is being done, it holds for those that are there when the next one is asked for; what is added
-    /// after that is the agent's own again.
+    /// after that is the agent's own again. Of an agent that no unfinished step names, nothing is kept.
     ///
     /// Ends when the agent does nothing in the saga any more. For the callback of [`Hypervisor::kill`], which by itself
     /// stops no function that runs; also for one that is not to go on although it may.
@@ -45,22 +46,34 @@ impl Relief {
     /// # Errors
     /// [`Error::Poisoned`].
     pub async fn relieve(&self, agent: &Did) -> Result<(), Error> {
+        // Kept are only those whom steps name, so that it is bounded.
+        if !self.is_so_of(|saga| has_work(saga, agent))? {
+            return Ok(());
+        }
         self.relieved.add(agent);
-        while standing(&self.driven) == Driven::Yes && self.executes(agent)? {
+        while standing(&self.driven) == Driven::Yes && self.is_so_of(|saga| executes(saga, agent))? {
             tokio::time::sleep(LOOK).await;
         }
         Ok(())
     }
 
-    fn executes(&self, agent: &Did) -> Result<bool, Error> {
+    /// Whether something is so of the saga; of one that is over nothing is.
+    fn is_so_of(&self, so: impl FnOnce(&Saga) -> bool) -> Result<bool, Error> {
         self.hv.node().read(|state, _| {
             let slot = state.slot(&self.session);
             let Some(Known::Running(_, saga)) = slot.and_then(|slot| slot.saga(&self.saga)) else {
                 return false;
             };
-            executes(&saga.machine, agent)
+            so(&saga.machine)
         })
     }
+}
+
+/// Whether a step that is to be done, or is being done, is an agent's or may come to it.
+fn has_work(saga: &Saga, agent: &Did) -> bool {
+    let names = |def: &StepDef| def.agent == *agent || def.substitute.as_ref() == Some(agent);
+    let open = |state: StepState| state == StepState::Pending || !state.is_settled();
+    saga.steps().iter().zip(saga.runs()).any(|(def, run)| open(run.state) && names(def))
 }
 
 impl OpenSaga {
@@ -111,16 +124,12 @@ impl Relieved {
         next
     }
 
-    /// Whether it was one of them; it is relieved by that.
-    pub(super) fn take(&self, agent: &Did) -> bool {
-        let mut taken = false;
+    /// It is relieved.
+    pub(super) fn remove(&self, agent: &Did) {
         self.0.send_if_modified(|agents| {
-            let before = agents.len();
             agents.retain(|other| other != agent);
-            taken = agents.len() < before;
             false
         });
-        taken
     }
 
     /// Ends when this agent is to be relieved; never where nobody can ask for it any more.
