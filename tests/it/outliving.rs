@@ -206,7 +206,8 @@ fn a_resumed_run_that_waits_takes_a_kill() {
 
 #[test]
 fn a_resumed_run_that_waits_is_cancelled_from_a_shell() {
-    let (run, pids) = cut_off(vec![act("a", AGENT, "touch a; sleep 600"), act("b", OTHER, "touch b")], ["a"]);
+    let steps = vec![act("a", AGENT, "touch a; sleep 600"), act("b", OTHER, "touch b")];
+    let (run, pids) = cut_off(steps, ["a", "b"]);
     wait_for("the effects", || there(&run, "a") && there(&run, "b"));
     let mut resumed = waits(&run);
     let cancelled = word(&run, &["cancel", "--wait", "5s"]);
